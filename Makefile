@@ -1,0 +1,46 @@
+# make train, make test: the environment is made and installed on the first call.
+# Options for the program behind a target go into ARGS:  make train ARGS="--scenario DC-50 --seed 1"
+# Options for pip go into PIP_ARGS; on Linux plain torch brings CUDA, the CPU build comes with
+#   make test PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PYTHON ?= python3
+ARGS ?=
+PIP_ARGS ?=
+BIN := .venv/bin
+
+.PHONY: train test slow lint format types bench clean
+.NOTPARALLEL:
+
+train: .venv/.train
+	$(BIN)/python train_agent.py $(ARGS)
+
+# One thread a worker: with more, torch's pools fight for the cores. -m in ARGS replaces the default "not slow".
+test: .venv/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+
+slow: .venv/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow $(ARGS)
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: .venv/.dev
+	$(BIN)/pyright
+
+bench: .venv/.train
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py $(ARGS)
+
+clean:
+	rm -rf .venv build dist *.egg-info
+
+# .venv/.train, .venv/.test, .venv/.dev: stamps of the extras that are installed and up to date.
+.venv/.%: setup.cfg pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[$*]'
+	@touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv

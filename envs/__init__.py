@@ -1,0 +1,10 @@
+"""The environments. Importing this registers them all with Gymnasium, once."""
+
+from __future__ import annotations
+
+from . import distredge
+from .core import FAMILIES, BatchEnv, Dynamics, Family, ScalarEnv, get_family, register_family
+
+register_family(distredge.FAMILY)
+
+__all__ = ["FAMILIES", "BatchEnv", "Dynamics", "Family", "ScalarEnv", "get_family", "register_family"]

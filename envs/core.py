@@ -1,0 +1,383 @@
+"""What every family shares: batched dynamics, the scalar and the vector env over them, the registry.
+
+A family writes its physics once, as a :class:`Dynamics` that steps all lanes at once. :class:`ScalarEnv` is a
+batch of one and :class:`BatchEnv` is Gymnasium's ``VectorEnv``; both own episodes, autoreset and ``info``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from ..models.errors import InputError
+
+Info = dict[str, Any]
+
+
+class Dynamics(ABC):
+    """The physics of one family over ``num_lanes`` independent lanes.
+
+    State arrays keep the lane axis last. ``advance`` is the only method that another backend replaces.
+
+    Attributes:
+        num_lanes: number of lanes.
+        scenario_name: name of the setting.
+        observation_space, action_space: of one lane.
+        metric_kinds: every name in ``metrics`` with how an episode's values are summarised: mean, sum or last.
+        is_random: whether two seeds can give different episodes under the same actions.
+        eval_episodes: episodes that an evaluation plays when it is not told otherwise; 1 where all are alike.
+        episode_steps: steps of an episode, an upper bound where they differ.
+    """
+
+    num_lanes: int
+    scenario_name: str
+    observation_space: spaces.Space
+    action_space: spaces.Space
+    metric_kinds: ClassVar[Mapping[str, Literal["mean", "sum", "last"]]]
+    is_random: bool = True
+    eval_episodes: int = 200
+    episode_steps: int = 1
+
+    @property
+    def provenance(self) -> tuple[str, ...]:
+        """Where the numbers behind the physics come from, one line each: modelled, measured or imported."""
+        return ()
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The scenario with every field resolved, JSON-able."""
+        return {}
+
+    @abstractmethod
+    def seed_lanes(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
+        """Restart everything random or time-dependent in ``lanes``, each from its own generator."""
+
+    @abstractmethod
+    def reset_lanes(self, lanes: np.ndarray) -> None:
+        """Begin the next episode in ``lanes``; traces and clocks go on."""
+
+    @abstractmethod
+    def advance(self, action: np.ndarray, lanes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """One step of all lanes, or of some.
+
+        Args:
+            action: (num_lanes, ...) actions; rows of other lanes are ignored.
+            lanes: indices of the lanes to step, None for all.
+
+        Returns:
+            (reward float64 (num_lanes,), terminated bool (num_lanes,)); 0 and False in lanes not stepped.
+        """
+
+    @abstractmethod
+    def observe(self) -> Any:
+        """Observation of every lane, (num_lanes, ...) in the layout of the batched space; a fresh array."""
+
+    @abstractmethod
+    def metrics(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
+        """Flat figures of the episodes that just ended in ``lanes``: name -> (len(lanes),) float."""
+
+    def arrays(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
+        """Figures per device or the like of the episodes that just ended: name -> (len(lanes), k)."""
+        return {}
+
+    def details(self, lane: int) -> Info:
+        """What only the scalar env reports of an ended episode (a plan, say)."""
+        return {}
+
+    def plan(self, lane: int) -> Any:
+        """The plan that the last ended episode of a lane amounts to; None where a family has none."""
+        return None
+
+    def plan_actions(self, plan: Any) -> np.ndarray:
+        """(steps, ...) actions that carry out a plan, one per step of an episode."""
+        raise InputError("this environment has no plans")
+
+    def render_lane(self, lane: int) -> np.ndarray:
+        """A picture of the last ended episode (or the one under way) of a lane, (height, width, 3) uint8."""
+        raise InputError("this environment draws nothing")
+
+
+class ScalarEnv(gym.Env[Any, Any]):
+    """One lane of a family's dynamics as a ``gymnasium.Env``.
+
+    When an episode ends, ``info`` holds ``metrics`` (flat floats, the rows of results.csv), the same figures at
+    its top level, arrays per device, and details such as the plan.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 1}
+
+    def __init__(self, dynamics: Dynamics, render_mode: str | None = None) -> None:
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise InputError(f"render_mode: {render_mode!r} is not one of {', '.join(self.metadata['render_modes'])}")
+        self.dynamics = dynamics
+        self.observation_space = dynamics.observation_space
+        self.action_space = dynamics.action_space
+        self.render_mode = render_mode
+        self._lane = np.zeros(1, dtype=np.intp)
+        self._seeded = False
+        self._window: Any = None
+
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Any, Info]:
+        super().reset(seed=seed)
+        if seed is not None or not self._seeded:
+            self.dynamics.seed_lanes(self._lane, [self.np_random])
+            self._seeded = True
+        self.dynamics.reset_lanes(self._lane)
+        if self.render_mode == "human":
+            self.render()
+        return _first(self.dynamics.observe()), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, Info]:
+        if not self._seeded:
+            raise gym.error.ResetNeeded("call reset() before step()")
+        reward, terminated = self.dynamics.advance(np.asarray(action)[None])
+        done = bool(terminated[0])
+        info = self._final_info() if done else {}
+        if done and self.render_mode == "human":
+            self.render()
+        return _first(self.dynamics.observe()), float(reward[0]), done, False, info
+
+    def _final_info(self) -> Info:
+        metrics = {k: float(v[0]) for k, v in self.dynamics.metrics(self._lane).items()}
+        arrays = {k: v[0] for k, v in self.dynamics.arrays(self._lane).items()}
+        return {"metrics": metrics, **metrics, **arrays, **self.dynamics.details(0)}
+
+    def render(self) -> Any:
+        if self.render_mode is None:
+            gym.logger.warn("render() needs render_mode at gym.make: rgb_array or human")
+            return None
+        frame = self.dynamics.render_lane(0)
+        if self.render_mode == "rgb_array":
+            return frame
+        self._window = show(frame, self._window)
+        return None
+
+    def close(self) -> None:
+        if self._window is not None:
+            import matplotlib.pyplot as plt
+
+            plt.close(self._window)
+            self._window = None
+
+
+class BatchEnv(VectorEnv[Any, Any, Any]):
+    """All lanes of a family's dynamics as a ``gymnasium.vector.VectorEnv``.
+
+    Lane i of ``reset(seed=s)`` equals the scalar env at seed s + i. ``autoreset_mode`` is ``"NextStep"``
+    (Gymnasium's default: the step after an end resets and ignores the action), ``"SameStep"`` or
+    ``"Disabled"`` (reset lanes with ``options={"reset_mask": mask}``). ``info`` is empty until a lane ends, then
+    holds arrays with ``_key`` masks, inside ``final_info`` under same-step reset.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+    ) -> None:
+        try:
+            mode = AutoresetMode(autoreset_mode)
+        except ValueError:
+            allowed = ", ".join(m.value for m in AutoresetMode)
+            raise InputError(f"autoreset_mode: {autoreset_mode!r} is not one of {allowed}") from None
+        self.metadata = {**self.metadata, "autoreset_mode": mode}
+        self.dynamics = dynamics
+        self.num_envs = dynamics.num_lanes
+        self.render_mode = render_mode
+        self.single_observation_space = dynamics.observation_space
+        self.single_action_space = dynamics.action_space
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._mode = mode
+        self._ended: np.ndarray | None = None  # lanes that the next step resets
+        self._seeded = False
+        self._never = np.zeros(self.num_envs, dtype=bool)
+
+    def reset(self, *, seed: int | Sequence[int | None] | None = None, options: Info | None = None) -> tuple[Any, Info]:
+        lanes = self._masked_lanes(options)
+        if seed is not None or not self._seeded:
+            self._seed(lanes, seed)
+        if self._ended is not None:
+            still = np.setdiff1d(self._ended, lanes)
+            self._ended = still if still.size else None
+        self.dynamics.reset_lanes(lanes)
+        return self.dynamics.observe(), {}
+
+    def _masked_lanes(self, options: Info | None) -> np.ndarray:
+        mask = (options or {}).get("reset_mask")
+        if mask is None:
+            return np.arange(self.num_envs)
+        if not (isinstance(mask, np.ndarray) and mask.dtype == bool and mask.shape == (self.num_envs,) and mask.any()):
+            raise ValueError(f"reset_mask must be a bool array of shape ({self.num_envs},) with at least one True")
+        return np.flatnonzero(mask)
+
+    def _seed(self, lanes: np.ndarray, seed: int | Sequence[int | None] | None) -> None:
+        if seed is None or isinstance(seed, (int, np.integer)):
+            first = seed
+            if first is None:
+                first = int(np.random.SeedSequence().generate_state(1)[0])
+            seeds: Sequence[int | None] = [int(first) + i for i in range(self.num_envs)]
+        else:
+            seeds = seed
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"got {len(seeds)} seeds for {self.num_envs} lanes")
+        if not self._seeded:
+            lanes = np.arange(self.num_envs)
+        self.dynamics.seed_lanes(lanes, [seeding.np_random(seeds[i])[0] for i in lanes])
+        self._seeded = True
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Info]:
+        ended, self._ended = self._ended, None
+        if ended is not None and self._mode is AutoresetMode.DISABLED:
+            raise gym.error.ResetNeeded(f"lanes {ended.tolist()} ended: reset them with options={{'reset_mask': mask}}")
+        running = None if ended is None else np.setdiff1d(np.arange(self.num_envs), ended)
+        if running is None or running.size:
+            reward, terminated = self.dynamics.advance(actions, running)
+        else:
+            reward, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=bool)
+        if ended is not None:
+            self.dynamics.reset_lanes(ended)
+        if not terminated.any():
+            return self.dynamics.observe(), reward, terminated, self._never.copy(), {}
+        lanes = np.flatnonzero(terminated)
+        info = self._final_info(lanes)
+        if self._mode is AutoresetMode.SAME_STEP:
+            info = {
+                "final_obs": self.dynamics.observe(), "_final_obs": terminated.copy(),
+                "final_info": info, "_final_info": terminated.copy(),
+            }  # fmt: skip
+            self.dynamics.reset_lanes(lanes)
+        else:
+            self._ended = lanes
+        return self.dynamics.observe(), reward, terminated, self._never.copy(), info
+
+    def _final_info(self, lanes: np.ndarray) -> Info:
+        metrics = self.dynamics.metrics(lanes)
+        nested: Info = {}
+        for key, values in metrics.items():
+            self._put(nested, key, values, lanes)
+        info: Info = {"metrics": nested, "_metrics": self._mask(lanes)}
+        for key, values in {**metrics, **self.dynamics.arrays(lanes)}.items():
+            self._put(info, key, values, lanes)
+        return info
+
+    def _mask(self, lanes: np.ndarray) -> np.ndarray:
+        mask = np.zeros(self.num_envs, dtype=bool)
+        mask[lanes] = True
+        return mask
+
+    def _put(self, info: Info, key: str, values: np.ndarray, lanes: np.ndarray) -> None:
+        if lanes.size == self.num_envs:
+            info[key] = values
+        else:
+            info[key] = np.zeros((self.num_envs, *values.shape[1:]))
+            info[key][lanes] = values
+        info[f"_{key}"] = self._mask(lanes)
+
+    def render(self) -> tuple[Any, ...] | None:
+        if self.render_mode is None:
+            gym.logger.warn("render() needs render_mode='rgb_array'")
+            return None
+        return tuple(self.dynamics.render_lane(i) for i in range(self.num_envs))
+
+
+def _first(observation: Any) -> Any:
+    """Lane 0 of a batched observation (an array or a flat dict of arrays)."""
+    if isinstance(observation, dict):
+        return {k: v[0] for k, v in observation.items()}
+    return observation[0]
+
+
+def show(frame: np.ndarray, window: Any = None) -> Any:
+    """Show a frame in a matplotlib window, reusing ``window``; returns the figure."""
+    import matplotlib.pyplot as plt
+
+    figure = window or plt.figure(figsize=(frame.shape[1] / 100, frame.shape[0] / 100))
+    figure.clear()
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(frame)
+    axes.set_axis_off()
+    figure.canvas.draw_idle()
+    plt.pause(0.001)
+    return figure
+
+
+@dataclass(frozen=True)
+class Family:
+    """One system of the suite: everything the scripts and the registry-wide tests need to know.
+
+    Args:
+        name: the name on the command line (``--env``).
+        title: for people.
+        env_id: Gymnasium id.
+        entry_point, vector_entry_point: import paths (strings, so that specs stay JSON-able).
+        scenarios: all scenario names.
+        default_scenario: trained when none is named.
+        groups: named groups of scenarios (the paper's tables).
+        headline: the metric that ranks agents.
+        lower_is_better: whether less of it is better.
+        regret: the metric that is the distance of ``headline`` to the best known; NaN where none is known.
+        labels: metric names for people, where the name and its unit do not say enough.
+        summaries: one line for a scenario's name.
+        agents: module with the family's agents, imported only when agents are used. It holds ``AGENTS``
+            (``AgentSpec``s) and ``DEFAULT_AGENT``, and may hold ``EVAL_AGENTS`` (names that eval compares by default),
+            ``draw_plan(env, plan, title)`` and ``eval_figures(results, groups)``.
+    """
+
+    name: str
+    title: str
+    env_id: str
+    entry_point: str
+    vector_entry_point: str
+    scenarios: tuple[str, ...]
+    default_scenario: str
+    headline: str
+    agents: str
+    lower_is_better: bool = True
+    regret: str | None = None
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    summaries: Mapping[str, str] = field(default_factory=dict)
+
+
+FAMILIES: dict[str, Family] = {}
+
+
+def register_family(family: Family) -> None:
+    """Add a family and register its env with Gymnasium; doing it twice changes nothing."""
+    FAMILIES[family.name] = family
+    if family.env_id not in gym.registry:
+        gym.register(id=family.env_id, entry_point=family.entry_point, vector_entry_point=family.vector_entry_point)
+
+
+def get_family(name: str) -> Family:
+    """Family by name.
+
+    Raises:
+        InputError: unknown name; the message lists the known ones.
+    """
+    if name not in FAMILIES:
+        raise InputError(f"--env: unknown environment {name!r}; known: {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
+def check_options(where: str, given: Mapping[str, Any], allowed: Mapping[str, Sequence[Any]]) -> None:
+    """Refuse an option value outside its list.
+
+    Raises:
+        InputError: one line naming the option and what is allowed.
+    """
+    for name, values in allowed.items():
+        if given[name] not in values:
+            raise InputError(f"{where}: {name}={given[name]!r} is not one of {', '.join(map(str, values))}")

@@ -1,0 +1,24 @@
+"""DistrEdge: CNN inference over unequal edge devices, split by height."""
+
+from __future__ import annotations
+
+from ..core import Family
+from .scenarios import DEFAULT_SCENARIO, GROUPS, SCENARIOS
+
+_HERE = __name__
+
+FAMILY = Family(
+    name="distredge",
+    title="DistrEdge: CNN inference split by height over edge devices",
+    env_id="splitgym/DistrEdge-v0",
+    entry_point=f"{_HERE}.env:DistrEdgeEnv",
+    vector_entry_point=f"{_HERE}.env:DistrEdgeVectorEnv",
+    scenarios=tuple(SCENARIOS),
+    default_scenario=DEFAULT_SCENARIO,
+    groups=GROUPS,
+    headline="latency_s",
+    regret="regret_s",
+    labels={"ips": "images/s", "speedup": "speed-up over offload"},
+    summaries={name: scenario.summary for name, scenario in SCENARIOS.items()},
+    agents="splitgym.agents.distredge",
+)

@@ -1,0 +1,251 @@
+"""DistrEdge's split process as an MDP over n lanes (paper, Sec. IV-C)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from ...models.errors import InputError
+from ...models.plans import SpatialPlan
+from ..core import Dynamics, check_options
+from .best_known import BestKnown
+from .links import LinkRates
+from .observation import LIMIT, Observer
+from .physics import Progress, Rates
+from .planning import partition_of
+from .scenarios import get_scenario
+from .system import System
+
+OPTIONS = {"observation": ("paper", "full"), "reward": ("speedup", "paper")}
+
+
+class DistrEdgeDynamics(Dynamics):
+    """One episode is one image, one step one layer-volume (one unit under ``partition="learned"``).
+
+    Takes the arguments of :class:`splitgym.envs.distredge.env.DistrEdgeEnv` after the number of lanes.
+    """
+
+    metric_kinds = {"latency_s": "mean", "ips": "mean", "speedup": "mean", "regret_s": "mean", "volumes": "mean"}
+
+    def __init__(
+        self,
+        num_lanes: int,
+        scenario: str,
+        observation: str = "paper",
+        reward: str = "speedup",
+        partition: str | Sequence[int] = "lc-pss",
+        optimum: bool = True,
+        **fields: Any,
+    ) -> None:
+        check_options("DistrEdge", {"observation": observation, "reward": reward}, OPTIONS)
+        self.num_lanes = num_lanes
+        self.system = System(get_scenario(scenario, **fields))
+        if self.system.n_devices < 2:
+            raise InputError("DistrEdge: one device leaves nothing to decide; name at least two")
+        self.scenario_name = self.system.scenario.name
+        self.paper_reward = reward == "paper"
+        self.learned = isinstance(partition, str) and partition == "learned"
+        self.stops = self._stops(partition)
+        if self.learned:
+            self.physics = self.system.every_volume
+        else:
+            self.physics = self.system.physics(list(zip((0, *self.stops[:-1]), self.stops, strict=True)))
+        self.episode_steps = len(self.stops)
+        self.observer = Observer(self.system, self.stops, observation == "full", self.learned)
+        self.links = LinkRates(self.system.scenario, num_lanes)
+        self.is_random = self.links.is_random
+        self.eval_episodes = 200 if self.links.varies else 1
+        self.best = BestKnown(self.system) if optimum or not self.system.scenario.varies else None
+        actions = self.system.n_devices - 1 + self.learned
+        self.action_space = spaces.Box(-1.0, 1.0, (actions,), np.float32)
+        self.observation_space = spaces.Box(0.0, LIMIT, (self.observer.size,), np.float32)
+        self._allocate()
+
+    def _stops(self, partition: str | Sequence[int]) -> tuple[int, ...]:
+        units = self.system.n_units
+        if self.learned:
+            return tuple(range(1, units + 1))
+        if partition == "lc-pss":
+            return partition_of(self.system, self.system.scenario.alpha)
+        if partition == "auto":
+            return partition_of(self.system, "auto")
+        where = f"DistrEdge: partition={partition!r}"
+        listed = isinstance(partition, (list, tuple, np.ndarray))
+        if not listed or not all(isinstance(c, (int, np.integer)) for c in partition):
+            raise InputError(f"{where} is not one of lc-pss, auto, learned, or a list of cut units")
+        stops = [int(c) for c in partition]
+        inside = stops[:-1] if stops and stops[-1] == units else stops
+        if inside != sorted(set(inside)) or any(not 0 < c < units for c in inside):
+            raise InputError(f"{where}: cuts must increase strictly within 1..{units - 1}")
+        return (*inside, units)
+
+    def _allocate(self) -> None:
+        n, devices, stages = self.num_lanes, self.system.n_devices, len(self.stops)
+        self._everyone = np.arange(n)
+        self._stop_at = np.array(self.stops)
+        self._heights = self.system.heights[self._stop_at - 1]
+        self._last_volume = int(np.flatnonzero(self.physics.volumes.stop == self.system.n_units)[0])
+        self._rates: Rates = self.system.nominal
+        self.progress = Progress.fresh(devices, self.physics.volumes.n_tensors, n)
+        self._posts = np.zeros((devices + 1, n), dtype=np.intp)  # of the last closed volume
+        self._height = np.ones(n, dtype=np.intp)  # of the last closed volume
+        self._stage = np.zeros(n, dtype=np.intp)
+        self._open = np.zeros(n, dtype=np.intp)  # first unit of the volume under way
+        self._clock = np.zeros(n)
+        self._latency = np.zeros(n)
+        self._ended = np.zeros(n, dtype=bool)
+        self._splits = np.zeros((stages, devices - 1, n), dtype=np.intp)
+        self._closed = np.zeros((stages, n), dtype=bool)
+
+    def seed_lanes(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
+        self.links.seed(lanes, rngs)
+        self._clock[lanes] = 0.0
+        self._ended[lanes] = False
+
+    def reset_lanes(self, lanes: np.ndarray) -> None:
+        if self.links.varies:
+            before = lanes[self._ended[lanes]]
+            self._clock[before] += self._latency[before] + self.system.scenario.gap_s
+            self._rates = self.system.rates(self.links.at(self._clock))
+        self._ended[lanes] = False
+        self.progress.clear(lanes)
+        self._posts[:, lanes] = 0
+        self._height[lanes] = 1
+        self._stage[lanes] = 0
+        self._open[lanes] = 0
+
+    def advance(self, action: np.ndarray, lanes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        lanes = self._everyone if lanes is None else lanes
+        action = np.asarray(action) if lanes is self._everyone else np.asarray(action)[lanes]
+        stage = self._stage[lanes]
+        split = self._rows(action, stage)
+        last = stage == len(self.stops) - 1
+        closes = last | (action[:, -1] > 0) if self.learned else np.ones_like(last)
+        self._splits[stage, :, lanes] = split.T
+        self._closed[stage, lanes] = closes
+        if closes.all():
+            self._close(lanes, stage, split)
+        elif closes.any():
+            self._close(lanes[closes], stage[closes], split[:, closes])
+        self._stage[lanes] = stage + 1
+        reward, terminated = np.zeros(self.num_lanes), np.zeros(self.num_lanes, dtype=bool)
+        if last.any():
+            ended = lanes[last]
+            latency = self._end(ended)
+            terminated[ended] = True
+            reward[ended] = 1.0 / latency if self.paper_reward else self.system.reference_s / latency
+        return reward, terminated
+
+    def _rows(self, action: np.ndarray, stage: np.ndarray) -> np.ndarray:
+        """Eq. 9: sort the action and map [-1, 1] to whole rows of the stage's last output; (D - 1, lanes)."""
+        cuts = np.sort(np.clip(action[:, : self.system.n_devices - 1], -1.0, 1.0), axis=1).T
+        return np.rint((cuts.astype(np.float64) + 1.0) * (0.5 * self._heights[stage])).astype(np.intp)
+
+    def _close(self, lanes: np.ndarray, stage: np.ndarray, split: np.ndarray) -> None:
+        """Run the volume that ends at each lane's stage; first volumes and later ones move rows differently."""
+        stop, start = self._stop_at[stage], self._open[lanes]
+        volume = self.physics.volumes.index[start, stop]
+        posts = np.zeros((self.system.n_devices + 1, lanes.size), dtype=np.intp)
+        posts[1:-1] = split
+        posts[-1] = height = self._heights[stage]
+        first = start == 0
+        if first.all() or not first.any():
+            self._run(lanes, volume, posts)
+        else:
+            self._run(lanes[first], volume[first], posts[:, first])
+            self._run(lanes[~first], volume[~first], posts[:, ~first])
+        self._open[lanes], self._posts[:, lanes], self._height[lanes] = stop, posts, height
+
+    def _run(self, lanes: np.ndarray, volume: np.ndarray, posts: np.ndarray) -> None:
+        whole = lanes.size == self.num_lanes
+        progress = self.progress if whole else self.progress.take(lanes)
+        one = int(volume[0])
+        same = bool((volume == one).all())
+        self.physics.volume(progress, one if same else volume, posts, self._rates.take(lanes))
+        if not whole:
+            self.progress.put(lanes, progress)
+
+    def _end(self, lanes: np.ndarray) -> np.ndarray:
+        whole = lanes.size == self.num_lanes
+        progress = self.progress if whole else self.progress.take(lanes)
+        latency = self.physics.finish(progress, self._last_volume, self._rates.take(lanes))
+        if not whole:
+            self.progress.put(lanes, progress)
+        self._latency[lanes] = latency
+        self._ended[lanes] = True
+        return latency
+
+    @property
+    def mbps(self) -> np.ndarray:
+        """(D, lanes) device rates of the images under way."""
+        return np.broadcast_to(self._rates.mbps, (self.system.n_devices, self.num_lanes))
+
+    @property
+    def provenance(self) -> tuple[str, ...]:
+        links = "imported (trace files)" if self.system.scenario.traces else "modelled (the scenario's constants)"
+        if self.links.is_random:
+            links = "modelled (seeded traces)"
+        return (*(table.label() for table in self.system.tables), f"links: {links}")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return asdict(self.system.scenario)
+
+    def observe(self) -> np.ndarray:
+        clock = self._clock / self.links.period_s % 1.0 if self.links.varies else 0.0
+        return self.observer(self.progress, self._posts, self._height, self._stage, self._open, self._rates.mbps, clock)
+
+    def metrics(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
+        latency = self._latency[lanes]
+        best = np.full(len(lanes), np.nan) if self.best is None else self.best.latency_s(self.mbps[:, lanes])
+        return {
+            "latency_s": latency,
+            "ips": 1.0 / latency,
+            "speedup": self.system.reference_s / latency,
+            "regret_s": latency - best,
+            "volumes": self._closed[:, lanes].sum(axis=0).astype(float),
+        }
+
+    def arrays(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            "compute_s": self.progress.compute_s[:, lanes].T.copy(),
+            "transmit_s": self.progress.transmit_s[:, lanes].T.copy(),
+        }
+
+    def details(self, lane: int) -> dict[str, Any]:
+        return {"plan": self.plan(lane).to_json()}
+
+    def plan(self, lane: int) -> SpatialPlan:
+        """The plan of the last ended episode of a lane, until its next first step."""
+        closed = np.flatnonzero(self._closed[:, lane])
+        splits = tuple(tuple(int(x) for x in self._splits[s, :, lane]) for s in closed)
+        cuts = tuple(int(self._stop_at[s]) for s in closed)
+        return SpatialPlan(self.system.model.name, self.system.names, cuts, splits)
+
+    def plan_actions(self, plan: SpatialPlan) -> np.ndarray:
+        """(stages, action size) float32: the inverse of Eq. 9.
+
+        Raises:
+            InputError: the plan cuts elsewhere than this partition.
+        """
+        if not self.learned and plan.cuts != self.stops:
+            raise InputError(f"the plan cuts at {list(plan.cuts)}, this partition at {list(self.stops)}")
+        inner = self.system.n_devices - 1
+        actions = np.full((len(self.stops), self.action_space.shape[0]), -1.0, dtype=np.float32)  # type: ignore[index]
+        for stop, split in zip(plan.cuts, plan.splits, strict=True):
+            stage = self.stops.index(stop)
+            actions[stage, :inner] = 2.0 * np.asarray(split) / self._heights[stage] - 1.0
+            if self.learned:
+                actions[stage, inner] = 1.0
+        return actions
+
+    def render_lane(self, lane: int) -> np.ndarray:
+        from .viewer import timeline_frame
+
+        if not self._ended[lane]:
+            return timeline_frame(self.system, None)
+        return timeline_frame(self.system, self.plan(lane), self.mbps[:, lane])

@@ -1,0 +1,112 @@
+"""The DistrEdge environment, scalar and vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gymnasium.vector import AutoresetMode
+
+from ..core import BatchEnv, ScalarEnv
+from .dynamics import DistrEdgeDynamics
+from .scenarios import DEFAULT_SCENARIO
+
+
+class DistrEdgeEnv(ScalarEnv):
+    """Split a CNN by height over unequal devices, one layer-volume at a time.
+
+    ## Description
+    A requester sends an image to D devices that run a network together. The network is cut into *layer-volumes*;
+    every volume is split by height, device i computing the rows between cut i-1 and cut i of its last layer with
+    exactly the input rows (halo) it needs. One episode is one image and one step one layer-volume. Latencies come
+    from tables by (kernel, rows), modelled or measured; links and messages from the scenario.
+
+    ## Action Space
+    ``Box(-1, 1, (D-1,), float32)``: sorted and mapped to rows 0..H of the volume's last output (Eq. 9). With
+    ``partition="learned"`` a step is one unit and a last coordinate above 0 ends the volume there; the split
+    counts only then.
+
+    ## Observation Space
+    ``Box(0, 100, (k,), float32)``. ``observation="paper"`` is Eq. 7, scaled; ``"full"`` adds the rest.
+
+    | entries | observation | scaled by |
+    | --- | --- | --- |
+    | D | accumulated latency of every device | T_ref |
+    | 4 | height, channels (log2), filter, stride of the last layer to be split | 224, 11, 7, 2 |
+    | D-1 | full: the previous volume's split | its height |
+    | D | full: backlog of every send thread | T_ref |
+    | D | full: rates now | 300 Mbps |
+    | 3 | full: MACs share and entering bytes of the stage, share of stages done | all MACs, 8 images, stages |
+    | 1 | full: clock as a share of the trace (0 for constant links) | trace length |
+    | 3 | full and learned: units and MACs in the open volume, whether it reads the image | all units, all MACs |
+
+    ## Rewards
+    0, then T_ref / T at the last step, T_ref being the latency of offloading everything to the best provider
+    (``reward="paper"``: 1 / T in 1/s, Eq. 8).
+
+    ## Starting State
+    An image waits at the requester. Where links vary, ``reset()`` goes on with the trace at the time the last image
+    ended (plus ``gap_s``), and ``reset(seed=...)`` draws new traces and restarts the clock.
+
+    ## Episode End
+    Terminated after the last volume. Then ``info`` holds ``latency_s``, ``ips``, ``speedup`` (T_ref / T), ``regret_s``
+    (against the best-known plan; NaN without one), ``volumes``, ``compute_s`` and ``transmit_s`` per device (the
+    scatter message a device gets and all it sends), ``plan``, and the flat figures again under ``metrics``.
+
+    ## Arguments
+    * ``scenario``: a name such as ``"DB-50"``, ``"DB-50-resnet50"``, or the path of a YAML file.
+    * ``observation``: ``"paper"`` or ``"full"``.
+    * ``reward``: ``"speedup"`` or ``"paper"``.
+    * ``partition``: ``"lc-pss"`` (the scenario's alpha), ``"auto"`` (the alpha that physics likes best),
+      ``"learned"``, or a list of cut units.
+    * ``optimum``: whether regret is computed where links vary.
+    * any field of ``Scenario``: ``gym.make("splitgym/DistrEdge-v0", scenario="DB-50", eta=0.9, tiles=False)``.
+
+    ## Vectorized environment
+    ``gym.make_vec("splitgym/DistrEdge-v0", num_envs=1024)`` steps all lanes at once with the same physics.
+
+    ## Version History
+    * v0: first version.
+
+    ## References
+    X. Hou, Y. Guan, T. Han, N. Zhang, "DistrEdge: Speeding up Convolutional Neural Network Inference on
+    Distributed Edge Devices", IPDPS 2022.
+    """
+
+    dynamics: DistrEdgeDynamics
+
+    def __init__(
+        self,
+        scenario: str = DEFAULT_SCENARIO,
+        observation: str = "paper",
+        reward: str = "speedup",
+        partition: str | Sequence[int] = "lc-pss",
+        optimum: bool = True,
+        render_mode: str | None = None,
+        **fields: Any,
+    ) -> None:
+        super().__init__(DistrEdgeDynamics(1, scenario, observation, reward, partition, optimum, **fields), render_mode)
+
+
+class DistrEdgeVectorEnv(BatchEnv):
+    """:class:`DistrEdgeEnv` over ``num_envs`` lanes; see there."""
+
+    dynamics: DistrEdgeDynamics
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        scenario: str = DEFAULT_SCENARIO,
+        observation: str = "paper",
+        reward: str = "speedup",
+        partition: str | Sequence[int] = "lc-pss",
+        optimum: bool = False,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+        **fields: Any,
+    ) -> None:
+        super().__init__(
+            DistrEdgeDynamics(num_envs, scenario, observation, reward, partition, optimum, **fields),
+            autoreset_mode,
+            render_mode,
+        )

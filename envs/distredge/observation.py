@@ -1,0 +1,116 @@
+"""What DistrEdge's agent sees: Eq. 7 scaled, or the full Markov state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...models.model import Model
+from .system import System
+
+LIMIT = 100.0  # observations are of order 1; a hopeless split on a slow device is clipped here
+RATE_SCALE_MBPS = 300.0
+
+
+class Observer:
+    """Builds observations of n lanes.
+
+    Args:
+        system: the scenario.
+        stops: end of the volume (or unit) decided at every stage.
+        full: Eq. 7 alone, or with everything that the next latency depends on.
+        learned: whether stages are units whose volume is still open.
+
+    Attributes:
+        names: meaning of every entry.
+    """
+
+    def __init__(self, system: System, stops: Sequence[int], full: bool, learned: bool) -> None:
+        self.system, self.full, self.learned = system, full, learned
+        model, devices = system.model, system.names
+        self._config = _last_layer_config(model, stops)
+        self._cost = _stage_cost(model, stops, system.scenario.activation_bytes)
+        self._macs_before = _macs_before(model)
+        names = [f"T[{d}] / T_ref" for d in devices] + ["H / 224", "log2 C / 11", "F / 7", "S / 2"]
+        if full:
+            names += [f"previous split {i + 1} / H" for i in range(len(devices) - 1)]
+            names += [f"send backlog[{d}] / T_ref" for d in devices]
+            names += [f"rate[{d}] / 300 Mbps" for d in devices]
+            names += ["MACs share of the stage", "entering bytes / image bytes / 8", "stages behind", "clock share"]
+        if full and learned:
+            names += ["open units share", "MACs share of the open volume", "open volume reads the image"]
+        self.names = tuple(names)
+
+    def rates_mbps(self, observation: np.ndarray) -> np.ndarray:
+        """(n, D) device rates in full observations."""
+        return observation[:, self._where("rate[")] * RATE_SCALE_MBPS
+
+    def clock_share(self, observation: np.ndarray) -> np.ndarray:
+        """(n,) clock as a share of the trace in full observations."""
+        return observation[:, self._where("clock")][:, 0]
+
+    def _where(self, prefix: str) -> list[int]:
+        return [i for i, name in enumerate(self.names) if name.startswith(prefix)]
+
+    @property
+    def size(self) -> int:
+        return len(self.names)
+
+    def __call__(self, progress, posts, prev_height, stage, opened, mbps, clock) -> np.ndarray:
+        """Observation of every lane, float32 (n, size)."""
+        devices, n = progress.done_s.shape
+        t_ref = self.system.reference_s
+        out = np.empty((self.size, n))
+        np.divide(progress.done_s, t_ref, out=out[:devices])
+        out[devices : devices + 4] = self._config.take(stage, axis=1)
+        if self.full:
+            at = devices + 4
+            np.divide(posts[1:-1], prev_height, out=out[at : at + devices - 1])
+            at += devices - 1
+            np.divide(np.maximum(progress.free_s - progress.done_s, 0.0), t_ref, out=out[at : at + devices])
+            at += devices
+            out[at : at + devices] = mbps / RATE_SCALE_MBPS
+            at += devices
+            out[at : at + 3] = self._cost.take(stage, axis=1)
+            out[at + 3] = clock
+            if self.learned:
+                units = self.system.n_units
+                out[at + 4] = (stage - opened) / units
+                out[at + 5] = self._macs_before.take(np.minimum(stage + 1, units)) - self._macs_before.take(opened)
+                out[at + 6] = opened == 0
+        np.clip(out, 0.0, LIMIT, out=out)
+        return out.T.astype(np.float32, order="C")
+
+
+def _last_layer_config(model: Model, stops: Sequence[int]) -> np.ndarray:
+    """(4, stages + 1): scaled H, C, F, S of each stage's last unit, zeros after the last stage."""
+    rows = []
+    for stop in stops:
+        out, volume = model.out_shape(stop - 1), model.volume(stop - 1, stop)
+        reach = int(np.max(volume.need_hi[0][1:] - volume.need_lo[0][:-1]))  # rows that one output row reads
+        stride = model.in_shapes[stop - 1].height / out.height
+        rows.append((out.height / 224, np.log2(out.folded_channels) / 11, reach / 7, stride / 2))
+    return np.array([*rows, (0.0,) * 4]).T
+
+
+def _stage_cost(model: Model, stops: Sequence[int], value_bytes: int) -> np.ndarray:
+    """(3, stages + 1): MACs share, bytes entering over the image's (an eighth of it), stages behind."""
+    before = _macs_before(model)
+    image = model.row_bytes("", 0, value_bytes) * model.input.height
+    rows = []
+    for i, (start, stop) in enumerate(zip((0, *stops[:-1]), stops, strict=True)):
+        entering = sum(
+            model.row_bytes(name, start, value_bytes) * model.tensor_shape(name, start).height
+            for name in model.crossing(start)
+        )
+        rows.append((before[stop] - before[start], entering / image / 8, i / len(stops)))
+    return np.array([*rows, (0.0, 0.0, 1.0)]).T
+
+
+def _macs_before(model: Model) -> np.ndarray:
+    """(units + 1,) share of all MACs in front of each boundary."""
+    per_unit = [
+        sum(model.kernels[k].layer.macs(model.kernels[k].in_shape) for k in group) for group in model.unit_kernels
+    ]
+    return np.concatenate([[0.0], np.cumsum(per_unit[:-1])]) / model.macs

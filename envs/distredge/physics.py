@@ -1,0 +1,389 @@
+"""The latency of one image under a spatial plan: the physics of DistrEdge, written once, batched.
+
+Each device has three threads: receive, compute, send. A message of n bytes from i to j takes
+``t_msg(i, j) + 8 n / (eta min(B_i, B_j)) + n / r_out(i) + n / r_in(j)``; a device's messages leave one after another in
+receiver order, and a receiver's link carries all that comes in. The requester scatters serially at its own rate: a
+message occupies it as if the receiver were as fast, so several slow links can be fed side by side. Arrays keep the lane
+axis last; every reduction over devices is exact or in a fixed order, so one lane and a thousand agree to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...models.model import Model
+from ...profiling.tables import LatencyTable
+
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Links:
+    """Who can send how fast; rates are Mbit/s.
+
+    Attributes:
+        message_s: (D,) fixed cost of a message at each device; a message pays the larger end's.
+        copy_s_per_byte: (D,) copy and serialisation at each end.
+        requester_message_s, requester_copy_s_per_byte: the same for the requester.
+        eta: share of a rate that payload gets.
+    """
+
+    message_s: np.ndarray
+    copy_s_per_byte: np.ndarray
+    requester_message_s: float
+    requester_copy_s_per_byte: float
+    eta: float
+
+
+class Rates:
+    """Seconds per byte between all pairs under given rates.
+
+    Args:
+        links: fixed costs.
+        mbps: (D, 1) or (D, n) device rates.
+        requester_mbps: rate of the requester.
+    """
+
+    def __init__(self, links: Links, mbps: np.ndarray, requester_mbps: float) -> None:
+        per_byte = 8e-6 / links.eta
+        copy = links.copy_s_per_byte[:, None]
+        slow = np.minimum(mbps[:, None], mbps[None])  # (D, D, n)
+        self.mbps = mbps
+        self.pair_s = per_byte / slow + (copy[:, None] + copy[None])
+        self.in_s = per_byte / mbps
+        self.requester_s = per_byte / np.minimum(mbps, requester_mbps) + (copy + links.requester_copy_s_per_byte)
+        self.scatter_s = per_byte / requester_mbps + (copy + links.requester_copy_s_per_byte)
+        self.requester_in_s = per_byte / requester_mbps
+
+    def take(self, lanes: np.ndarray) -> Rates:
+        """The same for some lanes (constant rates are shared)."""
+        if self.mbps.shape[1] == 1:
+            return self
+        part = object.__new__(Rates)
+        part.mbps, part.pair_s = self.mbps[:, lanes], self.pair_s[:, :, lanes]
+        part.in_s, part.requester_s = self.in_s[:, lanes], self.requester_s[:, lanes]
+        part.scatter_s, part.requester_in_s = self.scatter_s, self.requester_in_s
+        return part
+
+
+class VolumeTables:
+    """Dense arrays of a set of layer-volumes: row needs and compute seconds for every possible part.
+
+    Args:
+        model: the model.
+        tables: one latency table per distinct device type.
+        ranges: the volumes ``(start, stop)``.
+        activation_bytes: bytes of one activation value on the wire.
+
+    Attributes:
+        index: (units, units + 1) volume number of (start, stop), -1 when absent.
+        start, stop, height, post_at, cell_at: (V,) per volume; offsets into the flat arrays below.
+        need_lo, need_hi, hold: (T, posts) crossing tensors' rows per fence post (see ``models.model.Volume``).
+        head_bytes: (posts,) bytes of side-head output up to a fence post.
+        compute_s: (types, cells) seconds of the part [a, b), at ``cell_at + a * (height + 1) + b``.
+        row_bytes: (V, T) bytes per row at the front boundary; ``out_bytes``: (V,) of the main output.
+        tail_s: (types,) seconds of the unsplit tail.
+    """
+
+    def __init__(self, model: Model, tables: Sequence[LatencyTable], ranges: Sequence[Range], activation_bytes: int):
+        volumes = [model.volume(*r) for r in ranges]
+        self.n_tensors = max(len(v.needs) for v in volumes)
+        heights = np.array([v.height for v in volumes])
+        self.index = np.full((len(model.units), len(model.units) + 1), -1)
+        for i, r in enumerate(ranges):
+            self.index[r] = i
+        self.start = np.array([r[0] for r in ranges])
+        self.stop = np.array([r[1] for r in ranges])
+        self.height = heights
+        self.post_at = np.concatenate([[0], np.cumsum(heights + 1)[:-1]])
+        self.cell_at = np.concatenate([[0], np.cumsum((heights + 1) ** 2)[:-1]])
+        self.need_lo = self._flat(volumes, "need_lo")
+        self.need_hi = self._flat(volumes, "need_hi")
+        self.hold = self._flat(volumes, "hold_post")
+        self.head_bytes = np.concatenate([_head_bytes(model, v, activation_bytes) for v in volumes])
+        self.row_bytes = np.zeros((len(volumes), self.n_tensors))
+        for i, volume in enumerate(volumes):
+            for t, name in enumerate(volume.needs):
+                self.row_bytes[i, t] = model.row_bytes(name, volume.start, activation_bytes)
+        self.out_bytes = np.array([float(model.out_shape(v.stop - 1).row_elements * activation_bytes) for v in volumes])
+        self.compute_s = _compute_s(model, tables, ranges)
+        self.tail_s = np.array([sum(_whole_s(t, model, k) for k in model.unit_kernels[-1]) for t in tables])
+        self.cells = self.compute_s.shape[1]
+        self._flat_compute = np.ascontiguousarray(self.compute_s).reshape(-1)
+
+    def _flat(self, volumes: Sequence, name: str) -> np.ndarray:
+        total = int(np.sum(self.height + 1))
+        flat = np.zeros((self.n_tensors, total))
+        for volume, at in zip(volumes, self.post_at, strict=True):
+            rows = getattr(volume, name)
+            flat[: len(rows), at : at + rows.shape[1]] = rows
+        return flat
+
+    def part_s(self, type_at: np.ndarray, cell: np.ndarray) -> np.ndarray:
+        """Compute seconds of parts; ``type_at`` is (D, 1), the devices' offsets into the flat array."""
+        return self._flat_compute.take(cell + type_at)
+
+
+def _head_bytes(model: Model, volume, activation_bytes: int) -> np.ndarray:
+    total = np.zeros(volume.height + 1)
+    for unit, posts in zip(volume.heads, volume.head_post, strict=True):
+        total += posts * float(model.head_shape(unit).row_elements * activation_bytes)
+    return total
+
+
+def _whole_s(table: LatencyTable, model: Model, kernel: int) -> float:
+    return float(table.seconds[kernel, model.kernels[kernel].out_shape.height])
+
+
+def _compute_s(model: Model, tables: Sequence[LatencyTable], ranges: Sequence[Range]) -> np.ndarray:
+    """(types, cells): for every volume the seconds of part [a, b), 0 where a >= b.
+
+    The rows that a unit computes depend on the units behind it, not on where the volume starts, so all volumes
+    with one end are sums over a common walk backwards.
+    """
+    cells: dict[Range, np.ndarray] = {}
+    for stop in sorted({stop for _, stop in ranges}):
+        starts = {start for start, end in ranges if end == stop}
+        volume = model.volume(min(starts), stop)
+        size = volume.height + 1
+        rows_of = dict(zip(volume.kernels, zip(volume.kernel_lo, volume.kernel_hi, strict=True), strict=True))
+        empty = np.tri(size, dtype=bool)  # b <= a
+        seconds = np.zeros((len(tables), size, size))
+        for start in range(stop - 1, min(starts) - 1, -1):
+            for k in model.unit_kernels[start]:
+                lo, hi = rows_of[k]
+                rows = np.maximum(hi[None, :] - lo[:, None], 0)
+                for total, table in zip(seconds, tables, strict=True):
+                    total += table.seconds[k].take(rows)
+            if start in starts:
+                cells[start, stop] = np.where(empty, 0.0, seconds).reshape(len(tables), -1)
+    return np.concatenate([cells[r] for r in ranges], axis=1)
+
+
+@dataclass
+class Progress:
+    """Where an image stands in n lanes.
+
+    Attributes:
+        done_s: (D, n) when each device finished its last part.
+        free_s: (D, n) when its send thread is free.
+        hold: list of (D + 1, n) fence posts of what each device owns of every crossing tensor, main first.
+        compute_s, transmit_s: (D, n) totals; transmit counts the scatter message a device gets and all it sends.
+        head_bytes: (D, n) side-head output waiting to go to the requester.
+    """
+
+    done_s: np.ndarray
+    free_s: np.ndarray
+    hold: list[np.ndarray]
+    compute_s: np.ndarray
+    transmit_s: np.ndarray
+    head_bytes: np.ndarray
+
+    @staticmethod
+    def fresh(devices: int, tensors: int, n: int) -> Progress:
+        zeros = [np.zeros((devices, n)) for _ in range(5)]
+        hold = [np.zeros((devices + 1, n)) for _ in range(tensors)]
+        return Progress(zeros[0], zeros[1], hold, zeros[2], zeros[3], zeros[4])
+
+    def take(self, lanes: np.ndarray) -> Progress:
+        """A copy of some lanes."""
+        return Progress(
+            self.done_s[:, lanes], self.free_s[:, lanes], [h[:, lanes] for h in self.hold],
+            self.compute_s[:, lanes], self.transmit_s[:, lanes], self.head_bytes[:, lanes],
+        )  # fmt: skip
+
+    def put(self, lanes: np.ndarray, part: Progress) -> None:
+        """Write lanes back."""
+        for name in ("done_s", "free_s", "compute_s", "transmit_s", "head_bytes"):
+            getattr(self, name)[:, lanes] = getattr(part, name)
+        for mine, theirs in zip(self.hold, part.hold, strict=True):
+            mine[:, lanes] = theirs
+
+    def clear(self, lanes: np.ndarray) -> None:
+        """Begin a new image in some lanes."""
+        for name in ("done_s", "free_s", "compute_s", "transmit_s", "head_bytes"):
+            getattr(self, name)[:, lanes] = 0.0
+
+
+@dataclass
+class Events:
+    """What happened to lane 0, for timelines: (kind, device, start_s, end_s, label) tuples."""
+
+    rows: list[tuple[str, int, float, float, str]] = field(default_factory=list)
+
+    def add(self, kind: str, device: int, start_s: float, end_s: float, label: str) -> None:
+        if end_s > start_s:
+            self.rows.append((kind, device, float(start_s), float(end_s), label))
+
+
+class Physics:
+    """Steps images through layer-volumes.
+
+    Args:
+        volumes: dense tables.
+        types: (D,) which latency table each device uses.
+        links: fixed message costs.
+        result_bytes: bytes of the tail's output; 0 when the tail is empty and devices return their own rows.
+    """
+
+    def __init__(self, volumes: VolumeTables, types: Sequence[int], links: Links, result_bytes: int) -> None:
+        self.volumes = volumes
+        self.types = np.asarray(types)
+        self.devices = len(self.types)
+        self.links = links
+        self.result_bytes = float(result_bytes)
+        self._type_at = (self.types * volumes.cells)[:, None]
+        self._self = np.arange(self.devices)
+        message = links.message_s
+        self._pair_message_s = np.maximum(message[:, None], message[None])[:, :, None]
+        self._requester_message_s = np.maximum(message, links.requester_message_s)[:, None]
+
+    def volume(
+        self, at: Progress, v: int | np.ndarray, posts: np.ndarray, rates: Rates, events: Events | None = None
+    ) -> None:
+        """Run one layer-volume, updating ``at`` in place.
+
+        Args:
+            at: state of n lanes, all of them in front of volume ``v``.
+            v: volume number, one for all lanes or (n,); either all first volumes or none.
+            posts: (D + 1, n) integer fence posts 0, splits, height.
+            rates: rates now.
+            events: collects lane 0's messages and parts.
+        """
+        tables = self.volumes
+        a, b = posts[:-1], posts[1:]
+        some = b > a
+        post_at, cell_at, size = tables.post_at[v], tables.cell_at[v], tables.height[v] + 1
+        first = bool(np.all(tables.start[v] == 0))
+        a_at, b_at = a + post_at, b + post_at
+        if first:
+            ready = self._scatter(at, v, a_at, b_at, some, rates, events)
+        else:
+            ready = self._exchange(at, v, a_at, b_at, some, rates, events)
+        begin = np.maximum(at.done_s, ready)
+        compute = tables.part_s(self._type_at, a * size + b + cell_at)
+        at.done_s = begin + compute
+        at.compute_s += compute
+        at.head_bytes += tables.head_bytes.take(b_at) - tables.head_bytes.take(a_at)
+        at.hold = [posts.astype(float)] + [tables.hold[t].take(posts + post_at) for t in range(1, tables.n_tensors)]
+        if events is not None:
+            stage = f"{int(np.atleast_1d(v)[0])}"
+            for d in range(self.devices):
+                events.add("compute", d, begin[d, 0], at.done_s[d, 0], stage)
+
+    def _needs(self, t: int, a_at: np.ndarray, b_at: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        lo = self.volumes.need_lo[t].take(a_at)
+        hi = self.volumes.need_hi[t].take(b_at)
+        return lo, np.where(some, hi, lo)
+
+    def _scatter(self, at: Progress, v, a_at, b_at, some, rates: Rates, events: Events | None) -> np.ndarray:
+        """The requester sends image rows, serially at its own rate; returns arrival (D, n), 0 for none."""
+        lo, hi = self._needs(0, a_at, b_at, some)
+        sent_bytes = (hi - lo) * self.volumes.row_bytes[v, 0]
+        fixed = some * self._requester_message_s
+        message = sent_bytes * rates.requester_s + fixed
+        leave = sent_bytes * rates.scatter_s + fixed  # what it occupies the requester
+        begin = np.zeros_like(message)
+        for d in range(1, self.devices):
+            np.add(begin[d - 1], leave[d - 1], out=begin[d])
+        at.transmit_s += message
+        if events is not None:
+            for d in range(self.devices):
+                events.add("scatter", d, begin[d, 0], begin[d, 0] + message[d, 0], "")
+        return np.where(some, begin + message, 0.0)
+
+    def _exchange(self, at: Progress, v, a_at, b_at, some, rates: Rates, events: Events | None) -> np.ndarray:
+        """Devices send each other the rows they lack; returns when each one's rows are complete (D, n)."""
+        tables, devices = self.volumes, self.devices
+        moved: np.ndarray | None = None
+        for t in range(tables.n_tensors):
+            lo, hi = self._needs(t, a_at, b_at, some)
+            cover = np.minimum(np.maximum(at.hold[t][:, None], lo[None]), hi[None])  # (D + 1, D, n)
+            rows = cover[1:] - cover[:-1]
+            rows *= tables.row_bytes[v, t]
+            moved = rows if moved is None else np.add(moved, rows, out=moved)
+        assert moved is not None
+        moved[self._self, self._self] = 0.0  # own rows stay
+        sent = moved > 0
+        message = moved * rates.pair_s
+        message += sent * self._pair_message_s
+        ends = np.empty_like(message)  # end of each message after its sender's begin
+        ends[:, 0] = message[:, 0]
+        for d in range(1, devices):
+            np.add(ends[:, d - 1], message[:, d], out=ends[:, d])
+        begin = np.maximum(at.free_s, at.done_s)
+        at.free_s = begin + ends[:, -1]
+        at.transmit_s += ends[:, -1]
+        incoming = moved[0].copy()  # whole bytes: the sum is exact in any order
+        for s in range(1, devices):
+            incoming += moved[s]
+        ends += begin[:, None]
+        if events is not None:
+            self._log_messages(events, ends[:, :, 0], message[:, :, 0])
+        np.subtract(ends, message, out=message)  # starts
+        last = np.where(sent, ends, 0.0).max(axis=0)
+        first = np.where(sent, message, np.inf).min(axis=0)
+        waiting = incoming > 0
+        link = np.where(waiting, first, 0.0) + incoming * rates.in_s
+        return np.where(waiting, np.maximum(last, link), 0.0)
+
+    def _log_messages(self, events: Events, ends: np.ndarray, message: np.ndarray) -> None:
+        for s in range(self.devices):
+            for d in range(self.devices):
+                if message[s, d] > 0:
+                    events.add("send", s, ends[s, d] - message[s, d], ends[s, d], f"{d}")
+
+    def finish(self, at: Progress, v: int | np.ndarray, rates: Rates, events: Events | None = None) -> np.ndarray:
+        """After the last volume: gather, tail, result. Returns the image's latency (n,) and settles ``at``."""
+        main = at.hold[0]
+        rows = main[1:] - main[:-1]
+        out_bytes = rows * self.volumes.out_bytes[v]
+        if self.result_bytes == 0:
+            return self._return_rows(at, out_bytes + at.head_bytes, rates, events)
+        n = rows.shape[1]
+        lanes = np.arange(n)
+        host = rows.argmax(axis=0)
+        out_bytes[host, lanes] = 0.0
+        sent = out_bytes > 0
+        pair = rates.pair_s[:, host, lanes if rates.pair_s.shape[2] > 1 else 0]
+        message = out_bytes * pair + sent * self._pair_message_s[:, host, 0]
+        in_s = rates.in_s[host, lanes if rates.in_s.shape[1] > 1 else 0]
+        gathered = self._collect(at, out_bytes, sent, message, in_s, events, "gather")
+        begin = np.maximum(at.done_s[host, lanes], gathered)
+        tail_s = self.volumes.tail_s[self.types[host]]
+        at.done_s[host, lanes] = begin + tail_s
+        at.compute_s[host, lanes] += tail_s
+        leave = np.maximum(at.free_s[host, lanes], at.done_s[host, lanes])
+        back = rates.requester_s[host, lanes if rates.requester_s.shape[1] > 1 else 0]
+        result = self.result_bytes * back + self._requester_message_s[host, 0]
+        at.transmit_s[host, lanes] += result
+        if events is not None:
+            events.add("compute", int(host[0]), begin[0], at.done_s[host[0], 0], "tail")
+            events.add("send", int(host[0]), leave[0], leave[0] + result[0], "R")
+        return leave + result
+
+    def _return_rows(self, at: Progress, out_bytes: np.ndarray, rates: Rates, events: Events | None) -> np.ndarray:
+        sent = out_bytes > 0
+        message = out_bytes * rates.requester_s + sent * self._requester_message_s
+        return self._collect(at, out_bytes, sent, message, np.asarray(rates.requester_in_s), events, "R")
+
+    def _collect(self, at: Progress, sent_bytes, sent, message, in_s, events: Events | None, label: str) -> np.ndarray:
+        """Every device sends one message to one receiver; returns when all is there (n,), 0 for none."""
+        begin = np.maximum(at.free_s, at.done_s)
+        ends = begin + message
+        at.transmit_s += message
+        at.free_s = ends
+        if events is not None:
+            for d in range(self.devices):
+                if message[d, 0] > 0:
+                    events.add("send", d, begin[d, 0], ends[d, 0], label)
+        incoming = sent_bytes[0].copy()
+        for d in range(1, self.devices):
+            incoming += sent_bytes[d]
+        first = np.where(sent, begin, np.inf).min(axis=0)
+        waiting = incoming > 0
+        link = np.where(waiting, first, 0.0) + incoming * in_s
+        return np.where(waiting, np.maximum(np.where(sent, ends, 0.0).max(axis=0), link), 0.0)

@@ -1,0 +1,151 @@
+"""LC-PSS, DistrEdge's search for a partition scheme (paper, Sec. IV-B, Algorithm 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from ...models.model import Model, Volume
+from .system import PlanBatch, System
+
+ALPHA_GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class PartitionScores:
+    """Expected operations and transmission of every layer-volume over random split decisions.
+
+    Given the decisions, the bytes that enter a volume depend on it and on the unit before it only, so the score of a
+    scheme (Eq. 3-4) is a sum over its volumes.
+
+    Attributes:
+        operations: (units + 1, units + 1) mean MACs of volume (start, stop) over the unsplit model's.
+        transmission: mean bytes that enter volume (start, stop), over the layer-by-layer scheme's.
+    """
+
+    operations: np.ndarray
+    transmission: np.ndarray
+
+    def score(self, alpha: float) -> np.ndarray:
+        """(units + 1, units + 1) alpha T + (1 - alpha) O of every volume (Eq. 3, both terms normalised)."""
+        return alpha * self.transmission + (1 - alpha) * self.operations
+
+
+def partition_scores(
+    model: Model, n_devices: int, n_decisions: int = 100, seed: int = 0, activation_bytes: int = 2
+) -> PartitionScores:
+    """Score every layer-volume under ``n_decisions`` random split decisions (sorted uniform cuts at every unit)."""
+    rng = np.random.default_rng(seed)
+    units = len(model.units)
+    cuts = np.sort(rng.random((units, n_decisions, n_devices - 1)), axis=2)
+    posts = []
+    for u in range(units):
+        height = model.out_shape(u).height
+        inner = np.rint(cuts[u] * height).astype(int)
+        ends = np.zeros((n_decisions, 1), dtype=int)
+        posts.append(np.concatenate([ends, inner, ends + height], axis=1))
+    operations = np.zeros((units + 1, units + 1))
+    transmission = np.zeros((units + 1, units + 1))
+    for stop in range(1, units + 1):
+        for start in range(stop):
+            volume = model.volume(start, stop)
+            operations[start, stop] = _mean_operations(model, volume, posts[stop - 1])
+            before = posts[start - 1] if start else None
+            transmission[start, stop] = _mean_bytes(model, volume, before, posts[stop - 1], activation_bytes)
+    whole = sum(
+        model.kernels[k].layer.macs(model.kernels[k].in_shape) for u in range(units) for k in model.unit_kernels[u]
+    )
+    layered = sum(transmission[u, u + 1] for u in range(units))
+    return PartitionScores(operations / whole, transmission / layered)
+
+
+def _mean_operations(model: Model, volume: Volume, posts: np.ndarray) -> float:
+    a, b = posts[:, :-1], posts[:, 1:]
+    some = b > a
+    total = 0.0
+    for k, lo, hi in zip(volume.kernels, volume.kernel_lo, volume.kernel_hi, strict=True):
+        kernel = model.kernels[k]
+        per_row = kernel.layer.macs(kernel.in_shape) / kernel.out_shape.height
+        if per_row:
+            total += per_row * float(np.sum(np.where(some, hi[b] - lo[a], 0)))
+    return total / len(posts)
+
+
+def _mean_bytes(model: Model, volume: Volume, before: np.ndarray | None, posts: np.ndarray, value_bytes: int) -> float:
+    """Mean bytes that the parts of a volume fetch: from the requester (before is None) or from each other."""
+    a, b = posts[:, :-1], posts[:, 1:]
+    some = b > a
+    total = 0.0
+    for name, lo, hi in zip(volume.needs, volume.need_lo, volume.need_hi, strict=True):
+        first = lo[a]
+        last = np.where(some, hi[b], first)
+        fetched = last - first
+        if before is not None:
+            owner = before
+            if name:
+                rows, height = model.saved_shape(name).height, model.in_shapes[volume.start].height
+                owner = before * rows // height
+            own = np.minimum(last, owner[:, 1:]) - np.maximum(first, owner[:, :-1])
+            fetched = fetched - np.maximum(own, 0)
+        total += float(np.sum(fetched)) * model.row_bytes(name, volume.start, value_bytes)
+    return total / len(posts)
+
+
+def lc_pss(model: Model, scores: PartitionScores, alpha: float) -> tuple[int, ...]:
+    """Greedy partition (Algorithm 1): stops of the layer-volumes.
+
+    R_p starts as {1, |M|} as printed, so the last unit begins apart; every loop cuts each volume at its best place if
+    that strictly lowers the score, until nothing changes.
+
+    Raises:
+        ValueError: alpha outside 0..1.
+    """
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha is {alpha}, allowed: 0..1")
+    units = len(model.units)
+    score = scores.score(alpha)
+    bounds = sorted({0, units - 1, units})
+    while True:
+        found = list(bounds)
+        for start, stop in pairwise(bounds):
+            inside = range(start + 1, stop)
+            if not inside:
+                continue
+            best = min(inside, key=lambda j: score[start, j] + score[j, stop])
+            if score[start, best] + score[best, stop] < score[start, stop]:
+                found.append(best)
+        if len(found) == len(bounds):
+            return tuple(bounds[1:])
+        bounds = sorted(found)
+
+
+def proportional_splits(system: System, stops: Sequence[int], shares: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    """Rows where each device's part begins, for shares (D,) of every volume's last output."""
+    inner = np.cumsum(shares / shares.sum())[:-1]
+    return tuple(tuple(int(x) for x in np.rint(inner * system.heights[stop - 1])) for stop in stops)
+
+
+def partition_of(system: System, alpha: float | str) -> tuple[int, ...]:
+    """The partition of a scenario: LC-PSS at a fixed alpha, or the best of a grid for ``"auto"``.
+
+    ``"auto"`` scores LC-PSS at every alpha of a grid, and no cut at all, by the physics under splits proportional to
+    capability, then keeps the fastest.
+    """
+    scenario = system.scenario
+    scores = partition_scores(
+        system.model, system.n_devices, scenario.n_decisions, scenario.decisions_seed, scenario.activation_bytes
+    )
+    if alpha != "auto":
+        return lc_pss(system.model, scores, float(alpha))
+    candidates = list(dict.fromkeys([(system.n_units,), *(lc_pss(system.model, scores, a) for a in ALPHA_GRID)]))
+    latency = [_proportional_s(system, stops) for stops in candidates]
+    return candidates[int(np.argmin(latency))]
+
+
+def _proportional_s(system: System, stops: tuple[int, ...]) -> float:
+    splits = np.array(proportional_splits(system, stops, system.capability))[:, :, None]
+    batch = PlanBatch(np.array(stops)[:, None], np.array([len(stops)]), splits)
+    return float(system.evaluate(batch, system.physics(list(zip((0, *stops[:-1]), stops, strict=True))))[0])

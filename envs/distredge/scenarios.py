@@ -1,0 +1,229 @@
+"""The settings of DistrEdge's evaluation as frozen data, by name (paper, Sec. V, Tables I-III)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ...models.errors import InputError
+from ...models.plans import check_device_names
+from ...models.zoo import MODELS
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One setting. Fields marked (assumption) are given by no paper.
+
+    Args:
+        name: scenario name.
+        model: a zoo model.
+        devices: device types of the catalogue, in split order.
+        mbps: shaped rate of each device's link, Mbit/s; the first rates when the links follow traces.
+        names: a name of its own for every device; by default type-1, type-2, ...
+        requester_mbps: rate of the requester's link (assumption).
+        requester_message_s, requester_copy_bytes_per_s: message and copy cost at the requester, a phone (assumption).
+        eta: share of a shaped rate that payload gets (assumption).
+        activation_bytes: bytes of an activation on the wire, fp16.
+        tiles: whether modelled latency tables have the tile staircase.
+        alpha: LC-PSS's weight of transmission; n_decisions random split decisions drawn from decisions_seed.
+        dynamic: links follow seeded traces of high fluctuation (Fig. 11).
+        traces: trace files instead, one for all devices or one each, scaled by trace_factor.
+        gap_s: pause between two images.
+        tables: latency table files by device type, instead of modelled tables.
+    """
+
+    name: str
+    model: str
+    devices: tuple[str, ...]
+    mbps: tuple[float, ...]
+    names: tuple[str, ...] = ()
+    requester_mbps: float = 300.0
+    requester_message_s: float = 1.5e-3
+    requester_copy_bytes_per_s: float = 1.5e9
+    eta: float = 0.94
+    activation_bytes: int = 2
+    tiles: bool = True
+    alpha: float = 0.75
+    n_decisions: int = 100
+    decisions_seed: int = 0
+    dynamic: bool = False
+    traces: tuple[str, ...] = ()
+    trace_factor: float = 1.0
+    gap_s: float = 0.0
+    tables: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        where = f"scenario {self.name}"
+        if not self.devices:
+            raise InputError(f"{where}: devices is empty; name at least one device type")
+        if len(self.mbps) != len(self.devices):
+            raise InputError(f"{where}: mbps has {len(self.mbps)} rates for {len(self.devices)} devices; give one each")
+        for name in ("requester_mbps", "requester_copy_bytes_per_s", "eta", "trace_factor"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{where}: {name} is {getattr(self, name)}, it must be positive")
+        if not all(0 < rate < 1e6 for rate in self.mbps):
+            raise InputError(f"{where}: mbps is {list(self.mbps)}, every rate must be positive")
+        if not 0 <= self.alpha <= 1:
+            raise InputError(f"{where}: alpha is {self.alpha}, allowed: 0..1")
+        for name in ("requester_message_s", "gap_s"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{where}: {name} is {getattr(self, name)}, it must not be negative")
+        if self.n_decisions < 1 or self.activation_bytes < 1:
+            raise InputError(f"{where}: n_decisions and activation_bytes must be at least 1")
+        if self.traces and len(self.traces) not in (1, len(self.devices)):
+            raise InputError(
+                f"{where}: traces has {len(self.traces)} files for {len(self.devices)} devices; give one or one each"
+            )
+        if self.names and len(self.names) != len(self.devices):
+            raise InputError(
+                f"{where}: names has {len(self.names)} entries for {len(self.devices)} devices; give one each"
+            )
+        check_device_names(self.device_names, where)
+
+    @property
+    def device_names(self) -> tuple[str, ...]:
+        """A name for every device, each once if the scenario is valid."""
+        if self.names:
+            return self.names
+        seen: dict[str, int] = {}
+        out = []
+        for kind in self.devices:
+            seen[kind] = seen.get(kind, 0) + 1
+            out.append(f"{kind}-{seen[kind]}")
+        return tuple(out)
+
+    @property
+    def summary(self) -> str:
+        """One line: the model, the devices and their rates."""
+        links = list(zip(self.devices, self.mbps, strict=True))
+        parts = [f"{links.count(link)} {link[0]} at {link[1]:g}" for link in dict.fromkeys(links)]
+        rates = "Mbps at first, then fluctuating" if self.varies else "Mbps"
+        return f"{self.model} on {', '.join(parts)} {rates}"
+
+    @property
+    def varies(self) -> bool:
+        """Whether rates change with time."""
+        return self.dynamic or bool(self.traces)
+
+
+OTHER_MODELS = ("resnet50", "inception_v3", "yolov2", "ssd_resnet50", "ssd_vgg16", "openpose", "voxelnet")
+TABLE_1 = {
+    "DA": ("tx2", "tx2", "nano", "nano"),
+    "DB": ("xavier", "xavier", "nano", "nano"),
+    "DC": ("xavier", "tx2", "nano", "pi3"),
+}
+TABLE_2 = {
+    "NA": (50.0, 50.0, 200.0, 200.0),
+    "NB": (100.0, 100.0, 200.0, 200.0),
+    "NC": (200.0, 200.0, 300.0, 300.0),
+    "ND": (50.0, 100.0, 200.0, 300.0),
+}
+TABLE_3 = {
+    "LA": ((300.0, "nano"), (200.0, "nano"), (100.0, "nano"), (50.0, "nano")),
+    "LB": ((300.0, "pi3"), (200.0, "nano"), (100.0, "tx2"), (50.0, "xavier")),
+    "LC": ((200.0, "pi3"), (200.0, "nano"), (200.0, "tx2"), (200.0, "xavier")),
+    "LD": ((50.0, "pi3"), (100.0, "nano"), (200.0, "tx2"), (300.0, "xavier")),
+}
+
+
+def _catalogue() -> dict[str, Scenario]:
+    found = [Scenario("H-200", "vgg16", ("nano",) * 4, (200.0,) * 4)]
+    for group, devices in TABLE_1.items():
+        found += [Scenario(f"{group}-{rate}", "vgg16", devices, (float(rate),) * 4) for rate in (50, 300)]
+    for group, mbps in TABLE_2.items():
+        found += [Scenario(f"{group}-{kind}", "vgg16", (kind,) * 4, mbps) for kind in ("nano", "xavier")]
+    for group, members in TABLE_3.items():
+        found.append(Scenario(group, "vgg16", tuple(m[1] for m in members) * 4, tuple(m[0] for m in members) * 4))
+    by_name = {s.name: s for s in found}
+    for base in ("DB-50", "NA-nano"):
+        for model in OTHER_MODELS:
+            by_name[f"{base}-{model}"] = replace(by_name[base], name=f"{base}-{model}", model=model)
+    by_name["dynamic-nano"] = Scenario("dynamic-nano", "vgg16", ("nano",) * 4, (100.0,) * 4, dynamic=True)
+    return by_name
+
+
+SCENARIOS: Mapping[str, Scenario] = _catalogue()
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "table1": tuple(n for n in SCENARIOS if n in {f"{g}-{r}" for g in TABLE_1 for r in (50, 300)}),
+    "table2": tuple(n for n in SCENARIOS if n in {f"{g}-{k}" for g in TABLE_2 for k in ("nano", "xavier")}),
+    "table3": tuple(TABLE_3),
+    "models": tuple(f"{b}-{m}" for b in ("DB-50", "NA-nano") for m in OTHER_MODELS),
+    "dynamic": ("dynamic-nano",),
+    "homogeneous": ("H-200",),
+}
+DEFAULT_SCENARIO = "DB-50"
+
+
+def get_scenario(name: str, **changes: Any) -> Scenario:
+    """A scenario by name or from a YAML file, with some fields changed.
+
+    Args:
+        name: a known scenario, or the path of a ``.yaml`` file with the fields of :class:`Scenario`
+            (model, devices and mbps at least).
+        changes: fields of :class:`Scenario`.
+
+    Raises:
+        InputError: unknown name or field, or a value out of range.
+    """
+    known = [f.name for f in fields(Scenario)]
+    for field_name in changes:
+        if field_name not in known or field_name == "name":
+            raise InputError(f"unknown option {field_name!r}; known: {', '.join(known[1:])}")
+    stem, _, model = name.rpartition("-")
+    if name in SCENARIOS:
+        base = SCENARIOS[name]
+    elif stem in SCENARIOS and model in MODELS:
+        base = replace(SCENARIOS[stem], name=name, model=model)
+    elif str(name).endswith((".yaml", ".yml")):
+        base = load_scenario(name)
+    else:
+        raise InputError(
+            f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any of them with -<model>, or a .yaml file"
+        )
+    if not changes:
+        return base
+    merged = {**asdict(base), **changes}
+    return _checked(merged, f"scenario {name}")
+
+
+def load_scenario(path: str) -> Scenario:
+    """Read a scenario file.
+
+    Raises:
+        InputError: one line naming the file, the field and what is allowed.
+    """
+    import yaml
+
+    try:
+        data = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: is not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: must hold fields such as model, devices, mbps")
+    known = [f.name for f in fields(Scenario)]
+    for name in data:
+        if name not in known:
+            raise InputError(f"{path}: unknown field {name!r}; known: {', '.join(known)}")
+    for name in ("model", "devices", "mbps"):
+        if name not in data:
+            raise InputError(f"{path}: field {name} is missing")
+    return _checked({"name": Path(path).stem, **data}, path)
+
+
+def _checked(data: Mapping[str, Any], where: str) -> Scenario:
+    """Build a scenario with its types checked (by pydantic) and one-line errors."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(Scenario).validate_python(dict(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, InputError):
+            raise cause from None
+        place = ".".join(str(p) for p in first["loc"])
+        raise InputError(f"{where}: {place}: {first['msg']}, not {first['input']!r}") from None

@@ -1,0 +1,227 @@
+"""A scenario made concrete: model, tables, links and the physics over them. Envs and planners read it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ...models.model import Model
+from ...models.plans import SpatialPlan
+from ...models.zoo import get_model
+from ...profiling.devices import get_device
+from ...profiling.tables import LatencyTable, load_table, modelled_table
+from .physics import Events, Links, Physics, Progress, Range, Rates, VolumeTables
+from .scenarios import Scenario
+
+CHUNK = 512  # plans evaluated together; keeps the working set in cache
+
+
+@dataclass(frozen=True)
+class PlanBatch:
+    """P plans as arrays.
+
+    Attributes:
+        stops: (V, P) end of each volume in units, padded with the number of units.
+        count: (P,) number of volumes.
+        splits: (V, D - 1, P) sorted rows of each volume's last output.
+    """
+
+    stops: np.ndarray
+    count: np.ndarray
+    splits: np.ndarray
+
+    @staticmethod
+    def of(plans: Sequence[SpatialPlan], units: int) -> PlanBatch:
+        count = np.array([len(p.cuts) for p in plans])
+        volumes, devices = int(count.max()), len(plans[0].devices)
+        stops = np.full((volumes, len(plans)), units)
+        splits = np.zeros((volumes, devices - 1, len(plans)), dtype=int)
+        for p, plan in enumerate(plans):
+            stops[: count[p], p] = plan.cuts
+            splits[: count[p], :, p] = np.array(plan.splits).reshape(len(plan.cuts), devices - 1)
+        return PlanBatch(stops, count, splits)
+
+
+class System:
+    """Model, devices and links of one scenario.
+
+    Attributes:
+        scenario, model, names: the setting; device names in split order.
+        tables: one latency table per distinct device type, ``types`` says which device uses which.
+        mbps: (D,) nominal rates.
+        links: fixed message costs.
+        reference_s: T_ref, the latency of offloading to the best provider at nominal rates.
+    """
+
+    def __init__(self, scenario: Scenario, model: Model | None = None) -> None:
+        self.scenario = scenario
+        self.model = get_model(scenario.model) if model is None else model
+        self.names = scenario.device_names
+        kinds = list(dict.fromkeys(scenario.devices))
+        self.types = np.array([kinds.index(kind) for kind in scenario.devices])
+        files = scenario.tables or {}
+        for kind in files:
+            if kind not in kinds:
+                from ...models.errors import InputError
+
+                raise InputError(f"scenario {scenario.name}: tables names {kind!r}, devices are {', '.join(kinds)}")
+        self.tables: list[LatencyTable] = [
+            load_table(files[kind], self.model) if kind in files else modelled_table(self.model, kind, scenario.tiles)
+            for kind in kinds
+        ]
+        catalogue = [get_device(kind) for kind in scenario.devices]
+        self.mbps = np.array(scenario.mbps)
+        self.links = Links(
+            np.array([d.t_msg_s for d in catalogue]),
+            1.0 / np.array([d.copy_bytes_per_s for d in catalogue]),
+            scenario.requester_message_s,
+            1.0 / scenario.requester_copy_bytes_per_s,
+            scenario.eta,
+        )
+        self.nominal = self.rates(self.mbps[:, None])
+
+    @property
+    def n_devices(self) -> int:
+        return len(self.names)
+
+    @property
+    def n_units(self) -> int:
+        return len(self.model.units)
+
+    @cached_property
+    def heights(self) -> np.ndarray:
+        """(units,) output rows of every unit."""
+        return np.array([self.model.out_shape(u).height for u in range(self.n_units)])
+
+    def rates(self, mbps: np.ndarray) -> Rates:
+        """Transfer costs under device rates (D, n)."""
+        return Rates(self.links, mbps, self.scenario.requester_mbps)
+
+    @cached_property
+    def result_bytes(self) -> int:
+        """Bytes of the tail's output on the wire; 0 when devices return their own rows."""
+        if not self.model.tail:
+            return 0
+        return self.model.kernels[-1].out_shape.elements * self.scenario.activation_bytes
+
+    def physics(self, ranges: Sequence[Range]) -> Physics:
+        """Physics over some layer-volumes."""
+        tables = VolumeTables(self.model, self.tables, ranges, self.scenario.activation_bytes)
+        return Physics(tables, self.types.tolist(), self.links, self.result_bytes)
+
+    @cached_property
+    def every_volume(self) -> Physics:
+        """Physics over every possible layer-volume."""
+        return self.physics([(i, j) for j in range(1, self.n_units + 1) for i in range(j)])
+
+    @cached_property
+    def model_s(self) -> np.ndarray:
+        """(D,) seconds of the whole model on each device alone."""
+        return np.array([t.total_s() for t in self.tables])[self.types]
+
+    @cached_property
+    def capability(self) -> np.ndarray:
+        """(D,) MACs per second: model operations over model time, what the linear baselines assume."""
+        return self.model.macs / self.model_s
+
+    @cached_property
+    def best_provider(self) -> int:
+        """Device with the best hardware; among equals the one with the fastest link, then the first."""
+        return int(np.lexsort((np.arange(self.n_devices), -self.mbps, self.model_s))[0])
+
+    def everything_on(self, device: int) -> SpatialPlan:
+        """The whole model as one volume on one device."""
+        height = int(self.heights[-1])
+        split = tuple(0 if d <= device else height for d in range(1, self.n_devices))
+        return SpatialPlan(self.model.name, self.names, (self.n_units,), (split,))
+
+    @cached_property
+    def reference_s(self) -> float:
+        return float(self.evaluate([self.everything_on(self.best_provider)], self.physics([(0, self.n_units)]))[0])
+
+    def evaluate(
+        self, plans: Sequence[SpatialPlan] | PlanBatch, physics: Physics | None = None, mbps: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Latency of plans.
+
+        Args:
+            plans: P plans.
+            physics: over at least their volumes; made when None.
+            mbps: (D, 1) or (D, P) rates, nominal when None.
+
+        Returns:
+            (P,) seconds.
+        """
+        if not isinstance(plans, PlanBatch):
+            if physics is None:
+                physics = self.physics(sorted({r for p in plans for r in zip((0, *p.cuts[:-1]), p.cuts, strict=True)}))
+            plans = PlanBatch.of(plans, self.n_units)
+        physics = physics or self.every_volume
+        order = np.argsort(-plans.count, kind="stable")
+        latency = np.empty(len(order))
+        rates = self.nominal if mbps is None else self.rates(mbps)
+        for at in range(0, len(order), CHUNK):
+            some = order[at : at + CHUNK]
+            latency[some] = self._evaluate(plans, some, physics, rates.take(some))
+        return latency
+
+    def _evaluate(self, plans: PlanBatch, some: np.ndarray, physics: Physics, rates: Rates) -> np.ndarray:
+        """Latency of the plans ``some``, which come with the most volumes first."""
+        count, stops = plans.count[some], plans.stops[:, some]
+        posts = np.zeros((self.n_devices + 1, some.size), dtype=np.intp)
+        starts = np.zeros(some.size, dtype=np.intp)
+        progress = Progress.fresh(self.n_devices, physics.volumes.n_tensors, some.size)
+        latency = np.empty(some.size)
+        lanes = np.arange(some.size)
+        for v in range(int(count[0])):
+            volume = physics.volumes.index[starts, stops[v, lanes]]
+            posts[1:-1] = plans.splits[v][:, some[lanes]]
+            posts[-1] = physics.volumes.height[volume]
+            physics.volume(progress, volume, posts, rates)
+            left = int(np.searchsorted(-count, -(v + 1)))  # lanes with more volumes to come
+            if left < lanes.size:
+                over = np.arange(left, lanes.size)
+                part = progress.take(over)
+                latency[lanes[over]] = physics.finish(part, volume[over], rates.take(over))
+                if left == 0:
+                    break
+                lanes, posts, starts = lanes[:left], posts[:, :left], starts[:left]
+                progress, rates = progress.take(lanes), rates.take(lanes)
+            starts = stops[v, lanes]
+        return latency
+
+    def replay(self, plan: SpatialPlan, mbps: np.ndarray | None = None) -> tuple[float, Progress, Events]:
+        """One image under a plan with everything that happened: (latency_s, totals, events)."""
+        ranges = list(zip((0, *plan.cuts[:-1]), plan.cuts, strict=True))
+        physics, events = self.physics(ranges), Events()
+        rates = self.nominal if mbps is None else self.rates(mbps[:, None])
+        progress = Progress.fresh(self.n_devices, physics.volumes.n_tensors, 1)
+        for v, split in enumerate(plan.splits):
+            posts = np.array([0, *split, physics.volumes.height[v]])[:, None]
+            physics.volume(progress, v, posts, rates, events)
+        latency = physics.finish(progress, len(ranges) - 1, rates, events)
+        return float(latency[0]), progress, events
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of everything a latency depends on; a shipped best-known value holds only where it matches."""
+        facts = {
+            "model": self.model.fingerprint,
+            "types": self.types.tolist(),
+            "mbps": self.mbps.tolist(),
+            "requester_mbps": self.scenario.requester_mbps,
+            "links": [self.links.message_s.tolist(), self.links.copy_s_per_byte.tolist()],
+            "requester": [self.links.requester_message_s, self.links.requester_copy_s_per_byte],
+            "eta": self.links.eta,
+            "activation_bytes": self.scenario.activation_bytes,
+            "dynamic": [self.scenario.dynamic, list(self.scenario.traces), self.scenario.trace_factor],
+        }
+        digest = hashlib.sha256(json.dumps(facts).encode())
+        for table in self.tables:
+            digest.update(np.rint(np.nan_to_num(table.seconds) * 1e9).astype(np.int64).tobytes())
+        return digest.hexdigest()[:16]

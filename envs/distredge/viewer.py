@@ -1,0 +1,100 @@
+"""A Gantt chart of one image: what every device computes and sends, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...models.plans import SpatialPlan
+from .system import System
+
+TAIL_COLOR = "#555555"
+SEND_COLOR = "#c9c9c9"
+
+
+def timeline_figure(system: System, plan: SpatialPlan | None, mbps: np.ndarray | None = None, title: str = "") -> Any:
+    """Draw a plan's timeline.
+
+    Args:
+        system: the scenario.
+        plan: the plan; None draws empty axes.
+        mbps: (D,) rates, nominal when None.
+        title: in front of the scenario's name and the latency.
+
+    Returns:
+        A matplotlib Figure (Agg canvas).
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lanes = ["requester", *system.names]
+    figure = Figure(figsize=(10, 1.6 + 0.55 * len(lanes)), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set_yticks(range(len(lanes)), lanes)
+    axes.set_ylim(len(lanes) - 0.4, -0.6)
+    axes.set_xlabel("time since the image was sent (ms)")
+    axes.grid(axis="x", color="#eeeeee")
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    head = f"{title}  {system.scenario.name}".strip()
+    if plan is None:
+        axes.set_title(f"{head}: no image yet", loc="left")
+        return figure
+    latency = _draw_events(axes, system, plan, mbps)
+    modelled = ", ".join(sorted({t.provenance.source for t in system.tables}))
+    axes.set_title(f"{head}: {latency * 1e3:.1f} ms, {1 / latency:.1f} images/s  ({modelled} latency)", loc="left")
+    axes.axvline(latency * 1e3, color="black", linewidth=0.8)
+    axes.set_xlim(0, latency * 1e3 * 1.02)
+    return figure
+
+
+def _draw_events(axes: Any, system: System, plan: SpatialPlan, mbps: np.ndarray | None) -> float:
+    """Bars above the line of a device are computing, below it sending; returns the latency in seconds."""
+    from matplotlib import colormaps
+    from matplotlib.patches import Patch
+
+    latency, _, events = system.replay(plan, mbps)
+    shades = colormaps["viridis"](np.linspace(0.15, 0.95, len(plan.cuts)))
+    edges = dict(edgecolor="white", linewidth=0.4)
+    for kind, device, start_s, end_s, label in events.rows:
+        width, row = (end_s - start_s) * 1e3, device + 1
+        if kind == "compute":
+            color = TAIL_COLOR if label == "tail" else shades[int(label)]
+            axes.barh(row - 0.18, width, 0.34, start_s * 1e3, color=color, **edges)
+        else:
+            axes.barh(row + 0.2, width, 0.3, start_s * 1e3, color=SEND_COLOR, hatch="////", **edges)
+            if width > latency * 1e3 * 0.04:
+                to = "gather" if label == "gather" else "requester" if label == "R" else system.names[int(label)]
+                axes.text(start_s * 1e3 + width / 2, row + 0.2, f"to {to}", ha="center", va="center", fontsize=7)
+    units = system.model.units
+    starts = (0, *plan.cuts[:-1])
+    patches = [
+        Patch(color=shades[i], label=_range_name(units[a].name, units[b - 1].name))
+        for i, (a, b) in enumerate(zip(starts, plan.cuts, strict=True))
+    ]
+    if system.model.tail:
+        patches.append(Patch(color=TAIL_COLOR, label="tail"))
+    patches.append(Patch(facecolor=SEND_COLOR, hatch="////", edgecolor="white", label="sending"))
+    if len(patches) <= 24:
+        axes.legend(
+            handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7, frameon=False, title="computing"
+        )
+    return latency
+
+
+def _range_name(first: str, last: str) -> str:
+    return first if first == last else f"{first} … {last}"
+
+
+def frame(figure: Any) -> np.ndarray:
+    """Pixels of a figure, (height, width, 3) uint8."""
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+
+
+def timeline_frame(system: System, plan: SpatialPlan | None, mbps: np.ndarray | None = None) -> np.ndarray:
+    """:func:`timeline_figure` as pixels."""
+    return frame(timeline_figure(system, plan, mbps))

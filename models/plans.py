@@ -1,0 +1,168 @@
+"""Plans: what crosses from agents to simulation, drawing and execution. JSON on disk, one schema family.
+
+``{"schema": 1, "kind": "spatial", "model": ..., "devices": [...], ...}``. Loading validates against the model and
+names the field that is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+from .model import Model
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class SpatialPlan:
+    """Layer-volumes, each split by height over the devices (DistrEdge).
+
+    Args:
+        model: model name.
+        devices: device names, each once, in split order.
+        cuts: for every volume the number of units up to its end: increasing, the last one is all units.
+        splits: for every volume the D - 1 rows of its last output where the next device's part begins.
+        notes: where the plan comes from (agent, scenario, latency and the like); never interpreted.
+    """
+
+    model: str
+    devices: tuple[str, ...]
+    cuts: tuple[int, ...]
+    splits: tuple[tuple[int, ...], ...]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    kind = "spatial"
+
+    def validate(self, model: Model, where: str = "plan") -> SpatialPlan:
+        """Check ranges and order against the model and return the plan itself.
+
+        Raises:
+            InputError: names the field and what is allowed.
+        """
+        if self.model != model.name:
+            raise InputError(f"{where}: model is {self.model!r}, expected {model.name!r}")
+        check_device_names(self.devices, where)
+        units = len(model.units)
+        previous = 0
+        for i, cut in enumerate(self.cuts):
+            if not previous < cut <= units:
+                raise InputError(
+                    f"{where}: cuts[{i}] is {cut}, cuts must increase strictly within {previous + 1}..{units}"
+                )
+            previous = cut
+        if previous != units:
+            raise InputError(f"{where}: cuts must end at {units}, the number of units of {model.name}, not {previous}")
+        if len(self.splits) != len(self.cuts):
+            raise InputError(
+                f"{where}: splits has {len(self.splits)} entries, cuts has {len(self.cuts)}; one per volume"
+            )
+        for i, (cut, split) in enumerate(zip(self.cuts, self.splits, strict=True)):
+            height = model.out_shape(cut - 1).height
+            if len(split) != len(self.devices) - 1:
+                raise InputError(
+                    f"{where}: splits[{i}] has {len(split)} rows, allowed: {len(self.devices) - 1} (devices - 1)"
+                )
+            if list(split) != sorted(split) or (split and not 0 <= split[0] <= split[-1] <= height):
+                raise InputError(
+                    f"{where}: splits[{i}] is {list(split)}, rows must not decrease and lie within 0..{height}"
+                )
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as JSON-able data."""
+        return {
+            "schema": SCHEMA,
+            "kind": self.kind,
+            "model": self.model,
+            "devices": list(self.devices),
+            "cuts": list(self.cuts),
+            "splits": [list(s) for s in self.splits],
+            "notes": dict(self.notes),
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any], where: str) -> SpatialPlan:
+        """Build from JSON data; types are checked here, values by :meth:`validate`."""
+        fields = ("model", "devices", "cuts", "splits")
+        for name in fields:
+            if name not in data:
+                raise InputError(f"{where}: field {name} is missing; a spatial plan has {', '.join(fields)}")
+        unknown = set(data) - {"schema", "kind", "notes", *fields}
+        if unknown:
+            raise InputError(f"{where}: unknown field {min(unknown)}; allowed: {', '.join(fields)}, notes")
+        if not isinstance(data["model"], str):
+            raise InputError(f"{where}: model must be a string")
+        devices = _list_of(data["devices"], str, f"{where}: devices", "a list of names")
+        cuts = _list_of(data["cuts"], int, f"{where}: cuts", "a list of integers")
+        splits = _list_of(data["splits"], list, f"{where}: splits", "a list with one list of rows per volume")
+        rows = [_list_of(s, int, f"{where}: splits[{i}]", "a list of integers") for i, s in enumerate(splits)]
+        notes = data.get("notes", {})
+        if not isinstance(notes, dict):
+            raise InputError(f"{where}: notes must be an object")
+        return SpatialPlan(data["model"], tuple(devices), tuple(cuts), tuple(tuple(r) for r in rows), notes)
+
+
+KINDS: dict[str, Callable[[Mapping[str, Any], str], SpatialPlan]] = {SpatialPlan.kind: SpatialPlan.from_json}
+
+
+def check_device_names(devices: tuple[str, ...], where: str) -> None:
+    """Every device needs a name of its own.
+
+    Raises:
+        InputError: a name is used twice, or there is none.
+    """
+    if not devices:
+        raise InputError(f"{where}: devices is empty; name at least one")
+    for name in devices:
+        if devices.count(name) > 1:
+            raise InputError(f"{where}: device {name!r} is named twice; every device needs a name of its own")
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a file whole or not at all: a temporary name beside it, then a rename."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_plan(plan: SpatialPlan, path: str | os.PathLike[str]) -> None:
+    """Write a plan as JSON."""
+    write_text(path, json.dumps(plan.to_json(), indent=1) + "\n")
+
+
+def load_plan(path: str | os.PathLike[str], model: Model) -> SpatialPlan:
+    """Read and validate a plan.
+
+    Raises:
+        InputError: one line naming the file, the field and what is allowed.
+    """
+    try:
+        data = json.loads(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise InputError(f"{path}: is not JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: must hold a JSON object with schema, kind, model, devices")
+    if data.get("schema") != SCHEMA:
+        raise InputError(f"{path}: schema is {data.get('schema')!r}, allowed: {SCHEMA}")
+    if data.get("kind") not in KINDS:
+        raise InputError(f"{path}: kind is {data.get('kind')!r}, allowed: {', '.join(KINDS)}")
+    return KINDS[data["kind"]](data, str(path)).validate(model, str(path))
+
+
+def _list_of(value: Any, kind: type, where: str, allowed: str) -> list[Any]:
+    good = isinstance(value, list) and all(isinstance(v, kind) and not isinstance(v, bool) for v in value)
+    if not good:
+        raise InputError(f"{where} must be {allowed}")
+    return value

@@ -1,0 +1,55 @@
+"""The zoo: every network that ships with the suite, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from .errors import InputError
+from .model import Model
+from .zoo_classifiers import (
+    alexnet,
+    basic_block,
+    bottleneck,
+    googlenet,
+    inception_v3,
+    lenet5,
+    resnet,
+    resnet34_32,
+    vgg,
+)
+from .zoo_detectors import openpose, ssd_resnet50, ssd_vgg16, voxelnet, yolov2
+
+# The variants for 32x32 images end in _32. The papers that use VGG there do not print their classifiers;
+# these are the two sizes in common use (512-512-10 for VGG-16, 512-10 for VGG-11).
+MODELS: dict[str, Callable[[], Model]] = {
+    "alexnet": alexnet,
+    "vgg11": lambda: vgg("vgg11", 11),
+    "vgg16": lambda: vgg("vgg16", 16),
+    "vgg19": lambda: vgg("vgg19", 19),
+    "resnet34": lambda: resnet("resnet34", basic_block),
+    "resnet50": lambda: resnet("resnet50", bottleneck),
+    "inception_v3": inception_v3,
+    "googlenet": googlenet,
+    "yolov2": yolov2,
+    "ssd_vgg16": ssd_vgg16,
+    "ssd_resnet50": ssd_resnet50,
+    "openpose": openpose,
+    "voxelnet": voxelnet,
+    "lenet5": lenet5,
+    "vgg11_32": lambda: vgg("vgg11_32", 11, 32, (10,)),
+    "vgg16_32": lambda: vgg("vgg16_32", 16, 32, (512, 10)),
+    "resnet34_32": resnet34_32,
+}
+
+
+@cache
+def get_model(name: str) -> Model:
+    """The network called ``name``; the same object every time.
+
+    Raises:
+        InputError: no such network.
+    """
+    if name not in MODELS:
+        raise InputError(f"unknown model {name!r}; known models: {', '.join(MODELS)}")
+    return MODELS[name]()

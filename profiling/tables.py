@@ -1,0 +1,251 @@
+"""Latency tables: seconds by kernel and output rows, and where they come from.
+
+On disk a table is a CSV file behind a metadata header, one line for every kernel and row count:
+
+    # schema: 1
+    # model: vgg16
+    # fingerprint: 3f0c...
+    # source: measured
+    # device: nano
+    # precision: FP16
+    # software: TensorRT 8.2
+    # date: 2026-01-31
+    # note: median of 100 runs
+    kernel,rows,seconds
+    conv1_1,1,0.00012
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from math import isfinite
+from typing import Literal, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from ..models.errors import InputError
+from ..models.model import Model
+from ..models.plans import write_text
+from .devices import Device, calibration_date, get_device
+from .files import read_lines
+from .latency import kernel_seconds
+
+SCHEMA = "1"
+COLUMNS = ("kernel", "rows", "seconds")
+
+Source = Literal["modelled", "measured", "imported"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the numbers of a table come from. Every field is one line of text.
+
+    Attributes:
+        source: computed from the latency model, measured by this suite, or brought in from elsewhere.
+        device: device name.
+        precision: number format, such as FP16.
+        software: what ran the kernels, or what the model stands for.
+        date: day of the measurement or calibration (ISO 8601).
+        note: anything that helps to judge the numbers.
+
+    Raises:
+        InputError: an unknown source, or a field that is not one line of text.
+    """
+
+    source: Source
+    device: str
+    precision: str
+    software: str
+    date: str
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.source not in get_args(Source):
+            raise InputError(f"source is {self.source!r}, allowed: {', '.join(get_args(Source))}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value != value.strip() or len(value.splitlines()) > 1:
+                raise InputError(f"{field.name} must be one line of text without blanks around it, not {value!r}")
+
+    def label(self) -> str:
+        """One line that is shown wherever the numbers are."""
+        about = ", ".join(part for part in (self.precision, self.software, self.date) if part)
+        return f"{self.device}: {self.source} ({about})" + (f"; {self.note}" if self.note else "")
+
+
+@dataclass(frozen=True, eq=False)
+class LatencyTable:
+    """Seconds that every kernel of a model takes on a device, for every number of output rows.
+
+    Attributes:
+        model: model name.
+        fingerprint: the model's structure (``Model.fingerprint``).
+        kernels: kernel names in the order of ``Model.kernels``, the tail included.
+        seconds: float64, (len(kernels), most rows + 1), read-only; column 0 is 0 and what lies beyond a
+            kernel's own height is NaN. A fully connected layer has one row.
+        provenance: where the numbers come from.
+    """
+
+    model: str
+    fingerprint: str
+    kernels: tuple[str, ...]
+    seconds: npt.NDArray[np.float64]
+    provenance: Provenance
+
+    @property
+    def device(self) -> str:
+        """Device name."""
+        return self.provenance.device
+
+    @property
+    def heights(self) -> npt.NDArray[np.int64]:
+        """Output rows of every kernel, (len(kernels),)."""
+        return (~np.isnan(self.seconds)).sum(axis=1) - 1
+
+    def kernel_s(self, kernel: int | str, rows: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Seconds of one kernel, by index or name, for some numbers of rows."""
+        index = self.kernels.index(kernel) if isinstance(kernel, str) else kernel
+        return self.seconds[index, np.asarray(rows)]
+
+    def total_s(self) -> float:
+        """Seconds of the whole model on this device alone."""
+        return float(self.seconds[np.arange(len(self.kernels)), self.heights].sum())
+
+    def label(self) -> str:
+        """One line: the model and where the numbers come from."""
+        return f"{self.model} on {self.provenance.label()}"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the table as CSV with a metadata header; :func:`load_table` gets the very same numbers back."""
+        text = io.StringIO()
+        header = {"schema": SCHEMA, "model": self.model, "fingerprint": self.fingerprint}
+        header |= {field.name: getattr(self.provenance, field.name) for field in fields(self.provenance)}
+        text.writelines(f"# {key}: {value}\n" for key, value in header.items())
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for name, height, row in zip(self.kernels, self.heights, self.seconds, strict=True):
+            writer.writerows((name, r, repr(float(row[r]))) for r in range(1, height + 1))
+        write_text(path, text.getvalue())
+
+
+def _table(model: Model, entries: Sequence[npt.ArrayLike], provenance: Provenance) -> LatencyTable:
+    """A table from each kernel's seconds at 1, 2, ... rows."""
+    heights = [k.out_shape.height for k in model.kernels]
+    seconds = np.full((len(heights), max(heights) + 1), np.nan)
+    seconds[:, 0] = 0.0
+    for row, height, values in zip(seconds, heights, entries, strict=True):
+        row[1 : height + 1] = values
+    seconds.flags.writeable = False
+    return LatencyTable(model.name, model.fingerprint, tuple(k.name for k in model.kernels), seconds, provenance)
+
+
+def modelled_table(model: Model, device: str | Device, tiles: bool = True) -> LatencyTable:
+    """The table that the calibrated latency model gives; the same object for the same arguments.
+
+    Args:
+        model: the network.
+        device: a device or the name of one in the catalogue.
+        tiles: whether latency steps with whole tiles (see :mod:`.devices`).
+
+    Raises:
+        InputError: no such device.
+    """
+    return _modelled_table(model, get_device(device) if isinstance(device, str) else device, tiles)
+
+
+@lru_cache(maxsize=512)
+def _modelled_table(model: Model, device: Device, tiles: bool) -> LatencyTable:
+    entries = [
+        kernel_seconds(device, kernel, np.arange(1, kernel.out_shape.height + 1), tiles=tiles)
+        for kernel in model.kernels
+    ]
+    provenance = Provenance(
+        "modelled", device.name, device.precision, device.framework, calibration_date(), device.quality(tiles)
+    )
+    return _table(model, entries, provenance)
+
+
+def load_table(path: str | os.PathLike[str], model: Model) -> LatencyTable:
+    """Read a table of ``model`` from a file.
+
+    Raises:
+        InputError: one line that names the file, the line or field, and what is allowed.
+    """
+    lines = read_lines(path)
+    if not any(line.strip() for line in lines):
+        raise InputError(f"{path}: is empty; a latency table has a header and the columns {','.join(COLUMNS)}")
+    head = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    provenance = _parse_header(str(path), lines[:head], model)
+    if head == len(lines) or tuple(lines[head].split(",")) != COLUMNS:
+        raise InputError(f"{path}: line {head + 1}: after the header comes the line {','.join(COLUMNS)}")
+    seconds = {kernel.name: np.full(kernel.out_shape.height, np.nan) for kernel in model.kernels}
+    for number, cells in enumerate(csv.reader(lines[head + 1 :]), start=head + 2):
+        if cells:
+            _parse_entry(f"{path}: line {number}", cells, seconds)
+    for name, values in seconds.items():
+        missing = np.flatnonzero(np.isnan(values))
+        if missing.size:
+            allowed = f"every row count from 1 to {len(values)} is needed"
+            raise InputError(f"{path}: kernel {name} has no entry for rows = {missing[0] + 1}; {allowed}")
+    return _table(model, list(seconds.values()), provenance)
+
+
+def _parse_header(path: str, lines: Sequence[str], model: Model) -> Provenance:
+    provenance_keys = [field.name for field in fields(Provenance)]
+    allowed = ["schema", "model", "fingerprint", *provenance_keys]
+    header: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        key, colon, value = line[1:].partition(":")
+        key = key.strip()
+        if not colon or key not in allowed:
+            raise InputError(f"{path}: line {number}: expected '# key: value' with a key of {', '.join(allowed)}")
+        if key in header:
+            raise InputError(f"{path}: line {number}: {key} is given twice")
+        header[key] = value.strip()
+    for key in allowed:
+        if key not in header and key != "note":
+            raise InputError(f"{path}: the header has no {key}; needed are {', '.join(allowed[:-1])}")
+    expected = {"schema": SCHEMA, "model": model.name, "fingerprint": model.fingerprint}
+    for key, value in expected.items():
+        if header[key] != value:
+            raise InputError(f"{path}: {key} is {header[key]!r}, expected {value!r} for the model {model.name}")
+    try:
+        return Provenance(
+            cast(Source, header["source"]), *(header.get(key, "") for key in provenance_keys if key != "source")
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _parse_entry(where: str, cells: Sequence[str], seconds: Mapping[str, npt.NDArray[np.float64]]) -> None:
+    if len(cells) != len(COLUMNS):
+        raise InputError(f"{where}: has {len(cells)} fields, allowed: {len(COLUMNS)} ({','.join(COLUMNS)})")
+    name, rows_text, seconds_text = cells
+    if name not in seconds:
+        raise InputError(f"{where}: unknown kernel {name!r}; the model has {_few(list(seconds))}")
+    values = seconds[name]
+    try:
+        rows = int(rows_text)
+    except ValueError:
+        rows = 0
+    if not 1 <= rows <= len(values):
+        raise InputError(f"{where}: rows is {rows_text!r}, allowed for {name}: an integer from 1 to {len(values)}")
+    try:
+        time = float(seconds_text)
+    except ValueError:
+        raise InputError(f"{where}: seconds is {seconds_text!r}, allowed: a number, 0 or more") from None
+    if not (isfinite(time) and time >= 0):
+        raise InputError(f"{where}: seconds is {seconds_text}, allowed: a finite number, 0 or more")
+    if not np.isnan(values[rows - 1]):
+        raise InputError(f"{where}: a second entry for kernel {name}, rows = {rows}; one is allowed")
+    values[rows - 1] = time
+
+
+def _few(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

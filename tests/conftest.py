@@ -1,0 +1,37 @@
+"""What every test runs under: one thread, no window, no tracking service, the same examples each time."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Read when torch and NumPy are first imported, so that no test pays for importing torch just to tell it.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+
+# Other examples, and more of them: pytest --hypothesis-profile=explore
+settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
+settings.register_profile(
+    "explore", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("ci")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keeps W&B away from the network, the home folder and the working directory.
+
+    A test of tracking sets WANDB_MODE itself (monkeypatch) and finds the folders already redirected.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="splitgym-wandb-"))
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ["WANDB_MODE"] = "disabled"
+    os.environ["WANDB_SILENT"] = "true"
+    os.environ.pop("WANDB_API_KEY", None)
+    for variable in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR"):
+        path = folder / variable.lower()
+        path.mkdir()
+        os.environ[variable] = str(path)
