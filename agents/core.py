@@ -1,0 +1,187 @@
+"""What every agent shares: the ``predict`` protocol, the registry, hyperparameters. No torch here.
+
+Heuristics, planners, bandits and networks are all asked the same way, ``predict(observation, state, episode_start,
+deterministic) -> (actions, state)``, on batched observations as Stable-Baselines3 does it, and are judged by one loop
+(:mod:`splitgym.agents.evaluate`). ``state`` carries whatever an agent remembers between calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from ..envs import get_family
+from ..models.errors import InputError
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """Anything that decides."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """Actions for a batch of observations.
+
+        Args:
+            observation: (n, ...) observations, or a dict of such.
+            state: what the last call returned, None at first.
+            episode_start: (n,) bool, lanes whose episode begins now; None means no lane, all when ``state`` is None.
+            deterministic: without exploration noise; nothing is frozen by it.
+        """
+        ...
+
+
+@dataclass
+class Report:
+    """How training stands; handed to the progress callback.
+
+    Attributes:
+        episodes, steps: done so far in this run, resumed parts included.
+        share: 0..1 of the budget.
+        best: best headline value of an episode so far.
+        recent: mean headline value of the newest episodes.
+        best_plan: the plan behind ``best``, where the family has plans.
+        extra: further curves by name (losses, noise).
+    """
+
+    episodes: int
+    steps: int
+    share: float
+    best: float
+    recent: float
+    best_plan: Any = None
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+
+OnReport = Callable[[Report], None]
+
+
+@runtime_checkable
+class Learner(Agent, Protocol):
+    """An agent that is trained before it is used.
+
+    Attributes:
+        best_plan: the best plan seen in training, None before or where the family has none.
+    """
+
+    best_plan: Any
+
+    def learn(self, episodes: int | None, steps: int | None, on_report: OnReport) -> None:
+        """Train until the budget is spent (None: the hyperparameters' own); may be interrupted and called again.
+
+        ``on_report`` is called regularly; an exception from it (KeyboardInterrupt) leaves the agent usable.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write everything needed to predict and to go on training."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Read what :meth:`save` wrote."""
+        ...
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """An entry of a family's agent registry.
+
+    Args:
+        name: on the command line.
+        summary: one line for --help.
+        make: ``make(env, seed, **hyperparams) -> Agent`` for an env made with ``env_kwargs``.
+        env_kwargs: how the agent wants its env made (observation, partition, ...).
+        learns: whether it is a :class:`Learner`.
+        seeded: whether the seed changes the result; others are evaluated once.
+        baseline: whether the paper compares against it.
+        reference: whether it is a yardstick beside the baselines: a strong search, the exact optimum.
+    """
+
+    name: str
+    summary: str
+    make: Callable[..., Agent]
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    learns: bool = False
+    seeded: bool = False
+    baseline: bool = False
+    reference: bool = False
+
+
+@cache
+def agents_of(family: str) -> dict[str, AgentSpec]:
+    """The agents of a family by name, in the order of its tables."""
+    module = import_module(get_family(family).agents)
+    specs: Sequence[AgentSpec] = module.AGENTS
+    return {spec.name: spec for spec in specs}
+
+
+def get_spec(family: str, name: str) -> AgentSpec:
+    """Agent by name.
+
+    Raises:
+        InputError: unknown name; the message lists the known ones.
+    """
+    known = agents_of(family)
+    if name not in known:
+        raise InputError(f"--agent: unknown agent {name!r} for {family}; known: {', '.join(known)}")
+    return known[name]
+
+
+def hyperparams_of(family: str, name: str, scenario: str) -> dict[str, Any]:
+    """Hyperparameters of an agent: ``default`` of its entry in hyperparams/<family>.yaml, then the scenario's own.
+
+    A scenario's overrides are found by its whole name or by the longest prefix that is listed (``L`` for LA..LD).
+    """
+    table = _hyperparams(family).get(name, {})
+    prefixes = [p for p in table if p != "default" and scenario.startswith(p)]
+    return {**table.get("default", {}), **(table[max(prefixes, key=len)] if prefixes else {})}
+
+
+@cache
+def _hyperparams(family: str) -> dict[str, dict[str, dict[str, Any]]]:
+    import yaml
+
+    path = Path(__file__).parent / "hyperparams" / f"{family}.yaml"
+    return yaml.safe_load(path.read_text()) if path.is_file() else {}
+
+
+def make_agent(family: str, name: str, env: Any, seed: int = 0, **hyperparams: Any) -> Agent:
+    """Make an agent for an env (scalar or vector, wrapped or not) of a family.
+
+    Args:
+        hyperparams: on top of those of the YAML file.
+
+    Raises:
+        InputError: unknown agent or hyperparameter.
+    """
+    spec = get_spec(family, name)
+    scenario = env.unwrapped.dynamics.scenario_name
+    merged = {**hyperparams_of(family, name, scenario), **hyperparams}
+    try:
+        return spec.make(env, seed=seed, **merged)
+    except TypeError as error:
+        if "unexpected keyword argument" in str(error):
+            wrong = str(error).split("'")[-2]
+            raise InputError(f"agent {name}: unknown hyperparameter {wrong!r}") from None
+        raise
+
+
+def follow(
+    plan_actions: np.ndarray, lanes: int, state: Any, episode_start: Sequence[bool] | np.ndarray | None
+) -> tuple[np.ndarray, Any]:
+    """Carry out a plan step by step: actions of every lane and the next step's index as state."""
+    step = np.zeros(lanes, dtype=np.intp) if state is None else state
+    if episode_start is not None:
+        step = np.where(np.asarray(episode_start, dtype=bool), 0, step)
+    return plan_actions[step], (step + 1) % len(plan_actions)

@@ -1,0 +1,70 @@
+"""DistrEdge's agents: the paper's OSDS, its seven baselines, the joint search, and learners."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from ..core import Agent, AgentSpec
+from .baselines import PLANNERS
+from .plan_agent import ENV_KWARGS, PlanAgent
+
+DEFAULT_AGENT = "risk-seeking"
+
+
+def _planner(name: str, env: Any, seed: int = 0, **options: Any) -> Agent:
+    return PlanAgent(env, PLANNERS[name], replans=bool(options), **options)
+
+
+def _joint(env: Any, seed: int = 0, **options: Any) -> Agent:
+    from .joint import JointSearch
+
+    return PlanAgent(env, lambda system, mbps: JointSearch(system, seed, mbps=mbps, **options).search()[0])
+
+
+def _osds(env: Any, seed: int = 0, **options: Any) -> Agent:
+    from .osds import Osds
+
+    return Osds(env, seed, **options)
+
+
+def _risk_seeking(env: Any, seed: int = 0, **options: Any) -> Agent:
+    from .risk_seeking import RiskSeeking
+
+    return RiskSeeking(env, seed, **options)
+
+
+def _sb3(algorithm: str, env: Any, seed: int = 0, **options: Any) -> Agent:
+    from ..sb3 import Sb3Learner
+
+    return Sb3Learner(env, algorithm, seed, **options)
+
+
+_BASELINES = {
+    "coedge": "CoEdge: layer by layer, shares from a linear program",
+    "modnn": "MoDNN: layer by layer, shares by capability",
+    "mednn": "MeDNN: layer by layer, shares by each layer's capability",
+    "deepthings": "DeepThings: one fused volume split equally, the rest on the best provider",
+    "deeperthings": "DeeperThings: several fused volumes split equally",
+    "aofl": "AOFL: best partition under linear models, splits by the linear ratio",
+    "offload": "Offload: everything on the best provider",
+}
+_LEARNERS = ("ppo", "a2c", "sac", "td3", "ddpg")
+
+AGENTS: tuple[AgentSpec, ...] = (
+    AgentSpec("osds", "the paper's agent: LC-PSS, then DDPG over the splits", _osds, {}, learns=True, seeded=True),
+    AgentSpec(
+        "risk-seeking", "learns the partition and the splits by risk-seeking policy gradient", _risk_seeking,
+        ENV_KWARGS, learns=True, seeded=True,
+    ),
+    AgentSpec("joint", "evolutionary search over cuts and splits: the reference", _joint, ENV_KWARGS, seeded=True),
+    *(AgentSpec(n, s, partial(_planner, n), ENV_KWARGS, baseline=True) for n, s in _BASELINES.items()),
+    *(
+        AgentSpec(
+            n, f"SB3's {n.upper()} on the LC-PSS partition", partial(_sb3, n),
+            {"observation": "full"}, learns=True, seeded=True,
+        )
+        for n in _LEARNERS
+    ),
+)  # fmt: skip
+EVAL_AGENTS = ("osds", "risk-seeking", "joint", *_BASELINES)

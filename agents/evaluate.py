@@ -1,0 +1,168 @@
+"""One evaluation loop for every agent: heuristics, planners, bandits and networks alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from ..envs import Family
+from .core import Agent, AgentSpec, make_agent
+from .results import Result
+
+
+@dataclass(frozen=True)
+class Played:
+    """Episodes that an agent played.
+
+    Attributes:
+        metrics: every metric of the family, summarised over the episodes.
+        episodes: how many.
+        plan: the plan of the last episode as JSON data, None where the env reports none (a vector env never does).
+    """
+
+    metrics: dict[str, float]
+    episodes: int
+    plan: Mapping[str, Any] | None
+
+
+def make_env(family: Family, scenario: str, options: Mapping[str, Any]) -> Any:
+    """The scalar env of a scenario.
+
+    Raises:
+        InputError: unknown scenario or option, or a value that is not allowed.
+    """
+    return gym.make(family.env_id, scenario=scenario, disable_env_checker=True, **options)
+
+
+def options_for(spec: AgentSpec, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Env options for an agent: a learner trains on what the user asks for, a planner needs the env that it was
+    written for."""
+    if spec.learns:
+        return {**spec.env_kwargs, **options}
+    return {**options, **spec.env_kwargs}
+
+
+def evaluate(agent: Agent, env: Any, episodes: int | None = None, seed: int = 0) -> dict[str, float]:
+    """Play episodes without exploration and summarise ``info["metrics"]`` as the family declares it.
+
+    Args:
+        agent: what decides.
+        env: a scalar env, or a vector env with same-step reset (its lanes share the episodes evenly).
+        episodes: how many; the family's own number when None.
+        seed: of the env's first reset.
+
+    Returns:
+        Metric name -> mean, sum or last value over the episodes.
+    """
+    return play(agent, env, episodes, seed).metrics
+
+
+def play(agent: Agent, env: Any, episodes: int | None = None, seed: int = 0) -> Played:
+    """:func:`evaluate` with the last episode's plan."""
+    dynamics = env.unwrapped.dynamics
+    episodes = dynamics.eval_episodes if episodes is None else episodes
+    lanes = _VectorLanes(env) if isinstance(env.unwrapped, VectorEnv) else _ScalarLane(env)
+    quota = np.full(lanes.count, episodes // lanes.count)
+    quota[: episodes % lanes.count] += 1
+    found: list[Mapping[str, float]] = []
+    plan = None
+    observation, state, starts = lanes.reset(seed), None, np.ones(lanes.count, dtype=bool)
+    while quota.any():
+        actions, state = agent.predict(observation, state, starts, deterministic=True)
+        observation, starts, ended = lanes.step(actions)
+        for lane, info in ended:
+            if quota[lane]:
+                quota[lane] -= 1
+                found.append(info["metrics"])
+                plan = info.get("plan")
+        if starts.any() and quota.any():
+            observation = lanes.reset_ended(observation)
+    return Played(_summary(found, dynamics.metric_kinds), episodes, plan)
+
+
+def assess(
+    family: Family,
+    spec: AgentSpec,
+    scenario: str,
+    options: Mapping[str, Any],
+    seed: int = 0,
+    episodes: int | None = None,
+) -> Result:
+    """Make an agent that needs no training and judge it.
+
+    Raises:
+        InputError: as :func:`make_env` and the agent's own.
+    """
+    env = make_env(family, scenario, options_for(spec, options))
+    start = time.perf_counter()
+    agent = make_agent(family.name, spec.name, env, seed)
+    played = play(agent, env, episodes, seed)
+    name = env.unwrapped.dynamics.scenario_name
+    kind = "baseline" if spec.baseline else "reference" if spec.reference else "agent"
+    return Result(name, spec.name, seed, played.metrics, kind, played.plan, time.perf_counter() - start)
+
+
+def _summary(found: list[Mapping[str, float]], kinds: Mapping[str, str]) -> dict[str, float]:
+    summary = {}
+    for name, kind in kinds.items():
+        values = [float(metrics[name]) for metrics in found]
+        summary[name] = {"mean": np.mean, "sum": np.sum, "last": lambda v: v[-1]}[kind](values)
+    return {name: float(value) for name, value in summary.items()}
+
+
+class _ScalarLane:
+    """A scalar env as a batch of one."""
+
+    count = 1
+
+    def __init__(self, env: Any) -> None:
+        self.env = env
+
+    def reset(self, seed: int | None = None) -> Any:
+        return _batched(self.env.reset(seed=seed)[0])
+
+    def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, list[tuple[int, Mapping[str, Any]]]]:
+        observation, _, terminated, truncated, info = self.env.step(actions[0])
+        done = terminated or truncated
+        return _batched(observation), np.array([done]), [(0, info)] if done else []
+
+    def reset_ended(self, observation: Any) -> Any:
+        return self.reset()
+
+
+class _VectorLanes:
+    """A vector env that resets in the step that ends."""
+
+    def __init__(self, env: Any) -> None:
+        if env.metadata["autoreset_mode"] is not AutoresetMode.SAME_STEP:
+            raise ValueError("evaluation needs a vector env made with autoreset_mode='SameStep'")
+        self.env = env
+        self.count = env.num_envs
+
+    def reset(self, seed: int | None = None) -> Any:
+        return self.env.reset(seed=seed)[0]
+
+    def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, list[tuple[int, Mapping[str, Any]]]]:
+        observation, _, terminated, truncated, info = self.env.step(actions)
+        done = terminated | truncated
+        ended = []
+        for lane in np.flatnonzero(done):
+            nested = info["final_info"]["metrics"]
+            metrics = {name: values[lane] for name, values in nested.items() if not name.startswith("_")}
+            ended.append((int(lane), {"metrics": metrics}))
+        return observation, done, ended
+
+    def reset_ended(self, observation: Any) -> Any:
+        return observation
+
+
+def _batched(observation: Any) -> Any:
+    if isinstance(observation, dict):
+        return {name: value[None] for name, value in observation.items()}
+    return np.asarray(observation)[None]

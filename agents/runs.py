@@ -1,0 +1,308 @@
+"""The run folder: everything about one training, each file whole or not there.
+
+| file | what |
+| --- | --- |
+| config.json | what was asked, resolved: scenario, options, hyperparameters, seed, budget, versions, command |
+| model/ | what the learner saved, with progress.json: how far it had come |
+| curve.csv, learning_curve.png | the learning curve |
+| plan.json, timeline.png | the plan that the agent plays |
+| result.json | the final table |
+| wandb/ | an offline run, where it was tracked |
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ..models.errors import InputError
+from ..models.plans import write_text
+from .core import Learner
+
+SCHEMA = 1
+PACKAGES = ("splitgym", "numpy", "gymnasium", "torch", "stable-baselines3", "wandb")
+CONFIG = "config.json"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run was asked to do, with everything resolved.
+
+    Attributes:
+        env: family name.
+        scenario: name or path that makes the env; ``scenario_name`` is what it calls itself.
+        settings: every field of the scenario.
+        env_kwargs: options that the agent's env was made with.
+        agent, hyperparams, seed: the agent.
+        episodes, steps: the budget; both None for the agent's own.
+        track: off, offline or online; ``track_id`` names the run there.
+        versions, command, started: where it comes from.
+    """
+
+    env: str
+    scenario: str
+    scenario_name: str
+    settings: Mapping[str, Any]
+    env_kwargs: Mapping[str, Any]
+    agent: str
+    hyperparams: Mapping[str, Any]
+    seed: int
+    episodes: int | None
+    steps: int | None
+    track: str
+    track_id: str
+    versions: Mapping[str, str]
+    command: Sequence[str]
+    started: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        episodes, steps, share: as in :class:`splitgym.agents.core.Report`.
+        best: best headline value so far.
+        seconds: time spent on training.
+    """
+
+    episodes: int = 0
+    steps: int = 0
+    share: float = 0.0
+    best: float | None = None
+    seconds: float = 0.0
+
+
+class RunFolder:
+    """A run on disk. Reading never changes it, except :meth:`recover`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig) -> RunFolder:
+        """Make the folder with its config.
+
+        Raises:
+            InputError: as :func:`check_free`, or the folder cannot be made.
+        """
+        check_free(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            folder = cls(path)
+            folder.write_config(config)
+        except OSError as error:
+            raise InputError(f"--out {path}: cannot be written ({error.strerror})") from None
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run.
+
+        Raises:
+            InputError: the folder is no run.
+        """
+        if not path.is_dir():
+            raise InputError(f"{path}: is not a folder; a run folder has {CONFIG} and model/")
+        if not (path / CONFIG).is_file():
+            raise InputError(f"{path}: is not a run folder, {CONFIG} is missing")
+        return cls(path)
+
+    def write_config(self, config: RunConfig) -> None:
+        self.write_json(CONFIG, {"schema": SCHEMA, **asdict(config)})
+
+    def read_config(self) -> RunConfig:
+        """The config.
+
+        Raises:
+            InputError: names the file and the field that is wrong.
+        """
+        data = self._read_json(CONFIG)
+        if data.get("schema") != SCHEMA:
+            raise InputError(f"{self.path / CONFIG}: schema is {data.get('schema')!r}, allowed: {SCHEMA}")
+        values = {}
+        for field in fields(RunConfig):
+            if field.name not in data:
+                raise InputError(f"{self.path / CONFIG}: field {field.name} is missing")
+            values[field.name] = data[field.name]
+        for name, kind in (("env", str), ("agent", str), ("scenario", str), ("settings", dict), ("env_kwargs", dict)):
+            if not isinstance(values[name], kind):
+                raise InputError(f"{self.path / CONFIG}: {name} is {values[name]!r}, allowed: a {kind.__name__}")
+        return RunConfig(**values)
+
+    def checkpoint(self, learner: Learner, progress: Progress, curve: Sequence[Mapping[str, float]]) -> None:
+        """Save the learner and how far it has come; a crash in between leaves the last checkpoint."""
+        new, old, model = self.path / ".model.new", self.path / ".model.old", self.path / "model"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        learner.save(new)
+        (new / "progress.json").write_text(json.dumps(asdict(progress), indent=1) + "\n")
+        self.write_curve(curve)
+        shutil.rmtree(old, ignore_errors=True)
+        if model.exists():
+            model.rename(old)
+        new.rename(model)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def recover(self) -> None:
+        """Clear away what a killed run left behind: half-written files, a model that was about to be replaced."""
+        model, old = self.path / "model", self.path / ".model.old"
+        if not model.exists() and old.exists():
+            old.rename(model)
+        for leftover in (old, self.path / ".model.new"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for temporary in self.path.glob(".*.tmp"):
+            temporary.unlink()
+
+    def load_model(self, learner: Learner) -> Progress:
+        """Load the last checkpoint into a learner.
+
+        Raises:
+            InputError: there is none, or it is broken.
+        """
+        model = self.path / "model"
+        if not model.is_dir():
+            model = self.path / ".model.old"
+        if not (model / "progress.json").is_file():
+            raise InputError(f"{self.path}: holds no trained model (model/progress.json is missing)")
+        data = self._read_json(f"{model.name}/progress.json")
+        known = {field.name for field in fields(Progress)}
+        if set(data) != known:
+            raise InputError(f"{model / 'progress.json'}: needs exactly the fields {', '.join(sorted(known))}")
+        try:
+            learner.load(model)
+        except InputError:
+            raise
+        except Exception as error:  # whatever a library says about a damaged file
+            raise InputError(f"{model}: cannot be loaded ({type(error).__name__}: {_first_line(error)})") from None
+        return Progress(**data)
+
+    def write_curve(self, curve: Sequence[Mapping[str, float]]) -> None:
+        """Write curve.csv, one line a report; columns that came later are empty before."""
+        columns = list(dict.fromkeys(name for row in curve for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows(curve)
+        write_text(self.path / "curve.csv", text.getvalue())
+
+    def read_curve(self, episodes: int) -> list[dict[str, float]]:
+        """The learning curve up to the checkpoint at ``episodes``."""
+        path = self.path / "curve.csv"
+        if not path.is_file():
+            return []
+        try:
+            with path.open(newline="") as file:
+                rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+        except (ValueError, AttributeError, TypeError):
+            raise InputError(f"{path}: is damaged; allowed: a header and lines of numbers") from None
+        return [row for row in rows if row.get("episodes", 0) <= episodes]
+
+    def write_json(self, name: str, data: Mapping[str, Any]) -> None:
+        write_text(self.path / name, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        except ValueError as error:
+            raise InputError(f"{path}: is not JSON ({error})") from None
+        if not isinstance(data, dict):
+            raise InputError(f"{path}: must hold a JSON object")
+        return data
+
+
+def check_free(path: Path, holds: str = CONFIG) -> None:
+    """A folder to write into must be new or empty.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if (path / holds).exists():
+        what = "a run; name another folder, or go on with --resume" if holds == CONFIG else "results; name another folder"
+        raise InputError(f"--out {path}: already holds {what}")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"--out {path}: is a file, allowed: a new or empty folder")
+    if path.is_dir() and any(path.iterdir()):
+        raise InputError(f"--out {path}: is not empty, allowed: a new or empty folder")
+    parent = next(p for p in path.absolute().parents if p.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise InputError(f"--out {path}: {parent} is not a folder that can be written to")
+
+
+def free_folder(stem: str) -> Path:
+    """The first of runs/<stem>-1, runs/<stem>-2, ... that does not exist."""
+    base = Path("runs")
+    stem = re.sub(r"[^\w.+-]+", "_", stem)
+    number = 1
+    while (base / f"{stem}-{number}").exists():
+        number += 1
+    return base / f"{stem}-{number}"
+
+
+def find_runs(paths: Sequence[str]) -> list[tuple[RunFolder, bool]]:
+    """Run folders named directly, or lying in a named folder.
+
+    Returns:
+        (run, whether it was named directly), in order.
+
+    Raises:
+        InputError: a folder that neither is a run nor holds any.
+    """
+    found: list[tuple[RunFolder, bool]] = []
+    for text in paths:
+        path = Path(text)
+        if not path.is_dir():
+            raise InputError(f"--runs {path}: is not a folder; allowed: run folders, or folders that hold some")
+        inside = [RunFolder(p) for p in sorted(path.iterdir()) if (p / CONFIG).is_file()]
+        if (path / CONFIG).is_file():
+            found.append((RunFolder(path), True))
+        elif inside:
+            found += [(run, False) for run in inside]
+        else:
+            raise InputError(f"--runs {path}: neither is a run folder ({CONFIG} is missing) nor holds any")
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide what comes out; absent ones are left out."""
+    found = {"python": sys.version.split()[0]}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def plain(value: Any) -> Any:
+    """A value as it comes back from JSON."""
+    return json.loads(json.dumps(value))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name in the same folder that becomes ``path`` if all goes well."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")

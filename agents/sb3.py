@@ -1,0 +1,226 @@
+"""Stable-Baselines3 on the batch envs: the VecEnv adapter and a learner for any of its algorithms.
+
+torch comes in with this module, so nothing imports it before an agent that learns is made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import stable_baselines3 as sb3
+import torch
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from ..envs import FAMILIES, BatchEnv
+from ..models.errors import InputError
+from ..models.plans import SpatialPlan
+from .core import OnReport, Report, follow
+
+ALGORITHMS = ("ppo", "a2c", "sac", "td3", "ddpg", "dqn")
+
+
+class BatchVecEnv(VecEnv):
+    """A :class:`~splitgym.envs.core.BatchEnv` (same-step reset) as Stable-Baselines3's ``VecEnv``.
+
+    Keeps the best episode by the family's headline metric, with its plan, and the newest values.
+
+    Attributes:
+        episodes: episodes ended so far.
+        best: best headline value, ``best_plan`` its plan; ``best_at`` counts improvements.
+        recent: headline values of the newest episodes.
+    """
+
+    def __init__(self, env: BatchEnv, headline: str, lower_is_better: bool = True) -> None:
+        if env.metadata["autoreset_mode"] is not AutoresetMode.SAME_STEP:
+            raise ValueError("the batch env must reset in the same step: autoreset_mode='SameStep'")
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        self.env, self.headline = env, headline
+        self.sign = 1.0 if lower_is_better else -1.0
+        self.episodes, self.best, self.best_plan, self.best_at = 0, np.inf * self.sign, None, 0
+        self.recent: deque[float] = deque(maxlen=200)
+        self._actions: np.ndarray | None = None
+
+    def reset(self) -> Any:
+        seed = self._seeds[0]
+        observation, _ = self.env.reset(seed=seed)
+        self._reset_seeds()
+        self._reset_options()
+        self.reset_infos = [{} for _ in range(self.num_envs)]
+        return observation
+
+    def step_async(self, actions: np.ndarray) -> None:
+        self._actions = actions
+
+    def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        observation, reward, terminated, truncated, info = self.env.step(self._actions)
+        done = terminated | truncated
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        if done.any():
+            lanes = np.flatnonzero(done)
+            self._note(lanes, info["final_info"][self.headline])
+            final = info["final_obs"]
+            for lane in lanes:
+                last = {k: v[lane] for k, v in final.items()} if isinstance(final, dict) else final[lane]
+                infos[lane] = {
+                    "terminal_observation": last,
+                    "TimeLimit.truncated": bool(truncated[lane] and not terminated[lane]),
+                }
+        return observation, reward.astype(np.float32), done, infos
+
+    def _note(self, lanes: np.ndarray, values: np.ndarray) -> None:
+        ended = values[lanes]
+        self.episodes += len(lanes)
+        self.recent.extend(ended.tolist())
+        winner = int(np.argmin(ended * self.sign))
+        if ended[winner] * self.sign < self.best * self.sign:
+            self.best, self.best_at = float(ended[winner]), self.best_at + 1
+            self.best_plan = self.env.dynamics.plan(int(lanes[winner]))
+
+    def close(self) -> None:
+        self.env.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        return [getattr(self.env, attr_name)] * len(self._get_indices(indices))  # type: ignore[arg-type]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        setattr(self.env, attr_name, value)
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        result = getattr(self.env, method_name)(*args, **kwargs)
+        return [result] * len(self._get_indices(indices))  # type: ignore[arg-type]
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+        return [False] * len(self._get_indices(indices))  # type: ignore[arg-type]
+
+
+class _Reporter(BaseCallback):
+    """Counts episodes against the budget, tells how it stands, lets the learner keep its best."""
+
+    def __init__(self, learner: Sb3Learner, episodes: int | None, steps: int, on_report: OnReport) -> None:
+        super().__init__()
+        self.learner, self.episodes, self.steps, self.on_report = learner, episodes, steps, on_report
+        self._improved = learner.vec.best_at
+        self._every = max(1, steps // 400)
+        self._next = 0
+
+    def _on_step(self) -> bool:
+        vec = self.learner.vec
+        if vec.best_at != self._improved:
+            self._improved = vec.best_at
+            self.learner.keep_best()
+        done = self.episodes is not None and vec.episodes >= self.episodes
+        if self.num_timesteps >= self._next or done:
+            self._next = self.num_timesteps + self._every
+            self.on_report(self.learner.report(self.episodes, self.steps, self.num_timesteps))
+        return not done
+
+
+class Sb3Learner:
+    """Any SB3 algorithm on many lanes of a family's batch env.
+
+    Args:
+        env: a scalar env; its spec says how the lanes are made.
+        algorithm: an SB3 class, or its name in lower case.
+        seed: of the lanes and the networks.
+        lanes: number of lanes.
+        episodes: default budget.
+        policy: SB3 policy name.
+        algorithm_kwargs: for the algorithm.
+
+    After training the agent carries out the best plan that it found, on constant links; where links vary it asks the
+    policy.
+    """
+
+    def __init__(
+        self,
+        env: Any,
+        algorithm: str | type[BaseAlgorithm],
+        seed: int = 0,
+        lanes: int = 1,
+        episodes: int = 4000,
+        policy: str = "MlpPolicy",
+        **algorithm_kwargs: Any,
+    ) -> None:
+        torch.set_num_threads(1)
+        self.algorithm = getattr(sb3, algorithm.upper()) if isinstance(algorithm, str) else algorithm
+        self.episodes = episodes
+        self.dynamics = env.unwrapped.dynamics
+        family = next(f for f in FAMILIES.values() if f.env_id == env.spec.id)
+        kwargs = {k: v for k, v in env.spec.kwargs.items() if k != "render_mode"}
+        batch = gym.make_vec(env.spec.id, num_envs=lanes, autoreset_mode="SameStep", **kwargs)
+        self.vec = BatchVecEnv(batch, family.headline, family.lower_is_better)  # type: ignore[arg-type]
+        self.kwargs = algorithm_kwargs
+        try:
+            self.model = self.algorithm(policy, self.vec, seed=seed, device="cpu", **algorithm_kwargs)
+        except AssertionError as error:
+            raise InputError(f"{self.algorithm.__name__}: {error}".splitlines()[0]) from None
+
+    @property
+    def best_plan(self) -> Any:
+        return self.vec.best_plan
+
+    def learn(self, episodes: int | None, steps: int | None, on_report: OnReport) -> None:
+        """Train until ``episodes`` or ``steps`` in all are done; see :class:`splitgym.agents.core.Learner`."""
+        if steps is None:
+            episodes = episodes or self.episodes
+        total = (episodes or 0) * self.dynamics.episode_steps if steps is None else steps
+        left = total - self.model.num_timesteps
+        if left <= 0 or (episodes is not None and self.vec.episodes >= episodes):
+            return
+        callback = _Reporter(self, episodes, total, on_report)
+        self.model.learn(left, callback=callback, reset_num_timesteps=self.model.num_timesteps == 0, log_interval=None)  # type: ignore[arg-type]
+        on_report(self.report(episodes, total, self.model.num_timesteps))
+
+    def report(self, episodes: int | None, steps: int, done: int) -> Report:
+        """How training stands."""
+        vec = self.vec
+        share = min(1.0, max(done / steps, vec.episodes / episodes if episodes else 0.0))
+        recent = float(np.mean(vec.recent)) if vec.recent else float("nan")
+        return Report(vec.episodes, done, share, vec.best, recent, vec.best_plan)
+
+    def keep_best(self) -> None:
+        """Called when an episode beats all before it."""
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        if self.vec.best_plan is None or self.dynamics.eval_episodes > 1:
+            actions, _ = self.model.predict(observation, deterministic=deterministic)
+            return actions, state
+        return follow(self.dynamics.plan_actions(self.vec.best_plan), len(observation), state, episode_start)
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.save(folder / "model.zip")
+        if isinstance(self.model, OffPolicyAlgorithm):
+            self.model.save_replay_buffer(folder / "replay.pkl")
+        plan = self.vec.best_plan
+        state = {
+            "episodes": self.vec.episodes,
+            "best": self.vec.best,
+            "recent": list(self.vec.recent),
+            "best_plan": None if plan is None else plan.to_json(),
+        }
+        (folder / "learner.json").write_text(json.dumps(state))
+
+    def load(self, folder: Path) -> None:
+        for name in ("model.zip", "learner.json"):
+            if not (folder / name).is_file():
+                raise InputError(f"{folder / name}: missing; a saved model has model.zip and learner.json")
+        self.model = self.algorithm.load(folder / "model.zip", env=self.vec, device="cpu")
+        if isinstance(self.model, OffPolicyAlgorithm) and (folder / "replay.pkl").is_file():
+            self.model.load_replay_buffer(folder / "replay.pkl")
+        state = json.loads((folder / "learner.json").read_text())
+        self.vec.episodes, self.vec.best = state["episodes"], state["best"]
+        self.vec.recent.extend(state["recent"])
+        if state["best_plan"] is not None:
+            self.vec.best_plan = SpatialPlan.from_json(state["best_plan"], str(folder / "learner.json"))

@@ -1,0 +1,165 @@
+"""Results on the screen: metrics in units that people read, tables with the best in bold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from ..envs import Family
+from .results import Result, best_of
+
+SECONDS_FROM = 10.0  # times are shown in ms below, in s from here on
+
+
+def unit_of(metric: str, values: Sequence[float]) -> tuple[str, float]:
+    """Unit on the screen for values of a metric, and the factor to it; empty where the name has none."""
+    if metric.endswith("_s"):
+        known = [abs(v) for v in values if math.isfinite(v)]
+        return ("s", 1.0) if known and max(known) >= SECONDS_FROM else ("ms", 1e3)
+    if metric.endswith("_bytes"):
+        return "MB", 1e-6
+    if metric.endswith("_mbps"):
+        return "Mbps", 1.0
+    return "", 1.0
+
+
+def label_of(family: Family, metric: str, unit: str) -> str:
+    """A metric's name for people, with its unit."""
+    stem = metric
+    for suffix in ("_s", "_bytes", "_mbps"):
+        stem = stem.removesuffix(suffix)
+    name = family.labels.get(metric, stem.replace("_", " "))
+    return f"{name} ({unit})" if unit else name
+
+
+def axis_of(family: Family, metric: str, values: Sequence[float]) -> tuple[str, float]:
+    """(label, factor) of a metric on an axis."""
+    unit, factor = unit_of(metric, values)
+    return label_of(family, metric, unit), factor
+
+
+def show_value(family: Family, metric: str, value: float) -> str:
+    """One value with its unit."""
+    unit, factor = unit_of(metric, [value])
+    return f"{number(value * factor)} {unit or family.labels.get(metric, '')}".rstrip()
+
+
+def number(value: float) -> str:
+    """A number in about four digits."""
+    if not math.isfinite(value):
+        return "–"
+    magnitude = abs(value)
+    digits = 0 if magnitude >= 1000 else 1 if magnitude >= 20 else 2
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def duration(seconds: float) -> str:
+    """A wall-clock time."""
+    if not math.isfinite(seconds):
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+def ranking(results: Sequence[Result], family: Family, regret_mark: str = "") -> Table:
+    """One line for every agent, best first, the trained or planned one marked.
+
+    Args:
+        results: of one scenario.
+        family: says which metric ranks.
+        regret_mark: behind the name of the regret column.
+    """
+    first = results[0].metrics
+    metrics = [family.headline, *(name for name in first if name != family.headline)]
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("")
+    table.add_column("agent")
+    columns = {}
+    for name in metrics:
+        unit, factor = unit_of(name, [r.metrics[name] for r in results])
+        mark = regret_mark if name == family.regret else ""
+        table.add_column(label_of(family, name, unit) + mark, justify="right")
+        columns[name] = factor
+    table.add_column("time to decide", justify="right")
+    table.add_column("")
+    best = best_of(family, [r.metrics[family.headline] for r in results])
+    order = sorted(results, key=lambda r: r.metrics[family.headline], reverse=not family.lower_is_better)
+    for result in order:
+        mine = result.kind in ("trained", "planned")
+        cells = [number(result.metrics[name] * factor) for name, factor in columns.items()]
+        if _ties(result.metrics[family.headline], best):
+            cells[0] = f"[bold]{cells[0]}[/bold]"
+        name = f"[bold]{result.agent}[/bold]" if mine else result.agent
+        table.add_row("▸" if mine else "", name, *cells, duration(result.seconds), f"[dim]{result.kind}[/dim]")
+    return table
+
+
+def comparison(results: Sequence[Result], family: Family, width: int) -> list[Table]:
+    """Scenarios by agents, the headline metric with its spread over seeds, best in bold.
+
+    Returns:
+        One table, or several side by side in meaning where ``width`` characters cannot hold all agents.
+    """
+    headline = family.headline
+    scenarios = list(dict.fromkeys(r.scenario for r in results))
+    agents = list(dict.fromkeys(r.agent for r in results))
+    cells: dict[tuple[str, str], list[float]] = {}
+    for result in results:
+        cells.setdefault((result.scenario, result.agent), []).append(result.metrics[headline])
+    unit, factor = unit_of(headline, [v for values in cells.values() for v in values])
+    texts = {key: _cell(np.array(values) * factor) for key, values in cells.items()}
+    for scenario in scenarios:
+        means = {agent: float(np.mean(cells[scenario, agent])) for agent in agents if (scenario, agent) in cells}
+        best = best_of(family, means.values())
+        for agent, mean in means.items():
+            if _ties(mean, best):
+                texts[scenario, agent] = f"[bold green]{texts[scenario, agent]}[/bold green]"
+    spread = ", mean ± standard deviation over seeds" if any(len(v) > 1 for v in cells.values()) else ""
+    tables = []
+    for part in _parts(agents, texts, max(map(len, scenarios)), width):
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), title_justify="left")
+        table.title = f"{label_of(family, headline, unit)}{spread}" if not tables else None
+        table.add_column("scenario", no_wrap=True)
+        for agent in part:
+            table.add_column(agent, justify="right", no_wrap=True)
+        for scenario in scenarios:
+            table.add_row(escape(scenario), *(texts.get((scenario, agent), "–") for agent in part))
+        tables.append(table)
+    return tables
+
+
+def _ties(value: float, best: float) -> bool:
+    return math.isclose(value, best, rel_tol=1e-9)
+
+
+def _cell(values: np.ndarray) -> str:
+    text = number(float(values.mean()))
+    return f"{text} ± {number(float(values.std()))}" if len(values) > 1 else text
+
+
+def _parts(agents: Sequence[str], texts: Mapping[tuple[str, str], str], first: int, width: int) -> list[list[str]]:
+    """Agents in runs of columns that fit into ``width`` characters."""
+    parts: list[list[str]] = [[]]
+    used = max(first, len("scenario")) + 2
+    for agent in agents:
+        shown = [len(Text.from_markup(text)) for (_, name), text in texts.items() if name == agent]
+        need = max(len(agent), *shown) + 2
+        if parts[-1] and used + need > width:
+            parts.append([])
+            used = max(first, len("scenario")) + 2
+        parts[-1].append(agent)
+        used += need
+    return parts
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print with cells' markup on, wherever the console has it off."""
+    console.print(table, markup=True)
