@@ -95,7 +95,7 @@ class SpatialPlan:
                 raise InputError(f"{where}: field {name} is missing; a spatial plan has {', '.join(fields)}")
         unknown = set(data) - {"schema", "kind", "notes", *fields}
         if unknown:
-            raise InputError(f"{where}: unknown field {min(unknown)}; allowed: {', '.join(fields)}, notes")
+            raise InputError(f"{where}: unknown field {min(unknown)!r}; allowed: {', '.join(fields)}, notes")
         if not isinstance(data["model"], str):
             raise InputError(f"{where}: model must be a string")
         devices = _list_of(data["devices"], str, f"{where}: devices", "a list of names")
@@ -129,7 +129,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -147,7 +147,7 @@ def load_plan(path: str | os.PathLike[str], model: Model) -> SpatialPlan:
         InputError: one line naming the file, the field and what is allowed.
     """
     try:
-        data = json.loads(Path(path).read_text())
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
@@ -156,9 +156,10 @@ def load_plan(path: str | os.PathLike[str], model: Model) -> SpatialPlan:
         raise InputError(f"{path}: must hold a JSON object with schema, kind, model, devices")
     if data.get("schema") != SCHEMA:
         raise InputError(f"{path}: schema is {data.get('schema')!r}, allowed: {SCHEMA}")
-    if data.get("kind") not in KINDS:
-        raise InputError(f"{path}: kind is {data.get('kind')!r}, allowed: {', '.join(KINDS)}")
-    return KINDS[data["kind"]](data, str(path)).validate(model, str(path))
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InputError(f"{path}: kind is {kind!r}, allowed: {', '.join(KINDS)}")
+    return KINDS[kind](data, str(path)).validate(model, str(path))
 
 
 def _list_of(value: Any, kind: type, where: str, allowed: str) -> list[Any]:

@@ -89,7 +89,7 @@ class KernelModule(nn.Module):
         self.out_shape = layer.out_shape(in_shape)
 
     def part(self, x: Tensor, a: int, b: int) -> Tensor:
-        """Output rows ``[a, b)`` from the clipped input rows they read; here for kernels that read the whole map."""
+        """Output rows ``[a, b)`` from exactly the clipped input rows they read; here for kernels without padding."""
         return self(x)
 
     def rows(self, x: RowSlice, plan: Plan) -> RowSlice:

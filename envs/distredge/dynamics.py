@@ -20,6 +20,9 @@ from .planning import partition_of
 from .scenarios import get_scenario
 from .system import System
 
+Lanes = np.ndarray | slice
+Stage = int | np.ndarray
+ALL = slice(None)
 OPTIONS = {"observation": ("paper", "full"), "reward": ("speedup", "paper")}
 
 
@@ -98,7 +101,7 @@ class DistrEdgeDynamics(Dynamics):
         self._clock = np.zeros(n)
         self._latency = np.zeros(n)
         self._ended = np.zeros(n, dtype=bool)
-        self._splits = np.zeros((stages, devices - 1, n), dtype=np.intp)
+        self._splits = np.zeros((devices - 1, stages, n), dtype=np.intp)
         self._closed = np.zeros((stages, n), dtype=bool)
 
     def seed_lanes(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
@@ -112,6 +115,7 @@ class DistrEdgeDynamics(Dynamics):
             self._clock[before] += self._latency[before] + self.system.scenario.gap_s
             self._rates = self.system.rates(self.links.at(self._clock))
         self._ended[lanes] = False
+        lanes = ALL if lanes.size == self.num_lanes else lanes  # type: ignore[assignment]
         self.progress.clear(lanes)
         self._posts[:, lanes] = 0
         self._height[lanes] = 1
@@ -119,64 +123,79 @@ class DistrEdgeDynamics(Dynamics):
         self._open[lanes] = 0
 
     def advance(self, action: np.ndarray, lanes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        lanes = self._everyone if lanes is None else lanes
-        action = np.asarray(action) if lanes is self._everyone else np.asarray(action)[lanes]
-        stage = self._stage[lanes]
+        where = ALL if lanes is None else lanes
+        action = np.asarray(action)[where]
+        stage = _one_if_same(self._stage[where])
         split = self._rows(action, stage)
+        each = where if isinstance(stage, int) else self._everyone[where]  # lanes beside their own stages
+        self._splits[:, stage, each] = split
         last = stage == len(self.stops) - 1
-        closes = last | (action[:, -1] > 0) if self.learned else np.ones_like(last)
-        self._splits[stage, :, lanes] = split.T
-        self._closed[stage, lanes] = closes
-        if closes.all():
-            self._close(lanes, stage, split)
-        elif closes.any():
-            self._close(lanes[closes], stage[closes], split[:, closes])
-        self._stage[lanes] = stage + 1
+        if self.learned:
+            closes = (action[:, -1] > 0) | last
+            self._closed[stage, each] = closes
+            self._close_some(where, stage, split, closes)
+        else:
+            self._closed[stage, each] = True
+            self._close(where, stage, split)
+        self._stage[where] += 1
         reward, terminated = np.zeros(self.num_lanes), np.zeros(self.num_lanes, dtype=bool)
-        if last.any():
-            ended = lanes[last]
+        if np.any(last):
+            ended = each if isinstance(stage, int) else self._everyone[where][last]
             latency = self._end(ended)
             terminated[ended] = True
-            reward[ended] = 1.0 / latency if self.paper_reward else self.system.reference_s / latency
+            reward[ended] = (1.0 if self.paper_reward else self.system.reference_s) / latency
         return reward, terminated
 
-    def _rows(self, action: np.ndarray, stage: np.ndarray) -> np.ndarray:
+    def _rows(self, action: np.ndarray, stage: Stage) -> np.ndarray:
         """Eq. 9: sort the action and map [-1, 1] to whole rows of the stage's last output; (D - 1, lanes)."""
-        cuts = np.sort(np.clip(action[:, : self.system.n_devices - 1], -1.0, 1.0), axis=1).T
-        return np.rint((cuts.astype(np.float64) + 1.0) * (0.5 * self._heights[stage])).astype(np.intp)
+        cuts = action[:, : self.system.n_devices - 1].T.astype(np.float64, order="C")
+        np.maximum(np.minimum(cuts, 1.0, out=cuts), -1.0, out=cuts)
+        _sort_rows(cuts)
+        cuts += 1.0
+        cuts *= 0.5 * self._heights[stage]
+        return np.rint(cuts, out=cuts).astype(np.intp)
 
-    def _close(self, lanes: np.ndarray, stage: np.ndarray, split: np.ndarray) -> None:
+    def _close_some(self, where: Lanes, stage: Stage, split: np.ndarray, closes: np.ndarray) -> None:
+        if closes.all():
+            self._close(where, stage, split)
+        elif closes.any():
+            some = stage if isinstance(stage, int) else stage[closes]
+            self._close(self._everyone[where][closes], some, split[:, closes])
+
+    def _close(self, where: Lanes, stage: Stage, split: np.ndarray) -> None:
         """Run the volume that ends at each lane's stage; first volumes and later ones move rows differently."""
-        stop, start = self._stop_at[stage], self._open[lanes]
+        stop, start = self._stop_at[stage], _one_if_same(self._open[where])
         volume = self.physics.volumes.index[start, stop]
-        posts = np.zeros((self.system.n_devices + 1, lanes.size), dtype=np.intp)
+        if volume.ndim == 0:
+            volume = int(volume)
+        posts = np.zeros((self.system.n_devices + 1, split.shape[1]), dtype=np.intp)
         posts[1:-1] = split
         posts[-1] = height = self._heights[stage]
-        first = start == 0
+        first = np.equal(start, 0)
         if first.all() or not first.any():
-            self._run(lanes, volume, posts)
+            self._run(where, volume, posts)
         else:
+            lanes, volume = self._everyone[where], np.broadcast_to(volume, first.shape)
             self._run(lanes[first], volume[first], posts[:, first])
             self._run(lanes[~first], volume[~first], posts[:, ~first])
-        self._open[lanes], self._posts[:, lanes], self._height[lanes] = stop, posts, height
+        self._open[where], self._posts[:, where], self._height[where] = stop, posts, height
 
-    def _run(self, lanes: np.ndarray, volume: np.ndarray, posts: np.ndarray) -> None:
-        whole = lanes.size == self.num_lanes
-        progress = self.progress if whole else self.progress.take(lanes)
-        one = int(volume[0])
-        same = bool((volume == one).all())
-        self.physics.volume(progress, one if same else volume, posts, self._rates.take(lanes))
-        if not whole:
-            self.progress.put(lanes, progress)
+    def _run(self, where: Lanes, volume: Stage, posts: np.ndarray) -> None:
+        if where is ALL:
+            self.physics.volume(self.progress, volume, posts, self._rates)
+        else:
+            progress = self.progress.take(where)
+            self.physics.volume(progress, volume, posts, self._rates.take(where))
+            self.progress.put(where, progress)
 
-    def _end(self, lanes: np.ndarray) -> np.ndarray:
-        whole = lanes.size == self.num_lanes
-        progress = self.progress if whole else self.progress.take(lanes)
-        latency = self.physics.finish(progress, self._last_volume, self._rates.take(lanes))
-        if not whole:
-            self.progress.put(lanes, progress)
-        self._latency[lanes] = latency
-        self._ended[lanes] = True
+    def _end(self, where: Lanes) -> np.ndarray:
+        progress = self.progress if where is ALL else self.progress.take(where)
+        rates = self._rates if where is ALL else self._rates.take(where)
+        latency = self.physics.finish(progress, self._last_volume, rates)
+        if where is not ALL:
+            self.progress.put(where, progress)
+        self._latency[where] = latency
+        self._ended[where] = True
         return latency
 
     @property
@@ -222,7 +241,7 @@ class DistrEdgeDynamics(Dynamics):
     def plan(self, lane: int) -> SpatialPlan:
         """The plan of the last ended episode of a lane, until its next first step."""
         closed = np.flatnonzero(self._closed[:, lane])
-        splits = tuple(tuple(int(x) for x in self._splits[s, :, lane]) for s in closed)
+        splits = tuple(tuple(int(x) for x in self._splits[:, s, lane]) for s in closed)
         cuts = tuple(int(self._stop_at[s]) for s in closed)
         return SpatialPlan(self.system.model.name, self.system.names, cuts, splits)
 
@@ -249,3 +268,22 @@ class DistrEdgeDynamics(Dynamics):
         if not self._ended[lane]:
             return timeline_frame(self.system, None)
         return timeline_frame(self.system, self.plan(lane), self.mbps[:, lane])
+
+
+def _sort_rows(values: np.ndarray) -> None:
+    """Sort along the first axis, in place; a few long rows are compared and swapped whole, faster than by columns."""
+    rows, lanes = values.shape
+    if rows > 4 or lanes < 64:
+        values.sort(axis=0)
+        return
+    for last in range(rows - 1, 0, -1):
+        for i in range(last):
+            low = np.minimum(values[i], values[i + 1])
+            np.maximum(values[i], values[i + 1], out=values[i + 1])
+            values[i] = low
+
+
+def _one_if_same(values: np.ndarray) -> Stage:
+    """The common value as an int where all are equal: most batches run in step, and that is faster."""
+    first = int(values[0])
+    return first if values.size == 1 or (values == first).all() else values

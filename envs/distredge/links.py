@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...profiling.network import BandwidthTrace, fluctuating_traces, load_trace
+from ...profiling.network import BandwidthTrace, Link, Network, fluctuating_traces, load_trace
 from .scenarios import Scenario
 
 STEP_S = 1.0
@@ -28,14 +28,17 @@ class LinkRates:
         self.is_random = scenario.dynamic and not scenario.traces
         self.period_s = DURATION_S
         self._devices = len(scenario.devices)
-        self._files: list[BandwidthTrace] = []
         self._seeded: np.ndarray | None = None
+        rates: list[float | BandwidthTrace] = list(scenario.mbps)
         if scenario.traces:
             files = scenario.traces if len(scenario.traces) > 1 else scenario.traces * self._devices
-            self._files = [load_trace(path, scenario.trace_factor) for path in files]
-            self.period_s = max(trace.period_s for trace in self._files)
+            traces = [load_trace(path, scenario.trace_factor) for path in files]
+            self.period_s = max(trace.period_s for trace in traces)
+            rates = list(traces)
         elif scenario.dynamic:
             self._seeded = np.zeros((self._devices, lanes, int(DURATION_S / STEP_S)), dtype=np.float32)
+
+        self._network = Network(tuple(map(Link, rates)), Link(scenario.requester_mbps), scenario.eta)
 
     def seed(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
         """Draw the traces of some lanes."""
@@ -49,4 +52,4 @@ class LinkRates:
         if self._seeded is not None:
             step = (clock_s / STEP_S).astype(np.intp) % self._seeded.shape[2]
             return self._seeded[:, np.arange(len(clock_s)), step].astype(float)
-        return np.stack([trace.at(clock_s) for trace in self._files])
+        return self._network.rates_mbps(clock_s)[:-1]

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...models.model import Model
-from ...profiling.tables import LatencyTable
+from .volumes import VolumeTables
 
-Range = tuple[int, int]
+# Elements of the (D, D, lanes) arrays worked on at once, so that they stay in cache.
+BLOCK = 16384
+NEVER_S = 1e30  # later than any message
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Rates:
         self.scatter_s = per_byte / requester_mbps + (copy + links.requester_copy_s_per_byte)
         self.requester_in_s = per_byte / requester_mbps
 
-    def take(self, lanes: np.ndarray) -> Rates:
+    def take(self, lanes: np.ndarray | slice) -> Rates:
         """The same for some lanes (constant rates are shared)."""
         if self.mbps.shape[1] == 1:
             return self
@@ -67,100 +68,6 @@ class Rates:
         part.in_s, part.requester_s = self.in_s[:, lanes], self.requester_s[:, lanes]
         part.scatter_s, part.requester_in_s = self.scatter_s, self.requester_in_s
         return part
-
-
-class VolumeTables:
-    """Dense arrays of a set of layer-volumes: row needs and compute seconds for every possible part.
-
-    Args:
-        model: the model.
-        tables: one latency table per distinct device type.
-        ranges: the volumes ``(start, stop)``.
-        activation_bytes: bytes of one activation value on the wire.
-
-    Attributes:
-        index: (units, units + 1) volume number of (start, stop), -1 when absent.
-        start, stop, height, post_at, cell_at: (V,) per volume; offsets into the flat arrays below.
-        need_lo, need_hi, hold: (T, posts) crossing tensors' rows per fence post (see ``models.model.Volume``).
-        head_bytes: (posts,) bytes of side-head output up to a fence post.
-        compute_s: (types, cells) seconds of the part [a, b), at ``cell_at + a * (height + 1) + b``.
-        row_bytes: (V, T) bytes per row at the front boundary; ``out_bytes``: (V,) of the main output.
-        tail_s: (types,) seconds of the unsplit tail.
-    """
-
-    def __init__(self, model: Model, tables: Sequence[LatencyTable], ranges: Sequence[Range], activation_bytes: int):
-        volumes = [model.volume(*r) for r in ranges]
-        self.n_tensors = max(len(v.needs) for v in volumes)
-        heights = np.array([v.height for v in volumes])
-        self.index = np.full((len(model.units), len(model.units) + 1), -1)
-        for i, r in enumerate(ranges):
-            self.index[r] = i
-        self.start = np.array([r[0] for r in ranges])
-        self.stop = np.array([r[1] for r in ranges])
-        self.height = heights
-        self.post_at = np.concatenate([[0], np.cumsum(heights + 1)[:-1]])
-        self.cell_at = np.concatenate([[0], np.cumsum((heights + 1) ** 2)[:-1]])
-        self.need_lo = self._flat(volumes, "need_lo")
-        self.need_hi = self._flat(volumes, "need_hi")
-        self.hold = self._flat(volumes, "hold_post")
-        self.head_bytes = np.concatenate([_head_bytes(model, v, activation_bytes) for v in volumes])
-        self.row_bytes = np.zeros((len(volumes), self.n_tensors))
-        for i, volume in enumerate(volumes):
-            for t, name in enumerate(volume.needs):
-                self.row_bytes[i, t] = model.row_bytes(name, volume.start, activation_bytes)
-        self.out_bytes = np.array([float(model.out_shape(v.stop - 1).row_elements * activation_bytes) for v in volumes])
-        self.compute_s = _compute_s(model, tables, ranges)
-        self.tail_s = np.array([sum(_whole_s(t, model, k) for k in model.unit_kernels[-1]) for t in tables])
-        self.cells = self.compute_s.shape[1]
-        self._flat_compute = np.ascontiguousarray(self.compute_s).reshape(-1)
-
-    def _flat(self, volumes: Sequence, name: str) -> np.ndarray:
-        total = int(np.sum(self.height + 1))
-        flat = np.zeros((self.n_tensors, total))
-        for volume, at in zip(volumes, self.post_at, strict=True):
-            rows = getattr(volume, name)
-            flat[: len(rows), at : at + rows.shape[1]] = rows
-        return flat
-
-    def part_s(self, type_at: np.ndarray, cell: np.ndarray) -> np.ndarray:
-        """Compute seconds of parts; ``type_at`` is (D, 1), the devices' offsets into the flat array."""
-        return self._flat_compute.take(cell + type_at)
-
-
-def _head_bytes(model: Model, volume, activation_bytes: int) -> np.ndarray:
-    total = np.zeros(volume.height + 1)
-    for unit, posts in zip(volume.heads, volume.head_post, strict=True):
-        total += posts * float(model.head_shape(unit).row_elements * activation_bytes)
-    return total
-
-
-def _whole_s(table: LatencyTable, model: Model, kernel: int) -> float:
-    return float(table.seconds[kernel, model.kernels[kernel].out_shape.height])
-
-
-def _compute_s(model: Model, tables: Sequence[LatencyTable], ranges: Sequence[Range]) -> np.ndarray:
-    """(types, cells): for every volume the seconds of part [a, b), 0 where a >= b.
-
-    The rows that a unit computes depend on the units behind it, not on where the volume starts, so all volumes
-    with one end are sums over a common walk backwards.
-    """
-    cells: dict[Range, np.ndarray] = {}
-    for stop in sorted({stop for _, stop in ranges}):
-        starts = {start for start, end in ranges if end == stop}
-        volume = model.volume(min(starts), stop)
-        size = volume.height + 1
-        rows_of = dict(zip(volume.kernels, zip(volume.kernel_lo, volume.kernel_hi, strict=True), strict=True))
-        empty = np.tri(size, dtype=bool)  # b <= a
-        seconds = np.zeros((len(tables), size, size))
-        for start in range(stop - 1, min(starts) - 1, -1):
-            for k in model.unit_kernels[start]:
-                lo, hi = rows_of[k]
-                rows = np.maximum(hi[None, :] - lo[:, None], 0)
-                for total, table in zip(seconds, tables, strict=True):
-                    total += table.seconds[k].take(rows)
-            if start in starts:
-                cells[start, stop] = np.where(empty, 0.0, seconds).reshape(len(tables), -1)
-    return np.concatenate([cells[r] for r in ranges], axis=1)
 
 
 @dataclass
@@ -188,21 +95,21 @@ class Progress:
         hold = [np.zeros((devices + 1, n)) for _ in range(tensors)]
         return Progress(zeros[0], zeros[1], hold, zeros[2], zeros[3], zeros[4])
 
-    def take(self, lanes: np.ndarray) -> Progress:
+    def take(self, lanes: np.ndarray | slice) -> Progress:
         """A copy of some lanes."""
         return Progress(
             self.done_s[:, lanes], self.free_s[:, lanes], [h[:, lanes] for h in self.hold],
             self.compute_s[:, lanes], self.transmit_s[:, lanes], self.head_bytes[:, lanes],
         )  # fmt: skip
 
-    def put(self, lanes: np.ndarray, part: Progress) -> None:
+    def put(self, lanes: np.ndarray | slice, part: Progress) -> None:
         """Write lanes back."""
         for name in ("done_s", "free_s", "compute_s", "transmit_s", "head_bytes"):
             getattr(self, name)[:, lanes] = getattr(part, name)
         for mine, theirs in zip(self.hold, part.hold, strict=True):
             mine[:, lanes] = theirs
 
-    def clear(self, lanes: np.ndarray) -> None:
+    def clear(self, lanes: np.ndarray | slice) -> None:
         """Begin a new image in some lanes."""
         for name in ("done_s", "free_s", "compute_s", "transmit_s", "head_bytes"):
             getattr(self, name)[:, lanes] = 0.0
@@ -256,18 +163,15 @@ class Physics:
         tables = self.volumes
         a, b = posts[:-1], posts[1:]
         some = b > a
-        post_at, cell_at, size = tables.post_at[v], tables.cell_at[v], tables.height[v] + 1
-        first = bool(np.all(tables.start[v] == 0))
+        first, post_at, cell_at, size, row_bytes = tables.facts(v)
         a_at, b_at = a + post_at, b + post_at
-        if first:
-            ready = self._scatter(at, v, a_at, b_at, some, rates, events)
-        else:
-            ready = self._exchange(at, v, a_at, b_at, some, rates, events)
-        begin = np.maximum(at.done_s, ready)
-        compute = tables.part_s(self._type_at, a * size + b + cell_at)
+        move = self._scatter if first else self._exchange
+        begin = np.maximum(at.done_s, move(at, row_bytes, a_at, b_at, some, rates, events))
+        compute = tables.part_s(self._type_at, a * size + (b + cell_at))
         at.done_s = begin + compute
         at.compute_s += compute
-        at.head_bytes += tables.head_bytes.take(b_at) - tables.head_bytes.take(a_at)
+        if tables.heads:
+            at.head_bytes += tables.head_bytes.take(b_at) - tables.head_bytes.take(a_at)
         at.hold = [posts.astype(float)] + [tables.hold[t].take(posts + post_at) for t in range(1, tables.n_tensors)]
         if events is not None:
             stage = f"{int(np.atleast_1d(v)[0])}"
@@ -279,10 +183,10 @@ class Physics:
         hi = self.volumes.need_hi[t].take(b_at)
         return lo, np.where(some, hi, lo)
 
-    def _scatter(self, at: Progress, v, a_at, b_at, some, rates: Rates, events: Events | None) -> np.ndarray:
+    def _scatter(self, at: Progress, row_bytes, a_at, b_at, some, rates: Rates, events: Events | None) -> np.ndarray:
         """The requester sends image rows, serially at its own rate; returns arrival (D, n), 0 for none."""
         lo, hi = self._needs(0, a_at, b_at, some)
-        sent_bytes = (hi - lo) * self.volumes.row_bytes[v, 0]
+        sent_bytes = (hi - lo) * row_bytes[0]
         fixed = some * self._requester_message_s
         message = sent_bytes * rates.requester_s + fixed
         leave = sent_bytes * rates.scatter_s + fixed  # what it occupies the requester
@@ -295,40 +199,54 @@ class Physics:
                 events.add("scatter", d, begin[d, 0], begin[d, 0] + message[d, 0], "")
         return np.where(some, begin + message, 0.0)
 
-    def _exchange(self, at: Progress, v, a_at, b_at, some, rates: Rates, events: Events | None) -> np.ndarray:
+    def _exchange(self, at: Progress, row_bytes, a_at, b_at, some, rates: Rates, events: Events | None) -> np.ndarray:
         """Devices send each other the rows they lack; returns when each one's rows are complete (D, n)."""
-        tables, devices = self.volumes, self.devices
-        moved: np.ndarray | None = None
-        for t in range(tables.n_tensors):
-            lo, hi = self._needs(t, a_at, b_at, some)
-            cover = np.minimum(np.maximum(at.hold[t][:, None], lo[None]), hi[None])  # (D + 1, D, n)
-            rows = cover[1:] - cover[:-1]
-            rows *= tables.row_bytes[v, t]
-            moved = rows if moved is None else np.add(moved, rows, out=moved)
-        assert moved is not None
+        n = some.shape[1]
+        needs = [self._needs(t, a_at, b_at, some) for t in range(self.volumes.n_tensors)]
+        begin = np.maximum(at.free_s, at.done_s)
+        step = max(1, BLOCK // self.devices**2)
+        if n <= step:
+            ready, busy = self._messages(at.hold, needs, row_bytes, rates, begin, events)
+        else:
+            ready, busy = np.empty_like(begin), np.empty_like(begin)
+            for block in (slice(i, i + step) for i in range(0, n, step)):
+                hold = [h[:, block] for h in at.hold]
+                some_needs = [(lo[:, block], hi[:, block]) for lo, hi in needs]
+                some_bytes = row_bytes if row_bytes.ndim == 1 else row_bytes[:, block]
+                ready[:, block], busy[:, block] = self._messages(
+                    hold, some_needs, some_bytes, rates.take(block), begin[:, block], events
+                )
+        at.transmit_s += busy
+        at.free_s = np.add(begin, busy, out=busy)
+        return ready
+
+    def _messages(
+        self, hold, needs, row_bytes: np.ndarray, rates: Rates, begin: np.ndarray, events: Events | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """All messages of one exchange: (when each receiver's rows are complete, how long each sender is busy)."""
+        moved = _overlap(hold[0], *needs[0])
+        moved *= row_bytes[0]
+        for t in range(1, len(needs)):
+            moved += _overlap(hold[t], *needs[t]) * row_bytes[t]
         moved[self._self, self._self] = 0.0  # own rows stay
-        sent = moved > 0
+        sent = np.minimum(moved, 1.0)  # bytes are whole: 0 or 1; arithmetic on it is much faster than masks
         message = moved * rates.pair_s
         message += sent * self._pair_message_s
-        ends = np.empty_like(message)  # end of each message after its sender's begin
-        ends[:, 0] = message[:, 0]
-        for d in range(1, devices):
-            np.add(ends[:, d - 1], message[:, d], out=ends[:, d])
-        begin = np.maximum(at.free_s, at.done_s)
-        at.free_s = begin + ends[:, -1]
-        at.transmit_s += ends[:, -1]
-        incoming = moved[0].copy()  # whole bytes: the sum is exact in any order
-        for s in range(1, devices):
-            incoming += moved[s]
+        ends = message.copy()
+        for d in range(1, self.devices):  # in receiver order, one after another
+            ends[:, d] += ends[:, d - 1]
+        busy = ends[:, -1].copy()
         ends += begin[:, None]
         if events is not None:
             self._log_messages(events, ends[:, :, 0], message[:, :, 0])
-        np.subtract(ends, message, out=message)  # starts
-        last = np.where(sent, ends, 0.0).max(axis=0)
-        first = np.where(sent, message, np.inf).min(axis=0)
-        waiting = incoming > 0
-        link = np.where(waiting, first, 0.0) + incoming * rates.in_s
-        return np.where(waiting, np.maximum(last, link), 0.0)
+        incoming = np.add.reduce(moved, axis=0)  # whole bytes: the sum is exact in any order
+        starts = np.subtract(ends, message, out=message)
+        ends *= sent
+        sent *= -NEVER_S
+        sent += NEVER_S  # 0 where there is a message
+        starts += sent
+        link = np.minimum.reduce(starts, axis=0) + incoming * rates.in_s
+        return np.maximum(np.maximum.reduce(ends, axis=0), link * (incoming > 0)), busy
 
     def _log_messages(self, events: Events, ends: np.ndarray, message: np.ndarray) -> None:
         for s in range(self.devices):
@@ -380,10 +298,13 @@ class Physics:
             for d in range(self.devices):
                 if message[d, 0] > 0:
                     events.add("send", d, begin[d, 0], ends[d, 0], label)
-        incoming = sent_bytes[0].copy()
-        for d in range(1, self.devices):
-            incoming += sent_bytes[d]
-        first = np.where(sent, begin, np.inf).min(axis=0)
-        waiting = incoming > 0
-        link = np.where(waiting, first, 0.0) + incoming * in_s
-        return np.where(waiting, np.maximum(np.where(sent, ends, 0.0).max(axis=0), link), 0.0)
+        incoming = np.add.reduce(sent_bytes, axis=0)
+        link = np.minimum.reduce(np.where(sent, begin, NEVER_S), axis=0) + incoming * in_s
+        return np.maximum(np.maximum.reduce(ends * sent, axis=0), link * (incoming > 0))
+
+
+def _overlap(hold: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
+    """(D, D, n) rows in [hold[s], hold[s + 1]) of sender s that receiver d needs, [lo[d], hi[d])."""
+    cover = np.maximum(hold[:, None], lo)
+    np.minimum(cover, hi, out=cover)
+    return cover[1:] - cover[:-1]

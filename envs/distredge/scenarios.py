@@ -10,6 +10,7 @@ from typing import Any
 from ...models.errors import InputError
 from ...models.plans import check_device_names
 from ...models.zoo import MODELS
+from ...profiling.network import PAYLOAD_FRACTION
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Scenario:
     requester_mbps: float = 300.0
     requester_message_s: float = 1.5e-3
     requester_copy_bytes_per_s: float = 1.5e9
-    eta: float = 0.94
+    eta: float = PAYLOAD_FRACTION
     activation_bytes: int = 2
     tiles: bool = True
     alpha: float = 0.75
@@ -60,14 +61,16 @@ class Scenario:
             raise InputError(f"{where}: devices is empty; name at least one device type")
         if len(self.mbps) != len(self.devices):
             raise InputError(f"{where}: mbps has {len(self.mbps)} rates for {len(self.devices)} devices; give one each")
-        for name in ("requester_mbps", "requester_copy_bytes_per_s", "eta", "trace_factor"):
+        for name in ("requester_mbps", "requester_copy_bytes_per_s", "trace_factor"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{where}: {name} is {getattr(self, name)}, it must be positive")
+        if not 0 < self.eta <= 1:
+            raise InputError(f"{where}: eta is {self.eta}, allowed: above 0, at most 1")
         if not all(0 < rate < 1e6 for rate in self.mbps):
             raise InputError(f"{where}: mbps is {list(self.mbps)}, every rate must be positive")
         if not 0 <= self.alpha <= 1:
             raise InputError(f"{where}: alpha is {self.alpha}, allowed: 0..1")
-        for name in ("requester_message_s", "gap_s"):
+        for name in ("requester_message_s", "gap_s", "decisions_seed"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{where}: {name} is {getattr(self, name)}, it must not be negative")
         if self.n_decisions < 1 or self.activation_bytes < 1:
@@ -156,7 +159,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 DEFAULT_SCENARIO = "DB-50"
 
 
-def get_scenario(name: str, **changes: Any) -> Scenario:
+def get_scenario(name: str, /, **changes: Any) -> Scenario:
     """A scenario by name or from a YAML file, with some fields changed.
 
     Args:
@@ -197,9 +200,11 @@ def load_scenario(path: str) -> Scenario:
     import yaml
 
     try:
-        data = yaml.safe_load(Path(path).read_text())
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is not a text file in UTF-8") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: is not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(data, dict):
@@ -223,7 +228,7 @@ def _checked(data: Mapping[str, Any], where: str) -> Scenario:
     except ValidationError as error:
         first = error.errors()[0]
         cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, InputError):
-            raise cause from None
+        if isinstance(cause, InputError):  # it names the scenario; the user knows the file
+            raise InputError(str(cause).replace(f"scenario {data['name']}", where, 1)) from None
         place = ".".join(str(p) for p in first["loc"])
         raise InputError(f"{where}: {place}: {first['msg']}, not {first['input']!r}") from None

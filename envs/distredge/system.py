@@ -15,8 +15,9 @@ from ...models.plans import SpatialPlan
 from ...models.zoo import get_model
 from ...profiling.devices import get_device
 from ...profiling.tables import LatencyTable, load_table, modelled_table
-from .physics import Events, Links, Physics, Progress, Range, Rates, VolumeTables
+from .physics import Events, Links, Physics, Progress, Rates
 from .scenarios import Scenario
+from .volumes import Range, VolumeTables
 
 CHUNK = 512  # plans evaluated together; keeps the working set in cache
 

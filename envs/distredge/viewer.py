@@ -11,6 +11,7 @@ from .system import System
 
 TAIL_COLOR = "#555555"
 SEND_COLOR = "#c9c9c9"
+IMAGE_COLOR = "#9fc5e8"
 
 
 def timeline_figure(system: System, plan: SpatialPlan | None, mbps: np.ndarray | None = None, title: str = "") -> Any:
@@ -28,7 +29,7 @@ def timeline_figure(system: System, plan: SpatialPlan | None, mbps: np.ndarray |
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    lanes = ["requester", *system.names]
+    lanes = system.names
     figure = Figure(figsize=(10, 1.6 + 0.55 * len(lanes)), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -60,15 +61,16 @@ def _draw_events(axes: Any, system: System, plan: SpatialPlan, mbps: np.ndarray 
     shades = colormaps["viridis"](np.linspace(0.15, 0.95, len(plan.cuts)))
     edges = dict(edgecolor="white", linewidth=0.4)
     for kind, device, start_s, end_s, label in events.rows:
-        width, row = (end_s - start_s) * 1e3, device + 1
+        width, left = (end_s - start_s) * 1e3, start_s * 1e3
         if kind == "compute":
             color = TAIL_COLOR if label == "tail" else shades[int(label)]
-            axes.barh(row - 0.18, width, 0.34, start_s * 1e3, color=color, **edges)
-        else:
-            axes.barh(row + 0.2, width, 0.3, start_s * 1e3, color=SEND_COLOR, hatch="////", **edges)
-            if width > latency * 1e3 * 0.04:
-                to = "gather" if label == "gather" else "requester" if label == "R" else system.names[int(label)]
-                axes.text(start_s * 1e3 + width / 2, row + 0.2, f"to {to}", ha="center", va="center", fontsize=7)
+            axes.barh(device - 0.18, width, 0.34, left, color=color, **edges)
+            continue
+        color = IMAGE_COLOR if kind == "scatter" else SEND_COLOR
+        axes.barh(device + 0.2, width, 0.3, left, color=color, hatch="////", **edges)
+        words = _message_words(system, kind, label)
+        if width > latency * 1e3 * 0.009 * len(words):
+            axes.text(left + width / 2, device + 0.2, words, ha="center", va="center", fontsize=7)
     units = system.model.units
     starts = (0, *plan.cuts[:-1])
     patches = [
@@ -77,12 +79,19 @@ def _draw_events(axes: Any, system: System, plan: SpatialPlan, mbps: np.ndarray 
     ]
     if system.model.tail:
         patches.append(Patch(color=TAIL_COLOR, label="tail"))
+    patches.append(Patch(facecolor=IMAGE_COLOR, hatch="////", edgecolor="white", label="image arriving"))
     patches.append(Patch(facecolor=SEND_COLOR, hatch="////", edgecolor="white", label="sending"))
     if len(patches) <= 24:
         axes.legend(
             handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7, frameon=False, title="computing"
         )
     return latency
+
+
+def _message_words(system: System, kind: str, label: str) -> str:
+    if kind == "scatter":
+        return "image"
+    return {"gather": "to the tail", "R": "result"}.get(label) or f"to {system.names[int(label)]}"
 
 
 def _range_name(first: str, last: str) -> str:

@@ -1,0 +1,72 @@
+"""Find the best-known plans that ship with the envs.
+
+    python benchmarks/best_known.py [--only SCENARIO ...] [--seeds 3]
+
+Runs the joint search with several seeds on every scenario and keeps the best plan, with a fingerprint of everything its
+latency depends on. Where links vary, it keeps a bank of plans instead, each the best for one draw of rates. An entry
+whose fingerprint still fits is replaced only by a better one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+
+from splitgym.agents.core import hyperparams_of
+from splitgym.agents.distredge.joint import JointSearch
+from splitgym.envs.distredge import best_known
+from splitgym.envs.distredge.links import MEANS_MBPS
+from splitgym.envs.distredge.scenarios import SCENARIOS, get_scenario
+from splitgym.envs.distredge.system import System
+from splitgym.models.plans import write_text
+
+FILE = Path(best_known.__file__).with_name("best_known.json")
+BANK = 24
+
+
+def search(system: System, seeds: int) -> dict:
+    """Best plan over several seeds."""
+    options = hyperparams_of("distredge", "joint", system.scenario.name)
+    found = [JointSearch(system, seed, **options).search() for seed in range(seeds)]
+    plan, latency_s = min(found, key=lambda f: f[1])
+    return {"latency_s": latency_s, "plans": [plan.to_json()]}
+
+
+def bank(system: System) -> dict:
+    """Plans for draws of rates over the range that the traces visit."""
+    rng = np.random.default_rng(0)
+    low, high = 0.3 * MEANS_MBPS[0], 2.0 * MEANS_MBPS[1]
+    draws = np.exp(rng.uniform(np.log(low), np.log(high), (BANK, system.n_devices)))
+    options = {**hyperparams_of("distredge", "joint", system.scenario.name), "rounds": 2}
+    plans = [JointSearch(system, 0, mbps=mbps, **options).search()[0] for mbps in draws]
+    latency_s = float(system.evaluate(plans).min())
+    return {"latency_s": latency_s, "plans": [p.to_json() for p in plans]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", default=list(SCENARIOS), metavar="SCENARIO")
+    parser.add_argument("--seeds", type=int, default=3)
+    args = parser.parse_args()
+    known = json.loads(FILE.read_text()) if FILE.is_file() else {}
+    for name in track(args.only, description="searching"):
+        system = System(get_scenario(name))
+        entry = bank(system) if system.scenario.varies else search(system, args.seeds)
+        entry = {
+            "fingerprint": system.fingerprint,
+            **entry,
+            "command": f"python benchmarks/best_known.py --only {name}",
+        }
+        old = known.get(name)
+        if not old or old["fingerprint"] != entry["fingerprint"] or entry["latency_s"] < old["latency_s"]:
+            known[name] = entry
+            write_text(FILE, json.dumps(known, sort_keys=True) + "\n")
+        print(f"{name}: {known[name]['latency_s'] * 1e3:.3f} ms", flush=True)
+
+
+if __name__ == "__main__":
+    main()
