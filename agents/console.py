@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import inspect
+import json
 import math
 import os
 import re
 import signal
 import sys
+import textwrap
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+import gymnasium as gym
 from rich.console import Console
 
 from ..envs import FAMILIES, Family, get_family
@@ -21,20 +26,20 @@ from ..models.errors import InputError
 from .core import agents_of
 
 INTERRUPTED = 130  # exit code: 128 + SIGINT
+HELP_WIDTH = 110
 PLAIN_WIDTH = 120  # characters where no terminal says how wide it is
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are ours: one line, printed by :func:`entry`."""
 
-    def __init__(self, prog: str, description: str, epilog: str) -> None:
-        super().__init__(
-            prog=prog,
-            description=description,
-            epilog=epilog,
-            formatter_class=_HelpFormatter,
-            allow_abbrev=False,
-        )
+    def __init__(self, prog: str, description: str, epilog: Callable[[], str]) -> None:
+        super().__init__(prog=prog, description=description, formatter_class=_HelpFormatter, allow_abbrev=False)
+        self._epilog = epilog  # takes long enough to be made only when it is read
+
+    def format_help(self) -> str:
+        self.epilog = self._epilog()
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (see {self.prog} --help)")
@@ -49,10 +54,11 @@ def entry(prog: str, body: Callable[[Sequence[str] | None], int], argv: Sequence
     """Run a script's body; bad input becomes one line on stderr.
 
     Returns:
-        The exit code: the body's own, 2 after bad input, 130 after Ctrl-C.
+        The exit code: the body's own, 2 after bad input, 130 after Ctrl-C (SIGTERM counts as one).
     """
     try:
-        return body(argv)
+        with _terminate_like_interrupt():
+            return body(argv)
     except InputError as error:
         print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -63,9 +69,22 @@ def entry(prog: str, body: Callable[[Sequence[str] | None], int], argv: Sequence
         return stop.code if isinstance(stop.code, int) else 0
 
 
+@contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
+    """SIGTERM unwinds like Ctrl-C, so that worker processes do not outlive this one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def family_of(argv: Sequence[str] | None) -> Family:
     """The family that ``--env`` names, before everything else is parsed, since the help text depends on it."""
-    first = Parser("splitgym", "", "")
+    first = Parser("splitgym", "", str)
     first.add_argument("--env", default=next(iter(FAMILIES)))
     words = list(sys.argv[1:] if argv is None else argv)
     bare = [word for word in words if word not in ("-h", "--help")]
@@ -75,13 +94,13 @@ def family_of(argv: Sequence[str] | None) -> Family:
 def add_env_options(parser: Parser, family: Family) -> argparse._ArgumentGroup:
     """The options that say which environment: a group that the script adds its own to."""
     group = parser.add_argument_group("environment")
-    group.add_argument("--env", metavar="NAME", help=f"{', '.join(FAMILIES)}; here {family.name}")
+    group.add_argument("--env", metavar="NAME", help=f"which system: {', '.join(FAMILIES)} ({family.name})")
     group.add_argument(
         "--env-kwargs",
         metavar="K=V",
         nargs="+",
         action="extend",
-        help="options of the environment and fields of its scenario, values as in YAML: eta=0.9 observation=full",
+        help="options of the environment and fields of its scenario, values as in YAML",
     )
     group.add_argument(
         "--trace",
@@ -117,21 +136,48 @@ def env_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def family_help(family: Family, examples: Sequence[str]) -> str:
-    """The end of --help: environments, then scenarios and agents of the chosen one, then examples."""
-    lines = ["environments (--env):", *_listed({f.name: f.title for f in FAMILIES.values()})]
-    lines += ["", f"scenarios of {family.name}:"]
-    lines += _listed({name: family.summaries.get(name, "") for name in family.scenarios})
-    if family.groups:
-        lines += ["", "groups of scenarios:", *_listed({k: ", ".join(v) for k, v in family.groups.items()})]
-    lines += ["", f"agents of {family.name}:"]
-    lines += _listed({spec.name: spec.summary for spec in agents_of(family.name).values()})
-    lines += ["", "examples:", *(f"  {example}" for example in examples)]
+    """The end of --help: environments, then scenarios, options and agents of the chosen one, then examples."""
+    env: Any = gym.make(family.env_id, scenario=family.default_scenario, disable_env_checker=True)
+    options = inspect.signature(type(env.unwrapped)).parameters.values()
+    own = [p for p in options if p.name not in ("scenario", "render_mode") and p.kind is not p.VAR_KEYWORD]
+    fields = env.unwrapped.dynamics.settings
+    lines = [
+        "environments (--env):",
+        *_listed({f.name: f.title for f in FAMILIES.values()}),
+        "",
+        f"scenarios of {family.name}:",
+        *_listed({name: family.summaries.get(name, "") for name in family.scenarios}),
+        "",
+        "groups of scenarios:",
+        *_listed({name: ", ".join(members) for name, members in family.groups.items()}),
+        "",
+        f"options of {family.name} (--env-kwargs), with their defaults:",
+        *_wrapped("  ", " ".join(f"{p.name}={_yaml(p.default)}" for p in own)),
+        f"fields of its scenarios (also --env-kwargs), as {family.default_scenario} has them:",
+        *_listed({name: _yaml(value) for name, value in fields.items() if name != "name"}),
+        "",
+        f"agents of {family.name}:",
+        *_listed({spec.name: spec.summary for spec in agents_of(family.name).values()}),
+        "",
+        "examples:",
+        *(f"  {example}" for example in examples),
+    ]
     return "\n".join(lines).replace("%", "%%")
 
 
 def _listed(entries: Mapping[str, str]) -> list[str]:
-    width = max(map(len, entries))
-    return [f"  {name:{width}}  {text}".rstrip() for name, text in entries.items()]
+    width = max(map(len, entries), default=0)
+    return [line for name, text in entries.items() for line in _wrapped(f"  {name:{width}}  ", text)]
+
+
+def _yaml(value: Any) -> str:
+    return json.dumps(value).replace('"', "")
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text, HELP_WIDTH, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False
+    ) or [head.rstrip()]
 
 
 def whole(text: str) -> int:
@@ -214,8 +260,8 @@ def stderr() -> Console:
 
 def _console(stderr: bool) -> Console:
     console = Console(stderr=stderr, highlight=False, markup=False, soft_wrap=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = PLAIN_WIDTH
+    if not console.is_terminal:
+        console.width = max(console.width, PLAIN_WIDTH)
     return console
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -118,11 +119,14 @@ class AgentSpec:
     reference: bool = False
 
 
-@cache
+def agents_module(family: str) -> ModuleType:
+    """The module with a family's agents and its optional hooks; see :class:`splitgym.envs.Family`."""
+    return import_module(get_family(family).agents)
+
+
 def agents_of(family: str) -> dict[str, AgentSpec]:
     """The agents of a family by name, in the order of its tables."""
-    module = import_module(get_family(family).agents)
-    specs: Sequence[AgentSpec] = module.AGENTS
+    specs: Sequence[AgentSpec] = agents_module(family).AGENTS
     return {spec.name: spec for spec in specs}
 
 
@@ -172,7 +176,7 @@ def make_agent(family: str, name: str, env: Any, seed: int = 0, **hyperparams: A
         return spec.make(env, seed=seed, **merged)
     except TypeError as error:
         if "unexpected keyword argument" in str(error):
-            wrong = str(error).split("'")[-2]
+            wrong = str(error).split("'")[1]  # newer Pythons name a similar one after it
             raise InputError(f"agent {name}: unknown hyperparameter {wrong!r}") from None
         raise
 

@@ -66,10 +66,10 @@ def evaluate(agent: Agent, env: Any, episodes: int | None = None, seed: int = 0)
 def play(agent: Agent, env: Any, episodes: int | None = None, seed: int = 0) -> Played:
     """:func:`evaluate` with the last episode's plan."""
     dynamics = env.unwrapped.dynamics
-    episodes = dynamics.eval_episodes if episodes is None else episodes
+    count = int(dynamics.eval_episodes if episodes is None else episodes)
     lanes = _VectorLanes(env) if isinstance(env.unwrapped, VectorEnv) else _ScalarLane(env)
-    quota = np.full(lanes.count, episodes // lanes.count)
-    quota[: episodes % lanes.count] += 1
+    quota = np.full(lanes.count, count // lanes.count)
+    quota[: count % lanes.count] += 1
     found: list[Mapping[str, float]] = []
     plan = None
     observation, state, starts = lanes.reset(seed), None, np.ones(lanes.count, dtype=bool)
@@ -83,7 +83,7 @@ def play(agent: Agent, env: Any, episodes: int | None = None, seed: int = 0) -> 
                 plan = info.get("plan")
         if starts.any() and quota.any():
             observation = lanes.reset_ended(observation)
-    return Played(_summary(found, dynamics.metric_kinds), episodes, plan)
+    return Played(_summary(found, dynamics.metric_kinds), count, plan)
 
 
 def assess(

@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from .runs import replacing
+from .tables import number
 
 DPI = 150
 COLORS = (
     "#3b6fb6", "#e08a1e", "#3f9a5b", "#c8453b", "#8562b5", "#8c5b45", "#d773b4", "#7a7a7a", "#b5b03a", "#3fb3c6",
     "#a9c4e6", "#f6c491", "#a6d8a8", "#f0a5a0", "#cbb6e0", "#c9aaa0", "#f3c1dd", "#c8c8c8", "#dedb92", "#a8dfe8",
 )  # fmt: skip
+LOG_FROM = 4.0  # ratio of the highest to the lowest value that makes an axis logarithmic
 INK = "#333333"
+BARS_IN_A_ROW = 75  # of a bar chart; more begin another row
 GRID = "#e6e6e6"
 
 
@@ -61,8 +64,9 @@ def learning_curve(
     episodes = np.array([row["episodes"] for row in curve], dtype=float)
     best = _series(curve, f"best_{metric}") * factor
     recent = _series(curve, f"recent_{metric}") * factor
+    best_label = "best episode so far" + (f": {number(best[-1])}" if best.size else "")
     axes.plot(episodes, recent, color=COLORS[0], linewidth=1.1, alpha=0.65, label="mean of the newest episodes")
-    axes.plot(episodes, best, color=COLORS[3], linewidth=2.0, drawstyle="steps-post", label="best episode so far")
+    axes.plot(episodes, best, color=COLORS[3], linewidth=2.0, drawstyle="steps-post", label=best_label)
     ranked = sorted((references or {}).items(), key=lambda item: item[1] if lower_is_better else -item[1])[:4]
     lines = {name: value * factor for name, value in ranked if math.isfinite(value)}
     _limits(axes, [*recent, *best, *lines.values()], recent, lower_is_better)
@@ -97,23 +101,35 @@ def _limits(axes: Any, values: Sequence[float], recent: np.ndarray, lower_is_bet
             high = max(bound, *rest) if rest else bound
         else:
             low = min(bound, *rest) if rest else bound
+    if low > 0 and high / low > LOG_FROM:
+        _logarithmic(axes)
+        axes.set_ylim(low / 1.15, high * 1.15)
+        return
     margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
     axes.set_ylim(low - margin, high + margin)
 
 
+def _logarithmic(axes: Any) -> None:
+    """A logarithmic vertical axis with plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def _label_lines(axes: Any, lines: Mapping[str, float]) -> None:
     """Names of horizontal lines at the right edge, pushed apart where they would overlap."""
-    low, high = axes.get_ylim()
-    gap = 0.055 * (high - low)
+    to_axes = axes.transData + axes.transAxes.inverted()
     at = -math.inf
     for name, value in sorted(lines.items(), key=lambda item: item[1]):
-        at = max(value, at + gap)
+        height = float(to_axes.transform((0.0, value))[1])
+        at = max(height, at + 0.055)
         axes.annotate(
-            f"{name} {value:.4g}",
-            (1.0, value),
+            f"{name} {number(value)}",
             (1.02, at),
-            xycoords=("axes fraction", "data"),
-            textcoords=("axes fraction", "data"),
+            xycoords="axes fraction",
             fontsize=9,
             color=INK,
             va="center",
@@ -134,36 +150,57 @@ def grouped_bars(
     """
     scenarios = list(values)
     agents = list(dict.fromkeys(agent for row in values.values() for agent in row))
-    several = any(len(seeds) > 1 for row in values.values() for seeds in row.values())
-    bars = len(scenarios) * (len(agents) + 1.2)
-    figure = new_figure(min(max(6.5, 1.6 + 0.14 * bars), 40.0), 4.6)
-    axes = figure.add_subplot()
+    panels = _panels(scenarios, len(agents))
+    width_in = min(max(6.5, 1.4 + 0.16 * len(panels[0]) * (len(agents) + 1.2)), 13.0)
+    figure = new_figure(width_in, 1.2 + (3.4 if len(panels) == 1 else 2.5) * len(panels))
+    axes = figure.subplots(len(panels), squeeze=False)[:, 0]
+    for panel, names in zip(axes, panels, strict=True):
+        _bars(panel, {name: values[name] for name in names}, agents, factor)
+        panel.set_xlim(-0.6, len(panels[0]) - 0.4)
+        panel.set_ylabel(label)
+        _clean(panel)
+    columns = max(3, int(width_in / 1.45))
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside upper left", ncols=min(len(agents), columns), frameon=False, fontsize=9,
+        title=title, alignment="left", title_fontproperties={"size": 11}, columnspacing=1.2, handlelength=1.2,
+    )  # fmt: skip
+    return figure
+
+
+def _panels(scenarios: Sequence[str], agents: int) -> list[list[str]]:
+    """Scenarios in rows of about equal length, so that bars and names stay legible."""
+    rows = max(1, math.ceil(len(scenarios) * (agents + 1.2) / BARS_IN_A_ROW))
+    most = math.ceil(len(scenarios) / rows)
+    return [list(scenarios[i : i + most]) for i in range(0, len(scenarios), most)]
+
+
+def _bars(axes: Any, values: Mapping[str, Mapping[str, Sequence[float]]], agents: Sequence[str], factor: float) -> None:
     width = 0.86 / len(agents)
     for a, agent in enumerate(agents):
-        where = [i for i, scenario in enumerate(scenarios) if agent in values[scenario]]
-        seeds = [np.asarray(values[scenarios[i]][agent], dtype=float) * factor for i in where]
+        rows = [(i, row[agent]) for i, row in enumerate(values.values()) if agent in row]
+        seeds = {i: np.asarray(row, dtype=float) * factor for i, row in rows}
+        at = {i: i + (a - (len(agents) - 1) / 2) * width for i in seeds}
+        look = {"color": COLORS[a % len(COLORS)], "hatch": "///" if a >= len(COLORS) else None}
         axes.bar(
-            [i + (a - (len(agents) - 1) / 2) * width for i in where],
-            [s.mean() for s in seeds],
-            width,
-            yerr=[s.std() for s in seeds] if several else None,
-            color=COLORS[a % len(COLORS)],
-            edgecolor="white",
-            linewidth=0.4,
-            hatch="///" if a >= len(COLORS) else None,
-            error_kw={"ecolor": INK, "elinewidth": 0.9, "capsize": 1.6, "capthick": 0.9},
-            label=agent,
-        )
-    crowded = max(map(len, scenarios)) * len(scenarios) * 0.09 > figure.get_size_inches()[0] - 1.2
-    axes.set_xticks(range(len(scenarios)), scenarios, rotation=30 if crowded else 0, ha="right" if crowded else "center")
-    axes.set_xlim(-0.6, len(scenarios) - 0.4)
-    axes.set_ylabel(label)
+            list(at.values()), [s.mean() for s in seeds.values()], width,
+            edgecolor="white", linewidth=0.4, label=agent, **look,
+        )  # fmt: skip
+        several = [i for i in seeds if len(seeds[i]) > 1]
+        axes.errorbar(
+            [at[i] for i in several], [seeds[i].mean() for i in several], [seeds[i].std() for i in several],
+            fmt="none", ecolor=INK, elinewidth=0.9, capsize=1.6, capthick=0.9,
+        )  # fmt: skip
+    room = (axes.figure.get_size_inches()[0] - 1.2) / len(values)
+    slanted = max(map(len, values)) * 0.09 > room
+    slant = {"rotation": 20, "ha": "right"} if slanted else {}
+    axes.set_xticks(range(len(values)), list(values), **slant)
     axes.tick_params(axis="x", length=0)
-    columns = max(3, int(figure.get_size_inches()[0] / 1.35))
-    figure.legend(loc="outside upper left", ncols=min(len(agents), columns), frameon=False, fontsize=9, title=title,
-                  alignment="left", title_fontproperties={"size": 11}, columnspacing=1.2, handlelength=1.2)  # fmt: skip
-    _clean(axes)
-    return figure
+
+
+def footnote(figure: Any, text: str) -> None:
+    """A line of small print at the bottom left."""
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, color="#777777")
 
 
 def _clean(axes: Any) -> None:

@@ -39,7 +39,8 @@ class Bar:
             disable=not self._live,
             transient=True,
         )
-        self._task = self._progress.add_task(name, total=1.0, completed=share, text="")
+        self._task: Any = self._progress.add_task(name, total=1.0, text="")
+        self._progress.update(self._task, completed=share)
 
     def __enter__(self) -> Any:
         self._progress.start()
@@ -60,7 +61,8 @@ class Bar:
         done = share - self._first
         if done <= 0:
             return "–"
-        return duration((1.0 - share) * (time.perf_counter() - self._begun) / done)
+        seconds = (1.0 - share) * (time.perf_counter() - self._begun) / done
+        return duration(max(1.0, round(seconds))).replace(".0 s", " s")
 
 
 class TrainingBar(Bar):

@@ -165,28 +165,41 @@ class RunFolder:
         for temporary in self.path.glob(".*.tmp"):
             temporary.unlink()
 
-    def load_model(self, learner: Learner) -> Progress:
-        """Load the last checkpoint into a learner.
+    @property
+    def _model(self) -> Path:
+        """The last checkpoint; a killed run may have left it under the name it has while it is replaced."""
+        model = self.path / "model"
+        return model if model.is_dir() else self.path / ".model.old"
+
+    def read_progress(self) -> Progress:
+        """How far the last checkpoint is.
 
         Raises:
             InputError: there is none, or it is broken.
         """
-        model = self.path / "model"
-        if not model.is_dir():
-            model = self.path / ".model.old"
+        model = self._model
         if not (model / "progress.json").is_file():
             raise InputError(f"{self.path}: holds no trained model (model/progress.json is missing)")
         data = self._read_json(f"{model.name}/progress.json")
         known = {field.name for field in fields(Progress)}
         if set(data) != known:
             raise InputError(f"{model / 'progress.json'}: needs exactly the fields {', '.join(sorted(known))}")
+        return Progress(**data)
+
+    def load_model(self, learner: Learner) -> Progress:
+        """Load the last checkpoint into a learner.
+
+        Raises:
+            InputError: there is none, or it is broken.
+        """
+        model, progress = self._model, self.read_progress()
         try:
             learner.load(model)
         except InputError:
             raise
         except Exception as error:  # whatever a library says about a damaged file
             raise InputError(f"{model}: cannot be loaded ({type(error).__name__}: {_first_line(error)})") from None
-        return Progress(**data)
+        return progress
 
     def write_curve(self, curve: Sequence[Mapping[str, float]]) -> None:
         """Write curve.csv, one line a report; columns that came later are empty before."""
@@ -204,7 +217,10 @@ class RunFolder:
             return []
         try:
             with path.open(newline="") as file:
-                rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+                rows = [
+                    {k: int(v) if v.isdigit() else float(v) for k, v in row.items() if v}
+                    for row in csv.DictReader(file)
+                ]
         except (ValueError, AttributeError, TypeError):
             raise InputError(f"{path}: is damaged; allowed: a header and lines of numbers") from None
         return [row for row in rows if row.get("episodes", 0) <= episodes]
@@ -232,8 +248,8 @@ def check_free(path: Path, holds: str = CONFIG) -> None:
         InputError: it is neither.
     """
     if (path / holds).exists():
-        what = "a run; name another folder, or go on with --resume" if holds == CONFIG else "results; name another folder"
-        raise InputError(f"--out {path}: already holds {what}")
+        what = "a run; go on with --resume, or" if holds == CONFIG else "results;"
+        raise InputError(f"--out {path}: already holds {what} name another folder")
     if path.exists() and not path.is_dir():
         raise InputError(f"--out {path}: is a file, allowed: a new or empty folder")
     if path.is_dir() and any(path.iterdir()):

@@ -5,6 +5,7 @@ torch comes in with this module, so nothing imports it before an agent that lear
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import deque
 from pathlib import Path
@@ -42,8 +43,8 @@ class BatchVecEnv(VecEnv):
     def __init__(self, env: BatchEnv, headline: str, lower_is_better: bool = True) -> None:
         if env.metadata["autoreset_mode"] is not AutoresetMode.SAME_STEP:
             raise ValueError("the batch env must reset in the same step: autoreset_mode='SameStep'")
+        self.env, self.headline = env, headline  # before VecEnv asks for the env's render_mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
-        self.env, self.headline = env, headline
         self.sign = 1.0 if lower_is_better else -1.0
         self.episodes, self.best, self.best_plan, self.best_at = 0, np.inf * self.sign, None, 0
         self.recent: deque[float] = deque(maxlen=200)
@@ -158,7 +159,8 @@ class Sb3Learner:
         kwargs = {k: v for k, v in env.spec.kwargs.items() if k != "render_mode"}
         batch = gym.make_vec(env.spec.id, num_envs=lanes, autoreset_mode="SameStep", **kwargs)
         self.vec = BatchVecEnv(batch, family.headline, family.lower_is_better)  # type: ignore[arg-type]
-        self.kwargs = algorithm_kwargs
+        if "policy_kwargs" in algorithm_kwargs:  # SB3 writes into it
+            algorithm_kwargs["policy_kwargs"] = copy.deepcopy(algorithm_kwargs["policy_kwargs"])
         try:
             self.model = self.algorithm(policy, self.vec, seed=seed, device="cpu", **algorithm_kwargs)
         except AssertionError as error:
@@ -173,7 +175,9 @@ class Sb3Learner:
         if steps is None:
             episodes = episodes or self.episodes
         total = (episodes or 0) * self.dynamics.episode_steps if steps is None else steps
-        left = total - self.model.num_timesteps
+        # a resumed run begins with a fresh episode, so a budget in episodes may take a few steps more
+        spare = self.dynamics.episode_steps * self.vec.num_envs if steps is None else 0
+        left = total + spare - self.model.num_timesteps
         if left <= 0 or (episodes is not None and self.vec.episodes >= episodes):
             return
         callback = _Reporter(self, episodes, total, on_report)

@@ -50,13 +50,19 @@ def show_value(family: Family, metric: str, value: float) -> str:
     return f"{number(value * factor)} {unit or family.labels.get(metric, '')}".rstrip()
 
 
-def number(value: float) -> str:
-    """A number in about four digits."""
+def digits_for(values: Sequence[float]) -> int:
+    """Decimals that show values side by side in about four digits."""
+    known = [abs(v) for v in values if math.isfinite(v)]
+    if not known or all(v == round(v) for v in known):
+        return 0
+    return 0 if max(known) >= 10_000 else 1 if max(known) >= 20 else 2
+
+
+def number(value: float, digits: int | None = None) -> str:
+    """A number with so many decimals, or about four digits in all."""
     if not math.isfinite(value):
         return "–"
-    magnitude = abs(value)
-    digits = 0 if magnitude >= 1000 else 1 if magnitude >= 20 else 2
-    text = f"{value:.{digits}f}"
+    text = f"{value:.{digits_for([value]) if digits is None else digits}f}"
     return text.lstrip("-") if float(text) == 0 else text
 
 
@@ -64,6 +70,8 @@ def duration(seconds: float) -> str:
     """A wall-clock time."""
     if not math.isfinite(seconds):
         return "–"
+    if seconds < 1:
+        return f"{seconds * 1e3:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
@@ -81,20 +89,21 @@ def ranking(results: Sequence[Result], family: Family, regret_mark: str = "") ->
     metrics = [family.headline, *(name for name in first if name != family.headline)]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("")
-    table.add_column("agent")
+    table.add_column("agent", no_wrap=True)
     columns = {}
     for name in metrics:
-        unit, factor = unit_of(name, [r.metrics[name] for r in results])
+        values = [r.metrics[name] for r in results]
+        unit, factor = unit_of(name, values)
         mark = regret_mark if name == family.regret else ""
         table.add_column(label_of(family, name, unit) + mark, justify="right")
-        columns[name] = factor
+        columns[name] = factor, digits_for([v * factor for v in values])
     table.add_column("time to decide", justify="right")
     table.add_column("")
     best = best_of(family, [r.metrics[family.headline] for r in results])
     order = sorted(results, key=lambda r: r.metrics[family.headline], reverse=not family.lower_is_better)
     for result in order:
         mine = result.kind in ("trained", "planned")
-        cells = [number(result.metrics[name] * factor) for name, factor in columns.items()]
+        cells = [number(result.metrics[name] * factor, digits) for name, (factor, digits) in columns.items()]
         if _ties(result.metrics[family.headline], best):
             cells[0] = f"[bold]{cells[0]}[/bold]"
         name = f"[bold]{result.agent}[/bold]" if mine else result.agent
@@ -102,11 +111,11 @@ def ranking(results: Sequence[Result], family: Family, regret_mark: str = "") ->
     return table
 
 
-def comparison(results: Sequence[Result], family: Family, width: int) -> list[Table]:
+def comparison(results: Sequence[Result], family: Family, width: int) -> tuple[str, list[Table]]:
     """Scenarios by agents, the headline metric with its spread over seeds, best in bold.
 
     Returns:
-        One table, or several side by side in meaning where ``width`` characters cannot hold all agents.
+        (title, one table; or several, the agents dealt out, where ``width`` characters cannot hold all).
     """
     headline = family.headline
     scenarios = list(dict.fromkeys(r.scenario for r in results))
@@ -115,7 +124,8 @@ def comparison(results: Sequence[Result], family: Family, width: int) -> list[Ta
     for result in results:
         cells.setdefault((result.scenario, result.agent), []).append(result.metrics[headline])
     unit, factor = unit_of(headline, [v for values in cells.values() for v in values])
-    texts = {key: _cell(np.array(values) * factor) for key, values in cells.items()}
+    digits = digits_for([v * factor for values in cells.values() for v in values])
+    texts = {key: _cell(np.array(values) * factor, digits) for key, values in cells.items()}
     for scenario in scenarios:
         means = {agent: float(np.mean(cells[scenario, agent])) for agent in agents if (scenario, agent) in cells}
         best = best_of(family, means.values())
@@ -125,24 +135,23 @@ def comparison(results: Sequence[Result], family: Family, width: int) -> list[Ta
     spread = ", mean ± standard deviation over seeds" if any(len(v) > 1 for v in cells.values()) else ""
     tables = []
     for part in _parts(agents, texts, max(map(len, scenarios)), width):
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), title_justify="left")
-        table.title = f"{label_of(family, headline, unit)}{spread}" if not tables else None
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         table.add_column("scenario", no_wrap=True)
         for agent in part:
             table.add_column(agent, justify="right", no_wrap=True)
         for scenario in scenarios:
             table.add_row(escape(scenario), *(texts.get((scenario, agent), "–") for agent in part))
         tables.append(table)
-    return tables
+    return f"{label_of(family, headline, unit)}{spread}", tables
 
 
 def _ties(value: float, best: float) -> bool:
     return math.isclose(value, best, rel_tol=1e-9)
 
 
-def _cell(values: np.ndarray) -> str:
-    text = number(float(values.mean()))
-    return f"{text} ± {number(float(values.std()))}" if len(values) > 1 else text
+def _cell(values: np.ndarray, digits: int) -> str:
+    text = number(float(values.mean()), digits)
+    return f"{text} ± {number(float(values.std()), digits)}" if len(values) > 1 else text
 
 
 def _parts(agents: Sequence[str], texts: Mapping[tuple[str, str], str], first: int, width: int) -> list[list[str]]:
@@ -163,3 +172,19 @@ def _parts(agents: Sequence[str], texts: Mapping[tuple[str, str], str], first: i
 def print_table(console: Console, table: Table) -> None:
     """Print with cells' markup on, wherever the console has it off."""
     console.print(table, markup=True)
+
+
+def sources(provenance: Sequence[str]) -> str:
+    """The kinds of numbers that are in play: modelled, measured, imported."""
+    known = ("modelled", "measured", "imported")
+    return ", ".join(kind for kind in known if any(kind in line for line in provenance))
+
+
+def provenance_lines(provenance: Sequence[str]) -> list[str]:
+    """Where the numbers come from, to be printed below every table; models on the same device share a line."""
+    grouped: dict[str, list[str]] = {}
+    for line in provenance:
+        what, on, where = line.partition(" on ")
+        grouped.setdefault(where if on else line, []).extend([what] if on else [])
+    lines = [f"{', '.join(dict.fromkeys(what))} on {rest}" if what else rest for rest, what in grouped.items()]
+    return [f"{'numbers:' if i == 0 else '':9}{line}" for i, line in enumerate(lines)]

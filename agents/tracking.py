@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..models.errors import InputError
+from .console import note
 
 MODES = ("off", "offline", "online")
 PROJECT = "splitgym"
@@ -65,7 +66,7 @@ class Tracker:
         config: what to store with it.
 
     Raises:
-        InputError: online without a login.
+        InputError: online without a login. An offline run that cannot begin is left out, with a line that says so.
     """
 
     def __init__(self, mode: str, folder: Path, name: str, run_id: str, config: Mapping[str, Any]) -> None:
@@ -73,6 +74,9 @@ class Tracker:
         if mode == "off":
             return
         os.environ["WANDB_SILENT"] = "true"
+        os.environ["WANDB_MODE"] = mode  # wandb checks it too, and an empty one is an error there
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        os.environ.setdefault("WANDB_X_SERVICE_WAIT", "120")  # seconds; a busy machine takes long to start it
         import wandb
 
         settings = wandb.Settings(
@@ -91,12 +95,16 @@ class Tracker:
                 resume="allow" if mode == "online" else None,
                 dir=str(folder),
                 mode="online" if mode == "online" else "offline",
+                reinit="finish_previous",
                 config=dict(config),
                 settings=settings,
             )
         except wandb.Error as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise InputError(f"--track {mode}: {reason} (log in with 'wandb login', or use --track offline)") from None
+            if mode == "online":
+                raise InputError(f"--track online: {reason} (log in with 'wandb login', or use offline)") from None
+            note(f"tracking is off: {reason}")  # not a reason to lose a training
+            return
         self._run.define_metric("*", step_metric="episodes")
 
     def log(self, row: Mapping[str, float]) -> None:

@@ -41,14 +41,6 @@ from .tracking import MODES, Tracker, tracking_mode
 from .training import Job, Training, new_job, reopened_job
 
 PROG = "splitgym-train"
-EXAMPLES = (
-    "splitgym-train",
-    "splitgym-train --scenario DC-300 --agent osds --seed 1 --out runs/dc",
-    "splitgym-train --scenario DB-50 --agent ppo --episodes 20000 --hyperparams learning_rate=1e-3",
-    "splitgym-train --scenario DB-50 --env-kwargs eta=0.9 tiles=false",
-    "splitgym-train --scenario NA-nano --trace oboe_1.txt --trace-factor 40",
-    "splitgym-train --resume runs/dc --episodes 8000",
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,12 +62,13 @@ def _parser(family: Family) -> Parser:
     module = agents_module(family.name)
     parser = Parser(
         PROG,
-        "Train an agent (or let a planner plan), then see it beside the baselines. Everything is kept in a run folder.\n"
+        "Train an agent (or let a planner plan), then see it beside the baselines. A run folder keeps everything.\n"
         f"Bare, it trains {module.DEFAULT_AGENT} on {family.default_scenario}.",
-        family_help(family, EXAMPLES),
+        lambda: family_help(family, _examples(family)),
     )
     group = add_env_options(parser, family)
-    group.add_argument("--scenario", metavar="NAME", help=f"the setting, by name or as a YAML file ({family.default_scenario})")
+    default = family.default_scenario
+    group.add_argument("--scenario", metavar="NAME", help=f"the setting, by name or as a YAML file ({default})")
     group = parser.add_argument_group("agent")
     group.add_argument("--agent", metavar="NAME", help=f"who decides ({module.DEFAULT_AGENT})")
     group.add_argument(
@@ -86,9 +79,26 @@ def _parser(family: Family) -> Parser:
     group.add_argument("--steps", metavar="N", type=whole, help="the same in env steps")
     group = parser.add_argument_group("run")
     group.add_argument("--out", metavar="DIR", type=Path, help="run folder (runs/<env>-<scenario>-<agent>-s<seed>-<n>)")
-    group.add_argument("--resume", metavar="DIR", type=Path, help="go on with an interrupted run, or with a larger budget")
+    group.add_argument(
+        "--resume", metavar="DIR", type=Path, help="go on with a run that was interrupted, or with a larger budget"
+    )
     group.add_argument("--track", choices=MODES, help="Weights & Biases (offline); WANDB_MODE wins")
     return parser
+
+
+def _examples(family: Family) -> list[str]:
+    learner, scenario = agents_module(family.name).DEFAULT_AGENT, family.scenarios[0]
+    planner = next((spec.name for spec in agents_of(family.name).values() if not spec.learns), learner)
+    env = f"{PROG} --env {family.name}"
+    return [
+        PROG,
+        f"{env} --scenario {scenario} --agent {learner} --seed 1 --out runs/mine",
+        f"{env} --agent ppo --episodes 20000 --hyperparams learning_rate=1e-3",
+        f"{env} --agent {planner} --env-kwargs name=value other=[1,2]",
+        f"{env} --trace measured.txt --trace-factor 40",
+        f"{PROG} --resume runs/mine",
+        f"{PROG} --resume runs/mine --episodes 100000",
+    ]
 
 
 def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> int:
@@ -119,7 +129,8 @@ def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> 
 def _resume(args: argparse.Namespace) -> int:
     for name in ("out", "hyperparams", "env_kwargs", "trace", "trace_factor"):
         if getattr(args, name) is not None:
-            raise InputError(f"--resume takes everything but the budget from the run; leave out --{name.replace('_', '-')}")
+            option = name.replace("_", "-")
+            raise InputError(f"--resume takes everything but the budget from the run; leave out --{option}")
     folder = RunFolder.open(args.resume)
     config = folder.read_config()
     for name, given, known in (
@@ -133,7 +144,7 @@ def _resume(args: argparse.Namespace) -> int:
     family = get_family(config.env)
     spec = get_spec(family.name, config.agent)
     if not spec.learns:
-        raise InputError(f"--resume {args.resume}: agent {spec.name} plans and is not trained; there is nothing to go on with")
+        raise InputError(f"--resume {args.resume}: agent {spec.name} plans and is not trained; nothing to go on with")
     mode, told = tracking_mode(args.track or config.track)
     if args.episodes is not None or args.steps is not None:
         config = replace(config, episodes=args.episodes, steps=args.steps)
@@ -235,8 +246,6 @@ class _Session:
             self._write_plan("plan.json", played.plan, mine.metrics[self.family.headline])
             self._draw_plan(played.plan)
         self._write_best_plan(mine, progress)
-        if self.curve:
-            self._draw_curve([])
         self._write_result([mine], {}, progress, None)
         return mine
 
@@ -303,7 +312,7 @@ class _Session:
         out = stdout()
         out.print(self._headline(progress), style="bold", soft_wrap=True)
         tables.print_table(out, tables.ranking(results, self.family, "*" if used else ""))
-        for line in [*self._regret_lines(results[0], used), *(f"from {p}" for p in self.dynamics.provenance)]:
+        for line in [*self._regret_lines(results[0], used), *tables.provenance_lines(self.dynamics.provenance)]:
             out.print(line, style="dim", soft_wrap=True)
         out.print(f"written to {self.folder.path}", soft_wrap=True)
         if (self.folder.path / "wandb").is_dir():
@@ -315,14 +324,15 @@ class _Session:
         what = f"{name} ({summary})" if summary else name
         if not spec.learns:
             return f"\n{what}: {spec.name} against the baselines"
-        return f"\n{what}: {spec.name} after {progress.episodes} episodes, seed {self.config.seed}, against the baselines"
+        trained = f"{spec.name} after {progress.episodes} episodes, seed {self.config.seed}"
+        return f"\n{what}: {trained}, against the baselines"
 
     def _regret_lines(self, mine: Result, used: Mapping[str, float]) -> list[str]:
         family = self.family
         if family.regret is None:
             return []
         if used:
-            return ["* no best-known plan fits this scenario with these tables: regret is against the best of this table"]
+            return ["* no best-known plan fits this scenario and its tables: regret is against the best of this table"]
         if self.dynamics.eval_episodes > 1:
             return ["regret is against the best of a bank of known plans at each episode"]
         sign = 1.0 if family.lower_is_better else -1.0

@@ -102,7 +102,8 @@ def _check_planner(spec: AgentSpec, options: Mapping[str, Any], episodes: int | 
         raise InputError(f"{option}: agent {spec.name} plans and is not trained; leave the budget out")
     for name in options:
         if name in spec.env_kwargs and options[name] != spec.env_kwargs[name]:
-            raise InputError(f"--env-kwargs: agent {spec.name} needs {name}={spec.env_kwargs[name]}, not {options[name]}")
+            needed = f"{name}={spec.env_kwargs[name]}"
+            raise InputError(f"--env-kwargs: agent {spec.name} needs {needed}, not {options[name]}")
 
 
 def reopened_job(family: Family, spec: AgentSpec, folder: RunFolder, config: RunConfig) -> Job:
@@ -146,6 +147,8 @@ def check_hyperparams(agent: str, given: Mapping[str, Any], defaults: Mapping[st
     """
     kinds = {bool: "true or false", str: "text", list: "a list", int: "a number", float: "a number"}
     for name, value in given.items():
+        if name in ("env", "seed", "family", "name"):
+            raise InputError(f"--hyperparams: {name} is not a hyperparameter, it has its own option")
         default = defaults.get(name)
         if default is None:
             continue
@@ -172,13 +175,14 @@ class Training:
         self,
         job: Job,
         folder: RunFolder,
-        progress: Progress = Progress(),
+        progress: Progress | None = None,
         curve: Sequence[Mapping[str, float]] = (),
     ) -> None:
         assert isinstance(job.agent, Learner)
         self.learner: Learner = job.agent
         self.config, self.headline = job.config, job.family.headline
-        self.folder, self.progress = folder, progress
+        self.folder = folder
+        self.progress = progress = progress or Progress()
         self.curve = [dict(row) for row in curve]
         self._seconds_before = progress.seconds
         self._point_share = progress.share if curve else -1.0
@@ -218,7 +222,7 @@ class Training:
         seconds = self._seconds_before + time.perf_counter() - self._begun
         best = finite(report.best)
         self.progress = Progress(report.episodes, report.steps, report.share, best, seconds)
-        if report.share < 1.0 and report.share - self._point_share < 1.0 / CURVE_POINTS:
+        if not report.episodes or (report.share < 1.0 and report.share - self._point_share < 1.0 / CURVE_POINTS):
             return None
         if self.curve and self.curve[-1]["steps"] >= report.steps:
             return None

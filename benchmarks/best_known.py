@@ -47,6 +47,12 @@ def bank(system: System) -> dict:
     return {"latency_s": latency_s, "plans": [p.to_json() for p in plans]}
 
 
+def save(known: dict) -> None:
+    """One scenario a line, so that a change shows as one line."""
+    lines = [f"{json.dumps(name)}: {json.dumps(known[name])}" for name in sorted(known)]
+    write_text(FILE, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", default=list(SCENARIOS), metavar="SCENARIO")
@@ -64,7 +70,7 @@ def main() -> None:
         old = known.get(name)
         if not old or old["fingerprint"] != entry["fingerprint"] or entry["latency_s"] < old["latency_s"]:
             known[name] = entry
-            write_text(FILE, json.dumps(known, sort_keys=True) + "\n")
+            save(known)
         print(f"{name}: {known[name]['latency_s'] * 1e3:.3f} ms", flush=True)
 
 

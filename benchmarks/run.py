@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
@@ -68,7 +69,7 @@ def env_figures() -> Iterator[Figure]:
         ("DB-50 learned partition n=1024", ENV_KWARGS),
         ("LB (16 devices) n=1024", {"scenario": "LB"}),
     ):
-        rate = vector_rate(lambda kwargs=kwargs: gym.make_vec("splitgym/DistrEdge-v0", 1024, **kwargs), 200)
+        rate = vector_rate(partial(gym.make_vec, "splitgym/DistrEdge-v0", 1024, None, None, None, **kwargs), 200)
         yield Figure(name, rate, "steps/s", rate / cartpole, "CartPoleVectorEnv")
     env = gym.make("splitgym/DistrEdge-v0")
     env.reset(seed=0)

@@ -23,7 +23,7 @@ class Device:
 
 
 def rows_of_part(system: System, start: int, stop: int, a: int, b: int):
-    """What the part [a, b) of volume (start, stop) reads, computes and makes: (reads, seconds by kernel rows, owns, heads)."""
+    """What the part [a, b) of a volume reads, computes and makes: (reads, (kernel, rows), owns, head bytes)."""
     model = system.model
     height = model.out_shape(stop - 1).height
     owns = {MAIN: (a, b)}
@@ -56,8 +56,9 @@ def rows_of_part(system: System, start: int, stop: int, a: int, b: int):
             wanted[join.source] = (min(old[0], int(join_lo)), max(old[1], int(join_hi)))
         for kernel, (first, last) in zip(names, [*join_traced, *traced, *head_traced], strict=True):
             computed.append((kernel, int(last) - int(first)))
-    if start and model.units[start - 1].save in wanted:
-        other = wanted.pop(model.units[start - 1].save)
+    alias = model.units[start - 1].save if start else None
+    if alias in wanted:
+        other = wanted.pop(alias)
         lo, hi = min(lo, other[0]), max(hi, other[1])
     reads = {MAIN: (int(lo), int(hi)), **wanted}
     return reads, computed, owns, head_bytes

@@ -9,6 +9,7 @@ import pytest
 from event_reference import latency_s
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from splitgym.envs.distredge.scenarios import SCENARIOS, get_scenario
 from splitgym.envs.distredge.system import PlanBatch, System
 from splitgym.models.plans import SpatialPlan

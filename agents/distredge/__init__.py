@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core import Agent, AgentSpec
 from .baselines import PLANNERS
+from .figures import draw_plan, eval_figures
 from .plan_agent import ENV_KWARGS, PlanAgent
 
 DEFAULT_AGENT = "risk-seeking"
@@ -57,7 +58,10 @@ AGENTS: tuple[AgentSpec, ...] = (
         "risk-seeking", "learns the partition and the splits by risk-seeking policy gradient", _risk_seeking,
         ENV_KWARGS, learns=True, seeded=True,
     ),
-    AgentSpec("joint", "evolutionary search over cuts and splits: the reference", _joint, ENV_KWARGS, seeded=True),
+    AgentSpec(
+        "joint", "evolutionary search over cuts and splits: the reference", _joint,
+        ENV_KWARGS, seeded=True, reference=True,
+    ),
     *(AgentSpec(n, s, partial(_planner, n), ENV_KWARGS, baseline=True) for n, s in _BASELINES.items()),
     *(
         AgentSpec(
@@ -68,3 +72,5 @@ AGENTS: tuple[AgentSpec, ...] = (
     ),
 )  # fmt: skip
 EVAL_AGENTS = ("osds", "risk-seeking", "joint", *_BASELINES)
+
+__all__ = ["AGENTS", "DEFAULT_AGENT", "EVAL_AGENTS", "draw_plan", "eval_figures"]

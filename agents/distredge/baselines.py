@@ -11,16 +11,14 @@ import numpy as np
 
 from ...envs.distredge.system import System
 from ...models.plans import SpatialPlan
-from .linear import LinearModel
+from .linear import LinearModel, fence_posts
 
 
 def rows_of(system: System, stops: Sequence[int], shares: Sequence[np.ndarray]) -> SpatialPlan:
     """A plan from shares (D,) of every volume, rounded at the fence posts."""
-    splits = []
-    for stop, share in zip(stops, shares, strict=True):
-        inner = np.cumsum(share)[:-1] / np.sum(share)
-        splits.append(tuple(int(x) for x in np.rint(inner * system.heights[stop - 1])))
-    return SpatialPlan(system.model.name, system.names, tuple(int(s) for s in stops), tuple(splits))
+    posts = [fence_posts(share, system.heights[stop - 1]) for stop, share in zip(stops, shares, strict=True)]
+    splits = tuple(tuple(int(x) for x in p[1:-1]) for p in posts)
+    return SpatialPlan(system.model.name, system.names, tuple(int(s) for s in stops), splits)
 
 
 def offload(system: System, mbps: np.ndarray | None = None) -> SpatialPlan:

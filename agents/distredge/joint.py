@@ -88,8 +88,8 @@ class JointSearch:
         seed: int = 0,
         population: int = 1024,
         parents: int = 96,
-        patience: int = 25,
-        rounds: int = 3,
+        patience: int = 60,
+        rounds: int = 4,
         mbps: np.ndarray | None = None,
     ) -> None:
         self.system, self.mbps = system, mbps
@@ -180,6 +180,7 @@ class JointSearch:
             self._move_cut,
             self._toggle_cut,
             self._drop_device,
+            self._transfer,
             self._copy_split,
         )
         for _ in range(3):
@@ -244,6 +245,20 @@ class JointSearch:
         edge = np.where(device == 0, 0.0, edge)
         none = np.where(inner == device, edge, mine)
         posts[:, :, lanes] = np.where(span, np.where(everything, full, none), mine)
+
+    def _transfer(self, ends: np.ndarray, posts: np.ndarray, lanes: np.ndarray) -> None:
+        """One device hands another its part, or some of it, in one volume or in all."""
+        rng, size, devices = self.rng, lanes.size, posts.shape[1] + 1
+        giver, taker = rng.integers(0, devices, size), rng.integers(0, devices, size)
+        share = np.where(rng.random(size) < 0.5, 1.0, rng.random(size))
+        where = self._span(ends, lanes) | (rng.random(size) < 0.3)
+        bounds = np.zeros((len(ends), devices + 1, size))
+        bounds[:, 1:-1], bounds[:, -1] = posts[:, :, lanes], 1.0
+        parts, each = np.diff(bounds, axis=1), np.arange(size)
+        moved = parts[:, giver, each] * share * where
+        parts[:, giver, each] -= moved
+        parts[:, taker, each] += moved
+        posts[:, :, lanes] = np.cumsum(parts, axis=1)[:, :-1]
 
     def _copy_split(self, ends: np.ndarray, posts: np.ndarray, lanes: np.ndarray) -> None:
         """One volume takes the split of another unit of the same plan."""

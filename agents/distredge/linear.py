@@ -19,6 +19,12 @@ from ...models.model import Volume
 Shares = Callable[[int, int], np.ndarray]  # (start, stop) -> (D,) shares of the last output's rows
 
 
+def fence_posts(shares: np.ndarray, height: int) -> np.ndarray:
+    """(D + 1,) rows 0..height where the parts of a volume begin and end, for shares (D,) of its last output."""
+    inner = np.cumsum(shares)[:-1] / np.sum(shares)
+    return np.rint(np.concatenate([[0.0], inner, [1.0]]) * height).astype(int)
+
+
 class LinearModel:
     """Linear costs of layer-volumes.
 
@@ -65,7 +71,7 @@ class LinearModel:
         """Slowest transfer plus slowest compute of volume (start, stop) split by shares."""
         system = self.system
         volume = system.model.volume(start, stop)
-        posts = np.rint(np.concatenate([[0.0], np.cumsum(shares)]) * volume.height).astype(int)
+        posts = fence_posts(shares, volume.height)
         a, b = posts[:-1], posts[1:]
         some = b > a
         sent = np.zeros(system.n_devices)

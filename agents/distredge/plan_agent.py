@@ -18,12 +18,17 @@ ENV_KWARGS = {"partition": "learned", "observation": "full"}  # one step per uni
 
 @dataclass
 class _Lane:
-    """What one lane follows: its plan's actions, the rates it was made for, a plan being made."""
+    """What one lane follows: its plan's actions, the rates it was made for, a plan being made.
+
+    The clock that is observed starts over with the trace; ``clock_s`` goes on.
+    """
 
     actions: np.ndarray
     mbps: np.ndarray | None = None
     pending: np.ndarray | None = None
     ready_s: float = 0.0
+    seen_s: float = 0.0
+    clock_s: float = 0.0
 
 
 @dataclass
@@ -81,11 +86,13 @@ class PlanAgent:
         """Before an image: adopt a plan that has become ready, ask for one if the rates have moved."""
         period_s = self.dynamics.links.period_s
         now_s = float(self.dynamics.observer.clock_share(observation)[0]) * period_s
+        lane.clock_s += (now_s - lane.seen_s) % period_s
+        lane.seen_s = now_s
         mbps = self.dynamics.observer.rates_mbps(observation)[0].astype(float)
-        if lane.mbps is None or (lane.pending is None and np.any(np.abs(mbps / lane.mbps - 1.0) > self.threshold)):
-            first = lane.mbps is None
+        first = lane.mbps is None
+        if first or (lane.pending is None and np.any(np.abs(mbps / lane.mbps - 1.0) > self.threshold)):
             lane.mbps = lane.pending = mbps
-            lane.ready_s = now_s if first else now_s + self.replan_delay_s
-        if lane.pending is not None and (now_s - lane.ready_s) % period_s < period_s / 2:
+            lane.ready_s = lane.clock_s + (0.0 if first else self.replan_delay_s)
+        if lane.pending is not None and lane.clock_s >= lane.ready_s:
             lane.actions = self.dynamics.plan_actions(self.planner(self.system, lane.pending))
             lane.pending = None

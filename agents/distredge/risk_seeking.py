@@ -210,11 +210,13 @@ class RiskSeeking:
         if self.best_plan is not None and self.dynamics.eval_episodes == 1:
             return follow(self.dynamics.plan_actions(self.best_plan), len(observation), state, episode_start)
         seen = torch.as_tensor(np.asarray(observation))
-        if not deterministic:
-            return self._sample(seen).numpy(), state
-        with torch.no_grad():
-            mean, _, end = self.policy(seen)
-        return torch.cat([mean, end.sign()[:, None]], dim=1).numpy(), state
+        if deterministic:
+            with torch.no_grad():
+                mean, _, end = self.policy(seen)
+            actions = torch.cat([mean, end.sign()[:, None]], dim=1)
+        else:
+            actions = self._sample(seen)
+        return actions.clamp(-1.0, 1.0).numpy(), state
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,222 @@
+"""Plan files: what is written is read back, and every mistake in one is a single clear line."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_strategies import models, plans
+
+from splitgym.envs.distredge.scenarios import SCENARIOS
+from splitgym.models.errors import InputError
+from splitgym.models.model import Model
+from splitgym.models.plans import SpatialPlan, load_plan, save_plan, write_text
+from splitgym.models.zoo import get_model
+
+# Units 10, 14 and 18 of VGG-16 have 28, 14 and 7 output rows.
+DEVICES, CUTS, SPLITS = ("nano-1", "tx2-1", "pi3-1"), (10, 14, 18), ((10, 20), (0, 14), (7, 7))
+PLAN = SpatialPlan("vgg16", DEVICES, CUTS, SPLITS, {"agent": "aofl", "latency_s": 0.07})
+
+
+@cache
+def vgg() -> Model:
+    return get_model("vgg16")
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_file_round_trip(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    save_plan(PLAN, file)
+    again = load_plan(file, vgg())
+    assert again == PLAN
+    assert type(again.cuts) is tuple
+    assert type(again.splits[0]) is tuple
+    data = json.loads(file.read_text())
+    assert (data["schema"], data["kind"], data["model"]) == (1, "spatial", "vgg16")
+    assert names_in(tmp_path) == ["plan.json"]
+
+
+@given(data=st.data(), model=models())
+@settings(max_examples=60)
+def test_any_valid_plan_round_trips(data: st.DataObject, model: Model) -> None:
+    cuts, posts = data.draw(plans(model))
+    names = tuple(f"device {i}" for i in range(len(posts[0]) - 1))
+    plan = SpatialPlan(model.name, names, tuple(cuts), tuple(tuple(p[1:-1]) for p in posts), {"seed": 3})
+    assert plan.validate(model) is plan
+    text = json.dumps(plan.to_json())
+    assert SpatialPlan.from_json(json.loads(text), "plan").validate(model) == plan
+
+
+@given(data=st.data(), model=models())
+@settings(max_examples=100)
+def test_any_valid_plan_with_one_number_off_is_refused(data: st.DataObject, model: Model) -> None:
+    cuts, posts = data.draw(plans(model))
+    names = tuple(f"d{i}" for i in range(len(posts[0]) - 1))
+    splits = [list(p[1:-1]) for p in posts]
+    at = data.draw(st.integers(0, len(cuts) - 1))
+    height = posts[at][-1]
+    wrong = data.draw(st.sampled_from([-1, height + 1, 10**9]))
+    if len(names) > 1 and data.draw(st.booleans()):
+        splits[at][data.draw(st.integers(0, len(names) - 2))] = wrong
+        field = f"splits[{at}]"
+    else:
+        cuts[at] = data.draw(st.sampled_from([-1, 0, len(model.units) + 1, *cuts[:at]]))
+        field = f"cuts[{at}]"
+    plan = SpatialPlan(model.name, names, tuple(cuts), tuple(tuple(s) for s in splits))
+    with pytest.raises(InputError) as caught:
+        plan.validate(model, "there")
+    assert str(caught.value).startswith(f"there: {field}")
+
+
+BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "cuts decrease": ({"cuts": [14, 10, 18]}, ["cuts[1] is 10", "15..18"]),
+    "a cut twice": ({"cuts": [10, 10, 18]}, ["cuts[1] is 10", "11..18"]),
+    "a cut at 0": ({"cuts": [0, 14, 18]}, ["cuts[0] is 0", "1..18"]),
+    "cuts beyond the model": ({"cuts": [10, 14, 19]}, ["cuts[2] is 19", "15..18"]),
+    "cuts end early": ({"cuts": [10, 14, 17]}, ["cuts must end at 18", "17"]),
+    "no cuts": ({"cuts": [], "splits": []}, ["cuts must end at 18"]),
+    "cuts not integers": ({"cuts": [10, 14.0, 18]}, ["cuts must be a list of integers"]),
+    "cuts with a bool": ({"cuts": [True, 14, 18]}, ["cuts must be a list of integers"]),
+    "cuts a number": ({"cuts": 18}, ["cuts must be a list of integers"]),
+    "shares exceed the height": ({"splits": [[10, 20], [0, 15], [7, 7]]}, ["splits[1] is [0, 15]", "0..14"]),
+    "a negative row": ({"splits": [[-1, 20], [0, 14], [7, 7]]}, ["splits[0] is [-1, 20]", "0..28"]),
+    "rows decrease": ({"splits": [[10, 20], [20, 10], [7, 7]]}, ["splits[1] is [20, 10]", "not decrease"]),
+    "too few rows": ({"splits": [[10, 20], [0, 14], [7]]}, ["splits[2] has 1 rows", "allowed: 2"]),
+    "too many rows": ({"splits": [[10, 20, 30], [0, 14], [7, 7]]}, ["splits[0] has 3 rows", "allowed: 2"]),
+    "too few splits": ({"splits": [[10, 20], [0, 14]]}, ["splits has 2 entries", "3", "one per volume"]),
+    "rows not integers": ({"splits": [[10, "20"], [0, 14], [7, 7]]}, ["splits[0] must be a list of integers"]),
+    "splits not lists": ({"splits": [10, 14, 18]}, ["splits must be a list with one list"]),
+    "device twice": ({"devices": ["nano-1", "tx2-1", "nano-1"]}, ["'nano-1' is named twice"]),
+    "no device": ({"devices": []}, ["devices is empty"]),
+    "devices not names": ({"devices": ["nano-1", 2, "pi3-1"]}, ["devices must be a list of names"]),
+    "wrong model": ({"model": "vgg19"}, ["model is 'vgg19'", "'vgg16'"]),
+    "model not a name": ({"model": 16}, ["model must be a string"]),
+    "unknown field": ({"colour": "red"}, ["unknown field 'colour'", "model, devices, cuts, splits, notes"]),
+    "notes not an object": ({"notes": "good"}, ["notes must be an object"]),
+    "unknown field on two lines": ({"a\nb": 1}, ["unknown field 'a\\nb'"]),
+    "another schema": ({"schema": 2}, ["schema is 2", "allowed: 1"]),
+    "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "spatial"]),
+    "kind not a name": ({"kind": ["spatial"]}, ["kind is ['spatial']", "spatial"]),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), BAD.values(), ids=BAD)
+def test_each_mistake_names_file_and_field(tmp_path: Path, change: dict[str, Any], words: list[str]) -> None:
+    check_refused(tmp_path / "bad.json", json.dumps({**PLAN.to_json(), **change}), words)
+
+
+@pytest.mark.parametrize("field", ["model", "devices", "cuts", "splits", "schema", "kind"])
+def test_missing_field(tmp_path: Path, field: str) -> None:
+    data = copy.deepcopy(PLAN.to_json())
+    del data[field]
+    check_refused(tmp_path / "bad.json", json.dumps(data), [field])
+
+
+def test_notes_may_be_left_out(tmp_path: Path) -> None:
+    data = PLAN.to_json()
+    del data["notes"]
+    (tmp_path / "plan.json").write_text(json.dumps(data))
+    assert load_plan(tmp_path / "plan.json", vgg()).notes == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["is not JSON"]),
+        ("{'schema': 1}", ["is not JSON"]),
+        (json.dumps(PLAN.to_json())[:-9], ["is not JSON"]),
+        ("[1, 2]", ["JSON object"]),
+        ("null", ["JSON object"]),
+        (b"\xff\xfe\x00", ["is not JSON"]),
+    ],
+    ids=["empty", "quotes", "cut off", "list", "null", "binary"],
+)
+def test_not_a_plan_at_all(tmp_path: Path, text: str | bytes, words: list[str]) -> None:
+    check_refused(tmp_path / "bad.json", text, words)
+
+
+def check_refused(file: Path, text: str | bytes, words: list[str]) -> None:
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError) as caught:
+        load_plan(file, vgg())
+    message = str(caught.value)
+    assert message.startswith(f"{file}: ")
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere.json", tmp_path):
+        with pytest.raises(InputError, match="cannot be read") as caught:
+            load_plan(path, vgg())
+        assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "plan.json"
+    save_plan(PLAN, file)
+    before = file.read_bytes()
+
+    def full_disk(self: Path, text: str, *args: Any, **kwargs: Any) -> int:
+        with self.open("w") as half:
+            half.write(text[: len(text) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_text(file, "x" * 1000)
+    assert file.read_bytes() == before
+    assert names_in(tmp_path) == ["plan.json"]
+
+
+def test_failed_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "plan.json"
+    save_plan(PLAN, file)
+    before = file.read_bytes()
+
+    def refused(*args: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(PermissionError):
+        save_plan(SpatialPlan("vgg16", ("a",), (18,), ((),)), file)
+    assert file.read_bytes() == before
+    assert names_in(tmp_path) == ["plan.json"]
+
+
+def test_notes_that_are_not_json_write_nothing(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        save_plan(SpatialPlan("vgg16", ("a",), (18,), ((),), {"rows": np.zeros(2)}), tmp_path / "plan.json")
+    assert names_in(tmp_path) == []
+
+
+def test_write_replaces_the_whole_file(tmp_path: Path) -> None:
+    file = tmp_path / "text"
+    write_text(file, "a long old text\n")
+    write_text(str(file), "new\n")
+    assert file.read_text() == "new\n"
+
+
+def test_one_device_has_no_rows_to_give() -> None:
+    plan = SpatialPlan("vgg16", ("alone",), (3, 18), ((), ()))
+    assert SpatialPlan.from_json(plan.to_json(), "plan").validate(vgg()) == plan
+
+
+def test_devices_of_every_scenario_can_be_named_in_a_plan() -> None:
+    for scenario in SCENARIOS.values():
+        names, rows = scenario.device_names, (3,) * (len(scenario.devices) - 1)
+        units = len(vgg().units)
+        SpatialPlan("vgg16", names, (units,), (rows,)).validate(vgg())
+        assert len(set(names)) == len(scenario.devices)
