@@ -131,15 +131,17 @@ def agents_of(family: str) -> dict[str, AgentSpec]:
 
 
 def get_spec(family: str, name: str) -> AgentSpec:
-    """Agent by name.
+    """Agent by name, or one that follows a plan file (``*.json``) where the family has plans.
 
     Raises:
         InputError: unknown name; the message lists the known ones.
     """
     known = agents_of(family)
-    if name not in known:
-        raise InputError(f"--agent: unknown agent {name!r} for {family}; known: {', '.join(known)}")
-    return known[name]
+    if name in known:
+        return known[name]
+    if name.endswith(".json") and hasattr(agents_module(family), "plan_spec"):
+        return agents_module(family).plan_spec(name)
+    raise InputError(f"--agent: unknown agent {name!r} for {family}; known: {', '.join(known)}, or a plan.json")
 
 
 def hyperparams_of(family: str, name: str, scenario: str) -> dict[str, Any]:

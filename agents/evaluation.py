@@ -28,7 +28,7 @@ from .console import (
     stdout,
     whole,
 )
-from .core import AgentSpec, agents_module, agents_of
+from .core import AgentSpec, agents_module, agents_of, get_spec
 from .evaluate import make_env
 from .figures import footnote, grouped_bars, save_figure
 from .progress import Bar
@@ -108,7 +108,7 @@ def _parser(family: Family) -> Parser:
     default = family.default_scenario
     group.add_argument("--scenarios", metavar="A,B", nargs="+", help=f"scenarios, groups of them, or all ({default})")
     group = parser.add_argument_group("agents")
-    group.add_argument("--agents", metavar="A,B", nargs="+", help="agents, or all (all)")
+    group.add_argument("--agents", metavar="A,B", nargs="+", help="agents, plan files, or all (all)")
     group.add_argument(
         "--runs", metavar="DIR", nargs="+", action="extend", help="run folders with trained agents, or folders of such"
     )
@@ -146,10 +146,7 @@ def _agents(family: Family, lists: Sequence[str] | None) -> list[AgentSpec]:
     if not names or "all" in names:
         names = [*getattr(agents_module(family.name), "EVAL_AGENTS", known), *(n for n in names if n != "all")]
         names = list(dict.fromkeys(names))
-    for name in names:
-        if name not in known:
-            raise InputError(f"--agents: unknown agent {name!r} for {family.name}; known: {', '.join(known)}, or all")
-    return [known[name] for name in names]
+    return [get_spec(family.name, name) for name in names]
 
 
 def _scenarios(family: Family, lists: Sequence[str] | None) -> tuple[dict[str, list[str]], list[str]]:

@@ -70,7 +70,7 @@ def _parser(family: Family) -> Parser:
     default = family.default_scenario
     group.add_argument("--scenario", metavar="NAME", help=f"the setting, by name or as a YAML file ({default})")
     group = parser.add_argument_group("agent")
-    group.add_argument("--agent", metavar="NAME", help=f"who decides ({module.DEFAULT_AGENT})")
+    group.add_argument("--agent", metavar="NAME", help=f"who decides, or a plan file ({module.DEFAULT_AGENT})")
     group.add_argument(
         "--hyperparams", metavar="K=V", nargs="+", action="extend", help="on top of the agent's own, values as in YAML"
     )

@@ -355,3 +355,45 @@ def test_the_script_ends_with_one_line_and_code_2(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert re.fullmatch(r"splitgym-eval: --agents: unknown agent 'best' for distredge; known: .*aofl.*\n", done.stderr)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_file_is_an_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plan from a run folder can be scored beside the baselines; its latency is what the run said."""
+    assert train(["--agent", "aofl", "--out", str(tmp_path / "run"), "--track", "off"]) == 0
+    plan = tmp_path / "run" / "plan.json"
+    assert main(["--agents", f"aofl,{plan}", "--out", str(tmp_path / "eval"), "--workers", "1"]) == 0
+    with (tmp_path / "eval" / "results.csv").open() as file:
+        rows = [r for r in csv.DictReader(file) if r["metric"] == "latency_s"]
+    assert {r["agent"] for r in rows} == {"aofl", str(plan)}
+    assert len({r["value"] for r in rows}) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"cuts": [5, 3, 18]}, "cuts must increase"),
+        ({"splits": [[1, 2, 300]]}, "within 0.."),
+        ({"devices": ["a", "a", "b", "c"]}, "named twice"),
+        ({"devices": ["a", "b"], "cuts": [18], "splits": [[3]]}, "has 4"),
+    ],
+    ids=["cuts", "shares", "twice", "too few"],
+)
+def test_bad_plan_files_are_one_line(
+    change: dict, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = {
+        "schema": 1,
+        "kind": "spatial",
+        "model": "vgg16",
+        "devices": list("abcd"),
+        "cuts": [18],
+        "splits": [[1, 2, 3]],
+    }
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps({**good, **change}))
+    assert main(["--agents", str(plan), "--out", str(tmp_path / "eval"), "--workers", "1"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert str(plan) in error.splitlines()[-1]
+    assert words in error.splitlines()[-1]
+    assert "Traceback" not in error
+    assert not (tmp_path / "eval").exists()

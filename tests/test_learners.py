@@ -1,4 +1,4 @@
-"""Agents that learn: the paper's OSDS, the risk-seeking learner, any SB3 algorithm, and the VecEnv that they share."""
+"""Agents that learn: the paper's OSDS, the risk-seeking learner, any SB3 algorithm."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.vec_env import VecMonitor
 
 from splitgym.agents.core import Report, get_spec, make_agent
 from splitgym.agents.distredge.osds import GatedNoise, Osds, TwoRateDDPG
 from splitgym.agents.distredge.risk_seeking import MixedPolicy, RiskSeeking
 from splitgym.agents.evaluate import make_env, play
-from splitgym.agents.sb3 import BatchVecEnv, Sb3Learner
+from splitgym.agents.sb3 import Sb3Learner
 from splitgym.envs import FAMILIES
-from splitgym.envs.distredge.env import DistrEdgeVectorEnv
 from splitgym.models.errors import InputError
 
 DISTREDGE = FAMILIES["distredge"]
@@ -147,6 +144,19 @@ def test_loaded_policy_is_the_saved_one(name: str, tmp_path: Path) -> None:
     assert not np.array_equal(before, expected)
 
 
+@pytest.mark.parametrize("name", ["osds", "sac"])
+def test_replay_comes_back(name: str, tmp_path: Path) -> None:
+    learner = make_learner(name)
+    learner.learn(24, None, lambda report: None)
+    learner.save(tmp_path)
+    again = make_learner(name)
+    again.load(tmp_path)
+    old, new = learner.model.replay_buffer, again.model.replay_buffer
+    assert new.size() == old.size() > 0
+    for field in ("observations", "actions", "rewards", "next_observations", "dones"):
+        assert np.array_equal(getattr(new, field)[: new.size()], getattr(old, field)[: old.size()])
+
+
 @pytest.mark.parametrize("name", FOUR)
 @pytest.mark.parametrize("missing", ["learner.json", "weights"])
 def test_incomplete_model_folder_is_one_line(name: str, missing: str, tmp_path: Path) -> None:
@@ -213,6 +223,17 @@ def test_algorithm_that_does_not_fit_the_actions() -> None:
         Sb3Learner(make_env(DISTREDGE, "DB-50", {}), "dqn")
     assert "DQN" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_learner_state_is_plain_json(tmp_path: Path) -> None:
+    for name in ("ppo", "risk-seeking"):
+        learner = make_learner(name)
+        learner.learn(16, None, lambda report: None)
+        learner.save(tmp_path / name)
+        state = json.loads((tmp_path / name / "learner.json").read_text())
+        assert state["best_plan"] == learner.best_plan.to_json()
+        assert state["best"] == best_s(learner)
+        assert state["episodes"] >= 16
 
 
 # OSDS ----------------------------------------------------------------------------------------------------------------
@@ -350,13 +371,13 @@ def test_risk_seeking_refuses_a_fixed_partition() -> None:
             make_agent("distredge", "risk-seeking", make_env(DISTREDGE, "DB-50", options))
 
 
-@pytest.mark.parametrize("patience", [120, 2])
-def test_risk_seeking_resumes_exactly(patience: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("patience", "stop"), [(120, 80), (3, 48), (3, 64), (3, 80), (3, 96)])
+def test_risk_seeking_resumes_exactly(patience: int, stop: int, tmp_path: Path) -> None:
     """Stopped and gone on with, it finds what it would have found in one go, fresh starts of the policy included."""
     whole = make_learner("risk-seeking", patience=patience)
     _, expected = learn(whole, 160)
     first = make_learner("risk-seeking", patience=patience)
-    _, before = learn(first, 80)
+    _, before = learn(first, stop)
     first.save(tmp_path)
     second = make_learner("risk-seeking", patience=patience)
     second.load(tmp_path)
@@ -364,7 +385,7 @@ def test_risk_seeking_resumes_exactly(patience: int, tmp_path: Path) -> None:
     assert before + after == expected
     assert second.best_plan == whole.best_plan
     assert second.starts == whole.starts
-    assert (whole.starts > 1) == (patience == 2)
+    assert (whole.starts > 1) == (patience == 3)
 
 
 def test_log_likelihood_is_that_of_the_sampled_decisions() -> None:
@@ -407,146 +428,3 @@ def test_risk_seeking_finds_better_than_offload() -> None:
     learner = make_learner("risk-seeking", scenario="NA-nano", lanes=128, hidden=64)
     learner.learn(128 * 40, None, lambda report: None)
     assert learner.best < learner.dynamics.system.reference_s
-
-
-# The VecEnv ----------------------------------------------------------------------------------------------------------
-
-
-def make_vec(lanes: int = 3, **kwargs: Any) -> tuple[BatchVecEnv, Any]:
-    env: Any = gym.make_vec(DISTREDGE.env_id, num_envs=lanes, autoreset_mode="SameStep", **kwargs)
-    return BatchVecEnv(env, "latency_s"), env
-
-
-def test_vec_env_refuses_other_autoreset_modes() -> None:
-    env: Any = gym.make_vec(DISTREDGE.env_id, num_envs=2)
-    with pytest.raises(ValueError, match="SameStep"):
-        BatchVecEnv(env, "latency_s")
-
-
-@pytest.mark.parametrize("kwargs", [{}, {"scenario": "dynamic-nano", "observation": "full"}])
-def test_vec_env_steps_as_sb3_expects(kwargs: dict[str, Any]) -> None:
-    """Same-step reset: a lane that ends returns its next first observation, its last one is in the info."""
-    vec, _ = make_vec(**kwargs)
-    _, twin = make_vec(**kwargs)
-    vec.seed(4)
-    observation, expected = vec.reset(), twin.reset(seed=4)[0]
-    assert np.array_equal(observation, expected)
-    assert observation.dtype == np.float32
-    rng, steps = np.random.default_rng(0), vec.env.dynamics.episode_steps
-    for step in range(3 * steps):
-        actions = rng.uniform(-1, 1, (3, *vec.action_space.shape)).astype(np.float32)  # type: ignore[misc]
-        vec.step_async(actions)
-        observation, reward, done, infos = vec.step_wait()
-        expected, rewards, terminated, _, info = twin.step(actions)
-        assert np.array_equal(observation, expected)
-        assert reward.dtype == np.float32
-        assert np.array_equal(reward, rewards.astype(np.float32))
-        assert done.dtype == bool
-        assert done.tolist() == terminated.tolist() == [step % steps == steps - 1] * 3
-        for lane in range(3):
-            if not done[lane]:
-                assert infos[lane] == {}
-                continue
-            assert np.array_equal(infos[lane]["terminal_observation"], info["final_obs"][lane])
-            assert not np.array_equal(infos[lane]["terminal_observation"], observation[lane])
-            assert infos[lane]["TimeLimit.truncated"] is False
-    assert vec.episodes == 9
-
-
-class CutShort(DistrEdgeVectorEnv):
-    """Says that lane 0's episodes were truncated, lane 1's both, lane 2's terminated."""
-
-    def step(self, actions: Any) -> Any:
-        observation, reward, terminated, truncated, info = super().step(actions)
-        truncated[:2] = terminated[:2]
-        terminated[0] = False
-        return observation, reward, terminated, truncated, info
-
-
-def test_vec_env_tells_truncation_from_termination() -> None:
-    vec = BatchVecEnv(CutShort(3, autoreset_mode="SameStep"), "latency_s")
-    vec.reset()
-    for _ in range(vec.env.dynamics.episode_steps):
-        _, _, done, infos = vec.step(np.zeros((3, 3), dtype=np.float32))
-    assert done.all()
-    assert [info["TimeLimit.truncated"] for info in infos] == [True, False, False]
-
-
-def test_vec_env_keeps_the_best_episode() -> None:
-    vec, env = make_vec(5)
-    vec.reset()
-    rng, found, improved = np.random.default_rng(2), [], 0
-    for _ in range(8 * env.dynamics.episode_steps):
-        _, _, done, _ = vec.step(rng.uniform(-1, 1, (5, 3)).astype(np.float32))
-        if done.any():
-            latency = env.dynamics.metrics(np.arange(5))["latency_s"]
-            improved += latency.min() < min(found, default=np.inf)
-            found += latency.tolist()
-    assert vec.best == min(found)
-    assert vec.best_at == improved
-    assert list(vec.recent) == found
-    assert vec.best_plan is not None
-    assert env.dynamics.system.evaluate([vec.best_plan])[0] == pytest.approx(vec.best, rel=1e-15)
-
-
-def test_vec_env_may_look_for_the_highest() -> None:
-    env: Any = gym.make_vec(DISTREDGE.env_id, num_envs=4, autoreset_mode="SameStep")
-    vec = BatchVecEnv(env, "ips", lower_is_better=False)
-    vec.reset()
-    rng = np.random.default_rng(3)
-    for _ in range(4 * env.dynamics.episode_steps):
-        vec.step(rng.uniform(-1, 1, (4, 3)).astype(np.float32))
-    assert vec.best == max(vec.recent)
-    assert 1 / env.dynamics.system.evaluate([vec.best_plan])[0] == pytest.approx(vec.best)
-
-
-def test_vec_env_is_seeded_once() -> None:
-    """SB3 seeds before the first reset; later resets go on with the trace."""
-    options = {"scenario": "dynamic-nano", "observation": "full", "gap_s": 300.0}
-    vec, _ = make_vec(2, **options)
-    vec.seed(8)
-    first, second = vec.reset(), vec.reset()
-    after: Any = None
-    for _ in range(vec.env.dynamics.episode_steps):
-        after, *_ = vec.step(np.zeros((2, 3), dtype=np.float32))
-    assert np.array_equal(first, second)  # no image has been sent yet
-    assert not np.array_equal(first, after)
-    vec.seed(8)
-    assert np.array_equal(vec.reset(), first)
-
-
-def test_vec_env_under_sb3s_monitor() -> None:
-    inner, env = make_vec(3)
-    vec = VecMonitor(inner)
-    vec.reset()
-    steps = env.dynamics.episode_steps
-    for step in range(2 * steps):
-        _, reward, done, infos = vec.step(np.zeros((3, 3), dtype=np.float32))
-        assert done.all() == (step % steps == steps - 1)
-        for lane in np.flatnonzero(done):
-            assert infos[lane]["episode"]["l"] == steps
-            assert infos[lane]["episode"]["r"] == pytest.approx(reward[lane], rel=1e-5)
-            assert "terminal_observation" in infos[lane]
-
-
-def test_vec_env_attributes_and_methods() -> None:
-    vec, env = make_vec(3)
-    assert vec.render_mode is None
-    assert vec.get_attr("num_envs") == [3, 3, 3]
-    assert vec.get_attr("num_envs", indices=[0]) == [3]
-    vec.set_attr("render_mode", "rgb_array")
-    assert env.render_mode == "rgb_array"
-    assert vec.env_is_wrapped(gym.Wrapper) == [False] * 3
-    assert vec.env_method("close", indices=[0, 2]) == [None, None]
-    vec.close()
-
-
-def test_learner_state_is_plain_json(tmp_path: Path) -> None:
-    for name in ("ppo", "risk-seeking"):
-        learner = make_learner(name)
-        learner.learn(16, None, lambda report: None)
-        learner.save(tmp_path / name)
-        state = json.loads((tmp_path / name / "learner.json").read_text())
-        assert state["best_plan"] == learner.best_plan.to_json()
-        assert state["best"] == best_s(learner)
-        assert state["episodes"] >= 16

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from ...models.errors import InputError
+from ...models.plans import load_plan
 from ..core import Agent, AgentSpec
 from .baselines import PLANNERS
 from .figures import draw_plan, eval_figures
@@ -21,6 +24,20 @@ def _joint(env: Any, seed: int = 0, **options: Any) -> Agent:
     from .joint import JointSearch
 
     return PlanAgent(env, lambda system, mbps: JointSearch(system, seed, mbps=mbps, **options).search()[0])
+
+
+def plan_spec(path: str) -> AgentSpec:
+    """The agent that follows a plan file."""
+    return AgentSpec(path, f"follows {path}", partial(_from_file, path), ENV_KWARGS)
+
+
+def _from_file(path: str, env: Any, seed: int = 0) -> Agent:
+    system = env.unwrapped.dynamics.system
+    plan = load_plan(path, system.model)
+    if len(plan.devices) != system.n_devices:
+        where = f"scenario {system.scenario.name} has {system.n_devices} ({', '.join(system.names)})"
+        raise InputError(f"{path}: devices has {len(plan.devices)} names, {where}")
+    return PlanAgent(env, lambda system, mbps: replace(plan, devices=system.names))
 
 
 def _osds(env: Any, seed: int = 0, **options: Any) -> Agent:
