@@ -23,7 +23,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ..envs import FAMILIES, BatchEnv
 from ..models.errors import InputError
-from ..models.plans import SpatialPlan
+from ..models.plans import SpatialPlan, write_text
 from .core import OnReport, Report, follow
 
 ALGORITHMS = ("ppo", "a2c", "sac", "td3", "ddpg", "dqn")
@@ -214,7 +214,7 @@ class Sb3Learner:
             "recent": list(self.vec.recent),
             "best_plan": None if plan is None else plan.to_json(),
         }
-        (folder / "learner.json").write_text(json.dumps(state))
+        write_text(folder / "learner.json", json.dumps(state))
 
     def load(self, folder: Path) -> None:
         for name in ("model.zip", "learner.json"):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...envs.distredge.planning import ALPHA_GRID, lc_pss, partition_scores, proportional_splits
+from ...envs.distredge.planning import ALPHA_GRID, lc_pss, proportional_splits, system_scores
 from ...envs.distredge.system import PlanBatch, System
 from ...models.plans import SpatialPlan
 from .baselines import PLANNERS
@@ -120,9 +120,7 @@ class JointSearch:
         system = self.system
         plans = [planner(system, self.mbps) for planner in PLANNERS.values()]
         plans += [system.everything_on(d) for d in range(system.n_devices)]
-        scores = partition_scores(
-            system.model, system.n_devices, system.scenario.n_decisions, system.scenario.decisions_seed
-        )
+        scores = system_scores(system)
         for alpha in ALPHA_GRID:
             stops = lc_pss(system.model, scores, alpha)
             plans.append(

@@ -62,6 +62,12 @@ def partition_scores(
     return PartitionScores(operations / whole, transmission / layered)
 
 
+def system_scores(system: System) -> PartitionScores:
+    """:func:`partition_scores` with a scenario's own random decisions."""
+    s = system.scenario
+    return partition_scores(system.model, system.n_devices, s.n_decisions, s.decisions_seed, s.activation_bytes)
+
+
 def _mean_operations(model: Model, volume: Volume, posts: np.ndarray) -> float:
     a, b = posts[:, :-1], posts[:, 1:]
     some = b > a
@@ -134,13 +140,14 @@ def partition_of(system: System, alpha: float | str) -> tuple[int, ...]:
     ``"auto"`` scores LC-PSS at every alpha of a grid, and no cut at all, by the physics under splits proportional to
     capability, then keeps the fastest.
     """
-    scenario = system.scenario
-    scores = partition_scores(
-        system.model, system.n_devices, scenario.n_decisions, scenario.decisions_seed, scenario.activation_bytes
-    )
+    scores = system_scores(system)
     if alpha != "auto":
         return lc_pss(system.model, scores, float(alpha))
-    candidates = list(dict.fromkeys([(system.n_units,), *(lc_pss(system.model, scores, a) for a in ALPHA_GRID)]))
+    candidates = list(
+        dict.fromkeys(
+            [(system.n_units,), *(lc_pss(system.model, scores, a) for a in (*ALPHA_GRID, system.scenario.alpha))]
+        )
+    )
     latency = [_proportional_s(system, stops) for stops in candidates]
     return candidates[int(np.argmin(latency))]
 
