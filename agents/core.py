@@ -130,7 +130,7 @@ def agents_of(family: str) -> dict[str, AgentSpec]:
     return {spec.name: spec for spec in specs}
 
 
-def get_spec(family: str, name: str) -> AgentSpec:
+def get_spec(family: str, name: str, option: str = "--agent") -> AgentSpec:
     """Agent by name, or one that follows a plan file (``*.json``) where the family has plans.
 
     Raises:
@@ -139,9 +139,11 @@ def get_spec(family: str, name: str) -> AgentSpec:
     known = agents_of(family)
     if name in known:
         return known[name]
-    if name.endswith(".json") and hasattr(agents_module(family), "plan_spec"):
-        return agents_module(family).plan_spec(name)
-    raise InputError(f"--agent: unknown agent {name!r} for {family}; known: {', '.join(known)}, or a plan.json")
+    from_plan = getattr(agents_module(family), "plan_spec", None)
+    if name.endswith(".json") and from_plan:
+        return from_plan(name)
+    plans = ", or a plan.json" if from_plan else ""
+    raise InputError(f"{option}: unknown agent {name!r} for {family}; known: {', '.join(known)}{plans}")
 
 
 def hyperparams_of(family: str, name: str, scenario: str) -> dict[str, Any]:

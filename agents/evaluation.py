@@ -146,7 +146,7 @@ def _agents(family: Family, lists: Sequence[str] | None) -> list[AgentSpec]:
     if not names or "all" in names:
         names = [*getattr(agents_module(family.name), "EVAL_AGENTS", known), *(n for n in names if n != "all")]
         names = list(dict.fromkeys(names))
-    return [get_spec(family.name, name) for name in names]
+    return [get_spec(family.name, name, "--agents") for name in names]
 
 
 def _scenarios(family: Family, lists: Sequence[str] | None) -> tuple[dict[str, list[str]], list[str]]:
