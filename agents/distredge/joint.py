@@ -108,7 +108,7 @@ class JointSearch:
             champions = found if champions is None else champions.joined(found)
         assert champions is not None
         final = self._round(champions.joined(start), on_generation)
-        best = self._polish(final.take(np.array([0])))
+        best = self._simplify(self._polish(final.take(np.array([0]))))
         return best.plan(self.system, 0), float(self._score(best)[0])
 
     def _score(self, people: Population) -> np.ndarray:
@@ -274,6 +274,16 @@ class JointSearch:
             if scores[winner] >= score:
                 return best
             best, score = tried.take(np.array([winner])), scores[winner]
+
+    def _simplify(self, best: Population) -> Population:
+        """Leave out every cut that gains nothing."""
+        score = self._score(best)[0]
+        for unit in np.flatnonzero(best.ends[:-1, 0]):
+            fewer = Population(best.ends.copy(), best.posts)
+            fewer.ends[unit] = False
+            if self._score(fewer)[0] <= score:
+                best = fewer
+        return best
 
     def _neighbours(self, best: Population) -> Population:
         ends, posts = best.ends[:, 0], best.posts[:, :, 0]
