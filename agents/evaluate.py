@@ -108,11 +108,19 @@ def assess(
     return Result(name, spec.name, seed, played.metrics, kind, played.plan, time.perf_counter() - start)
 
 
+_SUMMARIES = {
+    "mean": np.mean,
+    "sum": np.sum,
+    "last": lambda v: v[-1],
+    "harmonic": lambda v: 1.0 / np.mean(1.0 / np.asarray(v)),
+}
+
+
 def _summary(found: list[Mapping[str, float]], kinds: Mapping[str, str]) -> dict[str, float]:
     summary = {}
     for name, kind in kinds.items():
         values = [float(metrics[name]) for metrics in found]
-        summary[name] = {"mean": np.mean, "sum": np.sum, "last": lambda v: v[-1]}[kind](values)
+        summary[name] = _SUMMARIES[kind](values)
     return {name: float(value) for name, value in summary.items()}
 
 

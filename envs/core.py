@@ -32,7 +32,8 @@ class Dynamics(ABC):
         num_lanes: number of lanes.
         scenario_name: name of the setting.
         observation_space, action_space: of one lane.
-        metric_kinds: every name in ``metrics`` with how an episode's values are summarised: mean, sum or last.
+        metric_kinds: every name in ``metrics`` with how the episodes' values are summarised: mean, sum, last, or
+            harmonic (the mean of rates: total over total)
         is_random: whether two seeds can give different episodes under the same actions.
         eval_episodes: episodes that an evaluation plays when it is not told otherwise; 1 where all are alike.
         episode_steps: steps of an episode, an upper bound where they differ.
@@ -42,7 +43,7 @@ class Dynamics(ABC):
     scenario_name: str
     observation_space: spaces.Space
     action_space: spaces.Space
-    metric_kinds: ClassVar[Mapping[str, Literal["mean", "sum", "last"]]]
+    metric_kinds: ClassVar[Mapping[str, Literal["mean", "sum", "last", "harmonic"]]]
     is_random: bool = True
     eval_episodes: int = 200
     episode_steps: int = 1
@@ -51,6 +52,16 @@ class Dynamics(ABC):
     def provenance(self) -> tuple[str, ...]:
         """Where the numbers behind the physics come from, one line each: modelled, measured or imported."""
         return ()
+
+    @property
+    def summary(self) -> str:
+        """The setting in a few words, as it is now."""
+        return ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all inputs that results depend on; empty where nothing but the settings does."""
+        return ""
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -124,6 +135,7 @@ class ScalarEnv(gym.Env[Any, Any]):
         self.render_mode = render_mode
         self._lane = np.zeros(1, dtype=np.intp)
         self._seeded = False
+        self._over = True
         self._window: Any = None
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Any, Info]:
@@ -132,15 +144,16 @@ class ScalarEnv(gym.Env[Any, Any]):
             self.dynamics.seed_lanes(self._lane, [self.np_random])
             self._seeded = True
         self.dynamics.reset_lanes(self._lane)
+        self._over = False
         if self.render_mode == "human":
             self.render()
         return _first(self.dynamics.observe()), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, Info]:
-        if not self._seeded:
-            raise gym.error.ResetNeeded("call reset() before step()")
+        if self._over:
+            raise gym.error.ResetNeeded("call reset() before step(), and after an episode has ended")
         reward, terminated = self.dynamics.advance(np.asarray(action)[None])
-        done = bool(terminated[0])
+        self._over = done = bool(terminated[0])
         info = self._final_info() if done else {}
         if done and self.render_mode == "human":
             self.render()
@@ -191,6 +204,10 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
         except ValueError:
             allowed = ", ".join(m.value for m in AutoresetMode)
             raise InputError(f"autoreset_mode: {autoreset_mode!r} is not one of {allowed}") from None
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise InputError(f"render_mode: {render_mode!r} is not one of {', '.join(self.metadata['render_modes'])}")
+        if dynamics.num_lanes < 1:
+            raise InputError(f"num_envs is {dynamics.num_lanes}, it must be at least 1")
         self.metadata = {**self.metadata, "autoreset_mode": mode}
         self.dynamics = dynamics
         self.num_envs = dynamics.num_lanes

@@ -182,9 +182,23 @@ class Model:
         return tuple(tuple(g) for g in groups)
 
     @cached_property
+    def unit_macs(self) -> tuple[int, ...]:
+        """Multiply-accumulates of each unit, then of the tail."""
+        return tuple(
+            sum(self.kernels[k].layer.macs(self.kernels[k].in_shape) for k in group) for group in self.unit_kernels
+        )
+
+    def boundary_bytes(self, boundary: int, value_bytes: int) -> int:
+        """Bytes of everything that crosses the boundary in front of unit ``boundary``."""
+        return sum(
+            self.row_bytes(name, boundary, value_bytes) * self.tensor_shape(name, boundary).height
+            for name in self.crossing(boundary)
+        )
+
+    @cached_property
     def macs(self) -> int:
         """Multiply-accumulates of one image."""
-        return sum(k.layer.macs(k.in_shape) for k in self.kernels)
+        return sum(self.unit_macs)
 
     @cached_property
     def params(self) -> int:

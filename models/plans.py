@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,11 @@ class SpatialPlan:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     kind = "spatial"
+
+    @property
+    def ranges(self) -> list[tuple[int, int]]:
+        """The volumes as (start, stop) units."""
+        return volume_ranges(self.cuts)
 
     def validate(self, model: Model, where: str = "plan") -> SpatialPlan:
         """Check ranges and order against the model and return the plan itself.
@@ -106,6 +111,11 @@ class SpatialPlan:
         if not isinstance(notes, dict):
             raise InputError(f"{where}: notes must be an object")
         return SpatialPlan(data["model"], tuple(devices), tuple(cuts), tuple(tuple(r) for r in rows), notes)
+
+
+def volume_ranges(cuts: Sequence[int]) -> list[tuple[int, int]]:
+    """(start, stop) of every volume, from where they end."""
+    return list(zip((0, *cuts[:-1]), cuts, strict=True))
 
 
 KINDS: dict[str, Callable[[Mapping[str, Any], str], SpatialPlan]] = {SpatialPlan.kind: SpatialPlan.from_json}

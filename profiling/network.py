@@ -59,6 +59,11 @@ class BandwidthTrace:
         steps = np.diff(self.times_s)
         return float(self.times_s[-1] + (np.median(steps) if steps.size else 1.0))
 
+    @property
+    def mean_mbps(self) -> float:
+        """Mean rate over a period."""
+        return float(np.average(self.mbps, weights=np.diff([*self.times_s, self.period_s])))
+
     def at(self, t_s: npt.ArrayLike) -> _FloatArray:
         """Rates in Mbit/s at some times, the shape of ``t_s``."""
         return self.mbps[np.searchsorted(self.times_s, np.asarray(t_s) % self.period_s, side="right") - 1]

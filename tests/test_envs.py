@@ -298,3 +298,70 @@ def test_import_is_light_and_registration_idempotent() -> None:
         "sys.exit(str(heavy) if heavy else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_evaluation_on_dynamic_links_sees_the_whole_hour() -> None:
+    """Means shift at 20 and 40 minutes; the images of one evaluation must reach beyond both."""
+    env = make("distredge", scenario="dynamic-nano", observation="full")
+    env.reset(seed=0)
+    dynamics = env.dynamics  # type: ignore[attr-defined]
+    for _ in range(dynamics.eval_episodes):
+        done = False
+        while not done:
+            _, _, done, _, info = env.step(np.zeros(3, dtype=np.float32))
+        env.reset()
+    assert dynamics.links.period_s * 0.99 < dynamics._clock[0] < dynamics.links.period_s * 1.1
+    assert np.isfinite(info["regret_s"])
+
+
+def test_offload_has_speedup_one_at_any_rates() -> None:
+    env = make("distredge", scenario="dynamic-nano", partition="learned", optimum=False)
+    dynamics = env.dynamics  # type: ignore[attr-defined]
+    actions = dynamics.plan_actions(dynamics.system.everything_on(dynamics.system.best_provider))
+    env.reset(seed=3)
+    for _ in range(5):
+        for action in actions:
+            _, reward, _, _, info = env.step(action)
+        assert info["speedup"] == reward == pytest.approx(1.0)
+        env.reset()
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_misuse_is_refused(family: str) -> None:
+    env = make(family)
+    env.reset(seed=0)
+    shape = env.action_space.shape
+    assert shape is not None
+    with pytest.raises(ValueError, match="shape"):
+        env.step(np.zeros(shape[0] + 4, dtype=np.float32))
+    with pytest.raises(ValueError, match="NaN"):
+        env.step(np.full(shape, np.nan, dtype=np.float32))
+    done = False
+    while not done:
+        _, _, done, _, _ = env.step(env.action_space.sample())
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(env.action_space.sample())
+    with pytest.raises(InputError):
+        gym.make_vec(FAMILIES[family].env_id, num_envs=0)
+    with pytest.raises(InputError):
+        gym.make(FAMILIES[family].env_id, scenario=3)
+
+
+def test_same_step_lanes_draw_the_image_that_just_ended() -> None:
+    batch = make_batch("distredge", 2, autoreset_mode="SameStep", render_mode="rgb_array")
+    batch.reset(seed=0)
+    ended = False
+    while not ended:
+        _, _, terminated, _, _ = batch.step(batch.action_space.sample())
+        ended = terminated.all()
+    frames = batch.render()
+    assert frames is not None
+    assert all(len(np.unique(frame.reshape(-1, 3), axis=0)) > 300 for frame in frames)  # bars, not "no image yet"
+
+
+def test_files_of_a_scenario_are_found_from_where_it_lies(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wifi.txt").write_text("0 50\n1 150\n")
+    (tmp_path / "mine.yaml").write_text("model: vgg16\ndevices: [nano, nano]\nmbps: [100, 100]\ntraces: [wifi.txt]\n")
+    monkeypatch.chdir("/")
+    env = make("distredge", scenario=str(tmp_path / "mine.yaml"))
+    assert env.dynamics.system.mbps.tolist() == [100.0, 100.0]  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...envs.distredge.system import System
-from ...models.plans import SpatialPlan
+from ...models.plans import SpatialPlan, volume_ranges
 from .linear import LinearModel, fence_posts
 
 
@@ -76,7 +76,7 @@ def aofl(system: System, mbps: np.ndarray | None = None) -> SpatialPlan:
     """AOFL: the best of all partitions under linear device and network models, splits by the linear ratio."""
     linear = LinearModel(system, mbps)
     stops, _ = linear.best_cuts(linear.ratio)
-    return rows_of(system, stops, [linear.ratio(a, b) for a, b in zip((0, *stops[:-1]), stops, strict=True)])
+    return rows_of(system, stops, [linear.ratio(a, b) for a, b in volume_ranges(stops)])
 
 
 def coedge(system: System, mbps: np.ndarray | None = None) -> SpatialPlan:

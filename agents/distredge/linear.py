@@ -47,19 +47,11 @@ class LinearModel:
     @cached_property
     def macs_before(self) -> np.ndarray:
         """(units + 1,) MACs in front of every boundary."""
-        model = self.system.model
-        macs = [sum(model.kernels[k].layer.macs(model.kernels[k].in_shape) for k in g) for g in model.unit_kernels[:-1]]
-        return np.concatenate([[0], np.cumsum(macs)]).astype(float)
+        return np.concatenate([[0], np.cumsum(self.system.model.unit_macs[:-1])]).astype(float)
 
     def input_bytes(self, start: int) -> float:
         """Bytes of everything that crosses the boundary in front of unit ``start``."""
-        model, value_bytes = self.system.model, self.system.scenario.activation_bytes
-        return float(
-            sum(
-                model.row_bytes(name, start, value_bytes) * model.tensor_shape(name, start).height
-                for name in model.crossing(start)
-            )
-        )
+        return float(self.system.model.boundary_bytes(start, self.system.scenario.activation_bytes))
 
     def ratio(self, start: int, stop: int) -> np.ndarray:
         """(D,) the linear ratio: shares that equalise compute plus transfer of a volume without halo (AOFL)."""

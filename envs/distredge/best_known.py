@@ -42,7 +42,7 @@ class BestKnown:
         if system.scenario.varies:
             batch = PlanBatch.of(self.plans, system.n_units)
             self._batch = batch
-            ranges = {r for p in self.plans for r in zip((0, *p.cuts[:-1]), p.cuts, strict=True)}
+            ranges = {r for p in self.plans for r in p.ranges}
             self._physics = system.physics(sorted(ranges))
 
     def latency_s(self, mbps: np.ndarray) -> np.ndarray:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
 from ...models.errors import InputError
-from ...models.plans import SpatialPlan
+from ...models.plans import SpatialPlan, volume_ranges
 from ..core import Dynamics, check_options
 from .best_known import BestKnown
 from .links import LinkRates
@@ -23,7 +24,7 @@ from .system import System
 Lanes = np.ndarray | slice
 Stage = int | np.ndarray
 ALL = slice(None)
-OPTIONS = {"observation": ("paper", "full"), "reward": ("speedup", "paper")}
+OPTIONS = {"observation": ("paper", "full"), "reward": ("speedup", "paper"), "optimum": (True, False)}
 
 
 class DistrEdgeDynamics(Dynamics):
@@ -32,7 +33,7 @@ class DistrEdgeDynamics(Dynamics):
     Takes the arguments of :class:`splitgym.envs.distredge.env.DistrEdgeEnv` after the number of lanes.
     """
 
-    metric_kinds = {"latency_s": "mean", "ips": "mean", "speedup": "mean", "regret_s": "mean", "volumes": "mean"}
+    metric_kinds = {"latency_s": "mean", "ips": "harmonic", "speedup": "mean", "regret_s": "mean", "volumes": "mean"}
 
     def __init__(
         self,
@@ -42,9 +43,9 @@ class DistrEdgeDynamics(Dynamics):
         reward: str = "speedup",
         partition: str | Sequence[int] = "lc-pss",
         optimum: bool = True,
-        **fields: Any,
+        fields: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        check_options("DistrEdge", {"observation": observation, "reward": reward}, OPTIONS)
+        check_options("DistrEdge", {"observation": observation, "reward": reward, "optimum": optimum}, OPTIONS)
         self.num_lanes = num_lanes
         self.system = System(get_scenario(scenario, **fields))
         if self.system.n_devices < 2:
@@ -56,7 +57,7 @@ class DistrEdgeDynamics(Dynamics):
         if self.learned:
             self.physics = self.system.every_volume
         else:
-            self.physics = self.system.physics(list(zip((0, *self.stops[:-1]), self.stops, strict=True)))
+            self.physics = self.system.physics(volume_ranges(self.stops))
         self.episode_steps = len(self.stops)
         self.observer = Observer(self.system, self.stops, observation == "full", self.learned)
         self.links = LinkRates(self.system.scenario, num_lanes)
@@ -66,19 +67,18 @@ class DistrEdgeDynamics(Dynamics):
         actions = self.system.n_devices - 1 + self.learned
         self.action_space = spaces.Box(-1.0, 1.0, (actions,), np.float32)
         self.observation_space = spaces.Box(0.0, LIMIT, (self.observer.size,), np.float32)
+        self._action_shape = (actions,)
         self._allocate()
 
     def _stops(self, partition: str | Sequence[int]) -> tuple[int, ...]:
         units = self.system.n_units
         if self.learned:
             return tuple(range(1, units + 1))
-        if partition == "lc-pss":
-            return partition_of(self.system, self.system.scenario.alpha)
-        if partition == "auto":
-            return partition_of(self.system, "auto")
         where = f"DistrEdge: partition={partition!r}"
+        if isinstance(partition, str) and partition in ("lc-pss", "auto"):
+            return partition_of(self.system, self.system.scenario.alpha if partition == "lc-pss" else "auto")
         listed = isinstance(partition, (list, tuple, np.ndarray))
-        if not listed or not all(isinstance(c, (int, np.integer)) for c in partition):
+        if not listed or not all(isinstance(c, (int, np.integer)) and not isinstance(c, bool) for c in partition):
             raise InputError(f"{where} is not one of lc-pss, auto, learned, or a list of cut units")
         stops = [int(c) for c in partition]
         inside = stops[:-1] if stops and stops[-1] == units else stops
@@ -100,6 +100,7 @@ class DistrEdgeDynamics(Dynamics):
         self._open = np.zeros(n, dtype=np.intp)  # first unit of the volume under way
         self._clock = np.zeros(n)
         self._latency = np.zeros(n)
+        self._reference_s = np.full(n, self.system.reference_s)  # Offload at the image's rates
         self._ended = np.zeros(n, dtype=bool)
         self._splits = np.zeros((devices - 1, stages, n), dtype=np.intp)
         self._closed = np.zeros((stages, n), dtype=bool)
@@ -124,7 +125,10 @@ class DistrEdgeDynamics(Dynamics):
 
     def advance(self, action: np.ndarray, lanes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         where = ALL if lanes is None else lanes
-        action = np.asarray(action)[where]
+        action = np.asarray(action)
+        if action.shape != (self.num_lanes, *self._action_shape):
+            raise ValueError(f"action has shape {action.shape[1:]}, it must be {self._action_shape} for each lane")
+        action = action[where]
         stage = _one_if_same(self._stage[where])
         split = self._rows(action, stage)
         each = where if isinstance(stage, int) else self._everyone[where]  # lanes beside their own stages
@@ -143,12 +147,14 @@ class DistrEdgeDynamics(Dynamics):
             ended = each if isinstance(stage, int) else self._everyone[where][last]
             latency = self._end(ended)
             terminated[ended] = True
-            reward[ended] = (1.0 if self.paper_reward else self.system.reference_s) / latency
+            reward[ended] = 1.0 / latency if self.paper_reward else self._reference_s[ended] / latency
         return reward, terminated
 
     def _rows(self, action: np.ndarray, stage: Stage) -> np.ndarray:
         """Eq. 9: sort the action and map [-1, 1] to whole rows of the stage's last output; (D - 1, lanes)."""
         cuts = action[:, : self.system.n_devices - 1].T.astype(np.float64, order="C")
+        if np.isnan(np.add.reduce(cuts, axis=None)):
+            raise ValueError("action holds NaN")
         np.maximum(np.minimum(cuts, 1.0, out=cuts), -1.0, out=cuts)
         _sort_rows(cuts)
         cuts += 1.0
@@ -192,6 +198,8 @@ class DistrEdgeDynamics(Dynamics):
         progress = self.progress if where is ALL else self.progress.take(where)
         rates = self._rates if where is ALL else self._rates.take(where)
         latency = self.physics.finish(progress, self._last_volume, rates)
+        if self.links.varies:
+            self._reference_s[where] = self.system.offload_s(self.mbps[:, where])
         if where is not ALL:
             self.progress.put(where, progress)
         self._latency[where] = latency
@@ -211,6 +219,14 @@ class DistrEdgeDynamics(Dynamics):
         return (*(table.label() for table in self.system.tables), f"links: {links}")
 
     @property
+    def summary(self) -> str:
+        return self.system.scenario.summary
+
+    @property
+    def fingerprint(self) -> str:
+        return self.system.fingerprint
+
+    @property
     def settings(self) -> dict[str, Any]:
         return asdict(self.system.scenario)
 
@@ -224,7 +240,7 @@ class DistrEdgeDynamics(Dynamics):
         return {
             "latency_s": latency,
             "ips": 1.0 / latency,
-            "speedup": self.system.reference_s / latency,
+            "speedup": self._reference_s[lanes] / latency,
             "regret_s": latency - best,
             "volumes": self._closed[:, lanes].sum(axis=0).astype(float),
         }
@@ -265,7 +281,7 @@ class DistrEdgeDynamics(Dynamics):
     def render_lane(self, lane: int) -> np.ndarray:
         from .viewer import timeline_frame
 
-        if not self._ended[lane]:
+        if not self._ended[lane] and not (self._latency[lane] > 0 and self._stage[lane] == 0):
             return timeline_frame(self.system, None)
         return timeline_frame(self.system, self.plan(lane), self.mbps[:, lane])
 

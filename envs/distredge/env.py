@@ -41,8 +41,8 @@ class DistrEdgeEnv(ScalarEnv):
     | 3 | full and learned: units and MACs in the open volume, whether it reads the image | all units, all MACs |
 
     ## Rewards
-    0, then T_ref / T at the last step, T_ref being the latency of offloading everything to the best provider
-    (``reward="paper"``: 1 / T in 1/s, Eq. 8).
+    0, then T_ref / T at the last step, T_ref being the latency of offloading everything to the best provider at the
+    image's rates (``reward="paper"``: 1 / T in 1/s, Eq. 8).
 
     ## Starting State
     An image waits at the requester. Where links vary, ``reset()`` goes on with the trace at the time the last image
@@ -85,7 +85,7 @@ class DistrEdgeEnv(ScalarEnv):
         render_mode: str | None = None,
         **fields: Any,
     ) -> None:
-        super().__init__(DistrEdgeDynamics(1, scenario, observation, reward, partition, optimum, **fields), render_mode)
+        super().__init__(DistrEdgeDynamics(1, scenario, observation, reward, partition, optimum, fields), render_mode)
 
 
 class DistrEdgeVectorEnv(BatchEnv):
@@ -106,7 +106,7 @@ class DistrEdgeVectorEnv(BatchEnv):
         **fields: Any,
     ) -> None:
         super().__init__(
-            DistrEdgeDynamics(num_envs, scenario, observation, reward, partition, optimum, **fields),
+            DistrEdgeDynamics(num_envs, scenario, observation, reward, partition, optimum, fields),
             autoreset_mode,
             render_mode,
         )

@@ -14,6 +14,12 @@ DURATION_S = 3600.0
 MEANS_MBPS = (30.0, 200.0)  # range of the seeded traces' means, drawn anew for every 20 minutes (assumption)
 
 
+def load_traces(scenario: Scenario) -> list[BandwidthTrace]:
+    """The trace of every device, from the scenario's files (one for all, or one each)."""
+    files = scenario.traces if len(scenario.traces) > 1 else scenario.traces * len(scenario.devices)
+    return [load_trace(path, scenario.trace_factor) for path in files]
+
+
 class LinkRates:
     """Device rates now: constant, from files, or from seeded traces of high fluctuation (paper, Fig. 11).
 
@@ -31,8 +37,7 @@ class LinkRates:
         self._seeded: np.ndarray | None = None
         rates: list[float | BandwidthTrace] = list(scenario.mbps)
         if scenario.traces:
-            files = scenario.traces if len(scenario.traces) > 1 else scenario.traces * self._devices
-            traces = [load_trace(path, scenario.trace_factor) for path in files]
+            traces = load_traces(scenario)
             self.period_s = max(trace.period_s for trace in traces)
             rates = list(traces)
         elif scenario.dynamic:

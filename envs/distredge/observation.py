@@ -1,4 +1,4 @@
-"""What DistrEdge's agent sees: Eq. 7 scaled, or the full Markov state."""
+"""What DistrEdge's agent sees: Eq. 7 scaled, or with what decides the next latency beside it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...models.model import Model
+from ...models.plans import volume_ranges
 from .system import System
 
 LIMIT = 100.0  # observations are of order 1; a hopeless split on a slow device is clipped here
@@ -99,18 +100,12 @@ def _stage_cost(model: Model, stops: Sequence[int], value_bytes: int) -> np.ndar
     before = _macs_before(model)
     image = model.row_bytes("", 0, value_bytes) * model.input.height
     rows = []
-    for i, (start, stop) in enumerate(zip((0, *stops[:-1]), stops, strict=True)):
-        entering = sum(
-            model.row_bytes(name, start, value_bytes) * model.tensor_shape(name, start).height
-            for name in model.crossing(start)
-        )
+    for i, (start, stop) in enumerate(volume_ranges(stops)):
+        entering = model.boundary_bytes(start, value_bytes)
         rows.append((before[stop] - before[start], entering / image / 8, i / len(stops)))
     return np.array([*rows, (0.0, 0.0, 1.0)]).T
 
 
 def _macs_before(model: Model) -> np.ndarray:
     """(units + 1,) share of all MACs in front of each boundary."""
-    per_unit = [
-        sum(model.kernels[k].layer.macs(model.kernels[k].in_shape) for k in group) for group in model.unit_kernels
-    ]
-    return np.concatenate([[0.0], np.cumsum(per_unit[:-1])]) / model.macs
+    return np.concatenate([[0.0], np.cumsum(model.unit_macs[:-1])]) / model.macs

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ...models.model import Model, Volume
+from ...models.plans import volume_ranges
 from .system import PlanBatch, System
 
 ALPHA_GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -55,9 +56,7 @@ def partition_scores(
             operations[start, stop] = _mean_operations(model, volume, posts[stop - 1])
             before = posts[start - 1] if start else None
             transmission[start, stop] = _mean_bytes(model, volume, before, posts[stop - 1], activation_bytes)
-    whole = sum(
-        model.kernels[k].layer.macs(model.kernels[k].in_shape) for u in range(units) for k in model.unit_kernels[u]
-    )
+    whole = sum(model.unit_macs[:-1])
     layered = sum(transmission[u, u + 1] for u in range(units))
     return PartitionScores(operations / whole, transmission / layered)
 
@@ -155,4 +154,4 @@ def partition_of(system: System, alpha: float | str) -> tuple[int, ...]:
 def _proportional_s(system: System, stops: tuple[int, ...]) -> float:
     splits = np.array(proportional_splits(system, stops, system.capability))[:, :, None]
     batch = PlanBatch(np.array(stops)[:, None], np.array([len(stops)]), splits)
-    return float(system.evaluate(batch, system.physics(list(zip((0, *stops[:-1]), stops, strict=True))))[0])
+    return float(system.evaluate(batch, system.physics(volume_ranges(stops)))[0])

@@ -111,6 +111,7 @@ class Scenario:
         return self.dynamic or bool(self.traces)
 
 
+ENV_OPTIONS = ("observation", "reward", "partition", "optimum")  # of the env itself, beside a scenario's fields
 OTHER_MODELS = ("resnet50", "inception_v3", "yolov2", "ssd_resnet50", "ssd_vgg16", "openpose", "voxelnet")
 TABLE_1 = {
     "DA": ("tx2", "tx2", "nano", "nano"),
@@ -143,7 +144,14 @@ def _catalogue() -> dict[str, Scenario]:
     for base in ("DB-50", "NA-nano"):
         for model in OTHER_MODELS:
             by_name[f"{base}-{model}"] = replace(by_name[base], name=f"{base}-{model}", model=model)
-    by_name["dynamic-nano"] = Scenario("dynamic-nano", "vgg16", ("nano",) * 4, (100.0,) * 4, dynamic=True)
+    by_name["dynamic-nano"] = Scenario(
+        "dynamic-nano",
+        "vgg16",
+        ("nano",) * 4,
+        (100.0,) * 4,
+        dynamic=True,
+        gap_s=18.0,  # 200 images see the whole hour
+    )
     return by_name
 
 
@@ -173,7 +181,9 @@ def get_scenario(name: str, /, **changes: Any) -> Scenario:
     known = [f.name for f in fields(Scenario)]
     for field_name in changes:
         if field_name not in known or field_name == "name":
-            raise InputError(f"unknown option {field_name!r}; known: {', '.join(known[1:])}")
+            raise InputError(f"unknown option {field_name!r}; known: {', '.join((*ENV_OPTIONS, *known[1:]))}")
+    if not isinstance(name, str):
+        raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
     stem, _, model = name.rpartition("-")
     if name in SCENARIOS:
         base = SCENARIOS[name]
@@ -183,7 +193,8 @@ def get_scenario(name: str, /, **changes: Any) -> Scenario:
         base = load_scenario(name)
     else:
         raise InputError(
-            f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any of them with -<model>, or a .yaml file"
+            f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any of them with -<model>, or a .yaml file; "
+            f"models: {', '.join(MODELS)}"
         )
     if not changes:
         return base
@@ -216,7 +227,10 @@ def load_scenario(path: str) -> Scenario:
     for name in ("model", "devices", "mbps"):
         if name not in data:
             raise InputError(f"{path}: field {name} is missing")
-    return _checked({"name": Path(path).stem, **data}, path)
+    found = _checked({"name": Path(path).stem, **data}, path)
+    folder = Path(path).resolve().parent  # files are named from where the scenario lies
+    tables = found.tables and {kind: str(folder / file) for kind, file in found.tables.items()}
+    return replace(found, traces=tuple(str(folder / file) for file in found.traces), tables=tables)
 
 
 def _checked(data: Mapping[str, Any], where: str) -> Scenario:

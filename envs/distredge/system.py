@@ -10,11 +10,13 @@ from functools import cached_property
 
 import numpy as np
 
+from ...models.errors import InputError
 from ...models.model import Model
 from ...models.plans import SpatialPlan
 from ...models.zoo import get_model
-from ...profiling.devices import get_device
+from ...profiling.devices import device_names, get_device
 from ...profiling.tables import LatencyTable, load_table, modelled_table
+from .links import load_traces
 from .physics import Events, Links, Physics, Progress, Rates
 from .scenarios import Scenario
 from .volumes import Range, VolumeTables
@@ -54,7 +56,8 @@ class System:
     Attributes:
         scenario, model, names: the setting; device names in split order.
         tables: one latency table per distinct device type, ``types`` says which device uses which.
-        mbps: (D,) nominal rates.
+        traces: the devices' traces where the scenario names files.
+        mbps: (D,) nominal rates: the scenario's, or the traces' means.
         links: fixed message costs.
         reference_s: T_ref, the latency of offloading to the best provider at nominal rates.
     """
@@ -68,15 +71,16 @@ class System:
         files = scenario.tables or {}
         for kind in files:
             if kind not in kinds:
-                from ...models.errors import InputError
-
                 raise InputError(f"scenario {scenario.name}: tables names {kind!r}, devices are {', '.join(kinds)}")
         self.tables: list[LatencyTable] = [
-            load_table(files[kind], self.model) if kind in files else modelled_table(self.model, kind, scenario.tiles)
+            _own_table(files[kind], self.model, kind)
+            if kind in files
+            else modelled_table(self.model, kind, scenario.tiles)
             for kind in kinds
         ]
         catalogue = [get_device(kind) for kind in scenario.devices]
-        self.mbps = np.array(scenario.mbps)
+        self.traces = load_traces(scenario)
+        self.mbps = np.array([t.mean_mbps for t in self.traces] or scenario.mbps)
         self.links = Links(
             np.array([d.t_msg_s for d in catalogue]),
             1.0 / np.array([d.copy_bytes_per_s for d in catalogue]),
@@ -143,7 +147,7 @@ class System:
 
     @cached_property
     def reference_s(self) -> float:
-        return float(self.evaluate([self.everything_on(self.best_provider)], self.physics([(0, self.n_units)]))[0])
+        return float(self.offload_s(self.mbps[:, None])[0])
 
     def evaluate(
         self, plans: Sequence[SpatialPlan] | PlanBatch, physics: Physics | None = None, mbps: np.ndarray | None = None
@@ -159,8 +163,10 @@ class System:
             (P,) seconds.
         """
         if not isinstance(plans, PlanBatch):
+            for plan in plans:
+                self._check(plan)
             if physics is None:
-                physics = self.physics(sorted({r for p in plans for r in zip((0, *p.cuts[:-1]), p.cuts, strict=True)}))
+                physics = self.physics(sorted({r for p in plans for r in p.ranges}))
             plans = PlanBatch.of(plans, self.n_units)
         physics = physics or self.every_volume
         order = np.argsort(-plans.count, kind="stable")
@@ -198,7 +204,8 @@ class System:
 
     def replay(self, plan: SpatialPlan, mbps: np.ndarray | None = None) -> tuple[float, Progress, Events]:
         """One image under a plan with everything that happened: (latency_s, totals, events)."""
-        ranges = list(zip((0, *plan.cuts[:-1]), plan.cuts, strict=True))
+        self._check(plan)
+        ranges = plan.ranges
         physics, events = self.physics(ranges), Events()
         rates = self.nominal if mbps is None else self.rates(mbps[:, None])
         progress = Progress.fresh(self.n_devices, physics.volumes.n_tensors, 1)
@@ -207,6 +214,20 @@ class System:
             physics.volume(progress, v, posts, rates, events)
         latency = physics.finish(progress, len(ranges) - 1, rates, events)
         return float(latency[0]), progress, events
+
+    def offload_s(self, mbps: np.ndarray) -> np.ndarray:
+        """(n,) latency of offloading to the best provider under rates (D, n)."""
+        lanes, offload = mbps.shape[1], self.everything_on(self.best_provider)
+        return self.evaluate(PlanBatch.of([offload] * lanes, self.n_units), self._whole, mbps)
+
+    @cached_property
+    def _whole(self) -> Physics:
+        return self.physics([(0, self.n_units)])
+
+    def _check(self, plan: SpatialPlan) -> None:
+        plan.validate(self.model)
+        if len(plan.devices) != self.n_devices:
+            raise InputError(f"plan: devices has {len(plan.devices)} names, the scenario has {self.n_devices}")
 
     @cached_property
     def fingerprint(self) -> str:
@@ -220,9 +241,19 @@ class System:
             "requester": [self.links.requester_message_s, self.links.requester_copy_s_per_byte],
             "eta": self.links.eta,
             "activation_bytes": self.scenario.activation_bytes,
-            "dynamic": [self.scenario.dynamic, list(self.scenario.traces), self.scenario.trace_factor],
+            "dynamic": [self.scenario.dynamic, [], self.scenario.trace_factor],
         }
         digest = hashlib.sha256(json.dumps(facts).encode())
+        for trace in self.traces:
+            digest.update(trace.times_s.tobytes() + trace.mbps.tobytes())
         for table in self.tables:
             digest.update(np.rint(np.nan_to_num(table.seconds) * 1e9).astype(np.int64).tobytes())
         return digest.hexdigest()[:16]
+
+
+def _own_table(path: str, model: Model, kind: str) -> LatencyTable:
+    """A user's table for a device type; one made for another type of the catalogue is a mix-up."""
+    table = load_table(path, model)
+    if table.device != kind and table.device in device_names():
+        raise InputError(f"{path}: device is {table.device!r}, the scenario uses it for {kind!r}")
+    return table

@@ -72,10 +72,9 @@ def _draw_events(axes: Any, system: System, plan: SpatialPlan, mbps: np.ndarray 
         if width > latency * 1e3 * 0.009 * len(words):
             axes.text(left + width / 2, device + 0.2, words, ha="center", va="center", fontsize=7)
     units = system.model.units
-    starts = (0, *plan.cuts[:-1])
     patches = [
         Patch(color=shades[i], label=_range_name(units[a].name, units[b - 1].name))
-        for i, (a, b) in enumerate(zip(starts, plan.cuts, strict=True))
+        for i, (a, b) in enumerate(plan.ranges)
     ]
     if system.model.tail:
         patches.append(Patch(color=TAIL_COLOR, label="tail"))
