@@ -17,7 +17,7 @@ import numpy as np
 from rich.progress import track
 
 from splitgym.agents.core import hyperparams_of
-from splitgym.agents.distredge.joint import JointSearch
+from splitgym.agents.distredge.joint import ROUNDING, JointSearch
 from splitgym.envs.distredge import best_known
 from splitgym.envs.distredge.links import MEANS_MBPS
 from splitgym.envs.distredge.scenarios import SCENARIOS, get_scenario
@@ -68,7 +68,11 @@ def main() -> None:
             "command": f"python benchmarks/best_known.py --only {name}",
         }
         old = known.get(name)
-        if not old or old["fingerprint"] != entry["fingerprint"] or entry["latency_s"] <= old["latency_s"]:
+        if (
+            not old
+            or old["fingerprint"] != entry["fingerprint"]
+            or entry["latency_s"] <= old["latency_s"] * (1 + ROUNDING)
+        ):
             known[name] = entry
             save(known)
         print(f"{name}: {known[name]['latency_s'] * 1e3:.3f} ms", flush=True)

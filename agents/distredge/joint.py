@@ -17,6 +17,7 @@ from ...envs.distredge.system import PlanBatch, System
 from ...models.plans import SpatialPlan
 from .baselines import PLANNERS
 
+ROUNDING = 1e-12  # relative difference of sums taken in another order
 OnGeneration = Callable[[int, float], None]  # (generation, best latency_s)
 
 
@@ -281,7 +282,7 @@ class JointSearch:
         for unit in np.flatnonzero(best.ends[:-1, 0]):
             fewer = Population(best.ends.copy(), best.posts)
             fewer.ends[unit] = False
-            if self._score(fewer)[0] <= score:
+            if self._score(fewer)[0] <= score * (1 + ROUNDING):
                 best = fewer
         return best
 
