@@ -62,8 +62,8 @@ def entry(prog: str, body: Callable[[Sequence[str] | None], int], argv: Sequence
     except InputError as error:
         print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f"{prog}: interrupted, nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as stop:  # one with a text knows what was written
+        print(f"{prog}: {str(stop) or 'interrupted, nothing was written'}", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as stop:  # --help
         return stop.code if isinstance(stop.code, int) else 0

@@ -13,12 +13,15 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from ..envs import get_family
 from ..models.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 @runtime_checkable
@@ -107,6 +110,7 @@ class AgentSpec:
         seeded: whether the seed changes the result; others are evaluated once.
         baseline: whether the paper compares against it.
         reference: whether it is a yardstick beside the baselines: a strong search, the exact optimum.
+        hyperparams: pydantic model with their types and ranges; None leaves the check to ``make``.
     """
 
     name: str
@@ -117,6 +121,7 @@ class AgentSpec:
     seeded: bool = False
     baseline: bool = False
     reference: bool = False
+    hyperparams: type[BaseModel] | None = None
 
 
 def agents_module(family: str) -> ModuleType:
@@ -149,11 +154,12 @@ def get_spec(family: str, name: str, option: str = "--agent") -> AgentSpec:
 def hyperparams_of(family: str, name: str, scenario: str) -> dict[str, Any]:
     """Hyperparameters of an agent: ``default`` of its entry in hyperparams/<family>.yaml, then the scenario's own.
 
-    A scenario's overrides are found by its whole name or by the longest prefix that is listed (``L`` for LA..LD).
+    A scenario's overrides are those of its name, with or without what follows a dash (``LA`` for LA and LA-resnet50);
+    the longest name that is listed counts.
     """
     table = _hyperparams(family).get(name, {})
-    prefixes = [p for p in table if p != "default" and scenario.startswith(p)]
-    return {**table.get("default", {}), **(table[max(prefixes, key=len)] if prefixes else {})}
+    listed = [key for key in table if key != "default" and (scenario == key or scenario.startswith(f"{key}-"))]
+    return {**table.get("default", {}), **(table[max(listed, key=len)] if listed else {})}
 
 
 @cache
@@ -171,18 +177,42 @@ def make_agent(family: str, name: str, env: Any, seed: int = 0, **hyperparams: A
         hyperparams: on top of those of the YAML file.
 
     Raises:
-        InputError: unknown agent or hyperparameter.
+        InputError: unknown agent, a hyperparameter that is unknown or not allowed, a package that is not installed.
     """
     spec = get_spec(family, name)
     scenario = env.unwrapped.dynamics.scenario_name
-    merged = {**hyperparams_of(family, name, scenario), **hyperparams}
+    merged = _checked(spec, {**hyperparams_of(family, name, scenario), **hyperparams})
     try:
         return spec.make(env, seed=seed, **merged)
     except TypeError as error:
-        if "unexpected keyword argument" in str(error):
+        if "unexpected keyword argument" in str(error) or "multiple values for" in str(error):
             wrong = str(error).split("'")[1]  # newer Pythons name a similar one after it
             raise InputError(f"agent {name}: unknown hyperparameter {wrong!r}") from None
         raise
+    except ModuleNotFoundError as error:
+        raise InputError(f"agent {name}: needs the package {error.name}, which is not installed") from None
+
+
+def _checked(spec: AgentSpec, hyperparams: dict[str, Any]) -> dict[str, Any]:
+    """The hyperparameters, if the agent's model allows them.
+
+    Raises:
+        InputError: names the first that is unknown or not allowed.
+    """
+    if spec.hyperparams is None:
+        return hyperparams
+    from pydantic import ValidationError
+
+    try:
+        return spec.hyperparams.model_validate(hyperparams).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+    name, *inner = first["loc"]
+    if first["type"] == "extra_forbidden":
+        raise InputError(f"agent {spec.name}: unknown hyperparameter {name!r}")
+    place = "".join(f"[{part}]" for part in inner)
+    allowed = first["msg"].replace("Input should be", "must be")
+    raise InputError(f"agent {spec.name}: hyperparameter {name}{place}: {allowed}, not {first['input']!r}")
 
 
 def follow(

@@ -12,8 +12,11 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from ..envs import Family
+from ..models.errors import InputError
 from .core import Agent, AgentSpec, make_agent
 from .results import Result
+
+TRAIN_EXTRA = ("torch", "stable_baselines3", "wandb")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,30 @@ def options_for(spec: AgentSpec, options: Mapping[str, Any]) -> dict[str, Any]:
     if spec.learns:
         return {**spec.env_kwargs, **options}
     return {**options, **spec.env_kwargs}
+
+
+def build_agent(family: Family, name: str, env: Any, seed: int, hyperparams: Mapping[str, Any]) -> Agent:
+    """An agent for an env, with one line for what goes wrong.
+
+    Args:
+        hyperparams: on top of those of the YAML file.
+
+    Raises:
+        InputError: a hyperparameter that the agent cannot be made with, or a package of the ``train`` extra is missing.
+    """
+    try:
+        return make_agent(family.name, name, env, seed, **hyperparams)
+    except (InputError, ModuleNotFoundError) as error:
+        missing = error if isinstance(error, ModuleNotFoundError) else error.__context__
+        package = str(getattr(missing, "name", None)).partition(".")[0]
+        if not isinstance(missing, ModuleNotFoundError) or package not in TRAIN_EXTRA:
+            raise
+        raise InputError(f'agent {name} needs {package}: pip install "splitgym[train]"') from None
+    except (ValueError, TypeError, AssertionError) as error:
+        if not hyperparams:  # then it is no matter of input
+            raise
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"agent {name}: {reason}") from error
 
 
 def evaluate(agent: Agent, env: Any, episodes: int | None = None, seed: int = 0) -> dict[str, float]:
@@ -93,6 +120,7 @@ def assess(
     options: Mapping[str, Any],
     seed: int = 0,
     episodes: int | None = None,
+    hyperparams: Mapping[str, Any] | None = None,
 ) -> Result:
     """Make an agent that needs no training and judge it.
 
@@ -101,7 +129,7 @@ def assess(
     """
     env = make_env(family, scenario, options_for(spec, options))
     start = time.perf_counter()
-    agent = make_agent(family.name, spec.name, env, seed)
+    agent = build_agent(family, spec.name, env, seed, hyperparams or {})
     played = play(agent, env, episodes, seed)
     name = env.unwrapped.dynamics.scenario_name
     kind = "baseline" if spec.baseline else "reference" if spec.reference else "agent"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import sys
@@ -25,16 +26,17 @@ from .console import (
     family_help,
     family_of,
     note,
+    parse_pairs,
     stdout,
     whole,
 )
-from .core import AgentSpec, agents_module, agents_of, get_spec
+from .core import AgentSpec, agents_module, agents_of, get_spec, hyperparams_of
 from .evaluate import make_env
 from .figures import footnote, grouped_bars, save_figure
 from .progress import Bar
 from .results import Result, fill_regret, finite, write_csv
 from .runs import RunConfig, RunFolder, check_free, find_runs, free_folder, plain, versions
-from .training import check_settings
+from .training import check_hyperparams, check_planner_options, check_settings
 from .workers import Task, run_tasks
 
 PROG = "splitgym-eval"
@@ -55,6 +57,7 @@ class Setting:
         settings: its fields.
         is_random: whether two seeds differ.
         provenance: where its numbers come from.
+        fingerprint: of all its inputs, tables and traces included.
     """
 
     asked: str
@@ -62,6 +65,7 @@ class Setting:
     settings: Mapping[str, Any]
     is_random: bool
     provenance: tuple[str, ...]
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,16 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _parser(family).parse_args(argv)
     options = env_options(args)
     specs = _agents(family, args.agents)
+    for spec in specs:
+        if not spec.learns:
+            check_planner_options(spec, options)
     groups, asked = _scenarios(family, args.scenarios)
     if args.out is not None:
         check_free(args.out, RESULTS)
     settings = _settings(family, asked, options)
     runs = _runs(family, args.runs or [], settings, specs)
-    tasks = _tasks(family, settings, specs, runs, options, args)
+    hyperparams = _hyperparams(family, settings, specs, runs, parse_pairs("--hyperparams", args.hyperparams))
+    tasks = _tasks(family, settings, specs, runs, options, hyperparams, args)
     out = args.out or free_folder(f"{family.name}-eval")
     _tell_training(tasks, out)
     results, stopped = _evaluate(tasks, args.workers or os.cpu_count() or 1, out)
@@ -108,7 +116,11 @@ def _parser(family: Family) -> Parser:
     default = family.default_scenario
     group.add_argument("--scenarios", metavar="A,B", nargs="+", help=f"scenarios, groups of them, or all ({default})")
     group = parser.add_argument_group("agents")
-    group.add_argument("--agents", metavar="A,B", nargs="+", help="agents, plan files, or all (all)")
+    all_agents = "all: the paper's agent, the default learner, the reference and the baselines"
+    group.add_argument("--agents", metavar="A,B", nargs="+", help=f"agents, plan files, or all ({all_agents})")
+    group.add_argument(
+        "--hyperparams", metavar="K=V", nargs="+", action="extend", help="for every agent here that has them"
+    )
     group.add_argument(
         "--runs", metavar="DIR", nargs="+", action="extend", help="run folders with trained agents, or folders of such"
     )
@@ -183,7 +195,10 @@ def _settings(family: Family, asked: Sequence[str], options: Mapping[str, Any]) 
         name = dynamics.scenario_name
         if any(s.name == name for s in found):
             raise InputError(f"--scenarios: two scenarios are called {name}; give one of them another name")
-        found.append(Setting(scenario, name, plain(dynamics.settings), dynamics.is_random, dynamics.provenance))
+        settings = plain(dynamics.settings)
+        found.append(
+            Setting(scenario, name, settings, dynamics.is_random, dynamics.provenance, dynamics.fingerprint)
+        )  # fmt: skip
     return found
 
 
@@ -209,7 +224,8 @@ def _runs(
                 f"--runs {folder.path}: is a run of {config.agent} on {config.scenario_name} ({config.env}); "
                 f"asked for is {', '.join(names) or 'no agent that learns'} on {', '.join(by_name)} ({family.name})"
             )
-        check_settings(folder, config, by_name[config.scenario_name].settings)
+        setting = by_name[config.scenario_name]
+        check_settings(folder, config, setting.settings, setting.fingerprint)
         progress = folder.read_progress()
         if progress.share < 1.0:
             note(
@@ -230,12 +246,50 @@ def _runs(
     return found
 
 
+def _hyperparams(
+    family: Family,
+    settings: Sequence[Setting],
+    specs: Sequence[AgentSpec],
+    runs: Mapping[tuple[str, str, int], Run],
+    given: Mapping[str, Any],
+) -> dict[str, dict[str, Any]]:
+    """Agent -> those of the given hyperparameters that it has.
+
+    Raises:
+        InputError: one that no agent here has, a value of the wrong kind, or a run that was trained with another.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for spec in specs:
+        defaults = hyperparams_of(family.name, spec.name, settings[0].name)
+        names = {*defaults, *_names_of(spec)}
+        found[spec.name] = {name: value for name, value in given.items() if name in names}
+        check_hyperparams(spec.name, found[spec.name], defaults)
+    for name in given:
+        if not any(name in own for own in found.values()):
+            raise InputError(f"--hyperparams: none of {', '.join(found)} has a hyperparameter {name!r}")
+    for run in runs.values():
+        for name, value in found[run.config.agent].items():
+            if run.config.hyperparams.get(name) != value:
+                was = run.config.hyperparams.get(name)
+                raise InputError(f"--runs {run.folder.path}: was trained with {name}={was}, not {value}")
+    return found
+
+
+def _names_of(spec: AgentSpec) -> list[str]:
+    """Hyperparameters that an agent declares."""
+    if spec.hyperparams is not None:
+        return list(spec.hyperparams.model_fields)
+    options = inspect.signature(spec.make).parameters.values()
+    return [o.name for o in options if o.name not in ("env", "seed") and o.kind is not o.VAR_KEYWORD]
+
+
 def _tasks(
     family: Family,
     settings: Sequence[Setting],
     specs: Sequence[AgentSpec],
     runs: Mapping[tuple[str, str, int], Run],
     options: Mapping[str, Any],
+    hyperparams: Mapping[str, Mapping[str, Any]],
     args: argparse.Namespace,
 ) -> list[Task]:
     """Everything to evaluate, in the order of the results."""
@@ -261,6 +315,7 @@ def _tasks(
                         episodes=args.episodes,
                         train_episodes=args.train_episodes,
                         run=None if run is None else str(run.folder.path),
+                        hyperparams=hyperparams[spec.name],
                     )
                 )
     return tasks

@@ -51,7 +51,7 @@ class Bar:
 
     def show(self, share: float, text: str) -> None:
         """Move the bar; ``text`` goes beside it."""
-        text = "  ".join(part for part in (text, f"{self._left(share)} left") if part)
+        text = "  ".join(part for part in (text, self._left(share)) if part)
         self._progress.update(self._task, completed=share, text=text)
         if not self._live and share - self._told >= 1.0 / LINES:
             self._told = share
@@ -59,10 +59,12 @@ class Bar:
 
     def _left(self, share: float) -> str:
         done = share - self._first
+        if share >= 1.0:
+            return ""
         if done <= 0:
-            return "–"
+            return "– left"
         seconds = (1.0 - share) * (time.perf_counter() - self._begun) / done
-        return duration(max(1.0, round(seconds))).replace(".0 s", " s")
+        return duration(max(1.0, round(seconds))).replace(".0 s", " s") + " left"
 
 
 class TrainingBar(Bar):

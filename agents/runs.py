@@ -19,9 +19,9 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,33 @@ from typing import Any
 from ..models.errors import InputError
 from ..models.plans import write_text
 from .core import Learner
+from .tracking import MODES
 
 SCHEMA = 1
 PACKAGES = ("splitgym", "numpy", "gymnasium", "torch", "stable-baselines3", "wandb")
 CONFIG = "config.json"
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_budget(value: Any) -> bool:
+    return value is None or _is_whole(value, 1)
+
+
+# What config.json may hold: field -> (whether a value is allowed, what is allowed in words); text where not listed.
+_Allowed = tuple[Callable[[Any], bool], str]
+_TEXT: _Allowed = (lambda value: isinstance(value, str), "text")
+_OBJECT: _Allowed = (lambda value: isinstance(value, dict), "an object")
+_BUDGET: _Allowed = (_is_budget, "null or a whole number of at least 1")
+_ALLOWED: dict[str, _Allowed] = {
+    **dict.fromkeys(("settings", "env_kwargs", "hyperparams", "versions"), _OBJECT),
+    **dict.fromkeys(("episodes", "steps"), _BUDGET),
+    "seed": (lambda value: _is_whole(value, 0), "a whole number, 0 or more"),
+    "track": (lambda value: isinstance(value, str) and value in MODES, ", ".join(MODES)),
+    "command": (lambda value: isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of texts"),
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +71,7 @@ class RunConfig:
         episodes, steps: the budget; both None for the agent's own.
         track: off, offline or online; ``track_id`` names the run there.
         versions, command, started: where it comes from.
+        fingerprint: of all inputs of the env, tables and traces included; empty where it has none.
     """
 
     env: str
@@ -65,6 +89,7 @@ class RunConfig:
     versions: Mapping[str, str]
     command: Sequence[str]
     started: str
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,12 +158,12 @@ class RunFolder:
             raise InputError(f"{self.path / CONFIG}: schema is {data.get('schema')!r}, allowed: {SCHEMA}")
         values = {}
         for field in fields(RunConfig):
-            if field.name not in data:
+            if field.name not in data and field.default is MISSING:
                 raise InputError(f"{self.path / CONFIG}: field {field.name} is missing")
-            values[field.name] = data[field.name]
-        for name, kind in (("env", str), ("agent", str), ("scenario", str), ("settings", dict), ("env_kwargs", dict)):
-            if not isinstance(values[name], kind):
-                raise InputError(f"{self.path / CONFIG}: {name} is {values[name]!r}, allowed: a {kind.__name__}")
+            values[field.name] = value = data.get(field.name, field.default)
+            is_allowed, allowed = _ALLOWED.get(field.name, _TEXT)
+            if not is_allowed(value):
+                raise InputError(f"{self.path / CONFIG}: {field.name} is {value!r}, allowed: {allowed}")
         return RunConfig(**values)
 
     def checkpoint(self, learner: Learner, progress: Progress, curve: Sequence[Mapping[str, float]]) -> None:
@@ -170,6 +195,11 @@ class RunFolder:
         """The last checkpoint; a killed run may have left it under the name it has while it is replaced."""
         model = self.path / "model"
         return model if model.is_dir() else self.path / ".model.old"
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return (self._model / "progress.json").is_file()
 
     def read_progress(self) -> Progress:
         """How far the last checkpoint is.
@@ -259,10 +289,15 @@ def check_free(path: Path, holds: str = CONFIG) -> None:
         raise InputError(f"--out {path}: {parent} is not a folder that can be written to")
 
 
+def file_stem(text: str) -> str:
+    """A text as a plain file name."""
+    return re.sub(r"[^\w.+-]+", "_", text)
+
+
 def free_folder(stem: str) -> Path:
     """The first of runs/<stem>-1, runs/<stem>-2, ... that does not exist."""
     base = Path("runs")
-    stem = re.sub(r"[^\w.+-]+", "_", stem)
+    stem = file_stem(stem)
     number = 1
     while (base / f"{stem}-{number}").exists():
         number += 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,10 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ..envs import FAMILIES, BatchEnv
 from ..models.errors import InputError
-from ..models.plans import SpatialPlan, write_text
+from ..models.plans import KINDS, write_text
 from .core import OnReport, Report, follow
 
-ALGORITHMS = ("ppo", "a2c", "sac", "td3", "ddpg", "dqn")
+REPORT_S = 0.5  # an interruption waits for a report: no longer than this between two
 
 
 class BatchVecEnv(VecEnv):
@@ -111,7 +112,7 @@ class _Reporter(BaseCallback):
         self.learner, self.episodes, self.steps, self.on_report = learner, episodes, steps, on_report
         self._improved = learner.vec.best_at
         self._every = max(1, steps // 400)
-        self._next = 0
+        self._next, self._due_s = 0, 0.0
 
     def _on_step(self) -> bool:
         vec = self.learner.vec
@@ -119,9 +120,10 @@ class _Reporter(BaseCallback):
             self._improved = vec.best_at
             self.learner.keep_best()
         done = self.episodes is not None and vec.episodes >= self.episodes
-        if self.num_timesteps >= self._next or done:
+        if self.num_timesteps >= self._next or time.monotonic() >= self._due_s or done:
             self._next = self.num_timesteps + self._every
             self.on_report(self.learner.report(self.episodes, self.steps, self.num_timesteps))
+            self._due_s = time.monotonic() + REPORT_S
         return not done
 
 
@@ -146,8 +148,9 @@ class Sb3Learner:
         env: Any,
         algorithm: str | type[BaseAlgorithm],
         seed: int = 0,
-        lanes: int = 1,
-        episodes: int = 4000,
+        *,
+        lanes: int,
+        episodes: int,
         policy: str = "MlpPolicy",
         **algorithm_kwargs: Any,
     ) -> None:
@@ -227,4 +230,5 @@ class Sb3Learner:
         self.vec.episodes, self.vec.best = state["episodes"], state["best"]
         self.vec.recent.extend(state["recent"])
         if state["best_plan"] is not None:
-            self.vec.best_plan = SpatialPlan.from_json(state["best_plan"], str(folder / "learner.json"))
+            plan = state["best_plan"]
+            self.vec.best_plan = KINDS[plan["kind"]](plan, str(folder / "learner.json"))

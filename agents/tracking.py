@@ -93,7 +93,7 @@ class Tracker:
                 name=name,
                 id=run_id,
                 resume="allow" if mode == "online" else None,
-                dir=str(folder),
+                dir=str(folder.resolve()),  # the service has a working directory of its own
                 mode="online" if mode == "online" else "offline",
                 reinit="finish_previous",
                 config=dict(config),

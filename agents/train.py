@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import shutil
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +17,6 @@ from ..envs import Family, get_family
 from ..models.errors import InputError
 from . import tables
 from .console import (
-    INTERRUPTED,
     Interrupts,
     Parser,
     add_env_options,
@@ -33,14 +33,15 @@ from .console import (
 )
 from .core import AgentSpec, Learner, Report, agents_module, agents_of, get_spec
 from .evaluate import assess, play
-from .figures import learning_curve, save_figure
+from .figures import footnote, learning_curve, save_figure
 from .progress import TrainingBar
 from .results import Result, better, fill_regret, finite
-from .runs import SCHEMA, Progress, RunConfig, RunFolder, check_free, free_folder
+from .runs import CONFIG, SCHEMA, Progress, RunFolder, check_free, free_folder
 from .tracking import MODES, Tracker, tracking_mode
 from .training import Job, Training, new_job, reopened_job
 
 PROG = "splitgym-train"
+RESULT = "result.json"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,13 +118,19 @@ def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> 
     path = args.out or free_folder(f"{config.env}-{config.scenario_name}-{config.agent}-s{config.seed}")
     folder = RunFolder.create(path, config)
     try:
-        tracker = _tracker(mode, folder, config)
-    except InputError:
+        session = _Session(job, folder, _tracker(mode, folder, job), options)
+    except BaseException:  # Ctrl-C too: there is nothing in it yet
         shutil.rmtree(folder.path)
         raise
     if told:
         note(told)
-    return _Session(job, folder, tracker, options).run(Progress(), [])
+    try:
+        return session.run(Progress(), [])
+    except Exception:
+        if not (folder.has_model or (folder.path / RESULT).is_file()):
+            session.tracker.finish(exit_code=1)
+            shutil.rmtree(folder.path)
+        raise
 
 
 def _resume(args: argparse.Namespace) -> int:
@@ -141,8 +148,11 @@ def _resume(args: argparse.Namespace) -> int:
     ):
         if given is not None and given not in known:
             raise InputError(f"--resume {args.resume}: is a run with {name} {known[-1]}, not {given}")
-    family = get_family(config.env)
-    spec = get_spec(family.name, config.agent)
+    try:
+        family = get_family(config.env)
+        spec = get_spec(family.name, config.agent, "agent")
+    except InputError as error:
+        raise InputError(f"{folder.path / CONFIG}: {error}") from None
     if not spec.learns:
         raise InputError(f"--resume {args.resume}: agent {spec.name} plans and is not trained; nothing to go on with")
     mode, told = tracking_mode(args.track or config.track)
@@ -158,7 +168,7 @@ def _resume(args: argparse.Namespace) -> int:
         folder.write_config(config)
     if told:
         note(told)
-    tracker = _tracker(mode, folder, config)
+    tracker = _tracker(mode, folder, job)
     options = {k: v for k, v in config.env_kwargs.items() if k not in spec.env_kwargs}
     return _Session(job, folder, tracker, options).run(progress, folder.read_curve(progress.episodes))
 
@@ -179,12 +189,14 @@ def _check_budget(args: argparse.Namespace, progress: Progress) -> bool:
     return False
 
 
-def _tracker(mode: str, folder: RunFolder, config: RunConfig) -> Tracker:
+def _tracker(mode: str, folder: RunFolder, job: Job) -> Tracker:
+    config = job.config
     shown = {
         **{k: getattr(config, k) for k in ("env", "agent", "seed", "episodes", "steps", "env_kwargs", "hyperparams")},
         "scenario": config.scenario_name,
         "settings": config.settings,
         "versions": config.versions,
+        "numbers": list(job.env.unwrapped.dynamics.provenance),
     }
     return Tracker(mode, folder.path, folder.path.name, config.track_id, shown)
 
@@ -198,60 +210,91 @@ class _Session:
         self.hooks: ModuleType = agents_module(self.family.name)
         self.dynamics = job.env.unwrapped.dynamics
         self.curve: list[dict[str, float]] = []
+        self.progress = Progress()
+        self.results: list[Result] = []  # the agent's own, once it is there
+        self.stopped: int | None = None  # number of the signal that ended it
 
     def run(self, progress: Progress, curve: list[dict[str, float]]) -> int:
-        stopped = None
+        """Do it all; returns the exit code.
+
+        Raises:
+            KeyboardInterrupt: stopped at once; the message says what is kept and where.
+        """
+        self.progress = progress
+        try:
+            self._run(curve)
+        except KeyboardInterrupt:
+            self.stopped = self.stopped or signal.SIGINT
+            self._write_result(self.results, {})
+            raise KeyboardInterrupt(self._hint()) from None
+        if self.stopped is None:
+            return 0
+        note(self._hint())
+        return 128 + self.stopped
+
+    def _run(self, curve: list[dict[str, float]]) -> None:
         if self.job.spec.learns:
             with Interrupts("stopping; what was learned is kept (again to stop at once)") as interrupts:
-                progress = self._train(progress, curve, interrupts)
-                stopped = interrupts.signal
-                mine = self._own(progress)
+                self._train(curve, interrupts)
+                self.stopped = interrupts.signal
+                mine = self._own()
+                self.stopped = interrupts.signal
         else:
-            mine = self._own(progress)
-        others = self._others()
-        self._conclude(mine, others, progress, stopped)
-        if stopped is None:
-            return 0
-        note(f"interrupted after {progress.episodes} episodes; go on with: {_command()} --resume {self.folder.path}")
-        return INTERRUPTED if stopped == 2 else 128 + stopped
+            mine = self._own()
+        self._conclude(mine, self._others())
 
-    def _train(self, progress: Progress, curve: list[dict[str, float]], interrupts: Interrupts) -> Progress:
-        training = Training(self.job, self.folder, progress, curve)
+    def _hint(self) -> str:
+        """After an interruption: what there is and how to go on."""
+        path, done = self.folder.path, self.progress.episodes
+        if not self.job.spec.learns:
+            return f"interrupted; what is done is in {path}"
+        if self.progress.share >= 1.0:
+            return f"interrupted after the training, which is complete; what is done is in {path}"
+        if not self.folder.has_model:
+            return f"interrupted before the first checkpoint; {path} has the config only"
+        return f"interrupted after {done} episodes; go on with: {_command()} --resume {path}"
+
+    def _train(self, curve: list[dict[str, float]], interrupts: Interrupts) -> None:
+        training = Training(self.job, self.folder, self.progress, curve)
         self.curve = training.curve
-        with TrainingBar(self._describe, progress) as bar:
+        with TrainingBar(self._describe, self.progress) as bar:
 
             def on_point(report: Report, row: Mapping[str, float] | None) -> None:
                 if row is not None:
                     self.tracker.log(row)
+                self.progress = training.progress
                 bar.update(report)
                 interrupts.check()
 
             try:
                 training.learn(on_point)
             except KeyboardInterrupt:
-                interrupts.signal = interrupts.signal or 2
-        return training.progress
+                interrupts.signal = interrupts.signal or signal.SIGINT
+        self.progress = training.progress
 
     def _describe(self, best: float) -> str:
         return f"best {tables.show_value(self.family, self.family.headline, best)}" if math.isfinite(best) else ""
 
-    def _own(self, progress: Progress) -> Result:
+    def _own(self) -> Result:
         """Play the agent and write what it does, before the comparison takes its time."""
-        config, spec = self.config, self.job.spec
+        config, spec, progress = self.config, self.job.spec, self.progress
         played = play(self.job.agent, self.job.env, None, config.seed)
         seconds = progress.seconds if spec.learns else self.job.seconds
         kind = "trained" if spec.learns else "planned"
         mine = Result(config.scenario_name, spec.name, config.seed, played.metrics, kind, played.plan, seconds)
+        self.results = [mine]
         if played.plan is not None:
             self._write_plan("plan.json", played.plan, mine.metrics[self.family.headline])
             self._draw_plan(played.plan)
         self._write_best_plan(mine, progress)
-        self._write_result([mine], {}, progress, None)
+        self._write_result([mine], {})
         return mine
 
     def _write_plan(self, name: str, plan: Mapping[str, Any], value: float) -> None:
         about = {"env": self.config.env, "scenario": self.config.scenario_name, "agent": self.config.agent}
-        notes = {**about, "seed": self.config.seed, self.family.headline: finite(value)}
+        notes = {**about, "seed": self.config.seed, "numbers": list(self.dynamics.provenance)}
+        if self.dynamics.eval_episodes == 1:  # else the value is the mean over episodes, each with its own plan
+            notes[self.family.headline] = finite(value)
         self.folder.write_json(name, {**plan, "notes": notes})
 
     def _draw_plan(self, plan: Mapping[str, Any]) -> None:
@@ -283,6 +326,7 @@ class _Session:
             self.family.lower_is_better,
             f"{self.config.agent} on {self.config.scenario_name}, seed {self.config.seed}",
         )
+        footnote(figure, f"numbers: {tables.sources(self.dynamics.provenance)}")
         save_figure(figure, self.folder.path / "learning_curve.png")
 
     def _others(self) -> list[Result]:
@@ -300,17 +344,18 @@ class _Session:
                         continue
                     found.append(result)
         except KeyboardInterrupt:
+            self.stopped = self.stopped or signal.SIGINT
             note(f"the comparison stops here; left out: {', '.join(s.name for s in specs[len(found) :])}")
         return found
 
-    def _conclude(self, mine: Result, others: Sequence[Result], progress: Progress, stopped: int | None) -> None:
+    def _conclude(self, mine: Result, others: Sequence[Result]) -> None:
         results, used = fill_regret([mine, *others], self.family)
         if self.curve:
             self._draw_curve(others)
-        self._write_result(results, used, progress, stopped)
+        self._write_result(results, used)
         self._track_results(results)
         out = stdout()
-        out.print(self._headline(progress), style="bold", soft_wrap=True)
+        out.print(self._headline(), style="bold", soft_wrap=True)
         tables.print_table(out, tables.ranking(results, self.family, "*" if used else ""))
         for line in [*self._regret_lines(results[0], used), *tables.provenance_lines(self.dynamics.provenance)]:
             out.print(line, style="dim", soft_wrap=True)
@@ -318,13 +363,13 @@ class _Session:
         if (self.folder.path / "wandb").is_dir():
             out.print(f"look at the curves with: wandb leet {self.folder.path / 'wandb'}", soft_wrap=True)
 
-    def _headline(self, progress: Progress) -> str:
+    def _headline(self) -> str:
         spec, name = self.job.spec, self.config.scenario_name
-        summary = self.family.summaries.get(name, "")
+        summary = self.dynamics.summary
         what = f"{name} ({summary})" if summary else name
         if not spec.learns:
             return f"\n{what}: {spec.name} against the baselines"
-        trained = f"{spec.name} after {progress.episodes} episodes, seed {self.config.seed}"
+        trained = f"{spec.name} after {self.progress.episodes} episodes, seed {self.config.seed}"
         return f"\n{what}: {trained}, against the baselines"
 
     def _regret_lines(self, mine: Result, used: Mapping[str, float]) -> list[str]:
@@ -339,9 +384,8 @@ class _Session:
         known = mine.metrics[family.headline] - sign * mine.metrics[family.regret]
         return [f"regret is against the best-known plan, {tables.show_value(family, family.headline, known)}"]
 
-    def _write_result(
-        self, results: Sequence[Result], used: Mapping[str, float], progress: Progress, stopped: int | None
-    ) -> None:
+    def _write_result(self, results: Sequence[Result], used: Mapping[str, float]) -> None:
+        progress = self.progress
         data = {
             "schema": SCHEMA,
             "env": self.config.env,
@@ -352,12 +396,12 @@ class _Session:
             "steps": progress.steps,
             "train_seconds": round(progress.seconds, 3),
             "finished": not self.job.spec.learns or progress.share >= 1.0,
-            "interrupted": stopped is not None,
+            "interrupted": self.stopped is not None,
             "regret_against": "best of this table" if used else "best known",
             "provenance": list(self.dynamics.provenance),
             "results": [result.to_json() for result in results],
         }
-        self.folder.write_json("result.json", data)
+        self.folder.write_json(RESULT, data)
 
     def _track_results(self, results: Sequence[Result]) -> None:
         metrics = list(results[0].metrics)

@@ -14,10 +14,10 @@ from typing import Any
 
 from ..envs import Family
 from ..models.errors import InputError
-from .core import Agent, AgentSpec, Learner, Report, hyperparams_of, make_agent
-from .evaluate import make_env, options_for
+from .core import Agent, AgentSpec, Learner, Report, hyperparams_of
+from .evaluate import build_agent, make_env, options_for
 from .results import finite
-from .runs import Progress, RunConfig, RunFolder, plain, versions
+from .runs import CONFIG, Progress, RunConfig, RunFolder, plain, versions
 from .tracking import new_track_id
 
 CHECKPOINT_S = 20.0  # a killed run loses no more than this and the time of a report
@@ -92,6 +92,7 @@ def new_job(
         versions=versions(),
         command=list(command),
         started=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        fingerprint=dynamics.fingerprint,
     )
     return _make(family, spec, config, env)
 
@@ -100,6 +101,15 @@ def _check_planner(spec: AgentSpec, options: Mapping[str, Any], episodes: int | 
     if episodes is not None or steps is not None:
         option = "--episodes" if steps is None else "--steps"
         raise InputError(f"{option}: agent {spec.name} plans and is not trained; leave the budget out")
+    check_planner_options(spec, options)
+
+
+def check_planner_options(spec: AgentSpec, options: Mapping[str, Any]) -> None:
+    """A planner has the env that it was written for; options that contradict it are not ignored.
+
+    Raises:
+        InputError: names the option.
+    """
     for name in options:
         if name in spec.env_kwargs and options[name] != spec.env_kwargs[name]:
             needed = f"{name}={spec.env_kwargs[name]}"
@@ -112,20 +122,27 @@ def reopened_job(family: Family, spec: AgentSpec, folder: RunFolder, config: Run
     Raises:
         InputError: the scenario is not what it was, or the config is no longer valid.
     """
-    env = make_env(family, config.scenario, config.env_kwargs)
-    check_settings(folder, config, plain(env.unwrapped.dynamics.settings))
-    return _make(family, spec, config, env)
+    try:
+        env = make_env(family, config.scenario, config.env_kwargs)
+    except InputError as error:
+        raise InputError(f"{folder.path / CONFIG}: {error}") from None
+    dynamics = env.unwrapped.dynamics
+    check_settings(folder, config, plain(dynamics.settings), dynamics.fingerprint)
+    try:
+        return _make(family, spec, config, env)
+    except InputError as error:
+        raise InputError(f"{folder.path / CONFIG}: {error}") from None
 
 
 def _make(family: Family, spec: AgentSpec, config: RunConfig, env: Any) -> Job:
     single_thread()
     start = time.perf_counter()
-    agent = make_agent(family.name, spec.name, env, config.seed, **config.hyperparams)
+    agent = build_agent(family, spec.name, env, config.seed, config.hyperparams)
     return Job(family, spec, config, env, agent, time.perf_counter() - start)
 
 
-def check_settings(folder: RunFolder, config: RunConfig, settings: Mapping[str, Any]) -> None:
-    """A run must have been made for the very scenario that is asked for.
+def check_settings(folder: RunFolder, config: RunConfig, settings: Mapping[str, Any], fingerprint: str = "") -> None:
+    """A run must have been made for the very scenario that is asked for, with the very tables and traces.
 
     Raises:
         InputError: names the first field that differs.
@@ -137,6 +154,11 @@ def check_settings(folder: RunFolder, config: RunConfig, settings: Mapping[str, 
                 f"{folder.path}: is a run of another scenario, {config.scenario_name}: "
                 f"{name} is {before!r} there, {now!r} is asked for"
             )
+    if config.fingerprint and fingerprint and fingerprint != config.fingerprint:
+        raise InputError(
+            f"{folder.path}: a table, trace or model file of {config.scenario_name} has changed since the run; "
+            "train again, or put the file back"
+        )
 
 
 def check_hyperparams(agent: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
@@ -221,6 +243,8 @@ class Training:
     def _note(self, report: Report) -> dict[str, float] | None:
         seconds = self._seconds_before + time.perf_counter() - self._begun
         best = finite(report.best)
+        if report.share < self._point_share:  # a larger budget than that of the last point
+            self._point_share = -1.0
         self.progress = Progress(report.episodes, report.steps, report.share, best, seconds)
         if not report.episodes or (report.share < 1.0 and report.share - self._point_share < 1.0 / CURVE_POINTS):
             return None

@@ -17,7 +17,7 @@ from ..envs import Family, register_family
 from .core import Learner, Report, get_spec
 from .evaluate import assess, play
 from .results import Result
-from .runs import RunFolder
+from .runs import RunFolder, file_stem
 from .training import Job, Training, new_job, reopened_job, single_thread
 
 TRAINING_WEIGHT = 25.0  # of a training in the progress bar, beside 1 for a planner
@@ -38,6 +38,7 @@ class Task:
         episodes: of the evaluation, the env's own when None.
         train_episodes: budget of a training, the agent's own when None.
         run: run folder with the trained agent, None to train or plan.
+        hyperparams: on top of the agent's own; a run has its own.
     """
 
     index: int
@@ -51,6 +52,7 @@ class Task:
     episodes: int | None
     train_episodes: int | None
     run: str | None
+    hyperparams: Mapping[str, Any]
 
     @property
     def trains(self) -> bool:
@@ -161,7 +163,9 @@ def carry_out(task: Task, keep: Path | None, on_share: Callable[[float], None]) 
     """One task, in this process."""
     spec = get_spec(task.family.name, task.agent)
     if not spec.learns:
-        return assess(task.family, spec, task.scenario, task.options, task.seed, task.episodes)
+        return assess(
+            task.family, spec, task.scenario, task.options, task.seed, task.episodes, task.hyperparams
+        )  # fmt: skip
     if task.run is not None:
         folder = RunFolder(Path(task.run))
         job = reopened_job(task.family, spec, folder, folder.read_config())
@@ -171,7 +175,7 @@ def carry_out(task: Task, keep: Path | None, on_share: Callable[[float], None]) 
     else:
         assert keep is not None
         job = new_job(
-            task.family, spec, task.scenario, task.options, task.seed,
+            task.family, spec, task.scenario, task.options, task.seed, task.hyperparams,
             episodes=task.train_episodes, command=["splitgym-eval"],
         )  # fmt: skip
         seconds = _train(job, keep, on_share)
@@ -182,7 +186,7 @@ def carry_out(task: Task, keep: Path | None, on_share: Callable[[float], None]) 
 def _train(job: Job, keep: Path, on_share: Callable[[float], None]) -> float:
     """Train into a run folder that appears when it is whole; returns the seconds it took."""
     config = job.config
-    name = f"{config.env}-{config.scenario_name}-{config.agent}-s{config.seed}"
+    name = file_stem(f"{config.env}-{config.scenario_name}-{config.agent}-s{config.seed}")
     hidden = keep / f".{name}.tmp"
     shutil.rmtree(hidden, ignore_errors=True)
     folder = RunFolder.create(hidden, config)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,18 +106,22 @@ def test_hyperparameters_of_a_scenario() -> None:
         "critic_net": [400, 200, 100, 100],
         "batch_size": 64,
         "gamma": 0.99,
+        "buffer_size": 100_000,  # ours: room for every step
     }
     assert hyperparams_of("distredge", "osds", "DB-50") == paper
     for scenario in ("LA", "LB", "LC", "LD", "LD-resnet50"):
         assert hyperparams_of("distredge", "osds", scenario) == {**paper, "variance": 1.0}
+    for scenario in ("LAboard", "L", "LE", "laboratory", "my-LA"):
+        assert hyperparams_of("distredge", "osds", scenario) == paper
     assert hyperparams_of("distredge", "offload", "DB-50") == {}
 
 
-def test_longest_prefix_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_longest_name_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     table = {"a": {"default": {"x": 0, "y": 0}, "D": {"x": 1}, "DB-50": {"x": 2}, "DB": {"x": 3}}}
     monkeypatch.setattr(core, "_hyperparams", lambda family: table)
-    found = {s: hyperparams_of("distredge", "a", s)["x"] for s in ("DB-50-yolov2", "DB-300", "DC-50", "NA-nano")}
-    assert found == {"DB-50-yolov2": 2, "DB-300": 3, "DC-50": 1, "NA-nano": 0}
+    scenarios = ("DB-50-yolov2", "DB-300", "DB-500", "DC-50", "NA-nano")
+    found = {s: hyperparams_of("distredge", "a", s)["x"] for s in scenarios}
+    assert found == {"DB-50-yolov2": 2, "DB-300": 3, "DB-500": 3, "DC-50": 0, "NA-nano": 0}
     assert hyperparams_of("distredge", "a", "DB-50") == {"x": 2, "y": 0}
 
 
@@ -134,6 +141,90 @@ def test_unknown_hyperparameter_is_named(family: str, name: str) -> None:
     with pytest.raises(InputError) as caught:
         make_agent(family, name, env, colour="red")
     assert str(caught.value) == f"agent {name}: unknown hyperparameter 'colour'"
+
+
+NOT_ALLOWED: list[tuple[str, str, Any, str]] = [
+    ("osds", "batch_size", -1, "batch_size: must be greater than or equal to 1, not -1"),
+    ("osds", "batch_size", 1.5, "batch_size: must be a valid integer, not 1.5"),
+    ("osds", "batch_size", True, "batch_size: must be a valid integer, not True"),
+    ("osds", "variance", -1, "variance: must be greater than or equal to 0, not -1"),
+    ("osds", "variance", float("nan"), "variance: must be a finite number, not nan"),
+    ("osds", "actor_net", ["a"], "actor_net[0]: must be a valid integer, not 'a'"),
+    ("osds", "actor_net", [4, -3], "actor_net[1]: must be greater than or equal to 1, not -3"),
+    ("osds", "buffer_size", "abc", "buffer_size: must be a valid integer, not 'abc'"),
+    ("osds", "gamma", 5, "gamma: must be less than or equal to 1, not 5"),
+    ("osds", "actor_rate", -1, "actor_rate: must be greater than or equal to 0, not -1"),
+    ("osds", "episodes", 0, "episodes: must be greater than or equal to 1, not 0"),
+    ("risk-seeking", "quantile", 2, "quantile: must be less than or equal to 1, not 2"),
+    ("risk-seeking", "patience", 0, "patience: must be greater than or equal to 1, not 0"),
+    ("risk-seeking", "lanes", 0, "lanes: must be greater than or equal to 1, not 0"),
+    ("risk-seeking", "lanes", 1.5, "lanes: must be a valid integer, not 1.5"),
+    ("risk-seeking", "memory", -3, "memory: must be greater than or equal to 0, not -3"),
+    ("ppo", "policy", "Foo", "policy: must be 'MlpPolicy', not 'Foo'"),
+    ("ppo", "lanes", 0, "lanes: must be greater than or equal to 1, not 0"),
+    ("ppo", "learning_rate", None, "learning_rate: must be a valid number, not None"),
+    ("ddpg", "gradient_steps", -2, "gradient_steps: must be greater than or equal to -1, not -2"),
+    ("joint", "population", 0, "population: must be greater than or equal to 1, not 0"),
+    ("joint", "parents", 0, "parents: must be greater than or equal to 1, not 0"),
+    ("joint", "rounds", 0, "rounds: must be greater than or equal to 1, not 0"),
+    ("aofl", "replan_delay_s", -1, "replan_delay_s: must be greater than or equal to 0, not -1"),
+]
+
+
+@pytest.mark.parametrize(("name", "hyperparam", "value", "message"), NOT_ALLOWED)
+def test_hyperparameter_out_of_range_is_one_line(name: str, hyperparam: str, value: Any, message: str) -> None:
+    env = make_env(DISTREDGE, "DB-50", get_spec("distredge", name).env_kwargs)
+    with pytest.raises(InputError) as caught:
+        make_agent("distredge", name, env, **{hyperparam: value})
+    assert str(caught.value) == f"agent {name}: hyperparameter {message}"
+
+
+def test_whole_numbers_may_be_written_as_powers_of_ten() -> None:
+    env = make_env(DISTREDGE, "DB-50", {})
+    learner: Any = make_agent("distredge", "osds", env, episodes=1e3)
+    assert learner.episodes == 1000
+    assert isinstance(learner.episodes, int)
+
+
+@pytest.mark.parametrize(("name", "hyperparam"), [("ppo", "device"), ("sac", "algorithm"), ("offload", "threshold")])
+def test_what_is_not_for_the_user_is_unknown(name: str, hyperparam: str) -> None:
+    env = make_env(DISTREDGE, "DB-50", get_spec("distredge", name).env_kwargs)
+    with pytest.raises(InputError) as caught:
+        make_agent("distredge", name, env, **{hyperparam: 1})
+    assert str(caught.value) == f"agent {name}: unknown hyperparameter {hyperparam!r}"
+
+
+def test_smallest_joint_search_allowed_works() -> None:
+    env = make_env(DISTREDGE, "NA-nano", get_spec("distredge", "joint").env_kwargs)
+    agent: Any = make_agent("distredge", "joint", env, population=1, parents=1, patience=1, rounds=1)
+    offload: Any = make_agent("distredge", "offload", env)
+    latency_s = env.unwrapped.dynamics.system.evaluate([agent.best_plan, offload.best_plan])
+    assert latency_s[0] <= latency_s[1]
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = sys.modules["stable_baselines3"] = None
+from splitgym.agents.core import get_spec, make_agent
+from splitgym.agents.evaluate import make_env
+from splitgym.envs import FAMILIES
+from splitgym.models.errors import InputError
+for name in ("aofl", "osds", "risk-seeking", "ppo"):
+    env = make_env(FAMILIES["distredge"], "DB-50", get_spec("distredge", name).env_kwargs)
+    try:
+        print(type(make_agent("distredge", name, env)).__name__)
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_without_torch_planners_work_and_learners_say_what_they_need() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=True)
+    planner, *learners = done.stdout.splitlines()
+    assert planner == "PlanAgent"
+    assert len(learners) == 3
+    for name, line in zip(("osds", "risk-seeking", "ppo"), learners, strict=True):
+        assert re.fullmatch(rf"agent {name}: needs the package (torch|stable_baselines3), which is not installed", line)
 
 
 def test_unknown_hyperparameter_is_named_by_newer_pythons_message(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toy_family import Climber, registered
+from toy_family import Climber, ToyDynamics, registered
 
 from splitgym.agents import workers
 from splitgym.agents.evaluation import main
@@ -209,6 +209,8 @@ def test_runs_that_do_not_fit_are_named(words: list[str], named: str, trained: P
         (["--workers", "none"], "--workers: is 'none'"),
         (["--resume", "run"], "unrecognized arguments: --resume run"),
         (["--env-kwargs", "colour=red"], "unknown option 'colour'"),
+        (["--agents", "refuser", "--env-kwargs", "known=true"], "agent refuser needs known=False, not True"),
+        (["--agents", "middle", "--hyperparams", "spread=1"], "none of middle has a hyperparameter 'spread'"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(words: list[str], named: str, capsys: Capture) -> None:
@@ -219,6 +221,35 @@ def test_bad_input_is_one_line_and_writes_nothing(words: list[str], named: str, 
     assert printed.err.startswith("splitgym-eval: ")
     assert named in printed.err
     assert names() == []
+
+
+def test_hyperparameters_go_to_those_that_have_them(capsys: Capture) -> None:
+    assert evaluate("--agents", "middle,exact", "--hyperparams", "action=0.1", "--out", "out") == 0
+    assert values()["near", "middle", 0] == pytest.approx(1.0)
+    assert train(["--env", "toy", "--episodes", "3", "--out", "run"]) == 0
+    capsys.readouterr()
+    words = ["--agents", "climber", "--runs", "run", "--out", "other"]
+    assert evaluate(*words, "--hyperparams", "spread=0.5") == 2
+    assert "--runs run: was trained with spread=" in capsys.readouterr().err
+
+
+def test_a_run_with_another_table_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    assert train(["--env", "toy", "--episodes", "3", "--out", "run"]) == 0
+    monkeypatch.setattr("toy_family.FINGERPRINT", "other")
+    assert evaluate("--agents", "climber", "--runs", "run", "--out", "out") == 2
+    assert "run: a table, trace or model file of near has changed" in capsys.readouterr().err
+
+
+def test_a_scenario_with_a_path_for_a_name_stays_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    init = ToyDynamics.__init__
+
+    def named(self: ToyDynamics, *rest: Any, **options: Any) -> None:
+        init(self, *rest, **options)
+        self.scenario_name = "../../evil"
+
+    monkeypatch.setattr(ToyDynamics, "__init__", named)
+    assert evaluate("--agents", "climber", "--train-episodes", "3", "--out", "out") == 0
+    assert names("out/runs") == ["toy-.._.._evil-climber-s0"]
 
 
 def test_results_are_not_overwritten(capsys: Capture) -> None:

@@ -18,6 +18,7 @@ import pytest
 from toy_family import Climber, registered
 
 from splitgym.agents import training
+from splitgym.agents.progress import Bar
 from splitgym.agents.train import main
 from splitgym.envs import Family
 from splitgym.models.plans import load_plan
@@ -180,9 +181,126 @@ def test_an_interrupt_in_the_comparison_leaves_the_rest_out(monkeypatch: pytest.
         raise KeyboardInterrupt
 
     monkeypatch.setattr(script, "assess", assess)
-    assert train("--agent", "middle", "--out", "run") == 0
-    assert [row["agent"] for row in read("run/result.json")["results"]] == ["middle"]
-    assert "left out: exact, edge" in capsys.readouterr().err
+    assert train("--agent", "middle", "--out", "run") == 130
+    result = read("run/result.json")
+    assert [row["agent"] for row in result["results"]] == ["middle"]
+    assert result["interrupted"]
+    err = capsys.readouterr().err
+    assert "left out: exact, edge" in err
+    assert "what is done is in run" in err
+
+
+def test_an_interrupt_while_it_concludes_says_what_is_there(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    from splitgym.agents import train as script
+
+    def ranking(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(script.tables, "ranking", ranking)
+    assert train("--episodes", "5", "--out", "run") == 130
+    err = capsys.readouterr().err
+    assert "nothing was written" not in err
+    assert "the training, which is complete; what is done is in run" in err
+    assert read("run/result.json")["interrupted"]
+
+
+def test_a_second_interrupt_while_saving_names_the_folder(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    from splitgym.agents import train as script
+
+    def play(*_: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+
+    interrupt_at(monkeypatch, 5)
+    monkeypatch.setattr(script, "play", play)
+    assert train("--episodes", "50", "--out", "run") == 130
+    err = capsys.readouterr().err
+    assert "nothing was written" not in err
+    assert re.search(r"interrupted after 6 episodes; go on with: .* --resume run", err)
+    result = read("run/result.json")
+    assert (result["interrupted"], result["results"], result["episodes"]) == (True, [], 6)
+    monkeypatch.undo()
+
+
+def test_an_interrupt_before_the_folder_exists_says_so(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    from splitgym.agents import train as script
+
+    monkeypatch.setattr(script, "new_job", lambda *_: signal.raise_signal(signal.SIGINT))
+    assert train("--out", "run") == 130
+    assert "interrupted, nothing was written" in capsys.readouterr().err
+    assert names() == []
+
+
+def test_a_training_that_fails_at_once_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def on_episode(episodes: int) -> None:
+        if episodes == 3:
+            raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Climber, "on_episode", staticmethod(on_episode))
+    with pytest.raises(RuntimeError, match="a bug"):
+        train("--episodes", "5", "--out", "run")
+    assert names() == []
+    monkeypatch.setattr(training, "CHECKPOINT_S", 0.0)
+    with pytest.raises(RuntimeError, match="a bug"):
+        train("--episodes", "5", "--out", "run")
+    assert read("run/model/progress.json")["episodes"] == 3
+
+
+def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    for name in [n for n in sys.modules if n.startswith(("splitgym.agents.sb3", "splitgym.agents.distredge.osds"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    assert main(["--agent", "ppo", "--out", "run"]) == 2
+    expected = 'splitgym-train: agent ppo needs stable_baselines3: pip install "splitgym[train]"\n'
+    assert capsys.readouterr().err.endswith(expected)
+    assert names() == []
+
+
+def test_a_bar_at_its_end_has_nothing_left(capsys: Capture) -> None:
+    with Bar("work") as bar:
+        bar.show(0.5, "half")
+        bar.show(1.0, "all")
+    half, end = capsys.readouterr().err.splitlines()
+    assert half.endswith("half  1 s left")
+    assert end == "work 100 %  all"
+
+
+def test_the_headline_says_what_the_scenario_is_now(capsys: Capture) -> None:
+    assert train("--agent", "middle", "--env-kwargs", "scale=3") == 0
+    assert "near (a target at 0.1, costs times 3): middle against" in capsys.readouterr().out
+
+
+def test_plans_of_varying_episodes_carry_no_mean() -> None:
+    for scenario, noted in (("near", True), ("noisy", False)):
+        assert train("--agent", "middle", "--scenario", scenario, "--out", scenario) == 0
+        notes = read(f"{scenario}/plan.json")["notes"]
+        assert ("cost_s" in notes) is noted
+        assert notes["numbers"] == ["targets: modelled (made up)"]
+
+
+def test_a_changed_table_is_noticed(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    assert train("--episodes", "3", "--out", "run") == 0
+    monkeypatch.setattr("toy_family.FINGERPRINT", "other")
+    assert main(["--resume", "run", "--episodes", "9"]) == 2
+    assert "run: a table, trace or model file of near has changed since the run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"env": "nowhere"}, "unknown environment 'nowhere'"),
+        ({"agent": "nobody"}, "unknown agent 'nobody'"),
+        ({"hyperparams": {"spread": -1}}, "spread is -1, it must be positive"),
+        ({"env_kwargs": {"colour": "red"}}, "unknown option 'colour'"),
+    ],
+)
+def test_a_broken_config_is_named(change: dict[str, Any], named: str, trained: Path, capsys: Capture) -> None:
+    shutil.copytree(trained, "run")
+    Path("run/config.json").write_text(json.dumps({**read("run/config.json"), **change}))
+    capsys.readouterr()
+    assert main(["--resume", "run", "--episodes", "9"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("splitgym-train: run/config.json: ")
+    assert named in line
 
 
 def test_a_finished_run_goes_on_with_a_larger_budget(capsys: Capture) -> None:
@@ -194,6 +312,8 @@ def test_a_finished_run_goes_on_with_a_larger_budget(capsys: Capture) -> None:
     assert main(["--resume", "run", "--episodes", "25"]) == 0
     assert read("run/result.json")["episodes"] == 25
     assert read("run/config.json")["episodes"] == 25
+    with Path("run/curve.csv").open() as file:
+        assert [int(row["episodes"]) for row in csv.DictReader(file)] == list(range(1, 26))
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
@@ -263,6 +383,7 @@ def test_checkpoints_come_while_training(monkeypatch: pytest.MonkeyPatch) -> Non
         (["--hyperparams", "speed=3"], "agent climber: unknown hyperparameter 'speed'"),
         (["--hyperparams", "seed=3"], "seed is not a hyperparameter"),
         (["--hyperparams", "spread=-1"], "spread is -1, it must be positive"),
+        (["--hyperparams", "spread=13"], "agent climber: thirteen will not do"),
         (["--agent", "middle", "--episodes", "5"], "--episodes: agent middle plans and is not trained"),
         (["--agent", "refuser"], "this scenario is not for me"),
         (["--trace-factor", "2"], "--trace-factor scales the rates of --trace, which is missing"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from splitgym.agents import sb3
 from splitgym.agents.core import Report, get_spec, make_agent
 from splitgym.agents.distredge.osds import GatedNoise, Osds, TwoRateDDPG
 from splitgym.agents.distredge.risk_seeking import MixedPolicy, RiskSeeking
@@ -23,7 +24,7 @@ SMALL = {"net_arch": [16]}
 REPLAY = {"batch_size": 32, "buffer_size": 5000, "learning_starts": 40, "gradient_steps": 1}
 # Small networks and few lanes: what is checked here does not depend on learning well.
 TINY: dict[str, dict[str, Any]] = {
-    "osds": {"actor_net": (16,), "critic_net": (16,), "batch_size": 32},
+    "osds": {"actor_net": [16], "critic_net": [16], "batch_size": 32},
     "risk-seeking": {"lanes": 16, "hidden": 16},
     "ppo": {"lanes": 4, "n_steps": 20, "batch_size": 40, "n_epochs": 2, "policy_kwargs": SMALL},
     "sac": {"lanes": 4, "policy_kwargs": SMALL, **REPLAY},
@@ -218,9 +219,29 @@ def test_hyperparameters_are_left_as_they_are() -> None:
     assert given == {"net_arch": {"pi": [8], "vf": [8]}}
 
 
+@pytest.mark.parametrize(
+    ("report_s", "budget", "expected"), [(0.0, 4_000_000, [1, 2, 3, 4, 5]), (1e9, 2000, [1, 6, 11, 16, 21])]
+)
+def test_reports_come_by_the_clock_too(
+    report_s: float, budget: int, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a budget of millions of steps a report must not wait for a share of it."""
+    monkeypatch.setattr(sb3, "REPORT_S", report_s)
+    learner, seen = make_learner("osds"), []
+
+    def interrupt(report: Report) -> None:
+        seen.append(report.steps)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learner.learn(None, budget, interrupt)
+    assert seen == expected
+
+
 def test_algorithm_that_does_not_fit_the_actions() -> None:
     with pytest.raises(InputError) as caught:
-        Sb3Learner(make_env(DISTREDGE, "DB-50", {}), "dqn")
+        Sb3Learner(make_env(DISTREDGE, "DB-50", {}), "dqn", lanes=1, episodes=1)
     assert "DQN" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -338,7 +359,7 @@ def test_the_noise_counts_episodes_from_one_and_on_after_loading(tmp_path: Path)
     assert sorted(set(seen)) == list(range(31, 41))
 
 
-def test_actor_and_critic_of_the_best_episode_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_actor_and_critic_of_the_best_episode_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     learner = make_learner("osds", actor_rate=1e-2)
     kept: list[tuple[float, dict[str, torch.Tensor]]] = []
     keep_best = learner.keep_best
@@ -355,11 +376,44 @@ def test_actor_and_critic_of_the_best_episode_are_kept(monkeypatch: pytest.Monke
     best, final = kept[-1][1], learner.model.policy.state_dict()
     assert all(torch.equal(learner._best_weights[k], v) for k, v in best.items())
     assert any(not torch.equal(final[k], v) for k, v in best.items())
+    learner.save(tmp_path)
+    again = make_learner("osds")
+    again.load(tmp_path)
+    assert all(torch.equal(again._best_weights[k], v) for k, v in best.items())
+
+
+def test_where_links_vary_the_actor_as_it_is_decides() -> None:
+    """There the best episode may only have met the best rates."""
+    learner = make_learner("osds", scenario="dynamic-nano", actor_rate=1e-2)
+    learner.learn(EPISODES, None, lambda report: None)
     observation = np.stack([learner.dynamics.observation_space.sample() for _ in range(5)])
-    learner.dynamics.eval_episodes = 200  # as where links vary: the policy decides, not the best plan
     actions, _ = learner.predict(observation, deterministic=True)
-    learner.model.policy.load_state_dict(best)
     assert np.array_equal(actions, learner.model.predict(observation, deterministic=True)[0])
+    learner.model.policy.load_state_dict(learner._best_weights)
+    assert not np.array_equal(actions, learner.model.predict(observation, deterministic=True)[0])
+
+
+def test_the_first_steps_are_the_actors() -> None:
+    """Algorithm 2 has no steps at random: without noise every action is the actor's, updates wait for a batch."""
+    learner = make_learner("osds", variance=0.0)
+    model, first = learner.model, []
+    begin = {k: v.clone() for k, v in model.policy.state_dict().items()}
+    updates: list[tuple[int, int]] = []
+    step_async = learner.vec.step_async
+
+    def spy(actions: np.ndarray) -> None:
+        updates.append((model.num_timesteps, model._n_updates))
+        if model._n_updates == 0:
+            assert np.array_equal(actions, model.predict(model._last_obs, deterministic=True)[0])
+            first.append(actions)
+        step_async(actions)
+
+    learner.vec.step_async = spy
+    learner.learn(None, 60, lambda report: None)
+    assert len(first) == 32  # a batch
+    assert [done for done, count in updates if count == 0] == list(range(32))
+    assert updates[-1] == (59, 28)
+    assert any(not torch.equal(v, begin[k]) for k, v in model.policy.state_dict().items())
 
 
 # The risk-seeking learner --------------------------------------------------------------------------------------------

@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from splitgym.agents.core import OnReport
-from splitgym.agents.runs import Progress, RunConfig, RunFolder, check_free, find_runs, free_folder, plain, replacing
+from splitgym.agents.runs import (
+    Progress,
+    RunConfig,
+    RunFolder,
+    check_free,
+    file_stem,
+    find_runs,
+    free_folder,
+    plain,
+    replacing,
+)
 from splitgym.agents.training import check_hyperparams, check_settings
 from splitgym.models.errors import InputError
 
@@ -134,8 +144,38 @@ def test_a_damaged_config_is_named(folder: RunFolder, name: str, text: str, word
 def test_a_field_of_the_wrong_kind_is_named(folder: RunFolder) -> None:
     data = json.loads((folder.path / "config.json").read_text())
     (folder.path / "config.json").write_text(json.dumps({**data, "agent": 3}))
-    with pytest.raises(InputError, match="agent is 3, allowed: a str"):
+    with pytest.raises(InputError, match="agent is 3, allowed: text"):
         folder.read_config()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [
+        ("seed", "x", "a whole number, 0 or more"),
+        ("seed", True, "a whole number, 0 or more"),
+        ("hyperparams", 3, "an object"),
+        ("track", "weird", "off, offline, online"),
+        ("episodes", "many", "null or a whole number of at least 1"),
+        ("track_id", 3, "text"),
+        ("command", [1], "a list of texts"),
+    ],
+)
+def test_a_config_of_wrong_types_names_file_and_field(
+    folder: RunFolder, field: str, value: object, allowed: str
+) -> None:
+    path = folder.path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    with pytest.raises(InputError) as caught:
+        folder.read_config()
+    assert str(caught.value) == f"{path}: {field} is {value!r}, allowed: {allowed}"
+
+
+def test_an_older_config_has_no_fingerprint(folder: RunFolder) -> None:
+    path = folder.path / "config.json"
+    data = json.loads(path.read_text())
+    del data["fingerprint"]
+    path.write_text(json.dumps(data))
+    assert folder.read_config() == CONFIG
 
 
 @pytest.mark.parametrize(
@@ -180,6 +220,10 @@ def test_open_wants_a_run(tmp_path: Path) -> None:
         RunFolder.open(tmp_path)
     with pytest.raises(InputError, match="is not a folder"):
         RunFolder.open(tmp_path / "nowhere")
+
+
+def test_any_text_becomes_one_file_name() -> None:
+    assert file_stem("toy-../../evil name-s0") == "toy-.._.._evil_name-s0"
 
 
 def test_free_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from splitgym.envs import FAMILIES, BatchEnv, Dynamics, Family, ScalarEnv, regis
 from splitgym.models.errors import InputError
 
 STEPS = 3
+FINGERPRINT = "abc"  # tests change it, as a changed table would
 TARGETS = {"near": 0.1, "far": 0.8, "noisy": 0.0}
 
 
@@ -48,6 +49,14 @@ class ToyDynamics(Dynamics):
     @property
     def settings(self) -> Mapping[str, Any]:
         return {"name": self.scenario_name, "scale": self.scale}
+
+    @property
+    def summary(self) -> str:
+        return f"a target at {self.target[0]:g}, costs times {self.scale:g}"
+
+    @property
+    def fingerprint(self) -> str:
+        return FINGERPRINT
 
     @property
     def provenance(self) -> tuple[str, ...]:
@@ -135,6 +144,8 @@ class Climber:
     def __init__(self, env: Any, seed: int = 0, episodes: int = 60, spread: float = 0.3) -> None:
         if spread <= 0:
             raise InputError(f"climber: spread is {spread}, it must be positive")
+        if spread == 13:
+            raise ValueError("thirteen will not do\nsee the manual")
         self.env, self.seed, self.budget, self.spread = env, seed, episodes, spread
         self.episodes, self.best, self.action = 0, float("inf"), -1.0
         self.best_plan: Any = None

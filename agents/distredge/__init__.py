@@ -9,6 +9,7 @@ from typing import Any
 from ...models.errors import InputError
 from ...models.plans import load_plan
 from ..core import Agent, AgentSpec
+from . import hyperparams
 from .baselines import PLANNERS
 from .figures import draw_plan, eval_figures
 from .plan_agent import ENV_KWARGS, PlanAgent
@@ -17,7 +18,7 @@ DEFAULT_AGENT = "risk-seeking"
 
 
 def _planner(name: str, env: Any, seed: int = 0, **options: Any) -> Agent:
-    return PlanAgent(env, PLANNERS[name], replans=bool(options), **options)
+    return PlanAgent(env, PLANNERS[name], replans=name in _REPLAN, **options)
 
 
 def _joint(env: Any, seed: int = 0, **options: Any) -> Agent:
@@ -28,7 +29,9 @@ def _joint(env: Any, seed: int = 0, **options: Any) -> Agent:
 
 def plan_spec(path: str) -> AgentSpec:
     """The agent that follows a plan file."""
-    return AgentSpec(path, f"follows {path}", partial(_from_file, path), ENV_KWARGS)
+    return AgentSpec(
+        path, f"follows {path}", partial(_from_file, path), ENV_KWARGS, hyperparams=hyperparams.Hyperparams
+    )
 
 
 def _from_file(path: str, env: Any, seed: int = 0) -> Agent:
@@ -67,25 +70,41 @@ _BASELINES = {
     "aofl": "AOFL: best partition under linear models, splits by the linear ratio",
     "offload": "Offload: everything on the best provider",
 }
-_LEARNERS = ("ppo", "a2c", "sac", "td3", "ddpg")
+_REPLAN = ("coedge", "aofl")  # those that look at the network
+_LEARNERS = {
+    "ppo": hyperparams.OnPolicy,
+    "a2c": hyperparams.OnPolicy,
+    "sac": hyperparams.OffPolicy,
+    "td3": hyperparams.OffPolicy,
+    "ddpg": hyperparams.OffPolicy,
+}
 
 AGENTS: tuple[AgentSpec, ...] = (
-    AgentSpec("osds", "the paper's agent: LC-PSS, then DDPG over the splits", _osds, {}, learns=True, seeded=True),
+    AgentSpec(
+        "osds", "the paper's agent: LC-PSS, then DDPG over the splits", _osds,
+        {}, learns=True, seeded=True, hyperparams=hyperparams.Osds,
+    ),
     AgentSpec(
         "risk-seeking", "learns the partition and the splits by risk-seeking policy gradient", _risk_seeking,
-        ENV_KWARGS, learns=True, seeded=True,
+        ENV_KWARGS, learns=True, seeded=True, hyperparams=hyperparams.RiskSeeking,
     ),
     AgentSpec(
         "joint", "evolutionary search over cuts and splits: the reference", _joint,
-        ENV_KWARGS, seeded=True, reference=True,
+        ENV_KWARGS, seeded=True, reference=True, hyperparams=hyperparams.Joint,
     ),
-    *(AgentSpec(n, s, partial(_planner, n), ENV_KWARGS, baseline=True) for n, s in _BASELINES.items()),
     *(
         AgentSpec(
-            n, f"SB3's {n.upper()} on the LC-PSS partition", partial(_sb3, n),
-            {"observation": "full"}, learns=True, seeded=True,
+            name, summary, partial(_planner, name), ENV_KWARGS, baseline=True,
+            hyperparams=hyperparams.Replanning if name in _REPLAN else hyperparams.Hyperparams,
         )
-        for n in _LEARNERS
+        for name, summary in _BASELINES.items()
+    ),
+    *(
+        AgentSpec(
+            name, f"SB3's {name.upper()} on the LC-PSS partition", partial(_sb3, name),
+            {"observation": "full"}, learns=True, seeded=True, hyperparams=allowed,
+        )
+        for name, allowed in _LEARNERS.items()
     ),
 )  # fmt: skip
 EVAL_AGENTS = ("osds", "risk-seeking", "joint", *_BASELINES)

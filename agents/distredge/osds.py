@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,19 @@ class GatedNoise(ActionNoise):
 
 
 class TwoRateDDPG(DDPG):
-    """DDPG whose actor and critic learn at rates of their own (SB3 sets both from one schedule)."""
+    """DDPG as in Algorithm 2: rates of their own for actor and critic, and no steps at random before the actor's.
 
-    actor_rate: float = 1e-4
-    critic_rate: float = 1e-3
+    SB3 sets both rates from one schedule, and draws uniform actions until ``learning_starts``.
+    """
+
+    actor_rate: float
+    critic_rate: float
+
+    def _sample_action(
+        self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The actor's actions plus noise from the first step on (lines 7-12)."""
+        return super()._sample_action(0, action_noise, n_envs)
 
     def _update_learning_rate(self, optimizers: Any) -> None:
         for optimizer, rate in zip(optimizers, (self.actor_rate, self.critic_rate), strict=True):
@@ -62,10 +71,14 @@ class TwoRateDDPG(DDPG):
 class Osds(Sb3Learner):
     """OSDS: keeps the best plan and the actor and critic of the best episode.
 
+    On constant links the best plan is carried out. Where links vary the latency of an episode depends on the luck of
+    its rates, so the actor as it is now decides there, not that of the best episode.
+
     Args:
         env: with a fixed partition (LC-PSS) and the paper's observation.
         variance: sigma^2 of the exploration noise; 0.1 with four providers, 1 with 16 (Sec. V).
         delta_eps: decay of the share of exploring steps per episode.
+        batch_size: transitions per update; updates begin when the replay holds as many.
         actor_rate, critic_rate: learning rates.
         actor_net, critic_net: hidden layers.
     """
@@ -74,28 +87,30 @@ class Osds(Sb3Learner):
         self,
         env: Any,
         seed: int = 0,
-        episodes: int = 4000,
-        variance: float = 0.1,
-        delta_eps: float = 1 / 250,
-        actor_rate: float = 1e-4,
-        critic_rate: float = 1e-3,
-        actor_net: tuple[int, ...] = (400, 200, 100),
-        critic_net: tuple[int, ...] = (400, 200, 100, 100),
-        batch_size: int = 64,
-        gamma: float = 0.99,
-        buffer_size: int = 100_000,
+        *,
+        episodes: int,
+        variance: float,
+        delta_eps: float,
+        actor_rate: float,
+        critic_rate: float,
+        actor_net: Sequence[int],
+        critic_net: Sequence[int],
+        batch_size: int,
+        gamma: float,
+        buffer_size: int,
     ) -> None:
         noise = GatedNoise(env.action_space.shape[0], variance, delta_eps, seed)
         super().__init__(
             env,
             TwoRateDDPG,
             seed=seed,
+            lanes=1,
             episodes=episodes,
             action_noise=noise,
             batch_size=batch_size,
             gamma=gamma,
             buffer_size=buffer_size,
-            learning_starts=batch_size,
+            learning_starts=batch_size - 1,  # SB3 updates after more steps than that
             policy_kwargs={
                 "net_arch": {"pi": list(actor_net), "qf": list(critic_net)},
                 "optimizer_kwargs": {"fused": True},  # the same update in one kernel
@@ -110,26 +125,8 @@ class Osds(Sb3Learner):
         self.model.actor_rate, self.model.critic_rate = self._rates
 
     def keep_best(self) -> None:
-        """Actor* and Critic* of the best episode (Algorithm 2, lines 24-26)."""
+        """Actor* and Critic* of the best episode (Algorithm 2, lines 24-26), at its end, before its last update."""
         self._best_weights = {k: v.clone() for k, v in self.model.policy.state_dict().items()}
-
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, Any]:
-        if self.dynamics.eval_episodes == 1 or self._best_weights is None:
-            return super().predict(observation, state, episode_start, deterministic)
-        actions, _ = self._best_policy().predict(observation, deterministic=deterministic)
-        return actions, state
-
-    def _best_policy(self) -> Any:
-        if not hasattr(self, "_actor"):
-            self._actor = copy.deepcopy(self.model.policy)
-            self._actor_of: Any = None
-        if self._actor_of is not self._best_weights:
-            assert self._best_weights is not None
-            self._actor.load_state_dict(self._best_weights)
-            self._actor_of = self._best_weights
-        return self._actor
 
     def save(self, folder: Path) -> None:
         super().save(folder)

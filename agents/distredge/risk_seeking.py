@@ -75,22 +75,25 @@ class RiskSeeking:
         rate: learning rate.
         entropy: weight of the entropy bonus at first; falls linearly to a tenth within a start.
         patience: updates without a better plan (of this start) before the policy starts afresh.
+        epochs: gradient steps per update.
+        hidden, end_bias: of :class:`MixedPolicy`.
     """
 
     def __init__(
         self,
         env: Any,
         seed: int = 0,
-        episodes: int = 400_000,
-        lanes: int = 512,
-        quantile: float = 0.05,
-        memory: int = 16,
-        rate: float = 3e-3,
-        entropy: float = 0.03,
-        patience: int = 120,
-        epochs: int = 4,
-        hidden: int = 64,
-        end_bias: float = -1.5,
+        *,
+        episodes: int,
+        lanes: int,
+        quantile: float,
+        memory: int,
+        rate: float,
+        entropy: float,
+        patience: int,
+        epochs: int,
+        hidden: int,
+        end_bias: float,
     ) -> None:
         torch.set_num_threads(1)
         self.dynamics = env.unwrapped.dynamics
