@@ -34,7 +34,7 @@ from .core import AgentSpec, agents_module, agents_of, get_spec, hyperparams_of
 from .evaluate import make_env
 from .figures import footnote, grouped_bars, save_figure
 from .progress import Bar
-from .results import Result, fill_regret, finite, write_csv
+from .results import Result, by_group, fill_regret, finite, write_csv
 from .runs import RunConfig, RunFolder, check_free, find_runs, free_folder, plain, versions
 from .training import check_hyperparams, check_planner_options, check_settings
 from .workers import Task, run_tasks
@@ -403,14 +403,8 @@ def _figures(family: Family, results: Sequence[Result], groups: Mapping[str, Seq
     if own is not None:
         return own(results, groups)
     figures = {}
-    for group, scenarios in groups.items():
-        values: dict[str, dict[str, list[float]]] = {}
-        for result in results:
-            if result.scenario in scenarios:
-                agents = values.setdefault(result.scenario, {})
-                agents.setdefault(result.agent, []).append(result.metrics[family.headline])
-        if values:
-            flat = [v for agents in values.values() for seeds in agents.values() for v in seeds]
-            label, factor = tables.axis_of(family, family.headline, flat)
-            figures[group] = grouped_bars(values, label, f"{family.title}: {group}", factor)
+    for group, values in by_group(results, groups, family.headline).items():
+        flat = [v for agents in values.values() for seeds in agents.values() for v in seeds]
+        label, factor = tables.axis_of(family, family.headline, flat)
+        figures[group] = grouped_bars(values, label, f"{family.title}: {group}", factor)
     return figures

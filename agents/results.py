@@ -107,3 +107,16 @@ def write_csv(path: Path, results: Sequence[Result], family: Family) -> None:
         for name, value in result.metrics.items():
             writer.writerow((family.name, result.scenario, result.agent, result.seed, name, repr(float(value))))
     write_text(path, text.getvalue())
+
+
+def by_group(
+    results: Sequence[Result], groups: Mapping[str, Sequence[str]], metric: str
+) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """Values of a metric over seeds, by group, scenario and agent; groups without results are left out."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for group, scenarios in groups.items():
+        for result in results:
+            if result.scenario in scenarios:
+                agents = found.setdefault(group, {}).setdefault(result.scenario, {})
+                agents.setdefault(result.agent, []).append(result.metrics[metric])
+    return found

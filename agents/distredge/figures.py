@@ -9,7 +9,7 @@ from ...envs.distredge.dynamics import DistrEdgeDynamics
 from ...envs.distredge.viewer import timeline_figure
 from ...models.plans import SpatialPlan
 from ..figures import grouped_bars
-from ..results import Result
+from ..results import Result, by_group
 
 TITLES = {
     "table1": "Heterogeneous devices (Table I)",
@@ -36,12 +36,6 @@ def draw_plan(env: Any, plan: Mapping[str, Any], title: str) -> Any:
 def eval_figures(results: Sequence[Result], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Images per second by scenario and agent, a chart for every group."""
     figures = {}
-    for group, scenarios in groups.items():
-        values: dict[str, dict[str, list[float]]] = {}
-        for result in results:
-            if result.scenario in scenarios:
-                agents = values.setdefault(result.scenario, {})
-                agents.setdefault(result.agent, []).append(result.metrics["ips"])
-        if values:
-            figures[group] = grouped_bars(values, "images/s", TITLES.get(group, ""))
+    for group, values in by_group(results, groups, "ips").items():
+        figures[group] = grouped_bars(values, "images/s", TITLES.get(group, ""))
     return figures
