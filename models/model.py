@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .layers import Block, Layer, Rows, Shape, chain_out, leaves, trace_rows
+from .layers import Block, GlobalPool, Layer, Linear, Rows, Shape, chain_out, leaves, trace_rows
 
 MAIN = ""
 IMAGE_VALUE_BYTES = 1  # a camera image is uint8
@@ -53,6 +53,19 @@ class Kernel:
     layer: Layer
     in_shape: Shape
     out_shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A unit, or a layer of the tail: what lies between two neighbouring points of the whole network.
+
+    Attributes:
+        name: the unit's; the tail's layers are called fc1, fc2, ... and pool, or tail.<number>.
+        kernels: indices into ``Model.kernels``.
+    """
+
+    name: str
+    kernels: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -194,6 +207,28 @@ class Model:
             self.row_bytes(name, boundary, value_bytes) * self.tensor_shape(name, boundary).height
             for name in self.crossing(boundary)
         )
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The units, then the layers of the tail one by one; training may be cut after any of them."""
+        found = [Step(u.name, k) for u, k in zip(self.units, self.unit_kernels, strict=False)]
+        units, linear = {u.name for u in self.units}, 0
+        for i, k in enumerate(self.unit_kernels[-1]):
+            layer, name = self.kernels[k].layer, f"tail.{i}"
+            if isinstance(layer, Linear):
+                linear += 1
+                name = f"fc{linear}"
+            elif isinstance(layer, GlobalPool):
+                name = "pool"
+            found.append(Step(f"tail.{i}" if name in units else name, (k,)))
+        return tuple(found)
+
+    def cut_bytes(self, steps: int, value_bytes: int) -> int:
+        """Bytes of one image that cross a cut after the first ``steps`` steps; 0 of them send the image itself."""
+        if steps <= len(self.units):
+            return self.boundary_bytes(steps, value_bytes)
+        last = self.kernels[self.steps[steps - 1].kernels[-1]]
+        return last.out_shape.elements * value_bytes
 
     @cached_property
     def macs(self) -> int:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import InputError
 from .model import Model
@@ -94,23 +94,69 @@ class SpatialPlan:
     @staticmethod
     def from_json(data: Mapping[str, Any], where: str) -> SpatialPlan:
         """Build from JSON data; types are checked here, values by :meth:`validate`."""
-        fields = ("model", "devices", "cuts", "splits")
-        for name in fields:
-            if name not in data:
-                raise InputError(f"{where}: field {name} is missing; a spatial plan has {', '.join(fields)}")
-        unknown = set(data) - {"schema", "kind", "notes", *fields}
-        if unknown:
-            raise InputError(f"{where}: unknown field {min(unknown)!r}; allowed: {', '.join(fields)}, notes")
-        if not isinstance(data["model"], str):
-            raise InputError(f"{where}: model must be a string")
+        notes = _check_fields(data, where, "a spatial plan", ("model", "devices", "cuts", "splits"))
         devices = _list_of(data["devices"], str, f"{where}: devices", "a list of names")
         cuts = _list_of(data["cuts"], int, f"{where}: cuts", "a list of integers")
         splits = _list_of(data["splits"], list, f"{where}: splits", "a list with one list of rows per volume")
         rows = [_list_of(s, int, f"{where}: splits[{i}]", "a list of integers") for i, s in enumerate(splits)]
-        notes = data.get("notes", {})
-        if not isinstance(notes, dict):
-            raise InputError(f"{where}: notes must be an object")
         return SpatialPlan(data["model"], tuple(devices), tuple(cuts), tuple(tuple(r) for r in rows), notes)
+
+
+@dataclass(frozen=True)
+class CutPlan:
+    """One cut between an end device and a server (L2S).
+
+    Args:
+        model: model name.
+        devices: the end device's name, then the server's.
+        cut: steps (``Model.steps``) in front of the cut, on the end device; 0 is all on the server.
+        notes: where the plan comes from; never interpreted.
+    """
+
+    model: str
+    devices: tuple[str, ...]
+    cut: int
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    kind = "cut"
+
+    def validate(self, model: Model, where: str = "plan") -> CutPlan:
+        """Check the cut against the model and return the plan itself.
+
+        Raises:
+            InputError: names the field and what is allowed.
+        """
+        if self.model != model.name:
+            raise InputError(f"{where}: model is {self.model!r}, expected {model.name!r}")
+        if len(self.devices) != 2:
+            raise InputError(f"{where}: devices has {len(self.devices)} names, allowed: 2 (the end device, the server)")
+        if not 0 <= self.cut <= len(model.steps):
+            raise InputError(f"{where}: cut is {self.cut}, allowed: 0..{len(model.steps)}, the steps of {model.name}")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as JSON-able data."""
+        return {
+            "schema": SCHEMA,
+            "kind": self.kind,
+            "model": self.model,
+            "devices": list(self.devices),
+            "cut": self.cut,
+            "notes": dict(self.notes),
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any], where: str) -> CutPlan:
+        """Build from JSON data; types are checked here, values by :meth:`validate`."""
+        notes = _check_fields(data, where, "a cut plan", ("model", "devices", "cut"))
+        devices = _list_of(data["devices"], str, f"{where}: devices", "a list of names")
+        if not isinstance(data["cut"], int) or isinstance(data["cut"], bool):
+            raise InputError(f"{where}: cut must be an integer")
+        return CutPlan(data["model"], tuple(devices), data["cut"], notes)
+
+
+Plan = SpatialPlan | CutPlan
+P = TypeVar("P", SpatialPlan, CutPlan)
 
 
 def volume_ranges(cuts: Sequence[int]) -> list[tuple[int, int]]:
@@ -118,7 +164,10 @@ def volume_ranges(cuts: Sequence[int]) -> list[tuple[int, int]]:
     return list(zip((0, *cuts[:-1]), cuts, strict=True))
 
 
-KINDS: dict[str, Callable[[Mapping[str, Any], str], SpatialPlan]] = {SpatialPlan.kind: SpatialPlan.from_json}
+KINDS: dict[str, Callable[[Mapping[str, Any], str], Plan]] = {
+    SpatialPlan.kind: SpatialPlan.from_json,
+    CutPlan.kind: CutPlan.from_json,
+}
 
 
 def check_device_names(devices: tuple[str, ...], where: str) -> None:
@@ -145,13 +194,13 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def save_plan(plan: SpatialPlan, path: str | os.PathLike[str]) -> None:
+def save_plan(plan: Plan, path: str | os.PathLike[str]) -> None:
     """Write a plan as JSON."""
     write_text(path, json.dumps(plan.to_json(), indent=1) + "\n")
 
 
-def load_plan(path: str | os.PathLike[str], model: Model) -> SpatialPlan:
-    """Read and validate a plan.
+def load_plan(path: str | os.PathLike[str], model: Model, kind: type[P]) -> P:
+    """Read and validate a plan of one kind.
 
     Raises:
         InputError: one line naming the file, the field and what is allowed.
@@ -166,10 +215,27 @@ def load_plan(path: str | os.PathLike[str], model: Model) -> SpatialPlan:
         raise InputError(f"{path}: must hold a JSON object with schema, kind, model, devices")
     if data.get("schema") != SCHEMA:
         raise InputError(f"{path}: schema is {data.get('schema')!r}, allowed: {SCHEMA}")
-    kind = data.get("kind")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise InputError(f"{path}: kind is {kind!r}, allowed: {', '.join(KINDS)}")
-    return KINDS[kind](data, str(path)).validate(model, str(path))
+    if data.get("kind") != kind.kind:
+        raise InputError(f"{path}: kind is {data.get('kind')!r}, allowed here: {kind.kind}")
+    plan = kind.from_json(data, str(path)).validate(model, str(path))
+    assert isinstance(plan, kind)
+    return plan
+
+
+def _check_fields(data: Mapping[str, Any], where: str, what: str, fields: Sequence[str]) -> Mapping[str, Any]:
+    """Check that a plan has its fields and no others, and return its notes."""
+    for name in fields:
+        if name not in data:
+            raise InputError(f"{where}: field {name} is missing; {what} has {', '.join(fields)}")
+    unknown = set(data) - {"schema", "kind", "notes", *fields}
+    if unknown:
+        raise InputError(f"{where}: unknown field {min(unknown)!r}; allowed: {', '.join(fields)}, notes")
+    if not isinstance(data["model"], str):
+        raise InputError(f"{where}: model must be a string")
+    notes = data.get("notes", {})
+    if not isinstance(notes, dict):
+        raise InputError(f"{where}: notes must be an object")
+    return notes
 
 
 def _list_of(value: Any, kind: type, where: str, allowed: str) -> list[Any]:

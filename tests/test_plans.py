@@ -18,12 +18,13 @@ from model_strategies import models, plans
 from splitgym.envs.distredge.scenarios import SCENARIOS
 from splitgym.models.errors import InputError
 from splitgym.models.model import Model
-from splitgym.models.plans import SpatialPlan, load_plan, save_plan, write_text
+from splitgym.models.plans import CutPlan, SpatialPlan, load_plan, save_plan, write_text
 from splitgym.models.zoo import get_model
 
 # Units 10, 14 and 18 of VGG-16 have 28, 14 and 7 output rows.
 DEVICES, CUTS, SPLITS = ("nano-1", "tx2-1", "pi3-1"), (10, 14, 18), ((10, 20), (0, 14), (7, 7))
 PLAN = SpatialPlan("vgg16", DEVICES, CUTS, SPLITS, {"agent": "aofl", "latency_s": 0.07})
+CUT = CutPlan("vgg16", ("tx2-pytorch", "gtx1080ti"), 7, {"agent": "linucb_e", "delay_s": 0.7})
 
 
 @cache
@@ -38,13 +39,38 @@ def names_in(folder: Path) -> list[str]:
 def test_file_round_trip(tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
     save_plan(PLAN, file)
-    again = load_plan(file, vgg())
+    again = load_plan(file, vgg(), SpatialPlan)
     assert again == PLAN
     assert type(again.cuts) is tuple
     assert type(again.splits[0]) is tuple
     data = json.loads(file.read_text())
     assert (data["schema"], data["kind"], data["model"]) == (1, "spatial", "vgg16")
     assert names_in(tmp_path) == ["plan.json"]
+
+
+def test_cut_plan_round_trip(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    save_plan(CUT, file)
+    again = load_plan(file, vgg(), CutPlan)
+    assert again == CUT
+    assert type(again.devices) is tuple
+    assert dict(again.notes) == {"agent": "linucb_e", "delay_s": 0.7}
+    data = json.loads(file.read_text())
+    assert (data["schema"], data["kind"], data["cut"]) == (1, "cut", 7)
+    assert names_in(tmp_path) == ["plan.json"]
+
+
+def test_every_cut_of_every_model_is_a_plan() -> None:
+    """From all on the server to all on the device; layers of the tail count."""
+    for name, steps in (("vgg16", 21), ("alexnet", 11), ("resnet34", 20)):
+        model = get_model(name)
+        assert len(model.steps) == steps
+        for cut in range(steps + 1):
+            plan = CutPlan(name, ("a", "b"), cut)
+            assert CutPlan.from_json(json.loads(json.dumps(plan.to_json())), "plan").validate(model) == plan
+        for cut in (-1, steps + 1):
+            with pytest.raises(InputError, match=rf"^there: cut is {cut}, allowed: 0\.\.{steps}"):
+                CutPlan(name, ("a", "b"), cut).validate(model, "there")
 
 
 @given(data=st.data(), model=models())
@@ -111,9 +137,42 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
 }
 
 
+BAD_CUT: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "cut negative": ({"cut": -1}, ["cut is -1", "0..21"]),
+    "cut beyond the model": ({"cut": 22}, ["cut is 22", "0..21", "vgg16"]),
+    "cut not an integer": ({"cut": 7.0}, ["cut must be an integer"]),
+    "cut in words": ({"cut": "7"}, ["cut must be an integer"]),
+    "cut a bool": ({"cut": True}, ["cut must be an integer"]),
+    "cut a list": ({"cut": [7]}, ["cut must be an integer"]),
+    "no cut": ({"cut": None}, ["cut must be an integer"]),
+    "one device": ({"devices": ["tx2-pytorch"]}, ["devices has 1 names", "allowed: 2"]),
+    "three devices": ({"devices": ["a", "b", "c"]}, ["devices has 3 names", "allowed: 2"]),
+    "no device": ({"devices": []}, ["devices has 0 names", "allowed: 2"]),
+    "devices a name": ({"devices": "tx2-pytorch"}, ["devices must be a list of names"]),
+    "devices not names": ({"devices": ["tx2-pytorch", 1]}, ["devices must be a list of names"]),
+    "wrong model": ({"model": "resnet34"}, ["model is 'resnet34'", "'vgg16'"]),
+    "model not a name": ({"model": None}, ["model must be a string"]),
+    "unknown field": ({"cuts": [7]}, ["unknown field 'cuts'", "model, devices, cut, notes"]),
+    "notes not an object": ({"notes": ["good"]}, ["notes must be an object"]),
+    "another schema": ({"schema": 0}, ["schema is 0", "allowed: 1"]),
+    "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "cut"]),
+}
+
+
 @pytest.mark.parametrize(("change", "words"), BAD.values(), ids=BAD)
 def test_each_mistake_names_file_and_field(tmp_path: Path, change: dict[str, Any], words: list[str]) -> None:
     check_refused(tmp_path / "bad.json", json.dumps({**PLAN.to_json(), **change}), words)
+
+
+@pytest.mark.parametrize(("change", "words"), BAD_CUT.values(), ids=BAD_CUT)
+def test_each_mistake_in_a_cut_plan_names_file_and_field(tmp_path: Path, change: dict, words: list[str]) -> None:
+    check_refused(tmp_path / "bad.json", json.dumps({**CUT.to_json(), **change}), words, CutPlan)
+
+
+@pytest.mark.parametrize(("plan", "asked"), [(PLAN, CutPlan), (CUT, SpatialPlan)], ids=["spatial", "cut"])
+def test_a_plan_of_another_kind_than_asked_for(tmp_path: Path, plan: Any, asked: Any) -> None:
+    words = [f"kind is {plan.kind!r}", f"allowed here: {asked.kind}"]
+    check_refused(tmp_path / "plan.json", json.dumps(plan.to_json()), words, asked)
 
 
 @pytest.mark.parametrize("field", ["model", "devices", "cuts", "splits", "schema", "kind"])
@@ -123,11 +182,18 @@ def test_missing_field(tmp_path: Path, field: str) -> None:
     check_refused(tmp_path / "bad.json", json.dumps(data), [field])
 
 
+@pytest.mark.parametrize("field", ["model", "devices", "cut", "schema", "kind"])
+def test_missing_field_of_a_cut_plan(tmp_path: Path, field: str) -> None:
+    data = copy.deepcopy(CUT.to_json())
+    del data[field]
+    check_refused(tmp_path / "bad.json", json.dumps(data), [field], CutPlan)
+
+
 def test_notes_may_be_left_out(tmp_path: Path) -> None:
     data = PLAN.to_json()
     del data["notes"]
     (tmp_path / "plan.json").write_text(json.dumps(data))
-    assert load_plan(tmp_path / "plan.json", vgg()).notes == {}
+    assert load_plan(tmp_path / "plan.json", vgg(), SpatialPlan).notes == {}
 
 
 @pytest.mark.parametrize(
@@ -146,10 +212,10 @@ def test_not_a_plan_at_all(tmp_path: Path, text: str | bytes, words: list[str]) 
     check_refused(tmp_path / "bad.json", text, words)
 
 
-def check_refused(file: Path, text: str | bytes, words: list[str]) -> None:
+def check_refused(file: Path, text: str | bytes, words: list[str], kind: Any = SpatialPlan) -> None:
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError) as caught:
-        load_plan(file, vgg())
+        load_plan(file, vgg(), kind)
     message = str(caught.value)
     assert message.startswith(f"{file}: ")
     assert "\n" not in message
@@ -160,7 +226,7 @@ def check_refused(file: Path, text: str | bytes, words: list[str]) -> None:
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "nowhere.json", tmp_path):
         with pytest.raises(InputError, match="cannot be read") as caught:
-            load_plan(path, vgg())
+            load_plan(path, vgg(), SpatialPlan)
         assert str(caught.value).startswith(f"{path}: ")
 
 
