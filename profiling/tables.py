@@ -20,7 +20,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from math import isfinite
@@ -123,15 +123,9 @@ class LatencyTable:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the table as CSV with a metadata header; :func:`load_table` gets the very same numbers back."""
-        text = io.StringIO()
-        header = {"schema": SCHEMA, "model": self.model, "fingerprint": self.fingerprint}
-        header |= {field.name: getattr(self.provenance, field.name) for field in fields(self.provenance)}
-        text.writelines(f"# {key}: {value}\n" for key, value in header.items())
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for name, height, row in zip(self.kernels, self.heights, self.seconds, strict=True):
-            writer.writerows((name, r, repr(float(row[r]))) for r in range(1, height + 1))
-        write_text(path, text.getvalue())
+        heights = zip(self.kernels, self.heights, self.seconds, strict=True)
+        rows = ((name, r, repr(float(row[r]))) for name, height, row in heights for r in range(1, height + 1))
+        write_entries(path, self.model, self.fingerprint, self.provenance, COLUMNS, rows)
 
 
 def _table(model: Model, entries: Sequence[npt.ArrayLike], provenance: Provenance) -> LatencyTable:
@@ -177,17 +171,11 @@ def load_table(path: str | os.PathLike[str], model: Model) -> LatencyTable:
     Raises:
         InputError: one line that names the file, the line or field, and what is allowed.
     """
-    lines = read_lines(path)
-    if not any(line.strip() for line in lines):
-        raise InputError(f"{path}: is empty; a latency table has a header and the columns {','.join(COLUMNS)}")
-    head = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    provenance = _parse_header(str(path), lines[:head], model)
-    if head == len(lines) or tuple(lines[head].split(",")) != COLUMNS:
-        raise InputError(f"{path}: line {head + 1}: after the header comes the line {','.join(COLUMNS)}")
+    header, entries = read_entries(path, COLUMNS, "latency table")
+    provenance = check_header(path, header, model)
     seconds = {kernel.name: np.full(kernel.out_shape.height, np.nan) for kernel in model.kernels}
-    for number, cells in enumerate(csv.reader(lines[head + 1 :]), start=head + 2):
-        if cells:
-            _parse_entry(f"{path}: line {number}", cells, seconds)
+    for where, cells in entries:
+        _parse_entry(where, cells, seconds)
     for name, values in seconds.items():
         missing = np.flatnonzero(np.isnan(values))
         if missing.size:
@@ -196,9 +184,63 @@ def load_table(path: str | os.PathLike[str], model: Model) -> LatencyTable:
     return _table(model, list(seconds.values()), provenance)
 
 
-def _parse_header(path: str, lines: Sequence[str], model: Model) -> Provenance:
-    provenance_keys = [field.name for field in fields(Provenance)]
-    allowed = ["schema", "model", "fingerprint", *provenance_keys]
+def write_entries(
+    path: str | os.PathLike[str],
+    model: str,
+    fingerprint: str,
+    provenance: Provenance,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+) -> None:
+    """Write numbers about a model as CSV behind a metadata header; :func:`read_entries` reads them back."""
+    text = io.StringIO()
+    header = {"schema": SCHEMA, "model": model, "fingerprint": fingerprint}
+    header |= {field.name: getattr(provenance, field.name) for field in fields(provenance)}
+    text.writelines(f"# {key}: {value}\n" for key, value in header.items())
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_entries(
+    path: str | os.PathLike[str], columns: Sequence[str], what: str
+) -> tuple[dict[str, str], list[tuple[str, list[str]]]]:
+    """Read a CSV file behind a metadata header.
+
+    Args:
+        path: the file.
+        columns: the names that head the entries.
+        what: what the file is, in words.
+
+    Returns:
+        The header and the entries: where each one is (file and line) and a text for every column.
+
+    Raises:
+        InputError: one line that names the file, the line or field, and what is allowed.
+    """
+    lines = read_lines(path)
+    if not any(line.strip() for line in lines):
+        raise InputError(f"{path}: is empty; a {what} has a header and the columns {','.join(columns)}")
+    head = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    header = _parse_header(path, lines[:head])
+    if head == len(lines) or lines[head].split(",") != list(columns):
+        raise InputError(f"{path}: line {head + 1}: after the header comes the line {','.join(columns)}")
+    reader = csv.reader(lines[head + 1 :])
+    entries = list[tuple[str, list[str]]]()
+    try:
+        for cells in filter(None, reader):
+            where = f"{path}: line {head + 1 + reader.line_num}"
+            if len(cells) != len(columns):
+                raise InputError(f"{where}: has {len(cells)} fields, allowed: {len(columns)} ({','.join(columns)})")
+            entries.append((where, cells))
+    except csv.Error as error:
+        raise InputError(f"{path}: line {head + 1 + reader.line_num}: is not CSV ({error})") from None
+    return header, entries
+
+
+def _parse_header(path: str | os.PathLike[str], lines: Sequence[str]) -> dict[str, str]:
+    allowed = ["schema", "model", "fingerprint", *(field.name for field in fields(Provenance))]
     header: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         key, colon, value = line[1:].partition(":")
@@ -211,24 +253,37 @@ def _parse_header(path: str, lines: Sequence[str], model: Model) -> Provenance:
     for key in allowed:
         if key not in header and key != "note":
             raise InputError(f"{path}: the header has no {key}; needed are {', '.join(allowed[:-1])}")
+    return header
+
+
+def check_header(path: str | os.PathLike[str], header: Mapping[str, str], model: Model, detail: str = "") -> Provenance:
+    """The provenance that a file's header states, where the file is about ``model``.
+
+    Args:
+        path: the file.
+        header: from :func:`read_entries`.
+        model: the model that the file must be about.
+        detail: ends the message about a file of another model.
+
+    Raises:
+        InputError: another schema or model, or a provenance that is not allowed; one line that names file and field.
+    """
     expected = {"schema": SCHEMA, "model": model.name, "fingerprint": model.fingerprint}
     for key, value in expected.items():
         if header[key] != value:
-            raise InputError(f"{path}: {key} is {header[key]!r}, expected {value!r} for the model {model.name}")
+            end = "" if key == "schema" else detail
+            raise InputError(f"{path}: {key} is {header[key]!r}, expected {value!r} for the model {model.name}{end}")
+    values = {field.name: header.get(field.name, "") for field in fields(Provenance)}
     try:
-        return Provenance(
-            cast(Source, header["source"]), *(header.get(key, "") for key in provenance_keys if key != "source")
-        )
+        return Provenance(cast(Source, values.pop("source")), **values)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
 def _parse_entry(where: str, cells: Sequence[str], seconds: Mapping[str, npt.NDArray[np.float64]]) -> None:
-    if len(cells) != len(COLUMNS):
-        raise InputError(f"{where}: has {len(cells)} fields, allowed: {len(COLUMNS)} ({','.join(COLUMNS)})")
     name, rows_text, seconds_text = cells
     if name not in seconds:
-        raise InputError(f"{where}: unknown kernel {name!r}; the model has {_few(list(seconds))}")
+        raise InputError(f"{where}: unknown kernel {name!r}; the model has {few(list(seconds))}")
     values = seconds[name]
     try:
         rows = int(rows_text)
@@ -247,5 +302,6 @@ def _parse_entry(where: str, cells: Sequence[str], seconds: Mapping[str, npt.NDA
     values[rows - 1] = time
 
 
-def _few(names: Sequence[str], most: int = 8) -> str:
+def few(names: Sequence[str], most: int = 8) -> str:
+    """The first names, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
