@@ -35,6 +35,8 @@ class Dynamics(ABC):
         metric_kinds: every name in ``metrics`` with how the episodes' values are summarised: mean, sum, last, or
             harmonic (the mean of rates: total over total)
         is_random: whether two seeds can give different episodes under the same actions.
+        plan_decides: whether a plan's episode depends on the plan alone, so that an agent that has seen a good one can
+            simply carry it out again.
         eval_episodes: episodes that an evaluation plays when it is not told otherwise; 1 where all are alike.
         episode_steps: steps of an episode, an upper bound where they differ.
     """
@@ -45,6 +47,7 @@ class Dynamics(ABC):
     action_space: spaces.Space
     metric_kinds: ClassVar[Mapping[str, Literal["mean", "sum", "last", "harmonic"]]]
     is_random: bool = True
+    plan_decides: bool = True
     eval_episodes: int = 200
     episode_steps: int = 1
 
@@ -90,7 +93,10 @@ class Dynamics(ABC):
 
     @abstractmethod
     def observe(self) -> Any:
-        """Observation of every lane, (num_lanes, ...) in the layout of the batched space; a fresh array."""
+        """Observation of every lane, (num_lanes, ...) in the layout of the batched space.
+
+        Fresh arrays; what never changes may be one read-only array.
+        """
 
     @abstractmethod
     def metrics(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
@@ -98,6 +104,10 @@ class Dynamics(ABC):
 
     def arrays(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
         """Figures per device or the like of the episodes that just ended: name -> (len(lanes), k)."""
+        return {}
+
+    def step_info(self, lane: int) -> Info:
+        """What the scalar env tells of every step; nothing by default."""
         return {}
 
     def details(self, lane: int) -> Info:
@@ -125,6 +135,7 @@ class ScalarEnv(gym.Env[Any, Any]):
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 1}
+    renders_steps = False  # whether a window shows every step, not only the ends of episodes
 
     def __init__(self, dynamics: Dynamics, render_mode: str | None = None) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
@@ -154,8 +165,10 @@ class ScalarEnv(gym.Env[Any, Any]):
             raise gym.error.ResetNeeded("call reset() before step(), and after an episode has ended")
         reward, terminated = self.dynamics.advance(np.asarray(action)[None])
         self._over = done = bool(terminated[0])
-        info = self._final_info() if done else {}
-        if done and self.render_mode == "human":
+        info = self.dynamics.step_info(0)
+        if done:
+            info |= self._final_info()
+        if self.render_mode == "human" and (done or self.renders_steps):
             self.render()
         return _first(self.dynamics.observe()), float(reward[0]), done, False, info
 
@@ -310,9 +323,9 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
 
 
 def _first(observation: Any) -> Any:
-    """Lane 0 of a batched observation (an array or a flat dict of arrays)."""
+    """Lane 0 of a batched observation (an array or a flat dict of arrays), for the user to keep or change."""
     if isinstance(observation, dict):
-        return {k: v[0] for k, v in observation.items()}
+        return {k: v[0] if v.flags.writeable else v[0].copy() for k, v in observation.items()}
     return observation[0]
 
 
@@ -344,12 +357,15 @@ class Family:
         groups: named groups of scenarios (the paper's tables).
         headline: the metric that ranks agents.
         lower_is_better: whether less of it is better.
-        regret: the metric that is the distance of ``headline`` to the best known; NaN where none is known.
+        regret: the metric that is the distance of ``headline`` to the best known; NaN where none is known. None where
+            the optimum is exact and in the metrics.
+        regret_note: a line below tables that says what regret is against, where ``regret`` is None.
         labels: metric names for people, where the name and its unit do not say enough.
         summaries: one line for a scenario's name.
         agents: module with the family's agents, imported only when agents are used. It holds ``AGENTS``
             (``AgentSpec``s) and ``DEFAULT_AGENT``, and may hold ``EVAL_AGENTS`` (names that eval compares by default),
-            ``draw_plan(env, plan, title)`` and ``eval_figures(results, groups)``.
+            ``draw_plan(env, plan, title)``, ``plan_spec(path)``, ``eval_figures(results, groups)`` and, where episodes
+            have a trace, ``draw_trace(env, trace, title)`` (name -> figure) and ``curve_rows(env, trace)``.
     """
 
     name: str
@@ -363,6 +379,7 @@ class Family:
     agents: str
     lower_is_better: bool = True
     regret: str | None = None
+    regret_note: str = ""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     summaries: Mapping[str, str] = field(default_factory=dict)

@@ -14,9 +14,9 @@ import yaml
 from gymnasium.envs.registration import EnvSpec
 
 from splitgym.envs import FAMILIES
-from splitgym.envs.distredge.links import LinkRates
 from splitgym.envs.distredge.scenarios import GROUPS, OTHER_MODELS, SCENARIOS, Scenario, get_scenario
 from splitgym.envs.distredge.system import System
+from splitgym.envs.links import LinkRates, load_traces
 from splitgym.models.errors import InputError
 from splitgym.models.zoo import get_model
 from splitgym.profiling.tables import modelled_table
@@ -233,10 +233,10 @@ def test_traces_from_files_with_a_factor(tmp_path: Path) -> None:
     second = write_trace(tmp_path / "b.csv", ["100 7", "103 9"])
     scenario = Scenario("x", "vgg16", ("nano", "tx2"), (50.0, 50.0), traces=(first, second), trace_factor=10.0)
     assert scenario.varies
-    links = LinkRates(scenario, 3)
+    links = LinkRates(scenario.mbps, 3, load_traces(scenario.traces, scenario.trace_factor, 2))
     assert not links.is_random
     assert links.at(np.array([0.0, 5.0, 12.0])).tolist() == [[100.0, 200.0, 400.0], [70.0, 90.0, 70.0]]
-    one_for_all = LinkRates(replace(scenario, traces=(first,)), 2)
+    one_for_all = LinkRates(scenario.mbps, 2, load_traces((first,), 10.0, 2))
     assert one_for_all.at(np.array([4.9, 14.9])).tolist() == [[100.0, 400.0]] * 2
 
 
@@ -263,7 +263,7 @@ def test_env_follows_the_trace(tmp_path: Path) -> None:
 
 def test_rates_of_the_dynamic_scenario_shift_every_twenty_minutes() -> None:
     """Four traces of an hour, their means drawn anew at 20 and 40 minutes, fluctuating highly (Fig. 11)."""
-    links = LinkRates(get_scenario("dynamic-nano"), 1)
+    links = LinkRates(get_scenario("dynamic-nano").mbps, 1, dynamic=True)
     assert links.is_random
     links.seed(np.arange(1), [np.random.default_rng(5)])
     rates = np.array([links.at(np.array([t]))[:, 0] for t in np.arange(0.0, links.period_s, 2.0)])

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ...models.errors import InputError
-from ...models.plans import load_plan
+from ...models.plans import SpatialPlan, load_plan
 from ..core import Agent, AgentSpec
 from . import hyperparams
 from .baselines import PLANNERS
@@ -36,7 +36,7 @@ def plan_spec(path: str) -> AgentSpec:
 
 def _from_file(path: str, env: Any, seed: int = 0) -> Agent:
     system = env.unwrapped.dynamics.system
-    plan = load_plan(path, system.model)
+    plan = load_plan(path, system.model, SpatialPlan)
     if len(plan.devices) != system.n_devices:
         where = f"scenario {system.scenario.name} has {system.n_devices} ({', '.join(system.names)})"
         raise InputError(f"{path}: devices has {len(plan.devices)} names, {where}")

@@ -169,7 +169,7 @@ class RiskSeeking:
     def _learn_from(self, observations: torch.Tensor, actions: torch.Tensor, latency: np.ndarray) -> None:
         """Raise the likelihood of the best episodes of the batch and of those remembered."""
         score, first = self._score(latency), observations[0]
-        varies = self.dynamics.eval_episodes > 1
+        varies = not self.dynamics.plan_decides
         if varies:  # lanes meet different rates: compare with what their rates let expect
             score = score - self.value(first).squeeze(-1).detach()
         top = torch.topk(score, self.elite).indices
@@ -210,7 +210,7 @@ class RiskSeeking:
     def predict(
         self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
-        if self.best_plan is not None and self.dynamics.eval_episodes == 1:
+        if self.best_plan is not None and self.dynamics.plan_decides:
             return follow(self.dynamics.plan_actions(self.best_plan), len(observation), state, episode_start)
         seen = torch.as_tensor(np.asarray(observation))
         if deterministic:

@@ -13,8 +13,8 @@ from gymnasium import spaces
 from ...models.errors import InputError
 from ...models.plans import SpatialPlan, volume_ranges
 from ..core import Dynamics, check_options
+from ..links import LinkRates
 from .best_known import BestKnown
-from .links import LinkRates
 from .observation import LIMIT, Observer
 from .physics import Progress, Rates
 from .planning import partition_of
@@ -60,9 +60,10 @@ class DistrEdgeDynamics(Dynamics):
             self.physics = self.system.physics(volume_ranges(self.stops))
         self.episode_steps = len(self.stops)
         self.observer = Observer(self.system, self.stops, observation == "full", self.learned)
-        self.links = LinkRates(self.system.scenario, num_lanes)
+        self.links = LinkRates(self.system.mbps.tolist(), num_lanes, self.system.traces, self.system.scenario.dynamic)
         self.is_random = self.links.is_random
-        self.eval_episodes = 200 if self.links.varies else 1
+        self.plan_decides = not self.links.varies
+        self.eval_episodes = 1 if self.plan_decides else 200
         self.best = BestKnown(self.system) if optimum or not self.system.scenario.varies else None
         actions = self.system.n_devices - 1 + self.learned
         self.action_space = spaces.Box(-1.0, 1.0, (actions,), np.float32)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...models.errors import InputError
 from ...models.plans import check_device_names
 from ...models.zoo import MODELS
 from ...profiling.network import PAYLOAD_FRACTION
+from ..scenarios import change, is_file, load
 
 
 @dataclass(frozen=True)
@@ -178,71 +178,20 @@ def get_scenario(name: str, /, **changes: Any) -> Scenario:
     Raises:
         InputError: unknown name or field, or a value out of range.
     """
-    known = [f.name for f in fields(Scenario)]
-    for field_name in changes:
-        if field_name not in known or field_name == "name":
-            raise InputError(f"unknown option {field_name!r}; known: {', '.join((*ENV_OPTIONS, *known[1:]))}")
+    return change(_named(name), changes, ENV_OPTIONS)
+
+
+def _named(name: str) -> Scenario:
     if not isinstance(name, str):
         raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
     stem, _, model = name.rpartition("-")
     if name in SCENARIOS:
-        base = SCENARIOS[name]
-    elif stem in SCENARIOS and model in MODELS:
-        base = replace(SCENARIOS[stem], name=name, model=model)
-    elif str(name).endswith((".yaml", ".yml")):
-        base = load_scenario(name)
-    else:
-        raise InputError(
-            f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any of them with -<model>, or a .yaml file; "
-            f"models: {', '.join(MODELS)}"
-        )
-    if not changes:
-        return base
-    merged = {**asdict(base), **changes}
-    return _checked(merged, f"scenario {name}")
-
-
-def load_scenario(path: str) -> Scenario:
-    """Read a scenario file.
-
-    Raises:
-        InputError: one line naming the file, the field and what is allowed.
-    """
-    import yaml
-
-    try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is not a text file in UTF-8") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: is not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: must hold fields such as model, devices, mbps")
-    known = [f.name for f in fields(Scenario)]
-    for name in data:
-        if name not in known:
-            raise InputError(f"{path}: unknown field {name!r}; known: {', '.join(known)}")
-    for name in ("model", "devices", "mbps"):
-        if name not in data:
-            raise InputError(f"{path}: field {name} is missing")
-    found = _checked({"name": Path(path).stem, **data}, path)
-    folder = Path(path).resolve().parent  # files are named from where the scenario lies
-    tables = found.tables and {kind: str(folder / file) for kind, file in found.tables.items()}
-    return replace(found, traces=tuple(str(folder / file) for file in found.traces), tables=tables)
-
-
-def _checked(data: Mapping[str, Any], where: str) -> Scenario:
-    """Build a scenario with its types checked (by pydantic) and one-line errors."""
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(Scenario).validate_python(dict(data))
-    except ValidationError as error:
-        first = error.errors()[0]
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, InputError):  # it names the scenario; the user knows the file
-            raise InputError(str(cause).replace(f"scenario {data['name']}", where, 1)) from None
-        place = ".".join(str(p) for p in first["loc"])
-        raise InputError(f"{where}: {place}: {first['msg']}, not {first['input']!r}") from None
+        return SCENARIOS[name]
+    if stem in SCENARIOS and model in MODELS:
+        return replace(SCENARIOS[stem], name=name, model=model)
+    if is_file(name):
+        return load(Scenario, name, ("model", "devices", "mbps"), ("traces", "tables"))
+    raise InputError(
+        f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any of them with -<model>, or a .yaml file; "
+        f"models: {', '.join(MODELS)}"
+    )

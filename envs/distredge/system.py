@@ -16,7 +16,7 @@ from ...models.plans import SpatialPlan
 from ...models.zoo import get_model
 from ...profiling.devices import device_names, get_device
 from ...profiling.tables import LatencyTable, load_table, modelled_table
-from .links import load_traces
+from ..links import load_traces
 from .physics import Events, Links, Physics, Progress, Rates
 from .scenarios import Scenario
 from .volumes import Range, VolumeTables
@@ -79,7 +79,7 @@ class System:
             for kind in kinds
         ]
         catalogue = [get_device(kind) for kind in scenario.devices]
-        self.traces = load_traces(scenario)
+        self.traces = load_traces(scenario.traces, scenario.trace_factor, len(scenario.devices))
         self.mbps = np.array([t.mean_mbps for t in self.traces] or scenario.mbps)
         self.links = Links(
             np.array([d.t_msg_s for d in catalogue]),

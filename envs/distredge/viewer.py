@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...models.plans import SpatialPlan
+from ..figures import canvas_figure, frame
 from .system import System
 
 TAIL_COLOR = "#555555"
@@ -26,12 +27,8 @@ def timeline_figure(system: System, plan: SpatialPlan | None, mbps: np.ndarray |
     Returns:
         A matplotlib Figure (Agg canvas).
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     lanes = system.names
-    figure = Figure(figsize=(10, 1.6 + 0.55 * len(lanes)), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas_figure(10, 1.6 + 0.55 * len(lanes))
     axes = figure.add_subplot()
     axes.set_yticks(range(len(lanes)), lanes)
     axes.set_ylim(len(lanes) - 0.4, -0.6)
@@ -95,12 +92,6 @@ def _message_words(system: System, kind: str, label: str) -> str:
 
 def _range_name(first: str, last: str) -> str:
     return first if first == last else f"{first} … {last}"
-
-
-def frame(figure: Any) -> np.ndarray:
-    """Pixels of a figure, (height, width, 3) uint8."""
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
 def timeline_frame(system: System, plan: SpatialPlan | None, mbps: np.ndarray | None = None) -> np.ndarray:

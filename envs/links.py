@@ -1,0 +1,65 @@
+"""The rates of links over time, for n lanes: constant, from files, or drawn by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..profiling.network import BandwidthTrace, Link, fluctuating_traces, load_trace
+
+STEP_S = 1.0
+DURATION_S = 3600.0
+MEANS_MBPS = (30.0, 200.0)  # range of the seeded traces' means, drawn anew for every 20 minutes (assumption)
+
+
+def load_traces(paths: Sequence[str], factor: float, links: int) -> list[BandwidthTrace]:
+    """The trace of every link, from one file for all or one each.
+
+    Raises:
+        InputError: a file cannot be read, or is no trace.
+    """
+    files = paths if len(paths) > 1 else list(paths) * links
+    return [load_trace(path, factor) for path in files]
+
+
+class LinkRates:
+    """Link rates now: constant, from traces, or seeded traces of high fluctuation (DistrEdge, Fig. 11).
+
+    Args:
+        mbps: constant rate of every link.
+        lanes: number of lanes.
+        traces: one for every link instead.
+        dynamic: seeded traces instead, unless ``traces`` are given.
+
+    Attributes:
+        varies: whether rates change with time.
+        is_random: whether they differ from seed to seed.
+        period_s: length after which the traces repeat.
+    """
+
+    def __init__(
+        self, mbps: Sequence[float], lanes: int, traces: Sequence[BandwidthTrace] = (), dynamic: bool = False
+    ) -> None:
+        self.varies = dynamic or bool(traces)
+        self.is_random = dynamic and not traces
+        self.period_s = max((trace.period_s for trace in traces), default=DURATION_S)
+        self._links = [Link(rate) for rate in (traces or mbps)]
+        self._seeded: np.ndarray | None = None
+        if self.is_random:
+            self._seeded = np.zeros((len(self._links), lanes, int(DURATION_S / STEP_S)), dtype=np.float32)
+
+    def seed(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
+        """Draw the traces of some lanes."""
+        if self._seeded is not None:
+            links = len(self._links)
+            for lane, rng in zip(lanes, rngs, strict=True):
+                means = rng.uniform(*MEANS_MBPS, (links, 3))
+                self._seeded[:, lane] = fluctuating_traces(rng, links, means, DURATION_S, STEP_S)
+
+    def at(self, clock_s: np.ndarray) -> np.ndarray:
+        """(links, n) Mbit/s at every lane's clock."""
+        if self._seeded is not None:
+            step = (clock_s / STEP_S).astype(np.intp) % self._seeded.shape[2]
+            return self._seeded[:, np.arange(len(clock_s)), step].astype(float)
+        return np.stack([link.at(clock_s) for link in self._links])
