@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from . import distredge
+from . import distredge, l2s
 from .core import FAMILIES, BatchEnv, Dynamics, Family, ScalarEnv, get_family, register_family
 
 register_family(distredge.FAMILY)
+register_family(l2s.FAMILY)
 
 __all__ = ["FAMILIES", "BatchEnv", "Dynamics", "Family", "ScalarEnv", "get_family", "register_family"]

@@ -353,6 +353,7 @@ class Family:
         env_id: Gymnasium id.
         entry_point, vector_entry_point: import paths (strings, so that specs stay JSON-able).
         scenarios: all scenario names.
+        scenario_forms: how further scenarios are named, for --help.
         default_scenario: trained when none is named.
         groups: named groups of scenarios (the paper's tables).
         headline: the metric that ranks agents.
@@ -380,6 +381,7 @@ class Family:
     lower_is_better: bool = True
     regret: str | None = None
     regret_note: str = ""
+    scenario_forms: str = ""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     summaries: Mapping[str, str] = field(default_factory=dict)

@@ -15,6 +15,7 @@ FAMILY = Family(
     vector_entry_point=f"{_HERE}.env:DistrEdgeVectorEnv",
     scenarios=tuple(SCENARIOS),
     default_scenario=DEFAULT_SCENARIO,
+    scenario_forms="any of them with another model behind it, such as DB-50-resnet34",
     groups=GROUPS,
     headline="latency_s",
     regret="regret_s",

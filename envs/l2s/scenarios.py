@@ -1,0 +1,211 @@
+"""The settings of L2S's evaluation as frozen data, by name (paper, Sec. V-A)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import isfinite
+
+from ...models.errors import InputError
+from ...models.zoo import MODELS
+from ...profiling.devices import device_names
+from ...profiling.network import PAYLOAD_FRACTION
+from ...profiling.training import OPTIMIZER_BYTES
+from ..scenarios import change, is_file, load
+
+EDGES = {"gpu": "gtx1080ti", "cpu": "i7-8700k"}  # the paper's edge server with and without its GPU
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One setting. Fields marked (assumption) are given by no paper.
+
+    Args:
+        name: scenario name.
+        model: a zoo model.
+        edge: the edge server: gpu (GTX 1080 Ti), cpu (Core i7-8700K), or a device of the catalogue.
+        mbps: shaped rate of the link, up and down alike, Mbit/s.
+        device: the end device, by its name in the catalogue.
+        mbps_changes: pairs (round, Mbit/s): the rate from that round on.
+        edge_load: how many times slower than idle the edge server computes.
+        load_changes: pairs (round, load): the load from that round on.
+        dynamic: the link follows a seeded trace of high fluctuation.
+        traces: a trace file instead, its rates multiplied by trace_factor.
+        trace_factor: multiplies the rates of traces.
+        rounds: training rounds of an episode, T.
+        batch: samples of a round.
+        optimizer: sgd, momentum or adam; decides what a weight update costs.
+        privacy_point: P^c, the first partition point that keeps enough privacy.
+        noise: standard deviation of a round's delay as a share of it (assumption).
+        sync_period: rounds between two synchronisations of the weights.
+        label_bytes: bytes of a sample's label on the wire (assumption).
+        eta: share of a shaped rate that payload gets (assumption).
+        tiles: whether modelled profiles have the tile staircase.
+        profiles: training profile files by side (device, edge), instead of modelled profiles.
+    """
+
+    name: str
+    model: str
+    edge: str
+    mbps: float
+    device: str = "tx2-pytorch"
+    mbps_changes: tuple[tuple[int, float], ...] = ()
+    edge_load: float = 1.0
+    load_changes: tuple[tuple[int, float], ...] = ()
+    dynamic: bool = False
+    traces: tuple[str, ...] = ()
+    trace_factor: float = 1.0
+    rounds: int = 500
+    batch: int = 16
+    optimizer: str = "sgd"
+    privacy_point: int = 4
+    noise: float = 0.02
+    sync_period: int = 100
+    label_bytes: int = 8
+    eta: float = PAYLOAD_FRACTION
+    tiles: bool = True
+    profiles: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = f"scenario {self.name}"
+        self._check_names(where)
+        for name in ("mbps", "trace_factor", "edge_load"):
+            _check_positive(where, name, getattr(self, name))
+        for name in ("rounds", "batch", "sync_period"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{where}: {name} is {getattr(self, name)}, allowed: 1 or more")
+        for name in ("privacy_point", "label_bytes"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{where}: {name} is {getattr(self, name)}, it must not be negative")
+        if not 0 <= self.noise <= 0.2:  # beyond, a normal distribution would make delays negative
+            raise InputError(f"{where}: noise is {self.noise}, allowed: 0..0.2")
+        if not 0 < self.eta <= 1:
+            raise InputError(f"{where}: eta is {self.eta}, allowed: above 0, at most 1")
+        _check_changes(where, "mbps_changes", self.mbps_changes)
+        _check_changes(where, "load_changes", self.load_changes)
+        if len(self.traces) > 1:
+            raise InputError(f"{where}: traces has {len(self.traces)} files, there is one link; name one")
+        if self.varies and self.mbps_changes:
+            raise InputError(f"{where}: mbps_changes and a trace both set the rate; give one")
+
+    def _check_names(self, where: str) -> None:
+        if self.model not in MODELS:
+            raise InputError(f"{where}: unknown model {self.model!r}; known models: {', '.join(MODELS)}")
+        known = device_names()
+        if self.edge not in EDGES and self.edge not in known:
+            raise InputError(f"{where}: unknown edge {self.edge!r}; known: {', '.join((*EDGES, *known))}")
+        if self.device not in known:
+            raise InputError(f"{where}: unknown device {self.device!r}; known: {', '.join(known)}")
+        if self.optimizer not in OPTIMIZER_BYTES:
+            allowed = ", ".join(OPTIMIZER_BYTES)
+            raise InputError(f"{where}: optimizer is {self.optimizer!r}, allowed: {allowed}")
+        for side in self.profiles:
+            if side not in ("device", "edge"):
+                raise InputError(f"{where}: profiles names {side!r}, allowed: device, edge")
+
+    @property
+    def edge_device(self) -> str:
+        """The edge server's name in the device catalogue."""
+        return EDGES.get(self.edge, self.edge)
+
+    @property
+    def varies(self) -> bool:
+        """Whether the rate changes with time (not only at given rounds)."""
+        return self.dynamic or bool(self.traces)
+
+    @property
+    def summary(self) -> str:
+        """One line: the model, the machines, the link."""
+        link = f"{self.mbps:g} Mbps"
+        for at, mbps in self.mbps_changes:
+            link += f", {mbps:g} from round {at}"
+        if self.varies:
+            link = "a fluctuating link" if self.dynamic and not self.traces else "a measured link"
+        loads = "".join(f", load {load:g} from round {at}" for at, load in self.load_changes)
+        point = f", P^c = {self.privacy_point}" if self.privacy_point != Scenario.privacy_point else ""
+        return f"{self.model} on {self.device} with {self.edge_device}, {link}{loads}{point}, {self.rounds} rounds"
+
+
+def _check_positive(where: str, name: str, value: float) -> None:
+    if not (isfinite(value) and value > 0):
+        raise InputError(f"{where}: {name} is {value}, allowed: a finite number above 0")
+
+
+def _check_changes(where: str, name: str, changes: tuple[tuple[int, float], ...]) -> None:
+    rounds = [at for at, _ in changes]
+    if rounds != sorted(set(rounds)) or any(at < 1 for at in rounds):
+        raise InputError(f"{where}: {name} has rounds {rounds}, they must increase strictly from 1 on")
+    for _, value in changes:
+        _check_positive(where, name, value)
+
+
+ENV_OPTIONS = ("reward", "sync", "record")  # of the env itself, beside a scenario's fields
+PAPER_MODELS = ("alexnet", "vgg16", "resnet34")
+SWEEP_MBPS = (5, 20, 60, 100, 200)
+SWEEPS = {e: tuple(f"{m}-{e}-{r}" for m in PAPER_MODELS for r in SWEEP_MBPS) for e in EDGES}
+PRIVACY = tuple(f"resnet34-gpu-{r}-p{p}" for r in (100, 200) for p in (0, 2, 4, 6, 8, 10, 12, 14))  # Fig. 14
+LOW_MBPS, HIGH_MBPS = 60.0, 100.0
+
+
+_FORM = re.compile(r"(?P<model>[^-]+)-(?P<edge>.+?)-(?P<mbps>[-+]?\d*\.?\d+)(?:-p(?P<point>-?\d+))?")
+
+
+def _by_form(name: str) -> Scenario | None:
+    """The scenario that a name of the form <model>-<edge>-<Mbps>[-p<P^c>] describes."""
+    match = _FORM.fullmatch(name)
+    if match is None:
+        return None
+    found = Scenario(name, match["model"], match["edge"], float(match["mbps"]))
+    return found if match["point"] is None else replace(found, privacy_point=int(match["point"]))
+
+
+def _catalogue() -> dict[str, Scenario]:
+    found = [s for names in (*SWEEPS.values(), PRIVACY) for name in names if (s := _by_form(name))]
+    changes = ((2000, LOW_MBPS), (4000, HIGH_MBPS))  # Fig. 17
+    found.append(Scenario("resnet34-switch", "resnet34", "gpu", HIGH_MBPS, mbps_changes=changes, rounds=6000))
+    recovery = ((200, 2 * HIGH_MBPS),)
+    found.append(Scenario("resnet34-recovery", "resnet34", "gpu", 26.0, mbps_changes=recovery, rounds=1000))
+    found.append(Scenario("resnet34-dynamic", "resnet34", "gpu", HIGH_MBPS, dynamic=True, rounds=2000))
+    return {s.name: s for s in found}
+
+
+SCENARIOS: Mapping[str, Scenario] = _catalogue()
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "constant": tuple(f"{m}-{link}" for m in PAPER_MODELS for link in ("gpu-60", "gpu-100", "cpu-60")),
+    **{f"sweep-{edge}": names for edge, names in SWEEPS.items()},
+    "privacy": PRIVACY,
+    "changing": tuple(n for n, s in SCENARIOS.items() if s.mbps_changes or s.varies),
+}
+DEFAULT_SCENARIO = "resnet34-gpu-60"
+
+
+def get_scenario(name: str, /, **changes: object) -> Scenario:
+    """A scenario by name or from a YAML file, with some fields changed.
+
+    Args:
+        name: a known scenario, ``<model>-<edge>-<Mbps>`` for any zoo model, edge and rate (``-p6`` behind it for
+            P^c = 6), or the path of a ``.yaml`` file with the fields of :class:`Scenario` (model, edge, mbps at least).
+        changes: fields of :class:`Scenario`.
+
+    Raises:
+        InputError: unknown name or field, or a value out of range.
+    """
+    return change(_named(name), changes, ENV_OPTIONS)
+
+
+def _named(name: str) -> Scenario:
+    if not isinstance(name, str):
+        raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
+    if name in SCENARIOS:
+        return SCENARIOS[name]
+    if is_file(name):
+        return load(Scenario, name, ("model", "edge", "mbps"), ("traces", "profiles"))
+    found = _by_form(name)
+    if found is not None:
+        return found
+    others = ", ".join(known for known in SCENARIOS if _by_form(known) is None)
+    raise InputError(
+        f"unknown scenario {name!r}; known: {others}, <model>-<edge>-<Mbps>[-p<P^c>] such as {DEFAULT_SCENARIO}, or a "
+        f".yaml file; models: {', '.join(MODELS)}; edges: {', '.join(EDGES)}, or a device of the catalogue"
+    )
