@@ -147,6 +147,7 @@ def family_help(family: Family, examples: Sequence[str]) -> str:
         "",
         f"scenarios of {family.name}:",
         *_listed({name: family.summaries.get(name, "") for name in family.scenarios}),
+        *_wrapped("  or ", "; ".join(filter(None, (family.scenario_forms, "a YAML file with a scenario's fields")))),
         "",
         "groups of scenarios:",
         *_listed({name: ", ".join(members) for name, members in family.groups.items()}),

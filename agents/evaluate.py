@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +27,13 @@ class Played:
         metrics: every metric of the family, summarised over the episodes.
         episodes: how many.
         plan: the plan of the last episode as JSON data, None where the env reports none (a vector env never does).
+        trace: the last episode step by step, what the agent explains included: name -> (steps,); None likewise.
     """
 
     metrics: dict[str, float]
     episodes: int
     plan: Mapping[str, Any] | None
+    trace: Mapping[str, np.ndarray] | None = None
 
 
 def make_env(family: Family, scenario: str, options: Mapping[str, Any]) -> Any:
@@ -90,27 +92,56 @@ def evaluate(agent: Agent, env: Any, episodes: int | None = None, seed: int = 0)
     return play(agent, env, episodes, seed).metrics
 
 
-def play(agent: Agent, env: Any, episodes: int | None = None, seed: int = 0) -> Played:
-    """:func:`evaluate` with the last episode's plan."""
+def play(
+    agent: Agent, env: Any, episodes: int | None = None, seed: int = 0, on_share: Callable[[float], None] | None = None
+) -> Played:
+    """:func:`evaluate` with the last episode's plan and trace; ``on_share`` is told how much is done, 0..1."""
     dynamics = env.unwrapped.dynamics
     count = int(dynamics.eval_episodes if episodes is None else episodes)
     lanes = _VectorLanes(env) if isinstance(env.unwrapped, VectorEnv) else _ScalarLane(env)
     quota = np.full(lanes.count, count // lanes.count)
     quota[: count % lanes.count] += 1
     found: list[Mapping[str, float]] = []
-    plan = None
+    plan = trace = None
+    explained = Explanations(agent)
     observation, state, starts = lanes.reset(seed), None, np.ones(lanes.count, dtype=bool)
+    steps, all_steps = 0, count * dynamics.episode_steps
     while quota.any():
         actions, state = agent.predict(observation, state, starts, deterministic=True)
+        explained.add(state, starts)
         observation, starts, ended = lanes.step(actions)
+        steps += lanes.count
+        if on_share is not None:
+            on_share(min(1.0, steps / all_steps))
         for lane, info in ended:
             if quota[lane]:
                 quota[lane] -= 1
                 found.append(info["metrics"])
                 plan = info.get("plan")
+                trace = {**info["trace"], **explained.of(lane)} if info.get("trace") else None
         if starts.any() and quota.any():
             observation = lanes.reset_ended(observation)
-    return Played(_summary(found, dynamics.metric_kinds), count, plan)
+    return Played(_summary(found, dynamics.metric_kinds), count, plan, trace)
+
+
+class Explanations:
+    """What stands behind an agent's decisions, for agents that have ``explain(state) -> name -> (lanes,)``."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._explain = getattr(agent, "explain", None)
+        self._rows: list[Mapping[str, np.ndarray]] = []
+        self._begun: dict[int, int] = {}  # lane -> row in which its episode began
+
+    def add(self, state: Any, starts: np.ndarray) -> None:
+        """Keep those of a step; ``starts`` (lanes,) are the lanes whose episode began with it."""
+        if self._explain is not None:
+            self._begun |= dict.fromkeys(np.flatnonzero(starts).tolist(), len(self._rows))
+            self._rows.append(self._explain(state))
+
+    def of(self, lane: int) -> dict[str, np.ndarray]:
+        """Those of a lane's episode so far: name -> (steps,)."""
+        rows = self._rows[self._begun.get(lane, 0) :]
+        return {name: np.array([row[name][lane] for row in rows]) for name in (rows[0] if rows else ())}
 
 
 def assess(
@@ -133,7 +164,7 @@ def assess(
     played = play(agent, env, episodes, seed)
     name = env.unwrapped.dynamics.scenario_name
     kind = "baseline" if spec.baseline else "reference" if spec.reference else "agent"
-    return Result(name, spec.name, seed, played.metrics, kind, played.plan, time.perf_counter() - start)
+    return Result(name, spec.name, seed, played.metrics, kind, played.plan, time.perf_counter() - start, played.trace)
 
 
 _SUMMARIES = {

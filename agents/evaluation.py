@@ -81,9 +81,7 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _parser(family).parse_args(argv)
     options = env_options(args)
     specs = _agents(family, args.agents)
-    for spec in specs:
-        if not spec.learns:
-            check_planner_options(spec, options)
+    _check_options(specs, _words(args.agents), options)
     groups, asked = _scenarios(family, args.scenarios)
     if args.out is not None:
         check_free(args.out, RESULTS)
@@ -92,6 +90,7 @@ def _main(argv: Sequence[str] | None) -> int:
     hyperparams = _hyperparams(family, settings, specs, runs, parse_pairs("--hyperparams", args.hyperparams))
     tasks = _tasks(family, settings, specs, runs, options, hyperparams, args)
     out = args.out or free_folder(f"{family.name}-eval")
+    _tell_options(specs, options)
     _tell_training(tasks, out)
     results, stopped = _evaluate(tasks, args.workers or os.cpu_count() or 1, out)
     if not results:
@@ -116,8 +115,10 @@ def _parser(family: Family) -> Parser:
     default = family.default_scenario
     group.add_argument("--scenarios", metavar="A,B", nargs="+", help=f"scenarios, groups of them, or all ({default})")
     group = parser.add_argument_group("agents")
-    all_agents = "all: the paper's agent, the default learner, the reference and the baselines"
-    group.add_argument("--agents", metavar="A,B", nargs="+", help=f"agents, plan files, or all ({all_agents})")
+    module = agents_module(family.name)
+    plan_files = " plan files," if hasattr(module, "plan_spec") else ""
+    everyone = ", ".join(getattr(module, "EVAL_AGENTS", agents_of(family.name)))
+    group.add_argument("--agents", metavar="A,B", nargs="+", help=f"agents,{plan_files} or all (all: {everyone})")
     group.add_argument(
         "--hyperparams", metavar="K=V", nargs="+", action="extend", help="for every agent here that has them"
     )
@@ -319,6 +320,24 @@ def _tasks(
                     )
                 )
     return tasks
+
+
+def _check_options(specs: Sequence[AgentSpec], named: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Agents that were named need the options as they are; those that stand for "all" keep their own.
+
+    Raises:
+        InputError: names the agent and the option.
+    """
+    for spec in specs:
+        if not spec.learns and spec.name in named:
+            check_planner_options(spec, options)
+
+
+def _tell_options(specs: Sequence[AgentSpec], options: Mapping[str, Any]) -> None:
+    for spec in specs:
+        own = {k: v for k, v in spec.env_kwargs.items() if not spec.learns and options.get(k, v) != v}
+        if own:
+            note(f"{spec.name} has its own {', '.join(f'{name}={value}' for name, value in own.items())}")
 
 
 def _tell_training(tasks: Sequence[Task], out: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pictures that every family has: the learning curve, grouped bars. Agg canvases only, never pyplot."""
+"""Pictures that every family has: the learning curve, grouped bars, panels. Agg canvases only, never pyplot."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def learning_curve(
     axes.set_ylabel(label)
     axes.set_title(title, loc="left", fontsize=11)
     axes.legend(frameon=False, fontsize=9, loc="upper right" if lower_is_better else "lower right")
-    _clean(axes)
+    clean(axes)
     return figure
 
 
@@ -102,19 +102,19 @@ def _limits(axes: Any, values: Sequence[float], recent: np.ndarray, lower_is_bet
         else:
             low = min(bound, *rest) if rest else bound
     if low > 0 and high / low > LOG_FROM:
-        _logarithmic(axes)
+        logarithmic(axes)
         axes.set_ylim(low / 1.15, high * 1.15)
         return
     margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
     axes.set_ylim(low - margin, high + margin)
 
 
-def _logarithmic(axes: Any) -> None:
-    """A logarithmic vertical axis with plain numbers."""
+def logarithmic(axes: Any, ticks: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
+    """Make the vertical axis logarithmic, with plain numbers at these ticks of every decade."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_locator(LogLocator(subs=ticks))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
@@ -138,7 +138,11 @@ def _label_lines(axes: Any, lines: Mapping[str, float]) -> None:
 
 
 def grouped_bars(
-    values: Mapping[str, Mapping[str, Sequence[float]]], label: str, title: str = "", factor: float = 1.0
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    label: str,
+    title: str = "",
+    factor: float = 1.0,
+    colors: Mapping[str, str] | None = None,
 ) -> Any:
     """Bars of every agent for every scenario, error bars over seeds (standard deviation).
 
@@ -147,25 +151,48 @@ def grouped_bars(
         label: the vertical axis, with the unit.
         title: above the axes.
         factor: from the values to that unit.
+        colors: agent -> color; by the order of the agents where it says nothing.
     """
     scenarios = list(values)
     agents = list(dict.fromkeys(agent for row in values.values() for agent in row))
+    looks = {agent: {"color": COLORS[a % len(COLORS)], "hatch": "///" if a >= len(COLORS) else None}
+             for a, agent in enumerate(agents)}  # fmt: skip
+    looks |= {agent: {"color": color, "hatch": None} for agent, color in (colors or {}).items()}
     panels = _panels(scenarios, len(agents))
     width_in = min(max(6.5, 1.4 + 0.16 * len(panels[0]) * (len(agents) + 1.2)), 13.0)
     figure = new_figure(width_in, 1.2 + (3.4 if len(panels) == 1 else 2.5) * len(panels))
     axes = figure.subplots(len(panels), squeeze=False)[:, 0]
     for panel, names in zip(axes, panels, strict=True):
-        _bars(panel, {name: values[name] for name in names}, agents, factor)
+        _bars(panel, {name: values[name] for name in names}, agents, factor, looks)
         panel.set_xlim(-0.6, len(panels[0]) - 0.4)
         panel.set_ylabel(label)
-        _clean(panel)
-    columns = max(3, int(width_in / 1.45))
+        clean(panel)
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, names, loc="outside upper left", ncols=min(len(agents), columns), frameon=False, fontsize=9,
-        title=title, alignment="left", title_fontproperties={"size": 11}, columnspacing=1.2, handlelength=1.2,
-    )  # fmt: skip
+    top_legend(figure, dict(zip(names, handles, strict=True)), title)
     return figure
+
+
+def top_legend(figure: Any, handles: Mapping[str, Any], title: str = "", handle_length: float = 1.2) -> None:
+    """One legend for all panels, above them, in as many columns as the figure has room for."""
+    longest = max(map(len, handles), default=0)
+    columns = max(3, int(figure.get_size_inches()[0] / max(1.45, 0.35 + 0.1 * handle_length + 0.075 * longest)))
+    figure.legend(
+        list(handles.values()), list(handles), loc="outside upper left", ncols=max(1, min(len(handles), columns)),
+        frameon=False, fontsize=9, title=title, alignment="left", title_fontproperties={"size": 11},
+        columnspacing=1.2, handlelength=handle_length,
+    )  # fmt: skip
+
+
+def panel_grid(count: int, columns: int = 3) -> tuple[Any, list[Any]]:
+    """A figure with so many equal panels in rows of ``columns``: (figure, axes)."""
+    across = min(columns, count)
+    rows = math.ceil(count / across)
+    width_in, height_in = (7.5, 3.6) if count == 1 else (max(7.5, 3.9 * across), 2.5 * rows)
+    figure = new_figure(width_in, height_in + 0.9)
+    axes = list(figure.subplots(rows, across, squeeze=False).ravel())
+    for spare in axes[count:]:
+        spare.remove()
+    return figure, axes[:count]
 
 
 def _panels(scenarios: Sequence[str], agents: int) -> list[list[str]]:
@@ -175,16 +202,21 @@ def _panels(scenarios: Sequence[str], agents: int) -> list[list[str]]:
     return [list(scenarios[i : i + most]) for i in range(0, len(scenarios), most)]
 
 
-def _bars(axes: Any, values: Mapping[str, Mapping[str, Sequence[float]]], agents: Sequence[str], factor: float) -> None:
+def _bars(
+    axes: Any,
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    agents: Sequence[str],
+    factor: float,
+    looks: Mapping[str, Mapping[str, Any]],
+) -> None:
     width = 0.86 / len(agents)
     for a, agent in enumerate(agents):
         rows = [(i, row[agent]) for i, row in enumerate(values.values()) if agent in row]
         seeds = {i: np.asarray(row, dtype=float) * factor for i, row in rows}
         at = {i: i + (a - (len(agents) - 1) / 2) * width for i in seeds}
-        look = {"color": COLORS[a % len(COLORS)], "hatch": "///" if a >= len(COLORS) else None}
         axes.bar(
             list(at.values()), [s.mean() for s in seeds.values()], width,
-            edgecolor="white", linewidth=0.4, label=agent, **look,
+            edgecolor="white", linewidth=0.4, label=agent, **looks[agent],
         )  # fmt: skip
         several = [i for i in seeds if len(seeds[i]) > 1]
         axes.errorbar(
@@ -203,7 +235,16 @@ def footnote(figure: Any, text: str) -> None:
     figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, color="#777777")
 
 
-def _clean(axes: Any) -> None:
+def scale_to(axes: Any, values: Sequence[float] | np.ndarray) -> None:
+    """Make the vertical axis logarithmic where positive values differ by more than LOG_FROM."""
+    known = np.asarray(values, dtype=float)
+    known = known[np.isfinite(known)]
+    if known.size and known.min() > 0 and known.max() / known.min() > LOG_FROM:
+        logarithmic(axes)
+
+
+def clean(axes: Any) -> None:
+    """Faint horizontal lines behind the data, no frame at the top and the right."""
     axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)
     for side in ("top", "right"):

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..envs import Family
 from ..models.plans import write_text
 
@@ -26,6 +28,7 @@ class Result:
         kind: trained, planned, baseline, reference or agent; for tables.
         plan: the last episode's plan as JSON data, None where the family has none.
         seconds: wall-clock time to decide: training, or planning and playing.
+        trace: the last episode step by step, name -> (steps,); None where the family records none. Not in JSON.
     """
 
     scenario: str
@@ -35,6 +38,7 @@ class Result:
     kind: str = "agent"
     plan: Mapping[str, Any] | None = None
     seconds: float = math.nan
+    trace: Mapping[str, np.ndarray] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able data; NaN becomes null."""

@@ -16,6 +16,7 @@ import gymnasium as gym
 import numpy as np
 import stable_baselines3 as sb3
 import torch
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -57,7 +58,7 @@ class BatchVecEnv(VecEnv):
         self._reset_seeds()
         self._reset_options()
         self.reset_infos = [{} for _ in range(self.num_envs)]
-        return observation
+        return _writable(observation)
 
     def step_async(self, actions: np.ndarray) -> None:
         self._actions = actions
@@ -76,7 +77,7 @@ class BatchVecEnv(VecEnv):
                     "terminal_observation": last,
                     "TimeLimit.truncated": bool(truncated[lane] and not terminated[lane]),
                 }
-        return observation, reward.astype(np.float32), done, infos
+        return _writable(observation), reward.astype(np.float32), done, infos
 
     def _note(self, lanes: np.ndarray, values: np.ndarray) -> None:
         ended = values[lanes]
@@ -102,6 +103,13 @@ class BatchVecEnv(VecEnv):
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
         return [False] * len(self._get_indices(indices))  # type: ignore[arg-type]
+
+
+def _writable(observation: Any) -> Any:
+    """The observation as torch takes it: what never changes comes read-only."""
+    if isinstance(observation, dict):
+        return {k: v if v.flags.writeable else v.copy() for k, v in observation.items()}
+    return observation
 
 
 class _Reporter(BaseCallback):
@@ -136,7 +144,7 @@ class Sb3Learner:
         seed: of the lanes and the networks.
         lanes: number of lanes.
         episodes: default budget.
-        policy: SB3 policy name.
+        policy: SB3 policy name; by default the one for the observation space.
         algorithm_kwargs: for the algorithm.
 
     After training the agent carries out the best plan that it found, on constant links; where links vary it asks the
@@ -151,7 +159,7 @@ class Sb3Learner:
         *,
         lanes: int,
         episodes: int,
-        policy: str = "MlpPolicy",
+        policy: str | None = None,
         **algorithm_kwargs: Any,
     ) -> None:
         torch.set_num_threads(1)
@@ -164,8 +172,13 @@ class Sb3Learner:
         self.vec = BatchVecEnv(batch, family.headline, family.lower_is_better)  # type: ignore[arg-type]
         if "policy_kwargs" in algorithm_kwargs:  # SB3 writes into it
             algorithm_kwargs["policy_kwargs"] = copy.deepcopy(algorithm_kwargs["policy_kwargs"])
+        fitting = "MultiInputPolicy" if isinstance(self.vec.observation_space, spaces.Dict) else "MlpPolicy"
+        if policy not in (None, fitting):
+            raise InputError(
+                f"{self.algorithm.__name__}: policy is {policy!r}, allowed for these observations: {fitting}"
+            )
         try:
-            self.model = self.algorithm(policy, self.vec, seed=seed, device="cpu", **algorithm_kwargs)
+            self.model = self.algorithm(fitting, self.vec, seed=seed, device="cpu", **algorithm_kwargs)
         except AssertionError as error:
             raise InputError(f"{self.algorithm.__name__}: {error}".splitlines()[0]) from None
 
@@ -200,7 +213,7 @@ class Sb3Learner:
     def predict(
         self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
-        if self.vec.best_plan is None or self.dynamics.eval_episodes > 1:
+        if self.vec.best_plan is None or not self.dynamics.plan_decides:
             actions, _ = self.model.predict(observation, deterministic=deterministic)
             return actions, state
         return follow(self.dynamics.plan_actions(self.vec.best_plan), len(observation), state, episode_start)

@@ -55,7 +55,8 @@ def digits_for(values: Sequence[float]) -> int:
     known = [abs(v) for v in values if math.isfinite(v)]
     if not known or all(v == round(v) for v in known):
         return 0
-    return 0 if max(known) >= 10_000 else 1 if max(known) >= 20 else 2
+    most = max(known)
+    return 0 if most >= 10_000 else 1 if most >= 20 else 2 if most >= 2 else 3 if most >= 0.2 else 4
 
 
 def number(value: float, digits: int | None = None) -> str:
@@ -102,7 +103,7 @@ def ranking(results: Sequence[Result], family: Family, regret_mark: str = "") ->
     best = best_of(family, [r.metrics[family.headline] for r in results])
     order = sorted(results, key=lambda r: r.metrics[family.headline], reverse=not family.lower_is_better)
     for result in order:
-        mine = result.kind in ("trained", "planned")
+        mine = result.kind in ("trained", "planned", "online")
         cells = [number(result.metrics[name] * factor, digits) for name, (factor, digits) in columns.items()]
         if _ties(result.metrics[family.headline], best):
             cells[0] = f"[bold]{cells[0]}[/bold]"
@@ -124,8 +125,9 @@ def comparison(results: Sequence[Result], family: Family, width: int) -> tuple[s
     for result in results:
         cells.setdefault((result.scenario, result.agent), []).append(result.metrics[headline])
     unit, factor = unit_of(headline, [v for values in cells.values() for v in values])
-    digits = digits_for([v * factor for values in cells.values() for v in values])
-    texts = {key: _cell(np.array(values) * factor, digits) for key, values in cells.items()}
+    least = min(1, digits_for([v * factor for values in cells.values() for v in values]))
+    digits = {s: max(least, digits_for([v * factor for k in cells if k[0] == s for v in cells[k]])) for s in scenarios}
+    texts = {key: _cell(np.array(values) * factor, digits[key[0]]) for key, values in cells.items()}
     for scenario in scenarios:
         means = {agent: float(np.mean(cells[scenario, agent])) for agent in agents if (scenario, agent) in cells}
         best = best_of(family, means.values())

@@ -64,12 +64,15 @@ class Tracker:
         folder: the run folder; ``wandb/`` is made inside.
         name, run_id: of the run; the same id goes on with it.
         config: what to store with it.
+        axis: the column of logged rows that is the axis of the curves.
 
     Raises:
         InputError: online without a login. An offline run that cannot begin is left out, with a line that says so.
     """
 
-    def __init__(self, mode: str, folder: Path, name: str, run_id: str, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, mode: str, folder: Path, name: str, run_id: str, config: Mapping[str, Any], axis: str = "episodes"
+    ) -> None:
         self._run: Any = None
         if mode == "off":
             return
@@ -105,10 +108,10 @@ class Tracker:
                 raise InputError(f"--track online: {reason} (log in with 'wandb login', or use offline)") from None
             note(f"tracking is off: {reason}")  # not a reason to lose a training
             return
-        self._run.define_metric("*", step_metric="episodes")
+        self._run.define_metric("*", step_metric=axis)
 
     def log(self, row: Mapping[str, float]) -> None:
-        """A point of the learning curve; ``episodes`` in it is the axis."""
+        """A point of the learning curve, the axis in it."""
         if self._run is not None:
             self._run.log(dict(row))
 

@@ -100,7 +100,7 @@ def new_job(
 def _check_planner(spec: AgentSpec, options: Mapping[str, Any], episodes: int | None, steps: int | None) -> None:
     if episodes is not None or steps is not None:
         option = "--episodes" if steps is None else "--steps"
-        raise InputError(f"{option}: agent {spec.name} plans and is not trained; leave the budget out")
+        raise InputError(f"{option}: agent {spec.name} is not trained beforehand; leave the budget out")
     check_planner_options(spec, options)
 
 
@@ -248,7 +248,10 @@ class Training:
         self.progress = Progress(report.episodes, report.steps, report.share, best, seconds)
         if not report.episodes or (report.share < 1.0 and report.share - self._point_share < 1.0 / CURVE_POINTS):
             return None
-        if self.curve and self.curve[-1]["steps"] >= report.steps:
+        if self.curve and (
+            self.curve[-1]["steps"] >= report.steps
+            or (self.curve[-1]["episodes"] == report.episodes and report.share < 1.0)  # nothing has ended since
+        ):
             return None
         self._point_share = report.share
         row = {

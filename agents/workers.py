@@ -180,7 +180,9 @@ def carry_out(task: Task, keep: Path | None, on_share: Callable[[float], None]) 
         )  # fmt: skip
         seconds = _train(job, keep, on_share)
     played = play(job.agent, job.env, task.episodes, task.seed)
-    return Result(task.scenario_name, spec.name, task.seed, played.metrics, "trained", played.plan, seconds)
+    return Result(
+        task.scenario_name, spec.name, task.seed, played.metrics, "trained", played.plan, seconds, played.trace
+    )
 
 
 def _train(job: Job, keep: Path, on_share: Callable[[float], None]) -> float:

@@ -21,7 +21,7 @@ from splitgym.agents import training
 from splitgym.agents.progress import Bar
 from splitgym.agents.train import main
 from splitgym.envs import Family
-from splitgym.models.plans import load_plan
+from splitgym.models.plans import SpatialPlan, load_plan
 from splitgym.models.zoo import get_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -175,7 +175,7 @@ def test_a_second_interrupt_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_an_interrupt_in_the_comparison_leaves_the_rest_out(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    from splitgym.agents import train as script
+    from splitgym.agents import session as script
 
     def assess(family: Family, spec: Any, *rest: Any) -> Any:
         raise KeyboardInterrupt
@@ -191,7 +191,7 @@ def test_an_interrupt_in_the_comparison_leaves_the_rest_out(monkeypatch: pytest.
 
 
 def test_an_interrupt_while_it_concludes_says_what_is_there(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    from splitgym.agents import train as script
+    from splitgym.agents import session as script
 
     def ranking(*_: Any) -> Any:
         raise KeyboardInterrupt
@@ -205,7 +205,7 @@ def test_an_interrupt_while_it_concludes_says_what_is_there(monkeypatch: pytest.
 
 
 def test_a_second_interrupt_while_saving_names_the_folder(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    from splitgym.agents import train as script
+    from splitgym.agents import session as script
 
     def play(*_: Any) -> Any:
         signal.raise_signal(signal.SIGINT)
@@ -360,7 +360,7 @@ def test_checkpoints_come_while_training(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--env", "nowhere"], "unknown environment 'nowhere'; known: distredge, toy"),
+        (["--env", "nowhere"], "unknown environment 'nowhere'; known: distredge, l2s, toy"),
         (["--scenario", "nowhere"], "unknown scenario 'nowhere'; known: near, far, noisy"),
         (["--agent", "nobody"], "unknown agent 'nobody' for toy; known: climber"),
         (["--colour", "red"], "unrecognized arguments: --colour red"),
@@ -384,7 +384,7 @@ def test_checkpoints_come_while_training(monkeypatch: pytest.MonkeyPatch) -> Non
         (["--hyperparams", "seed=3"], "seed is not a hyperparameter"),
         (["--hyperparams", "spread=-1"], "spread is -1, it must be positive"),
         (["--hyperparams", "spread=13"], "agent climber: thirteen will not do"),
-        (["--agent", "middle", "--episodes", "5"], "--episodes: agent middle plans and is not trained"),
+        (["--agent", "middle", "--episodes", "5"], "--episodes: agent middle is not trained beforehand"),
         (["--agent", "refuser"], "this scenario is not for me"),
         (["--trace-factor", "2"], "--trace-factor scales the rates of --trace, which is missing"),
         (["--trace", "a.txt", "--trace-factor", "0"], "--trace-factor: is '0', allowed: a finite number above 0"),
@@ -444,7 +444,7 @@ def test_folders_that_are_taken_are_refused(capsys: Capture) -> None:
         assert f"--out {out}: {named}" in capsys.readouterr().err
     assert names("notes") == ["mine.txt"]
     assert main(["--resume", "run"]) == 2
-    assert "agent middle plans and is not trained" in capsys.readouterr().err
+    assert "agent middle is not trained beforehand" in capsys.readouterr().err
     assert main(["--resume", "notes"]) == 2
     assert "notes: is not a run folder, config.json is missing" in capsys.readouterr().err
 
@@ -472,7 +472,7 @@ def test_an_offline_wandb_run_lies_in_the_folder(monkeypatch: pytest.MonkeyPatch
 
 def test_distredge_planner_writes_a_plan_that_loads(capsys: Capture) -> None:
     assert main(["--scenario", "DB-50", "--agent", "deepthings", "--env-kwargs", "eta=0.9", "--out", "run"]) == 0
-    plan = load_plan("run/plan.json", get_model("vgg16"))
+    plan = load_plan("run/plan.json", get_model("vgg16"), SpatialPlan)
     assert plan.notes["scenario"] == "DB-50"
     result = read("run/result.json")
     rows = {row["agent"]: row["metrics"] for row in result["results"]}
@@ -502,7 +502,7 @@ def test_distredge_default_agent_learns_and_goes_on(capsys: Capture) -> None:
     assert main(["--resume", "run", "--episodes", "8192"]) == 0
     second = read("run/result.json")["results"][0]["metrics"]["latency_s"]
     assert second <= first
-    plan = load_plan("run/plan.json", get_model("vgg16"))
+    plan = load_plan("run/plan.json", get_model("vgg16"), SpatialPlan)
     assert plan.notes["latency_s"] == second
     assert {"timeline.png", "learning_curve.png", "curve.csv"} <= set(names("run"))
 

@@ -11,7 +11,7 @@ import pytest
 from toy_family import STEPS, Exact, Fixed, registered
 
 from splitgym.agents.core import get_spec, make_agent
-from splitgym.agents.evaluate import assess, evaluate, make_env, options_for, play
+from splitgym.agents.evaluate import Explanations, assess, evaluate, make_env, options_for, play
 from splitgym.agents.results import Result, fill_regret
 from splitgym.envs import Family, get_family
 from splitgym.models.errors import InputError
@@ -94,6 +94,84 @@ def test_the_plan_is_that_of_the_last_episode(toy: Family) -> None:
     env = make_env(toy, "near", {})
     plan = play(Fixed(env, action=0.25), env).plan
     assert plan == {"schema": 1, "kind": "toy", "actions": [0.25] * STEPS}
+
+
+class Explainer:
+    """Goes through the first ``points`` partition points of L2S and explains its step and its lane."""
+
+    def __init__(self, points: int = 3) -> None:
+        self.points = points
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        lanes = len(observation["round"])
+        state = np.zeros(lanes, dtype=int) if state is None else state + 1
+        return state % self.points, state
+
+    def explain(self, state: Any) -> dict[str, np.ndarray]:
+        return {"step": state.copy(), "lane": np.arange(len(state))}
+
+
+def test_the_trace_is_that_of_the_last_episode_with_what_the_agent_explains() -> None:
+    family, rounds = get_family("l2s"), 5
+    env = make_env(family, "alexnet-gpu-60", {"rounds": rounds, "noise": 0.0})
+    played = play(Explainer(), env, episodes=3)
+    assert played.trace is not None
+    assert played.trace["step"].tolist() == [10, 11, 12, 13, 14]
+    assert played.trace["lane"].tolist() == [0] * rounds
+    assert (played.trace["point"] - 4).tolist() == [1, 2, 0, 1, 2]
+    assert played.trace["delay_s"].shape == (rounds,)
+    last = play(Explainer(), make_env(family, "alexnet-gpu-60", {"rounds": rounds, "record": False}), episodes=1)
+    assert (last.trace or {}).keys() <= {"step", "lane"}
+
+
+def test_without_explanations_the_trace_is_the_envs(toy: Family) -> None:
+    env = make_env(get_family("l2s"), "alexnet-gpu-60", {"rounds": 4})
+    played = play(make_agent("l2s", "pdt", env), env)
+    assert played.trace is not None
+    assert set(played.trace) == set(env.unwrapped.dynamics.trace)
+    toy_env = make_env(toy, "near", {})
+    assert play(Fixed(toy_env), toy_env).trace is None
+    lanes = batch(get_family("l2s"), 2, "alexnet-gpu-60", rounds=4, record=True)
+    assert play(Explainer(), lanes, episodes=2).trace is None
+
+
+def test_explanations_are_told_apart_by_lane_and_by_episode() -> None:
+    explanations, agent = Explanations(Explainer()), Explainer()
+    observation, state = {"round": np.zeros((2, 1))}, None
+    for starts in ([True, True], [False, False], [False, True], [False, False]):
+        _, state = agent.predict(observation, state)
+        explanations.add(state, np.array(starts))
+    assert {name: values.tolist() for name, values in explanations.of(0).items()} == {
+        "step": [0, 1, 2, 3],
+        "lane": [0] * 4,
+    }
+    assert explanations.of(1)["step"].tolist() == [2, 3]
+    assert explanations.of(1)["lane"].tolist() == [1, 1]
+    silent = Explanations(object())  # type: ignore[arg-type]
+    silent.add(None, np.array([True]))
+    assert silent.of(0) == {}
+
+
+def test_the_share_that_is_done_grows_to_one() -> None:
+    shares: list[float] = []
+    env = make_env(get_family("l2s"), "alexnet-gpu-60", {"rounds": 4})
+    play(Explainer(), env, 2, 0, shares.append)
+    assert shares == pytest.approx([(i + 1) / 8 for i in range(8)])
+
+
+def test_an_agent_that_learns_online_does_the_same_in_every_lane_as_alone() -> None:
+    """Its lanes learn apart and restart with their episodes."""
+    family, options = get_family("l2s"), {"rounds": 40}
+    for name in ("linucb-e", "l2s"):
+        spec = get_spec("l2s", name)
+        scalar = make_env(family, "resnet34-gpu-100", options_for(spec, options))
+        alone = [evaluate(make_agent("l2s", name, scalar), scalar, 2, seed)["total_s"] for seed in (7, 8, 9)]
+        env = batch(family, 3, "resnet34-gpu-100", **options_for(spec, options))
+        found = evaluate(make_agent("l2s", name, env), env, 6, 7)["total_s"]
+        assert found == pytest.approx(np.mean(alone), rel=1e-9)
+        assert len(set(alone)) == 3
 
 
 def test_a_learner_takes_the_users_options_and_a_planner_its_own() -> None:

@@ -386,7 +386,8 @@ def test_where_links_vary_the_actor_as_it_is_decides() -> None:
     """There the best episode may only have met the best rates."""
     learner = make_learner("osds", scenario="dynamic-nano", actor_rate=1e-2)
     learner.learn(EPISODES, None, lambda report: None)
-    observation = np.stack([learner.dynamics.observation_space.sample() for _ in range(5)])
+    size = learner.dynamics.observation_space.shape[0]
+    observation = np.random.default_rng(0).uniform(0.0, 1.0, (5, size)).astype(np.float32)
     actions, _ = learner.predict(observation, deterministic=True)
     assert np.array_equal(actions, learner.model.predict(observation, deterministic=True)[0])
     learner.model.policy.load_state_dict(learner._best_weights)

@@ -38,6 +38,7 @@ class ToyDynamics(Dynamics):
             raise InputError(f"scale is {scale!r}, allowed: a number")
         self.num_lanes, self.scenario_name, self.scale, self.known = num_lanes, scenario, scale, known
         self.is_random = scenario == "noisy"
+        self.plan_decides = not self.is_random
         self.eval_episodes = 8 if self.is_random else 1
         self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
         self.observation_space = spaces.Box(-1.0, float(STEPS), (2,), np.float32)
