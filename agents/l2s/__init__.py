@@ -1,0 +1,91 @@
+"""L2S's agents: the paper's bandits and its mode switch, its baselines, and learners."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from ...models.errors import InputError
+from ...models.plans import CutPlan, load_plan
+from ..core import Agent, AgentSpec
+from . import hyperparams
+from .bandits import DiscountedLinUCB, LinTS, LinUCB, LinUCBE
+from .baselines import PICKS, Fixed, Oracle
+from .figures import curve_rows, draw_trace, eval_figures
+from .l2s import L2S
+
+DEFAULT_AGENT = "l2s"
+
+
+def _fixed(name: str, env: Any, seed: int = 0) -> Agent:
+    return Fixed(env, PICKS[name])
+
+
+def plan_spec(path: str) -> AgentSpec:
+    """The agent that cuts where a plan file says, in every round."""
+    return AgentSpec(path, f"follows {path}", partial(_from_file, path), hyperparams=hyperparams.Hyperparams)
+
+
+def _from_file(path: str, env: Any, seed: int = 0) -> Agent:
+    system = env.unwrapped.dynamics.system
+    plan = load_plan(path, system.model, CutPlan)
+    try:
+        choice = system.choice_of(plan.cut)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return Fixed(env, lambda dynamics: choice)
+
+
+def _sb3(algorithm: str, env: Any, seed: int = 0, **options: Any) -> Agent:
+    from ..sb3 import Sb3Learner
+
+    return Sb3Learner(env, algorithm, seed, **options)
+
+
+_FIXED = {
+    "fpt": ("FPT: cut at P^c in every round", {}),
+    "pdt": ("PDT: all on the end device", {}),
+    "ppt": ("PPT: cut behind the first layer, with P^c = 1", {"privacy_point": 1}),
+    "neurosurgeon": ("Neurosurgeon: the best point by offline profiles and the nominal rate", {}),
+}
+
+AGENTS: tuple[AgentSpec, ...] = (
+    AgentSpec(
+        "l2s", "the paper's agent: LinUCB-E until decisions agree, then regular training with a delay monitor", L2S,
+        {"sync": "ask"}, seeded=True, hyperparams=hyperparams.L2S,
+    ),
+    AgentSpec(
+        "l2s-probe", "L2S that looks at the network now and then while it trains on the device alone", L2S,
+        {"sync": "ask"}, seeded=True, hyperparams=hyperparams.L2S,
+    ),
+    AgentSpec("linucb-e", "LinUCB with forced sampling (Alg. 1)", LinUCBE, hyperparams=hyperparams.LinUCBE),
+    AgentSpec(
+        "linucb", "LinUCB (Eq. 2), which the device alone may trap", LinUCB, baseline=True,
+        hyperparams=hyperparams.LinUCB,
+    ),
+    AgentSpec(
+        "d-linucb", "LinUCB that discounts old observations", DiscountedLinUCB, hyperparams=hyperparams.Discounted
+    ),
+    AgentSpec("lints", "linear Thompson sampling", LinTS, seeded=True, hyperparams=hyperparams.LinUCB),
+    AgentSpec(
+        "l2s-fws", "L2S-FWS: L2S that synchronises whenever the point changes", L2S,
+        {"sync": "change"}, seeded=True, baseline=True, hyperparams=hyperparams.L2S,
+    ),
+    AgentSpec(
+        "oracle", "the best point in every round, by expected delay", Oracle,
+        reference=True, hyperparams=hyperparams.Hyperparams,
+    ),
+    *(
+        AgentSpec(name, summary, partial(_fixed, name), options, baseline=True, hyperparams=hyperparams.Hyperparams)
+        for name, (summary, options) in _FIXED.items()
+    ),
+    *(
+        AgentSpec(
+            name, f"SB3's {name.upper()}", partial(_sb3, name), learns=True, seeded=True, hyperparams=allowed,
+        )
+        for name, allowed in (("ppo", hyperparams.OnPolicy), ("dqn", hyperparams.OffPolicy))
+    ),
+)  # fmt: skip
+EVAL_AGENTS = ("l2s", "l2s-probe", "linucb-e", "linucb", "d-linucb", "lints", "l2s-fws", "oracle", *_FIXED)
+
+__all__ = ["AGENTS", "DEFAULT_AGENT", "EVAL_AGENTS", "curve_rows", "draw_trace", "eval_figures", "plan_spec"]
