@@ -7,7 +7,7 @@ ARGS ?=
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test slow lint format types bench clean
+.PHONY: train test slow lint format types bench docs clean
 .NOTPARALLEL:
 
 train: .venv/.train
@@ -33,6 +33,9 @@ types: .venv/.dev
 
 bench: .venv/.train
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py $(ARGS)
+
+docs: .venv/.test
+	$(BIN)/python docs/make_pages.py $(ARGS)
 
 clean:
 	rm -rf .venv build dist *.egg-info
