@@ -32,7 +32,7 @@ from .console import (
 )
 from .core import AgentSpec, agents_module, agents_of, get_spec, hyperparams_of
 from .evaluate import make_env
-from .figures import footnote, grouped_bars, save_figure
+from .figures import footnote, grouped_bars, has_error_bars, save_figure
 from .progress import Bar
 from .results import Result, by_group, fill_regret, finite, write_csv
 from .runs import RunConfig, RunFolder, check_free, find_runs, free_folder, plain, versions
@@ -81,7 +81,7 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _parser(family).parse_args(argv)
     options = env_options(args)
     specs = _agents(family, args.agents)
-    _check_options(specs, _words(args.agents), options)
+    _check_options(specs, options)
     groups, asked = _scenarios(family, args.scenarios)
     if args.out is not None:
         check_free(args.out, RESULTS)
@@ -322,15 +322,14 @@ def _tasks(
     return tasks
 
 
-def _check_options(specs: Sequence[AgentSpec], named: Sequence[str], options: Mapping[str, Any]) -> None:
-    """Agents that were named need the options as they are; those that stand for "all" keep their own.
+def _check_options(specs: Sequence[AgentSpec], options: Mapping[str, Any]) -> None:
+    """An agent alone needs the options as they are; beside others, it keeps those that define it.
 
     Raises:
         InputError: names the agent and the option.
     """
-    for spec in specs:
-        if not spec.learns and spec.name in named:
-            check_planner_options(spec, options)
+    if len(specs) == 1 and not specs[0].learns:
+        check_planner_options(specs[0], options)
 
 
 def _tell_options(specs: Sequence[AgentSpec], options: Mapping[str, Any]) -> None:
@@ -382,7 +381,6 @@ def _conclude(
     results, used = fill_regret(results, family, {s.name for s in settings if s.is_random})
     provenance = list(dict.fromkeys(line for s in settings for line in s.provenance))
     figures = _figures(family, results, groups)
-    spread = "; error bars: standard deviation over seeds" if any(r.seed for r in results) else ""
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_csv(out / RESULTS, results, family)
@@ -395,6 +393,7 @@ def _conclude(
         }
         write_text(out / "eval.json", json.dumps(about, indent=1, allow_nan=False) + "\n")
         for name, figure in figures.items():
+            spread = "; error bars: standard deviation over seeds" if has_error_bars(figure) else ""
             footnote(figure, f"numbers: {tables.sources(provenance)}{spread}")
             save_figure(figure, out / f"{name}.png")
     except OSError as error:

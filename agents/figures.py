@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,18 @@ def save_figure(figure: Any, path: Path) -> None:
     """Write a figure as PNG, whole or not at all."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI)
+
+
+def add_figure(figures: dict[str, Any], name: str, figure: Any) -> None:
+    """Add a figure, if there is one, under a name that is safe for a file and not yet taken."""
+    if figure is None:
+        return
+    safe = re.sub(r"[^\w+-]+", "_", name).strip("_") or "figure"
+    number = 2
+    unique = safe
+    while unique in figures:
+        unique, number = f"{safe}-{number}", number + 1
+    figures[unique] = figure
 
 
 def learning_curve(
@@ -228,6 +241,14 @@ def _bars(
     slant = {"rotation": 20, "ha": "right"} if slanted else {}
     axes.set_xticks(range(len(values)), list(values), **slant)
     axes.tick_params(axis="x", length=0)
+
+
+def has_error_bars(figure: Any) -> bool:
+    """Whether a figure shows error bars of any length."""
+    from matplotlib.container import ErrorbarContainer
+
+    found = [c for axes in figure.axes for c in axes.containers if isinstance(c, ErrorbarContainer)]
+    return any(np.ptp(bar[:, 1]) > 0 for c in found for bars in c.lines[2] for bar in bars.get_segments() if len(bar))
 
 
 def footnote(figure: Any, text: str) -> None:

@@ -98,7 +98,7 @@ def ranking(results: Sequence[Result], family: Family, regret_mark: str = "") ->
         mark = regret_mark if name == family.regret else ""
         table.add_column(label_of(family, name, unit) + mark, justify="right")
         columns[name] = factor, digits_for([v * factor for v in values])
-    table.add_column("time to decide", justify="right")
+    table.add_column("time", justify="right")
     table.add_column("")
     best = best_of(family, [r.metrics[family.headline] for r in results])
     order = sorted(results, key=lambda r: r.metrics[family.headline], reverse=not family.lower_is_better)

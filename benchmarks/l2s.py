@@ -1,4 +1,8 @@
-"""The figures of L2S. Lane i of a vector env is seed i."""
+"""The figures of L2S.
+
+Lane i of a vector env has seed i, as a scalar env with that seed; agents that draw numbers (l2s, lints) draw from
+(seed, lane) with seed 0 here, so that only lane 0 decides as a run of its own would.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ from splitgym.envs.l2s.system import System
 ENV = "splitgym/L2S-v0"
 SEEDS = 20
 MODELS = ("alexnet", "vgg16", "resnet34")
+RECOVERY_MBPS = (5.0, 10.0, 15.0, 20.0, 26.0, 30.0, 40.0, 60.0)
 
 
 @dataclass
@@ -30,11 +35,23 @@ class Rounds:
     trace: Mapping[str, np.ndarray]
     metrics: Mapping[str, np.ndarray]
     system: System
+    predicted: np.ndarray  # (rounds, K - 1, lanes) edge delays of all points but P, of agents that predict
 
     @property
     def on_device(self) -> np.ndarray:
         """Whether a round ran on the device alone."""
         return self.trace["point"] == self.system.last
+
+    @property
+    def free(self) -> np.ndarray:
+        """Whether forcing left a round alone."""
+        return ~self.trace["forced"]
+
+    def error_everywhere(self, rounds: slice, load: float = 1.0) -> np.ndarray:
+        """Relative error of the edge delays predicted for all points but P, chosen or not, (rounds, K - 1, lanes)."""
+        mbps = self.trace["mbps"][rounds].astype(float)[:, None]
+        edge_s = self.system.edge_delay_s(mbps, load, np.arange(self.system.n_points - 1)[:, None])
+        return np.abs(self.predicted[rounds] * self.system.pdt_s - edge_s) / edge_s
 
     @property
     def error(self) -> np.ndarray:
@@ -52,15 +69,17 @@ def play_lanes(scenario: str, agent: str, lanes: int = SEEDS, fields: Mapping[st
     )  # fmt: skip
     decider, dynamics = make_agent("l2s", agent, env), env.dynamics
     explained, state, info = Explanations(decider), None, {}
-    (observation, _), starts = env.reset(seed=0), np.ones(lanes, dtype=bool)
+    (observation, _), starts, predicted = env.reset(seed=0), np.ones(lanes, dtype=bool), []
     for _ in range(dynamics.episode_steps):
         actions, state = decider.predict(observation, state, starts, deterministic=True)
         explained.add(state, starts)
+        if hasattr(state, "model"):
+            predicted.append(state.model.predicted[:-1].copy())
         observation, _, starts, _, info = env.step(actions)
     told = [explained.of(lane) for lane in range(lanes)]
     notes = {name: np.stack([lane[name] for lane in told], axis=1) for name in told[0]}
     metrics = {k: v for k, v in info["final_info"]["metrics"].items() if not k.startswith("_")}
-    return Rounds({**dynamics.trace, **notes}, metrics, dynamics.system)
+    return Rounds({**dynamics.trace, **notes}, metrics, dynamics.system, np.array(predicted))
 
 
 def speed_figures() -> Iterator[Figure]:
@@ -108,13 +127,15 @@ def constant_figures() -> Iterator[Figure]:
         run = play_lanes(name, "linucb-e")
         window = slice(50, 100)
         delay, optimum = run.trace["delay_s"][window], run.trace["oracle_delay_s"][window].mean(axis=0)
-        free = ~run.trace["forced"][window]
+        free = run.free[window]
         unforced = ((delay * free).sum(axis=0) / free.sum(axis=0) / optimum).mean()
         yield Figure(f"{name} unforced rounds 51-100", float(unforced), "x oracle")
         yield Figure(f"{name} all rounds 51-100", float((delay.mean(axis=0) / optimum).mean()), "x oracle")
         error = np.nanmean(run.error[40:100], axis=0)
         yield Figure(f"{name} prediction error, rounds 41-100", 100 * float(error.mean()), "%")
         yield Figure(f"{name} prediction error, worst seed", 100 * float(error.max()), "%")
+        everywhere = run.error_everywhere(slice(40, 100)).mean()
+        yield Figure(f"{name} prediction error, all points but P", 100 * float(everywhere), "%")
 
 
 def regret_figures() -> Iterator[Figure]:
@@ -130,7 +151,7 @@ def regret_figures() -> Iterator[Figure]:
 
 
 def change_figures() -> Iterator[Figure]:
-    """Changing links: total time against Oracle's, and rounds until decisions have adapted, 20 seeds."""
+    """Changing links: total time against Oracle's, rounds until decisions have adapted, and the trap, 20 seeds."""
     for name in SCENARIO_GROUPS["changing"]:
         oracle = play_lanes(name, "oracle").metrics
         least = oracle["oracle_delay_s"].mean()
@@ -144,6 +165,18 @@ def change_figures() -> Iterator[Figure]:
                     label = f"{name} {agent} change at {at}:"
                     yield Figure(f"{label} median rounds to adapt", float(np.median(rounds)), "rounds")
                     yield Figure(f"{label} seeds adapted in 100", float((rounds <= 100).sum()), f"of {SEEDS}")
+    yield from _trap_figures()
+
+
+def _trap_figures() -> Iterator[Figure]:
+    """Seeds that left the device when the link got fast: that use the edge unforced in the last 100 rounds."""
+    for mbps in RECOVERY_MBPS:
+        for agent in ("linucb", "linucb-e", "d-linucb"):
+            run = play_lanes("resnet34-recovery", agent, fields={"mbps": mbps})
+            left = (~run.on_device & run.free)[-100:].any(axis=0).sum()
+            label = f"resnet34-recovery from {mbps:g} Mbps {agent}"
+            yield Figure(f"{label}: left the device", float(left), f"of {SEEDS}")
+            yield Figure(f"{label}: regret", float(run.metrics["regret_s"].mean()), "s")
 
 
 def _adapted_after(run: Rounds, at: int, length: int = 2000) -> np.ndarray:
@@ -162,10 +195,13 @@ def claim_figures() -> Iterator[Figure]:
     """Time saved against PDT, the cost of synchronisation, forced sampling, larger P^c, PPT."""
     for model in MODELS:
         for link in ("gpu-60", "gpu-100", "gpu-200", "cpu-100"):
-            for agent in ("oracle", "l2s"):
+            for agent in ("oracle", "l2s", "linucb-e"):
                 saved = play_lanes(f"{model}-{link}", agent, 5, {"rounds": 5000}).metrics["saved"].mean()
                 yield Figure(f"{model}-{link} {agent}: time saved against PDT", 100 * float(saved), "%")
         yield Figure(f"{model}-gpu: rate from which a third can be saved", _third_mbps(f"{model}-gpu-100"), "Mbps")
+        for slower in (1.0, 1.3, 1.5, 2.0):
+            label = f"{model}-gpu-100 device {slower:g} times as slow: the best point saves"
+            yield Figure(label, 100 * _saved_if(f"{model}-gpu-100", slower), "%")
     every = play_lanes("resnet34-gpu-100", "l2s-fws", 5).metrics["sync_s"].mean()
     period = play_lanes("resnet34-gpu-100", "l2s", 5).metrics["sync_s"].mean()
     yield Figure("resnet34-gpu-100 sync time saved by period 100", 100 * float(1 - period / every), "%")
@@ -188,6 +224,13 @@ def _third_mbps(scenario: str) -> float:
     best = system.delay_s(rates, np.ones_like(rates)).min(axis=0)
     enough = best <= 2 / 3 * system.pdt_s
     return float(rates[enough.argmax()]) if enough.any() else float("inf")
+
+
+def _saved_if(scenario: str, slower: float) -> float:
+    """Share of PDT's delay that the best point saves, if the device takes so many times as long as its profile says."""
+    system = System(get_scenario(scenario))
+    system.front_s *= slower
+    return 1.0 - float(system.delay_s(np.array([system.mbps]), np.ones(1)).min()) / system.pdt_s
 
 
 GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {

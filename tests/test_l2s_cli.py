@@ -23,7 +23,7 @@ from splitgym.agents.core import agents_of, make_agent
 from splitgym.agents.evaluation import main as evaluate_main
 from splitgym.agents.train import main as train_main
 from splitgym.envs import get_family
-from splitgym.envs.l2s.system import partition_points
+from splitgym.models.cuts import cut_points
 from splitgym.models.plans import CutPlan, load_plan
 from splitgym.models.zoo import get_model
 from splitgym.profiling.training import modelled_profile
@@ -145,7 +145,7 @@ def test_a_curve_stays_short_however_many_rounds_there_are() -> None:
 def test_every_agent_plays_and_is_compared(agent: str) -> None:
     assert train("--agent", agent, *ROUNDS, "--out", "run") == 0
     plan = load_plan("run/plan.json", get_model("resnet34"), CutPlan)
-    assert plan.cut in partition_points(get_model("resnet34"))
+    assert plan.cut in cut_points(get_model("resnet34"))
     table = read("run/result.json")["results"]
     assert table[0]["agent"] == agent
     names = [row["agent"] for row in table]
@@ -162,7 +162,7 @@ def test_the_agents_own_env_is_that_of_its_definition() -> None:
     """PPT cuts behind the first layer whatever P^c the others are given; L2S-FWS synchronises at every change."""
     assert train("--agent", "linucb", *ROUNDS, "--env-kwargs", "privacy_point=8", "--out", "run") == 0
     plans = {row["agent"]: row["plan"]["cut"] for row in read("run/result.json")["results"]}
-    points = partition_points(get_model("resnet34"))
+    points = cut_points(get_model("resnet34"))
     assert (plans["ppt"], plans["fpt"], plans["pdt"]) == (points[1], points[8], points[-1])
     assert metrics("run", "l2s-fws")["sync_s"] > metrics("run", "linucb")["sync_s"]
 
@@ -277,6 +277,8 @@ BAD_ENV: list[tuple[list[str], str]] = [
     (["--env-kwargs", "mbps=-3"], "mbps is -3.0, allowed: a finite number above 0"),
     (["--env-kwargs", "mbps=.inf"], "the value of mbps, '.inf', is neither a finite number"),
     (["--env-kwargs", "mbps_changes=[[5,0]]"], "mbps_changes is 0.0, allowed: a finite number above 0"),
+    (["--env-kwargs", "mbps_changes=[[500,5]]"], "mbps_changes has round 500, allowed: below rounds, which is 500"),
+    (["--env-kwargs", "load_changes=[[5,2],[900,3]]"], "load_changes has round 900, allowed: below rounds, which is"),
     (["--env-kwargs", "model=nonet"], "unknown model 'nonet'; known models: alexnet, "),
     (["--env-kwargs", "edge=nowhere"], "unknown edge 'nowhere'; known: gpu, cpu, "),
     (["--env-kwargs", "device=nowhere"], "unknown device 'nowhere'; known: "),
@@ -356,7 +358,7 @@ def test_bad_input_for_a_run_is_one_line(words: list[str], named: str, inputs: P
         (["--agents", "linucb,nobody"], "--agents: unknown agent 'nobody' for l2s; known: l2s, l2s-probe"),
         (["--hyperparams", "alpha=-1"], "agent linucb: hyperparameter alpha: must be greater than or equal to 0"),
         (["--hyperparams", "mu=0.3"], "none of linucb, pdt has a hyperparameter 'mu'"),
-        (["--agents", "ppt,pdt", "--env-kwargs", "privacy_point=2"], "agent ppt needs privacy_point=1, not 2"),
+        (["--agents", "ppt", "--env-kwargs", "privacy_point=2"], "agent ppt needs privacy_point=1, not 2"),
         (["--runs", "nowhere"], "--runs nowhere: is not a folder"),
     ],
 )
@@ -402,11 +404,14 @@ def test_training_and_evaluation_agree() -> None:
         assert {metric: value for (name, metric), value in found.items() if name == agent} == expected
 
 
-def test_all_agents_are_compared_each_in_its_own_env(capsys: Capture) -> None:
-    assert evaluate("--agents", "all", *ROUNDS, "--env-kwargs", "privacy_point=2", "--out", "out") == 0
+@pytest.mark.parametrize("agents", ["all", "l2s,ppt,pdt"])
+def test_agents_are_compared_each_in_its_own_env(agents: str, capsys: Capture) -> None:
+    assert evaluate("--agents", agents, *ROUNDS, "--env-kwargs", "privacy_point=2", "--out", "out") == 0
     told = capsys.readouterr().err.splitlines()[0]
     assert told == "ppt has its own privacy_point=1"
-    assert {row["agent"] for row in rows("out/results.csv")} == set(PLAYERS)
+    assert {row["agent"] for row in rows("out/results.csv")} == set(PLAYERS if agents == "all" else agents.split(","))
+    own = next(row for row in read("out/eval.json")["results"] if row["agent"] == "ppt")
+    assert own["plan"]["cut"] == cut_points(get_model("resnet34"))[1]
 
 
 def test_charts_come_with_an_evaluation(capsys: Capture) -> None:
@@ -534,7 +539,7 @@ def test_a_learner_decides_in_every_round_and_replays_no_plan(agent: str, monkey
     assert not env.unwrapped.dynamics.plan_decides
     assert learner.best_plan is None
     model = get_model("resnet34")
-    learner.vec.best_plan = CutPlan("resnet34", ("a", "b"), partition_points(model)[4])
+    learner.vec.best_plan = CutPlan("resnet34", ("a", "b"), cut_points(model)[4])
     monkeypatch.setattr(learner.model, "predict", lambda observation, deterministic: (np.array([7, 9]), None))
     observation = {name: np.stack([value, value]) for name, value in env.reset(seed=0)[0].items()}
     assert learner.predict(observation)[0].tolist() == [7, 9]

@@ -13,6 +13,7 @@ import pytest
 
 from splitgym.agents.core import get_spec, make_agent
 from splitgym.agents.evaluate import Played, assess, make_env, options_for, play
+from splitgym.agents.figures import has_error_bars
 from splitgym.agents.l2s.figures import curve_rows, draw_trace, eval_figures
 from splitgym.agents.l2s.lines import agent_colors
 from splitgym.agents.l2s.rounds import (
@@ -204,8 +205,10 @@ def test_points_show_the_usual_late_choice() -> None:
     env, found = played("pdt", "resnet34-gpu-60")
     assert found.trace is not None
     figure = draw_trace(env, found.trace, "pdt")["points"]
-    (chosen,) = [m for m in figure.axes[0].get_lines() if str(m.get_label()).startswith("chosen")]
-    assert list(chosen.get_xdata()) == [env.unwrapped.dynamics.system.n_points - 1]
+    marks = {str(m.get_label()).split()[0]: m for m in figure.axes[0].get_lines()}
+    assert list(marks["chosen"].get_xdata()) == [env.unwrapped.dynamics.system.n_points - 1]
+    assert marks["optimum"].get_markerfacecolor() == "none"  # and so seen around the choice where they are the same
+    assert marks["optimum"].get_markersize() > marks["chosen"].get_markersize() + 4
     assert "60 Mbps" in figure.axes[0].get_title(loc="left")
 
 
@@ -287,6 +290,26 @@ def test_changing_links_show_delay_and_regret_over_the_rounds() -> None:
     )
     strip = panel(figures["resnet34-gpu-100"], "Mbps")
     np.testing.assert_array_equal(strip.get_lines()[0].get_ydata(), mine.trace["mbps"])
+    assert strip.get_title(loc="right") == ""  # everyone met these
+
+
+def test_rates_that_differ_by_seed_are_said_to_be_whose_they_are() -> None:
+    found = results(("pdt", "linucb-e"), ("resnet34-dynamic",), seeds=2)
+    figures = eval_figures(found, {"changing": ("resnet34-dynamic",)})
+    for name in ("resnet34-dynamic", "resnet34-dynamic-regret"):
+        strip = panel(figures[name], "Mbps")
+        assert strip.get_title(loc="right") == "rates that linucb-e, seed 0 met"
+        first = next(r for r in found if (r.agent, r.seed) == ("linucb-e", 0))
+        assert first.trace is not None
+        np.testing.assert_array_equal(strip.get_lines()[0].get_ydata(), first.trace["mbps"])
+
+
+def test_only_charts_with_error_bars_have_them() -> None:
+    for seeds in (1, 2):
+        figures = eval_figures(results(("l2s", "pdt"), CONSTANT, seeds), {"scenarios": CONSTANT})
+        assert {name for name, figure in figures.items() if has_error_bars(figure)} == (
+            {"scenarios"} if seeds > 1 else set()
+        )
 
 
 def test_an_agent_has_one_color_in_all_figures() -> None:

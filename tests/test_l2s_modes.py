@@ -219,16 +219,14 @@ def test_probes_of_a_steady_link_begin_nothing() -> None:
 
 
 def adapted_after(played: Rounds, change: int, until: int) -> np.ndarray:
-    """(n,) rounds from a change to the first unforced decision with 45 of 50 optimal from it on; inf for never."""
+    """(n,) rounds from a change until 19 of the next 20 unforced decisions are optimal; inf for never."""
     found = np.full(played.choice.shape[1], np.inf)
     for lane in range(len(found)):
         rounds = change + np.flatnonzero(played.free[change:until, lane])
         right = played.best[rounds, lane]
-        if len(rounds) >= 50:
-            of_next = np.lib.stride_tricks.sliding_window_view(right, 50).sum(axis=1)
-            good = np.flatnonzero((of_next >= 45) & right[: len(of_next)])
-            if good.size:
-                found[lane] = rounds[good[0]] - change
+        good = np.flatnonzero(np.lib.stride_tricks.sliding_window_view(right, 20).sum(axis=1) >= 19)
+        if good.size:
+            found[lane] = rounds[good[0]] - change
     return found
 
 
@@ -238,18 +236,13 @@ def test_total_time_on_the_switching_link_is_within_10_percent_of_the_oracles(na
     played = play_lanes("resnet34-switch", name, 20)
     oracle_s = played.metrics["oracle_delay_s"] * played.dynamics.episode_steps
     assert (played.metrics["total_s"] / oracle_s).mean() < 1.10
+    assert np.all(played.metrics["total_s"] < played.dynamics.episode_steps * played.dynamics.system.pdt_s)
 
 
 @pytest.mark.slow
-def test_adaptation_to_both_changes_within_100_rounds() -> None:
-    """The second is a recovery, which only probes see in time."""
-    played = play_lanes("resnet34-switch", "l2s-probe", 20)
-    for change, until in ((2000, 4000), (4000, 6000)):
-        assert np.mean(adapted_after(played, change, until) <= 100) >= 0.9
-
-
-@pytest.mark.slow
-def test_as_printed_l2s_sees_the_drop_at_once_and_the_recovery_by_chance() -> None:
-    played = play_lanes("resnet34-switch", "l2s", 20)
-    assert np.mean(adapted_after(played, 2000, 4000) <= 100) >= 0.9
-    assert np.median(adapted_after(played, 4000, 6000)) > 100
+@pytest.mark.parametrize(("name", "drop", "recovery"), [("l2s", (20, 20), (0, 5)), ("l2s-probe", (20, 20), (18, 20))])
+def test_adaptation_to_changes_within_100_rounds(name: str, drop: tuple[int, int], recovery: tuple[int, int]) -> None:
+    """Of 20 seeds, at least and at most so many. A recovery, L2S as printed sees by chance, probes see it in time."""
+    played = play_lanes("resnet34-switch", name, 20)
+    for (low, high), change, until in ((drop, 2000, 4000), (recovery, 4000, 6000)):
+        assert low <= np.sum(adapted_after(played, change, until) <= 100) <= high

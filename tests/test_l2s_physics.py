@@ -10,7 +10,8 @@ import pytest
 from l2s_reference import CUTS, make, make_batch, plain_delays_s, plain_totals_s, play, random_actions
 
 from splitgym.envs.l2s.scenarios import SCENARIOS, get_scenario
-from splitgym.envs.l2s.system import FEATURES, System, partition_points
+from splitgym.envs.l2s.system import FEATURES, System
+from splitgym.models.cuts import cut_points
 from splitgym.models.errors import InputError
 from splitgym.models.plans import CutPlan
 from splitgym.models.zoo import get_model
@@ -29,7 +30,7 @@ SUMMED = [FEATURES.index(name) for name in FEATURES if "bytes" not in name]
     ],
 )
 def test_partition_points_of_the_papers_networks(model: str, last: int, names: dict[int, str]) -> None:
-    assert list(partition_points(get_model(model))) == CUTS[model]
+    assert list(cut_points(get_model(model))) == CUTS[model]
     system = System(get_scenario(f"{model}-gpu-60"))
     assert (system.last, system.n_points) == (last, last - 3)
     assert {point: system.names[point] for point in names} == names
@@ -188,7 +189,8 @@ def test_the_optimum_has_no_regret() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_no_round_beats_the_optimum(scenario: str) -> None:
-    env = make(scenario, rounds=30, noise=0.0)
+    changes = [(10 * i, mbps) for i, (_, mbps) in enumerate(SCENARIOS[scenario].mbps_changes, start=1)]
+    env = make(scenario, rounds=30, noise=0.0, mbps_changes=changes)
     rounds, _, _ = play(env, random_actions(env), seed=1)
     assert all(r["delay_s"] >= r["oracle_delay_s"] > 0 for r in rounds)
 

@@ -155,6 +155,14 @@ BAD_FIELD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "rates go back": ({"mbps_changes": [[5, 10.0], [3, 20.0]]}, ["mbps_changes", "[5, 3]", "increase strictly from 1"]),
     "a round twice": ({"mbps_changes": [[5, 10.0], [5, 20.0]]}, ["mbps_changes", "[5, 5]", "increase strictly"]),
     "changes at the start": ({"mbps_changes": [[0, 10.0]]}, ["mbps_changes", "[0]", "from 1 on"]),
+    "changes at the end": (
+        {"mbps_changes": [[9, 10.0]], "rounds": 9},
+        ["mbps_changes has round 9", "below rounds, which"],
+    ),
+    "loads change behind the end": (
+        {"load_changes": [[3, 2.0], [12, 3.0]], "rounds": 9},
+        ["load_changes has round 12"],
+    ),
     "changes to no rate": ({"mbps_changes": [[5, 0.0]]}, ["mbps_changes is 0", "above 0"]),
     "changes to a negative rate": ({"mbps_changes": [[5, -3.0]]}, ["mbps_changes is -3", "above 0"]),
     "changes to NaN": ({"mbps_changes": [[5, float("nan")]]}, ["mbps_changes is nan", "above 0"]),
@@ -208,8 +216,8 @@ def test_every_point_may_be_the_first(privacy_point: int) -> None:
 
 
 def test_fields_change_and_the_rest_stays() -> None:
-    changed = get_scenario("vgg16-gpu-60", mbps_changes=[[5, 10], [9, 20]], noise=0, traces=[], rounds=7)
-    expected = replace(SCENARIOS["vgg16-gpu-60"], mbps_changes=((5, 10.0), (9, 20.0)), noise=0.0, rounds=7)
+    changed = get_scenario("vgg16-gpu-60", mbps_changes=[[5, 10], [9, 20]], noise=0, traces=[], rounds=10)
+    expected = replace(SCENARIOS["vgg16-gpu-60"], mbps_changes=((5, 10.0), (9, 20.0)), noise=0.0, rounds=10)
     assert changed == expected
     assert get_scenario("vgg16-gpu-60") is SCENARIOS["vgg16-gpu-60"]
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from splitgym.agents.l2s import privacy
 from splitgym.agents.l2s.privacy import (
     Trained,
-    first_conv_cut,
+    first_conv_point,
     kl_by_cut,
     kl_divergence,
     kl_of_uniform,
@@ -27,6 +27,9 @@ from splitgym.agents.l2s.privacy import (
     point_for,
     train_digits,
 )
+from splitgym.envs.l2s.scenarios import get_scenario
+from splitgym.envs.l2s.system import System
+from splitgym.models.cuts import cut_points
 from splitgym.models.errors import InputError
 from splitgym.models.layers import Conv, GlobalPool, Linear, Pool, Shape
 from splitgym.models.model import Join, Model, Unit
@@ -249,16 +252,20 @@ def test_bad_questions_are_one_line(trained: Trained) -> None:
 NATS = st.floats(0.0, 20.0)
 
 
+def chain(steps: int) -> Model:
+    return Model("chain", Shape(1, 8, 8), tuple(Unit(f"c{i}", (Conv(1, out_channels=1),)) for i in range(steps)))
+
+
 @given(st.lists(NATS, min_size=1, max_size=12), NATS)
 def test_point_is_the_first_from_which_on_all_are_private(values: list[float], target: float) -> None:
-    kl = np.array(values)
+    kl, model = np.array(values), chain(len(values))
     if kl[-1] < target:
         with pytest.raises(InputError) as caught:
-            point_for(kl, target)
+            point_for(model, kl, target)
         assert "\n" not in str(caught.value)
         assert str(caught.value).endswith(f"that of the last cut, {kl[-1]:.4g}")
         return
-    point = point_for(kl, target)
+    point = point_for(model, kl, target)
     assert 1 <= point <= len(kl)
     assert (kl[point - 1 :] >= target).all()
     assert not any((kl[earlier - 1 :] >= target).all() for earlier in range(1, point))
@@ -266,28 +273,43 @@ def test_point_is_the_first_from_which_on_all_are_private(values: list[float], t
 
 @given(st.lists(NATS, min_size=1, max_size=12), NATS, NATS)
 def test_more_privacy_never_allows_an_earlier_cut(values: list[float], one: float, other: float) -> None:
-    kl = np.array(values)
+    kl, model = np.array(values), chain(len(values))
     low, high = sorted((min(one, kl[-1]), min(other, kl[-1])))
-    assert point_for(kl, low) <= point_for(kl, high)
+    assert point_for(model, kl, low) <= point_for(model, kl, high)
 
 
 def test_point_by_hand() -> None:
     kl = np.array([0.1, 0.9, 0.4, 0.8, 2.0])
-    assert [point_for(kl, target) for target in (0.0, 0.1, 0.2, 0.5, 0.8, 2.0)] == [1, 1, 2, 4, 4, 5]
+    assert [point_for(chain(5), kl, target) for target in (0.0, 0.1, 0.2, 0.5, 0.8, 2.0)] == [1, 1, 2, 4, 4, 5]
 
 
-@pytest.mark.parametrize("kl", [[], [0.1, math.nan], [math.inf, 1.0]])
-def test_point_needs_finite_numbers(kl: list[float]) -> None:
-    with pytest.raises(InputError, match=r"^the KL divergence by cut must be finite"):
-        point_for(np.array(kl), 0.1)
+@pytest.mark.parametrize("name", ["resnet34_32", "resnet34"])
+def test_point_of_a_residual_network_is_that_of_the_env(name: str) -> None:
+    """Points lie behind the residual blocks only: what cuts before and between them have does not count."""
+    model = get_model(name)
+    points = cut_points(model)
+    kl = np.zeros(len(model.steps))
+    for point in range(1, len(points)):
+        kl[points[point] - 1] = point
+    assert len(points) - 1 < len(kl)
+    for point in range(1, len(points)):
+        assert point_for(model, kl, point) == point
+        assert System(get_scenario(f"{name}-gpu-60-p{point}")).points[point] == points[point]
+    assert first_conv_point(model) == 1
+
+
+@pytest.mark.parametrize("kl", [[], [0.1, math.nan], [math.inf, 1.0], [1.0], [1.0, 2.0, 3.0]])
+def test_point_needs_a_finite_number_for_every_cut(kl: list[float]) -> None:
+    with pytest.raises(InputError, match=r"^the KL divergence by cut must be finite numbers, one for each of 2 cuts$"):
+        point_for(chain(2), np.array(kl), 0.1)
 
 
 def test_where_ppt_cuts() -> None:
-    assert first_conv_cut(get_model("vgg16")) == 1
+    assert first_conv_point(get_model("vgg16")) == 1
     pool, conv = Unit("pool", (Pool(2, 2),)), Unit("conv", (Conv(3, out_channels=1),))
-    assert first_conv_cut(Model("late", Shape(1, 8, 8), (pool, conv))) == 2
+    assert first_conv_point(Model("late", Shape(1, 8, 8), (pool, conv))) == 2
     with pytest.raises(InputError, match=r"^model none has no convolution to cut behind$"):
-        first_conv_cut(Model("none", Shape(1, 8, 8), (pool,)))
+        first_conv_point(Model("none", Shape(1, 8, 8), (pool,)))
 
 
 # --- the trained network
@@ -356,13 +378,12 @@ def test_the_script_prints_a_line_for_every_cut(quick: Trained, tmp_path: Path, 
     chart = tmp_path / "kl.png"
     assert main(["--out", str(chart)]) == 0
     out = capsys.readouterr().out
-    kl = kl_by_cut(quick.model, None, quick.images)
+    kl, model = kl_by_cut(quick.model, None, quick.images), quick.model.model
     lines = {words[1]: words for words in (line.split() for line in out.splitlines()) if words[0].isdigit()}
-    steps = quick.model.model.steps
-    assert list(lines) == [step.name for step in steps]
+    assert list(lines) == [step.name for step in model.steps]
     assert [words[2] for words in lines.values()] == [f"{value:.3f}" for value in kl]
-    assert lines["conv1"][3:5] == ["16.38", "PPT" if point_for(kl, kl[0]) > 1 else "PPT,"]
-    assert f"P^c for the privacy of PPT's cut, {kl[0]:.3f} nats: {point_for(kl, kl[0])}" in out
+    assert lines["conv1"][3:5] == ["16.38", "PPT" if point_for(model, kl, kl[0]) > 1 else "PPT,"]
+    assert f"P^c for the privacy of PPT's cut, {kl[0]:.3f} nats: {point_for(model, kl, kl[0])}" in out
     assert f"Spearman correlation with the cut {spearman(kl):+.2f}" in out
     assert chart.read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["kl.png"]
@@ -371,7 +392,7 @@ def test_the_script_prints_a_line_for_every_cut(quick: Trained, tmp_path: Path, 
 def test_the_script_finds_the_point_for_a_target(quick: Trained, capsys: Capture) -> None:
     assert main(["--target", "1.5", "--reduce", "mean"]) == 0
     kl = kl_by_cut(quick.model, None, quick.images, reduce="mean")
-    assert f"P^c for the target, 1.500 nats: {point_for(kl, 1.5)}" in capsys.readouterr().out
+    assert f"P^c for the target, 1.500 nats: {point_for(quick.model.model, kl, 1.5)}" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("quick")

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...models.errors import InputError
 from ...models.plans import CutPlan, load_plan
-from ..core import Agent, AgentSpec
+from ..core import Agent, AgentSpec, sb3_agent
 from . import hyperparams
 from .bandits import DiscountedLinUCB, LinTS, LinUCB, LinUCBE
 from .baselines import PICKS, Fixed, Oracle
@@ -36,16 +36,10 @@ def _from_file(path: str, env: Any, seed: int = 0) -> Agent:
     return Fixed(env, lambda dynamics: choice)
 
 
-def _sb3(algorithm: str, env: Any, seed: int = 0, **options: Any) -> Agent:
-    from ..sb3 import Sb3Learner
-
-    return Sb3Learner(env, algorithm, seed, **options)
-
-
 _FIXED = {
     "fpt": ("FPT: cut at P^c in every round", {}),
     "pdt": ("PDT: all on the end device", {}),
-    "ppt": ("PPT: cut behind the first layer, with P^c = 1", {"privacy_point": 1}),
+    "ppt": ("PPT: cut behind the first layer or residual block, with P^c = 1", {"privacy_point": 1}),
     "neurosurgeon": ("Neurosurgeon: the best point by offline profiles and the nominal rate", {}),
 }
 
@@ -81,7 +75,7 @@ AGENTS: tuple[AgentSpec, ...] = (
     ),
     *(
         AgentSpec(
-            name, f"SB3's {name.upper()}", partial(_sb3, name), learns=True, seeded=True, hyperparams=allowed,
+            name, f"SB3's {name.upper()}", partial(sb3_agent, name), learns=True, seeded=True, hyperparams=allowed,
         )
         for name, allowed in (("ppo", hyperparams.OnPolicy), ("dqn", hyperparams.OffPolicy))
     ),

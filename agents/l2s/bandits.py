@@ -113,7 +113,11 @@ class LinUCB:
 
 
 class LinUCBE(LinUCB):
-    """LinUCB that now and then may not stay on the device, and so cannot be trapped there (Alg. 1).
+    """LinUCB that now and then may not stay on the device (Alg. 1).
+
+    A forced round tries the other point that looks best. Where the network has become faster, the agent leaves the
+    device once what it sees there, together with all that it saw before, makes a point look better. Where the tried
+    point is bad on the fast network too, or hardly better than the device, it stays.
 
     Args:
         mu: every ceil(T^mu) rounds P is no option.

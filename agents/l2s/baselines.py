@@ -41,7 +41,7 @@ class Oracle:
 
 
 def first_point(dynamics: L2SDynamics) -> int:
-    """FPT's point P^c; with P^c = 1 PPT's, behind the first layer."""
+    """FPT's point P^c; with P^c = 1 PPT's, behind the first layer or residual block."""
     return 0
 
 

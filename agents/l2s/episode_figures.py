@@ -12,13 +12,13 @@ from ...envs.l2s.system import System
 from ...envs.l2s.viewer import points_figure
 from ..figures import COLORS, INK, LOG_FROM, clean, logarithmic, new_figure, scale_to
 from ..tables import unit_of
+from .lines import LEAST_ERROR
 from .rounds import Trace, late_point, latest_errors, prediction_errors, regrets, running_mean, spans
 
 THIN, BOLD, BEST, FORCED, RATE = COLORS[10], COLORS[0], COLORS[2], COLORS[3], COLORS[3]
 SHADE = "#f3ead9"
 MOST_NAMES = 8  # partition points that are named on an axis
 LAST_SEEN = 50  # rounds for which an error is shown after it was seen
-LEAST_ERROR = 0.05  # %; less is not shown
 WILD = 99  # percentile of delays that fit; rounds beyond may leave the picture
 
 

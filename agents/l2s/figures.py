@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,8 @@ import numpy as np
 
 from ...envs.l2s.scenarios import Scenario, get_scenario
 from ...models.errors import InputError
-from ..figures import INK, LOG_FROM, clean, grouped_bars, logarithmic, panel_grid, scale_to
+from ..figures import INK, LOG_FROM, add_figure, clean, grouped_bars, logarithmic, panel_grid, scale_to
+from ..line_charts import error_line, rate_axis, seeds_by_agent, values_of
 from ..results import Result, by_group
 from .episode_figures import draw_trace
 from .lines import Seeds, agent_colors, finish, fit, label_grid, legend, look, traces_of, unit_for
@@ -44,12 +44,12 @@ def eval_figures(results: Sequence[Result], groups: Mapping[str, Sequence[str]])
     """
     colors = agent_colors(result.agent for result in results)
     found: dict[str, Any] = {}
-    by_scenario = {name: _by_agent(results, name) for name in dict.fromkeys(r.scenario for r in results)}
+    by_scenario = {name: seeds_by_agent(results, name) for name in dict.fromkeys(r.scenario for r in results)}
     steady: list[str] = []
     changing: list[str] = []
     for group, values in by_group(results, groups, "delay_s").items():
         kind = _kind(group, list(values))
-        _keep(found, group, _GROUP_FIGURES[kind](group, {name: by_scenario[name] for name in values}, colors))
+        add_figure(found, group, _GROUP_FIGURES[kind](group, {name: by_scenario[name] for name in values}, colors))
         if kind in ("sweep", "privacy"):
             continue
         for name in values:
@@ -57,34 +57,14 @@ def eval_figures(results: Sequence[Result], groups: Mapping[str, Sequence[str]])
             kept.extend([name] if name not in kept else [])
     for name in changing:
         for kind, figure in changing_figures(name, by_scenario[name], colors).items():
-            _keep(found, name + kind, figure)
+            add_figure(found, name + kind, figure)
     for name, draw in (
         ("prediction_error", error_figure),
         ("delay_by_round", ratio_figure),
         ("forced_sampling", _forced_figure),
     ):
-        _keep(found, name, draw({n: by_scenario[n] for n in steady}, colors))
+        add_figure(found, name, draw({n: by_scenario[n] for n in steady}, colors))
     return found
-
-
-def _keep(figures: dict[str, Any], name: str, figure: Any) -> None:
-    """Add a figure, if there is one, under a name that is safe for a file and not yet taken."""
-    if figure is None:
-        return
-    safe = re.sub(r"[^\w+-]+", "_", name).strip("_") or "figure"
-    number = 2
-    unique = safe
-    while unique in figures:
-        unique, number = f"{safe}-{number}", number + 1
-    figures[unique] = figure
-
-
-def _by_agent(results: Sequence[Result], scenario: str) -> dict[str, list[Result]]:
-    agents: dict[str, list[Result]] = {}
-    for result in results:
-        if result.scenario == scenario:
-            agents.setdefault(result.agent, []).append(result)
-    return agents
 
 
 def _setting(scenario: str) -> Scenario | None:
@@ -123,7 +103,7 @@ def _changes(scenario: str, seeds: Seeds) -> bool:
 
 def _delay_bars(group: str, scenarios: Mapping[str, Seeds], colors: Mapping[str, str]) -> Any:
     """Mean delay of a round by scenario and agent."""
-    values = {n: {a: _metric(results, "delay_s") for a, results in seeds.items()} for n, seeds in scenarios.items()}
+    values = {n: {a: values_of(results, "delay_s") for a, results in seeds.items()} for n, seeds in scenarios.items()}
     unit, factor = unit_for(v for row in values.values() for seeds in row.values() for v in seeds)
     figure = grouped_bars(values, f"delay of a round ({unit})", TITLES.get(group, ""), factor, colors)
     for axes in figure.axes:
@@ -162,17 +142,13 @@ def _forced_figure(scenarios: Mapping[str, Seeds], colors: Mapping[str, str]) ->
     reference = next((a for a in ("oracle", "pdt") if all(a in seeds for seeds in both.values())), None)
     values: dict[str, dict[str, list[float]]] = {}
     for name, seeds in both.items():
-        base = 1.0 if reference is None else float(np.mean(_metric(seeds[reference], "total_s")))
-        values[name] = {a: [v / base for v in _metric(seeds[a], "total_s")] for a in ("linucb", "linucb-e")}
+        base = 1.0 if reference is None else float(np.mean(values_of(seeds[reference], "total_s")))
+        values[name] = {a: [v / base for v in values_of(seeds[a], "total_s")] for a in ("linucb", "linucb-e")}
     label = "total time (s)" if reference is None else f"total time / {reference}'s"
     figure = grouped_bars(values, label, "LinUCB without and with forced sampling (Fig. 16)", colors=colors)
     for axes in figure.axes if reference is not None else ():
         axes.axhline(1.0, color=INK, linewidth=0.8, linestyle=(0, (2, 2)))
     return figure
-
-
-def _metric(results: Sequence[Result], name: str) -> list[float]:
-    return [result.metrics[name] for result in results]
 
 
 def _sweep_figure(group: str, scenarios: Mapping[str, Seeds], colors: Mapping[str, str]) -> Any:
@@ -187,33 +163,19 @@ def _sweep_figure(group: str, scenarios: Mapping[str, Seeds], colors: Mapping[st
     figure, panels = panel_grid(len(panels_of))
     for axes, (title, rows) in zip(panels, panels_of.items(), strict=True):
         rows.sort(key=lambda row: row[0])
-        shown = [v for _, seeds in rows for a in agents for v in _metric(seeds.get(a, ()), "delay_s")]
+        shown = [v for _, seeds in rows for a in agents for v in values_of(seeds.get(a, ()), "delay_s")]
         unit, factor = unit_for(shown)
         for agent in agents:
-            points = [(mbps, _metric(seeds[agent], "delay_s")) for mbps, seeds in rows if agent in seeds]
-            _error_line(axes, points, factor, label=agent, marker="o", **look(agent, colors))
-        _rate_axis(axes, [mbps for mbps, _ in rows])
-        lines = {a: [v * factor for _, s in rows for v in _metric(s.get(a, ()), "delay_s")] for a in agents}
+            points = [(mbps, values_of(seeds[agent], "delay_s")) for mbps, seeds in rows if agent in seeds]
+            error_line(axes, points, factor, label=agent, marker="o", **look(agent, colors))
+        rate_axis(axes, [mbps for mbps, _ in rows])
+        lines = {a: [v * factor for _, s in rows for v in values_of(s.get(a, ()), "delay_s")] for a in agents}
         fit(axes, {a: values for a, values in lines.items() if values})
         axes.set_ylabel(f"delay of a round ({unit})")
         finish(axes, title)
     label_grid(panels, "rate (Mbps)", panels[0].get_ylabel())
     legend(figure, TITLES.get(group, "Delay by rate (Fig. 12)"))
     return figure
-
-
-def _error_line(axes: Any, points: Sequence[tuple[float, Sequence[float]]], factor: float, **look: Any) -> None:
-    """A line through means, bars for the spread over seeds."""
-    if points:
-        at, seeds = [x for x, _ in points], [np.asarray(values, dtype=float) * factor for _, values in points]
-        means, spread = [s.mean() for s in seeds], [s.std() for s in seeds]
-        axes.errorbar(at, means, spread, markersize=4, elinewidth=0.9, capsize=2, **look)
-
-
-def _rate_axis(axes: Any, rates: Sequence[float]) -> None:
-    axes.set_xscale("log")
-    axes.set_xticks(rates, [f"{mbps:g}" for mbps in rates])
-    axes.set_xticks([], minor=True)
 
 
 def _privacy_figure(group: str, scenarios: Mapping[str, Seeds], colors: Mapping[str, str]) -> Any:
@@ -229,9 +191,9 @@ def _privacy_figure(group: str, scenarios: Mapping[str, Seeds], colors: Mapping[
             rows = [(settings[n].privacy_point, seeds[agent]) for n, seeds in scenarios.items()
                     if settings[n].mbps == mbps and agent in seeds]  # fmt: skip
             line, marker = styles[mbps]
-            points = sorted(((float(p), _metric(found, "saved")) for p, found in rows), key=lambda point: point[0])
+            points = sorted(((float(p), values_of(found, "saved")) for p, found in rows), key=lambda point: point[0])
             label = f"{agent}, {mbps:g} Mbps"
-            _error_line(
+            error_line(
                 axes, points, 100.0, color=colors[agent], linestyle=line, marker=marker, linewidth=1.4, label=label
             )
     axes.set_xticks(sorted({s.privacy_point for s in settings.values()}))

@@ -35,11 +35,13 @@ import torch.nn.functional as F
 from rich.table import Table
 from torch import Tensor, nn
 
+from ...models.cuts import cut_points
 from ...models.errors import InputError
 from ...models.layers import Conv, Shape
 from ...models.model import MAIN, Model, Unit
 from ...models.torch_units import TorchModel, build
 from ...models.zoo_classifiers import classifier, conv, max_pool
+from ...profiling.training import VALUE_BYTES
 from ..console import Parser, entry, positive_number, seed_number, stdout
 from ..figures import COLORS, GRID, INK, new_figure, save_figure
 from ..progress import Bar
@@ -47,7 +49,6 @@ from ..tables import duration, number, print_table
 
 PROG = "python -m splitgym.agents.l2s.privacy"
 PIXELS_AT_ONCE = 2**16  # of the images that go through a network together: bounds memory, and fits the cache
-VALUE_BYTES = 4  # float32
 
 TEST_IMAGES = 360  # of the 1797 digits
 EPOCHS = 12
@@ -127,21 +128,26 @@ def kl_of_uniform(oracle: nn.Module, images: Tensor) -> float:
     return float(kl_divergence(log_p, log_q).mean())
 
 
-def point_for(kl: np.ndarray, target: float) -> int:
-    """The privacy constraint P^c for a target: the earliest cut from which on every cut is private enough (Eq. 1).
+def point_for(model: Model, kl: np.ndarray, target: float) -> int:
+    """The privacy constraint P^c for a target: the earliest partition point from which on all are private (Eq. 1).
+
+    Partition points are the places where training may be cut (:func:`splitgym.models.cuts.cut_points`): behind every
+    step of a chain, behind the residual blocks of a residual network. Cuts between them have no say.
 
     Args:
-        kl: nats for the cuts 1, 2, ... (:func:`kl_by_cut`).
-        target: nats that every allowed cut must have.
+        model: the network.
+        kl: (steps,) nats for the cuts 1, 2, ... (:func:`kl_by_cut`).
+        target: nats that every allowed point must have.
 
     Returns:
-        P^c, from 1 to ``len(kl)``.
+        P^c as the env counts it, from 1 to P.
 
     Raises:
         InputError: the last cut has less, so no constraint reaches the target.
     """
-    if not len(kl) or not np.isfinite(kl).all():
-        raise InputError("the KL divergence by cut must be finite numbers, one for every cut")
+    if len(kl) != len(model.steps) or not np.isfinite(kl).all():
+        raise InputError(f"the KL divergence by cut must be finite numbers, one for each of {len(model.steps)} cuts")
+    kl = kl[np.array(cut_points(model)[1:]) - 1]
     reached = np.minimum.accumulate(kl[::-1])[::-1] >= target
     if not reached.any():
         raise InputError(
@@ -151,15 +157,16 @@ def point_for(kl: np.ndarray, target: float) -> int:
     return int(reached.argmax()) + 1
 
 
-def first_conv_cut(model: Model) -> int:
-    """The cut right behind the first convolution, where PPT (L2S, Sec. V-B.4) always cuts.
+def first_conv_point(model: Model) -> int:
+    """The first partition point behind a convolution, where PPT (L2S, Sec. V-B.4) always cuts.
 
     Raises:
         InputError: the model has no convolution.
     """
-    for cut, step in enumerate(model.steps, start=1):
-        if any(isinstance(model.kernels[k].layer, Conv) for k in step.kernels):
-            return cut
+    convs = [any(isinstance(model.kernels[k].layer, Conv) for k in step.kernels) for step in model.steps]
+    for point, cut in enumerate(cut_points(model)):
+        if any(convs[:cut]):
+            return point
     raise InputError(f"model {model.name} has no convolution to cut behind")
 
 
@@ -322,11 +329,11 @@ class Report:
 
     Attributes:
         model: the network.
-        kl: nats for the cuts 1, 2, ...
+        kl: nats for the partition points 1, 2, ..., P.
         uniform: nats of an answer that knows nothing.
         target: nats that were asked for; PPT's when none were.
         point: P^c for the target, None where the target is PPT's and the last cut has less.
-        ppt: PPT's cut.
+        ppt: PPT's partition point.
     """
 
     model: Model
@@ -335,6 +342,11 @@ class Report:
     target: float
     point: int | None
     ppt: int
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Steps in front of the partition points 1 to P."""
+        return cut_points(self.model)[1:]
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -350,11 +362,11 @@ def _main(argv: Sequence[str] | None) -> int:
             on_progress=lambda done: bar.show(TRAINING_SHARE + (1.0 - TRAINING_SHARE) * done, "measuring"),
         )
     model = trained.model.model
-    ppt = first_conv_cut(model)
-    target = float(kl[ppt - 1]) if args.target is None else args.target
+    ppt, by_point = first_conv_point(model), kl[np.array(cut_points(model)[1:]) - 1]
+    target = float(by_point[ppt - 1]) if args.target is None else args.target
     uniform = kl_of_uniform(trained.model, trained.images)
-    point = None if args.target is None and kl[-1] < target else point_for(kl, target)
-    report = Report(model, kl, uniform, target, point, ppt)
+    point = None if args.target is None and kl[-1] < target else point_for(model, kl, target)
+    report = Report(model, by_point, uniform, target, point, ppt)
     if args.out is not None:
         save_figure(_chart(report, args.reduce), args.out)
     _print(report, args, trained, time.perf_counter() - begun)
@@ -389,12 +401,13 @@ def _print(report: Report, args: Namespace, trained: Trained, seconds: float) ->
     from scipy.stats import spearmanr
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("cut", "after", "KL (nats)", "KB per image", ""):
+    for name in ("point", "after", "KL (nats)", "KB per image", ""):
         table.add_column(name, justify="left" if name in ("after", "") else "right", no_wrap=True)
-    for cut, (step, kl) in enumerate(zip(report.model.steps, report.kl, strict=True), start=1):
-        marks = ("PPT" if cut == report.ppt else "", "P^c" if cut == report.point else "")
+    names = [report.model.steps[cut - 1].name for cut in report.cuts]
+    for point, (cut, name, kl) in enumerate(zip(report.cuts, names, report.kl, strict=True), start=1):
+        marks = ("PPT" if point == report.ppt else "", "P^c" if point == report.point else "")
         kilobytes = report.model.cut_bytes(cut, VALUE_BYTES) / 1e3
-        table.add_row(str(cut), step.name, f"{kl:.3f}", f"{kilobytes:.2f}", ", ".join(m for m in marks if m))
+        table.add_row(str(point), name, f"{kl:.3f}", f"{kilobytes:.2f}", ", ".join(m for m in marks if m))
     console = stdout()
     console.print(
         f"{report.model.name} on handwritten digits, seed {args.seed}: {trained.accuracy:.1%} of "
@@ -402,7 +415,7 @@ def _print(report: Report, args: Namespace, trained: Trained, seconds: float) ->
     )
     print_table(console, table)
     correlation = spearmanr(np.arange(len(report.kl)), report.kl)[0]  # pyright: ignore[reportArgumentType]
-    falls = [step.name for step, rise in zip(report.model.steps[1:], np.diff(report.kl), strict=True) if rise < 0]
+    falls = [name for name, rise in zip(names[1:], np.diff(report.kl), strict=True) if rise < 0]
     grows = (
         "KL grows with every cut" if not falls else f"KL does not grow with every cut (it falls at {', '.join(falls)})"
     )
@@ -421,9 +434,9 @@ def _chart(report: Report, reduce: Reduce) -> Any:
     """Bars of KL by cut on a logarithmic axis: early cuts are orders of magnitude below late ones."""
     figure = new_figure(7.0, 3.8)
     axes = figure.add_subplot()
-    cuts = np.arange(1, len(report.kl) + 1)
-    allowed = [report.point is not None and cut >= report.point for cut in cuts]
-    bars = axes.bar(cuts, report.kl, 0.7, color=[COLORS[0] if ok else COLORS[10] for ok in allowed])
+    points = np.arange(1, len(report.kl) + 1)
+    allowed = [report.point is not None and point >= report.point for point in points]
+    bars = axes.bar(points, report.kl, 0.7, color=[COLORS[0] if ok else COLORS[10] for ok in allowed])
     axes.bar_label(bars, [number(float(kl), 3) for kl in report.kl], fontsize=9, color=INK, padding=2)
     for value, text, color in ((report.target, "target", COLORS[3]), (report.uniform, "knows nothing", INK)):
         axes.axhline(value, color=color, linewidth=1.0, linestyle=(0, (5, 3)))
@@ -431,7 +444,8 @@ def _chart(report: Report, reduce: Reduce) -> Any:
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.set_ylim(top=2.0 * max(report.kl.max(), report.target))
-    axes.set_xticks(cuts, [f"{cut}\n{step.name}" for cut, step in enumerate(report.model.steps, start=1)])
+    names = [report.model.steps[cut - 1].name for cut in report.cuts]
+    axes.set_xticks(points, [f"{point}\n{name}" for point, name in enumerate(names, start=1)])
     axes.set_ylabel(f"KL divergence (nats), {reduce} over maps")
     allows = "no P^c reaches the target" if report.point is None else f"dark: allowed by P^c = {report.point}"
     axes.set_title(f"privacy by cut of {report.model.name}; {allows}", loc="left", fontsize=11)

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..figures import INK, LOG_FROM, clean, logarithmic, new_figure, panel_grid
-from .lines import PALETTE, Seeds, Traces, draw_lines, finish, fit, label_grid, legend, traces_of, unit_for
+from .lines import LEAST_ERROR, PALETTE, Seeds, Traces, draw_lines, finish, fit, label_grid, legend, traces_of, unit_for
 from .rounds import WINDOW, average_ratio, prediction_errors, regrets, running_mean, running_median, stacked
 
 FIRST_ROUNDS = 100  # in which an agent learns (Figs. 10 and 11)
 LATER_WINDOW = 50  # rounds of running medians after that, where rounds lie close together
-LEAST_ERROR = 0.05  # %; less is not shown
 
 
 def error_figure(scenarios: Mapping[str, Seeds], colors: Mapping[str, str]) -> Any:
@@ -89,24 +88,34 @@ def changing_figures(scenario: str, seeds: Seeds, colors: Mapping[str, str]) -> 
     window = max(2 * WINDOW, rounds // 100)
     delays = {a: running_mean(stacked(t, "delay_s").mean(axis=0), window) for a, t in traces.items()}
     losses = {a: regrets(t).mean(axis=0) for a, t in traces.items()}
+    whose = _whose_rates(seeds, traces)
     delay_title = f"{scenario}: delay, mean of the last {window} rounds (Fig. 17)"
     return {
-        "": _changing_figure(delay_title, "delay of a round", delays, traces, colors),
-        "-regret": _changing_figure(f"{scenario}: cumulative regret", "regret", losses, traces, colors),
+        "": _changing_figure(delay_title, "delay of a round", delays, whose, colors),
+        "-regret": _changing_figure(f"{scenario}: cumulative regret", "regret", losses, whose, colors),
     }
 
 
+def _whose_rates(seeds: Seeds, traces: Traces) -> tuple[np.ndarray, str]:
+    """(rates of the first seed of one agent, what to say of them: nothing where all others met the same)."""
+    agent = next((a for a in PALETTE if a in traces), next(iter(traces)))
+    first = next(result for result in seeds[agent] if result.trace is not None)
+    mbps = np.asarray(traces[agent][0]["mbps"], dtype=float)
+    same = all(np.array_equal(mbps, trace["mbps"]) for found in traces.values() for trace in found)
+    return mbps, "" if same else f"rates that {agent}, seed {first.seed} met"
+
+
 def _changing_figure(
-    title: str, label: str, lines: Mapping[str, np.ndarray], traces: Traces, colors: Mapping[str, str]
+    title: str, label: str, lines: Mapping[str, np.ndarray], whose: tuple[np.ndarray, str], colors: Mapping[str, str]
 ) -> Any:
     """Lines by agent over the rounds, below a strip with the rate."""
+    mbps, note = whose
     figure = new_figure(8.5, 4.9)
     strip, axes = figure.subplots(2, sharex=True, height_ratios=(1, 5))
-    seen_by = next((a for a in PALETTE if a in traces), next(iter(traces)))
-    mbps = np.asarray(traces[seen_by][0]["mbps"], dtype=float)
     strip.step(np.arange(1, len(mbps) + 1), mbps, where="mid", color=INK, linewidth=0.8)
     strip.set_ylim(0.0, 1.15 * float(np.nanmax(mbps)))
     strip.set_ylabel("Mbps", fontsize=9)
+    strip.set_title(note, loc="right", fontsize=8, color="#777777", pad=2)
     strip.tick_params(labelsize=8)
     unit, factor = unit_for(v for line in lines.values() for v in line)
     scaled = {agent: line * factor for agent, line in lines.items()}

@@ -22,6 +22,7 @@ FAMILY = Family(
         "edge_delay_s": "edge",
         "oracle_delay_s": "optimum",
     },
+    exact=True,
     regret_note="regret is the expected delay beyond that of the best point in every round (exact), summed",
     summaries={name: scenario.summary for name, scenario in SCENARIOS.items()},
     agents="splitgym.agents.l2s",

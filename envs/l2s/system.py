@@ -11,8 +11,9 @@ from functools import cached_property
 
 import numpy as np
 
+from ...models.cuts import cut_points
 from ...models.errors import InputError
-from ...models.layers import Block, Conv, Conv3d, ConvTranspose, Linear
+from ...models.layers import Conv, Conv3d, ConvTranspose, Linear
 from ...models.model import Kernel, Model
 from ...models.zoo import get_model
 from ...profiling.devices import get_device
@@ -23,22 +24,6 @@ from .scenarios import Scenario
 
 FEATURES = ("conv MACs", "fc MACs", "elementwise operations", "forward bytes", "backward bytes",
             "conv weights", "fc weights", "norm weights")  # fmt: skip
-
-
-def partition_points(model: Model) -> tuple[int, ...]:
-    """Steps in front of every partition point 0..P (paper, Sec. V-A).
-
-    A point lies behind every layer; in a residual network behind every residual block, so that what comes before
-    the first block belongs to it.
-    """
-    residual = [
-        i + 1
-        for i, unit in enumerate(model.units)
-        if any(isinstance(layer, Block) and layer.combine == "add" for layer in unit.layers)
-    ]
-    last = len(model.steps)
-    behind = residual if residual else list(range(1, last))
-    return (0, *(p for p in behind if p < last), last)
 
 
 class System:
@@ -65,7 +50,7 @@ class System:
     def __init__(self, scenario: Scenario, model: Model | None = None) -> None:
         self.scenario = scenario
         self.model = get_model(scenario.model) if model is None else model
-        self.points = partition_points(self.model)
+        self.points = cut_points(self.model)
         if scenario.privacy_point > self.last:
             allowed = f"0..{self.last}, the partition points of {self.model.name}"
             raise InputError(f"scenario {scenario.name}: privacy_point is {scenario.privacy_point}, allowed: {allowed}")

@@ -46,11 +46,12 @@ def points_figure(
         axes.bar(every, values * factor, 0.72, below * factor, color=color, label=label)
         below = below + values
     best = int(total_s.argmin())
-    _mark(axes, best, total_s[best] * factor, "v", BEST_COLOR, f"optimum {total_s[best] * factor:.4g} {unit}")
+    ring = {"markersize": 16, "markerfacecolor": "none", "markeredgecolor": BEST_COLOR, "markeredgewidth": 2.2}
+    _mark(axes, best, total_s[best] * factor, f"optimum {total_s[best] * factor:.4g} {unit}", **ring)
     if choice is not None:
         axes.axvspan(choice - 0.44, choice + 0.44, color=CHOICE_COLOR, alpha=0.16, linewidth=0)
-        label = f"chosen {total_s[choice] * factor:.4g} {unit}"
-        _mark(axes, choice, total_s[choice] * factor, "o", CHOICE_COLOR, label)
+        dot = {"markersize": 9, "color": CHOICE_COLOR, "markeredgecolor": "white"}  # fits into the optimum's ring
+        _mark(axes, choice, total_s[choice] * factor, f"chosen {total_s[choice] * factor:.4g} {unit}", **dot)
     _label(axes, system, unit)
     head = f"{title}  {system.scenario.name}".strip()
     kinds = ", ".join(sorted({p.provenance.source for p in (system.device, system.edge)}))
@@ -59,8 +60,8 @@ def points_figure(
     return figure
 
 
-def _mark(axes: Any, at: int, height: float, marker: str, color: str, label: str) -> None:
-    axes.plot(at, height, marker, color=color, markersize=9, markeredgecolor="white", label=label, zorder=3)
+def _mark(axes: Any, at: int, height: float, label: str, **look: Any) -> None:
+    axes.plot(at, height, "o", label=label, zorder=3, **look)
 
 
 def _label(axes: Any, system: System, unit: str) -> None:
@@ -74,7 +75,7 @@ def _label(axes: Any, system: System, unit: str) -> None:
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), labelspacing=0.9)
 
 
 def points_frame(system: System, mbps: float, load: float, choice: int | None, rounds: int) -> np.ndarray:
