@@ -155,8 +155,75 @@ class CutPlan:
         return CutPlan(data["model"], tuple(devices), data["cut"], notes)
 
 
-Plan = SpatialPlan | CutPlan
-P = TypeVar("P", SpatialPlan, CutPlan)
+@dataclass(frozen=True)
+class HybridPlan:
+    """A batch shared among three workers that train a different number of layers (HierTrain).
+
+    Args:
+        model: model name.
+        roles: names of the workers that play o (all layers), s (the first m_s) and l (the first m_l).
+        m_s, m_l: steps (``Model.steps``) that s and l train, m_s <= m_l.
+        b: samples of o, s and l; a worker that trains nothing has none.
+        notes: where the plan comes from; never interpreted.
+    """
+
+    model: str
+    roles: tuple[str, ...]
+    m_s: int
+    m_l: int
+    b: tuple[int, ...]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    kind = "hybrid"
+
+    def validate(self, model: Model, where: str = "plan") -> HybridPlan:
+        """Check cuts and shares against the model and return the plan itself.
+
+        Raises:
+            InputError: names the field and what is allowed.
+        """
+        if self.model != model.name:
+            raise InputError(f"{where}: model is {self.model!r}, expected {model.name!r}")
+        if len(self.roles) != 3:
+            raise InputError(f"{where}: roles has {len(self.roles)} names, allowed: 3 (the workers o, s and l)")
+        check_device_names(self.roles, where)
+        steps = len(model.steps)
+        if not 0 <= self.m_s <= self.m_l <= steps:
+            raise InputError(f"{where}: m_s is {self.m_s}, m_l {self.m_l}, allowed: 0 <= m_s <= m_l <= {steps} (steps)")
+        if len(self.b) != 3 or min(self.b) < 0 or sum(self.b) < 1:
+            raise InputError(f"{where}: b is {list(self.b)}, allowed: 3 numbers of samples that sum to the batch")
+        for role, m, samples in (("s", self.m_s, self.b[1]), ("l", self.m_l, self.b[2])):
+            if m == 0 and samples:
+                raise InputError(f"{where}: b gives worker {role} {samples} samples, but m_{role} is 0; allowed: 0")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as JSON-able data."""
+        return {
+            "schema": SCHEMA,
+            "kind": self.kind,
+            "model": self.model,
+            "roles": list(self.roles),
+            "m_s": self.m_s,
+            "m_l": self.m_l,
+            "b": list(self.b),
+            "notes": dict(self.notes),
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any], where: str) -> HybridPlan:
+        """Build from JSON data; types are checked here, values by :meth:`validate`."""
+        notes = _check_fields(data, where, "a hybrid plan", ("model", "roles", "m_s", "m_l", "b"))
+        roles = _list_of(data["roles"], str, f"{where}: roles", "a list of names")
+        b = _list_of(data["b"], int, f"{where}: b", "a list of integers")
+        for name in ("m_s", "m_l"):
+            if not isinstance(data[name], int) or isinstance(data[name], bool):
+                raise InputError(f"{where}: {name} must be an integer")
+        return HybridPlan(data["model"], tuple(roles), data["m_s"], data["m_l"], tuple(b), notes)
+
+
+Plan = SpatialPlan | CutPlan | HybridPlan
+P = TypeVar("P", SpatialPlan, CutPlan, HybridPlan)
 
 
 def volume_ranges(cuts: Sequence[int]) -> list[tuple[int, int]]:
@@ -167,6 +234,7 @@ def volume_ranges(cuts: Sequence[int]) -> list[tuple[int, int]]:
 KINDS: dict[str, Callable[[Mapping[str, Any], str], Plan]] = {
     SpatialPlan.kind: SpatialPlan.from_json,
     CutPlan.kind: CutPlan.from_json,
+    HybridPlan.kind: HybridPlan.from_json,
 }
 
 

@@ -23,7 +23,7 @@ from .zoo_detectors import openpose, ssd_resnet50, ssd_vgg16, voxelnet, yolov2
 # The variants for 32x32 images end in _32. The papers that use VGG there do not print their classifiers;
 # these are the two sizes in common use (512-512-10 for VGG-16, 512-10 for VGG-11).
 MODELS: dict[str, Callable[[], Model]] = {
-    "alexnet": alexnet,
+    "alexnet": lambda: alexnet("alexnet"),
     "vgg11": lambda: vgg("vgg11", 11),
     "vgg16": lambda: vgg("vgg16", 16),
     "vgg19": lambda: vgg("vgg19", 19),
@@ -37,6 +37,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "openpose": openpose,
     "voxelnet": voxelnet,
     "lenet5": lenet5,
+    "alexnet_64": lambda: alexnet("alexnet_64", 64, 200),  # tiny ImageNet
     "vgg11_32": lambda: vgg("vgg11_32", 11, 32, (10,)),
     "vgg16_32": lambda: vgg("vgg16_32", 16, 32, (512, 10)),
     "resnet34_32": resnet34_32,

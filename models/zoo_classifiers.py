@@ -58,8 +58,8 @@ def lenet5() -> Model:
     return Model("lenet5", Shape(3, 32, 32), units, classifier(120, 84, 10))
 
 
-def alexnet() -> Model:
-    """AlexNet, the one-tower version of torchvision."""
+def alexnet(name: str, size: int = 224, classes: int = 1000) -> Model:
+    """AlexNet, the one-tower version of torchvision, without its adaptive pool; 63 pixels are the least it takes."""
     units = (
         Unit("conv1", (conv(64, 11, 4, 2),)),
         max_pool("pool1", 3),
@@ -70,7 +70,7 @@ def alexnet() -> Model:
         Unit("conv5", (conv(256),)),
         max_pool("pool5", 3),
     )
-    return Model("alexnet", Shape(3, 224, 224), units, classifier(4096, 4096, 1000))
+    return Model(name, Shape(3, size, size), units, classifier(4096, 4096, classes))
 
 
 def vgg_units(convs: Sequence[int]) -> list[Unit]:

@@ -18,13 +18,14 @@ from model_strategies import models, plans
 from splitgym.envs.distredge.scenarios import SCENARIOS
 from splitgym.models.errors import InputError
 from splitgym.models.model import Model
-from splitgym.models.plans import CutPlan, SpatialPlan, load_plan, save_plan, write_text
+from splitgym.models.plans import CutPlan, HybridPlan, SpatialPlan, load_plan, save_plan, write_text
 from splitgym.models.zoo import get_model
 
 # Units 10, 14 and 18 of VGG-16 have 28, 14 and 7 output rows.
 DEVICES, CUTS, SPLITS = ("nano-1", "tx2-1", "pi3-1"), (10, 14, 18), ((10, 20), (0, 14), (7, 7))
 PLAN = SpatialPlan("vgg16", DEVICES, CUTS, SPLITS, {"agent": "aofl", "latency_s": 0.07})
 CUT = CutPlan("vgg16", ("tx2-pytorch", "gtx1080ti"), 7, {"agent": "linucb_e", "delay_s": 0.7})
+HYBRID = HybridPlan("vgg16", ("cloud", "device", "edge"), 3, 10, (28, 40, 60), {"agent": "exact", "iteration_s": 9.5})
 
 
 @cache
@@ -58,6 +59,39 @@ def test_cut_plan_round_trip(tmp_path: Path) -> None:
     data = json.loads(file.read_text())
     assert (data["schema"], data["kind"], data["cut"]) == (1, "cut", 7)
     assert names_in(tmp_path) == ["plan.json"]
+
+
+def test_hybrid_plan_round_trip(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    save_plan(HYBRID, file)
+    again = load_plan(file, vgg(), HybridPlan)
+    assert again == HYBRID
+    assert (type(again.roles), type(again.b)) == (tuple, tuple)
+    data = json.loads(file.read_text())
+    assert (data["schema"], data["kind"], data["m_s"], data["m_l"]) == (1, "hybrid", 3, 10)
+    assert (data["roles"], data["b"]) == (["cloud", "device", "edge"], [28, 40, 60])
+    assert names_in(tmp_path) == ["plan.json"]
+
+
+@given(
+    m=st.lists(st.integers(0, 21), min_size=2, max_size=2),
+    b=st.lists(st.integers(0, 300), min_size=3, max_size=3).filter(any),
+    roles=st.permutations(["device", "edge", "cloud"]),
+)
+@settings(max_examples=150)
+def test_any_cuts_and_samples_are_a_hybrid_plan(m: list[int], b: list[int], roles: list[str]) -> None:
+    """As long as who has no layers has no samples, and there is one sample."""
+    plan = HybridPlan("vgg16", tuple(roles), min(m), max(m), tuple(b))
+    again = HybridPlan.from_json(json.loads(json.dumps(plan.to_json())), "plan")
+    assert again == plan
+    if (b[1] and min(m) == 0) or (b[2] and max(m) == 0):
+        with pytest.raises(InputError, match=r"^there: b gives worker [sl] \d+ samples, but m_[sl] is 0"):
+            plan.validate(vgg(), "there")
+    else:
+        assert again.validate(vgg()) == plan
+    if m[0] != m[1]:
+        with pytest.raises(InputError, match=rf"^there: m_s is {max(m)}, m_l {min(m)}, allowed: 0 <= m_s <= m_l <= 21"):
+            HybridPlan("vgg16", tuple(roles), max(m), min(m), tuple(b)).validate(vgg(), "there")
 
 
 def test_every_cut_of_every_model_is_a_plan() -> None:
@@ -159,6 +193,38 @@ BAD_CUT: dict[str, tuple[dict[str, Any], list[str]]] = {
 }
 
 
+BAD_HYBRID: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "m_s beyond m_l": ({"m_s": 11}, ["m_s is 11, m_l 10", "0 <= m_s <= m_l <= 21"]),
+    "m_s negative": ({"m_s": -1}, ["m_s is -1", "0 <= m_s"]),
+    "m_l beyond the model": ({"m_l": 22}, ["m_l 22", "21"]),
+    "m_s not an integer": ({"m_s": 3.0}, ["m_s must be an integer"]),
+    "m_l in words": ({"m_l": "10"}, ["m_l must be an integer"]),
+    "m_l a bool": ({"m_l": True}, ["m_l must be an integer"]),
+    "no m_s": ({"m_s": None}, ["m_s must be an integer"]),
+    "samples without layers": ({"m_s": 0}, ["b gives worker s 40 samples, but m_s is 0", "allowed: 0"]),
+    "samples without any layers": ({"m_s": 0, "m_l": 0, "b": [28, 0, 60]}, ["worker l 60 samples, but m_l is 0"]),
+    "two shares": ({"b": [64, 64]}, ["b is [64, 64]", "3 numbers"]),
+    "four shares": ({"b": [32, 32, 32, 32]}, ["b is [32, 32, 32, 32]", "3 numbers"]),
+    "a negative share": ({"b": [140, -12, 0]}, ["b is [140, -12, 0]", "sum to the batch"]),
+    "no samples": ({"b": [0, 0, 0]}, ["b is [0, 0, 0]", "sum to the batch"]),
+    "shares not whole": ({"b": [28.0, 40, 60]}, ["b must be a list of integers"]),
+    "shares a number": ({"b": 128}, ["b must be a list of integers"]),
+    "two workers": ({"roles": ["cloud", "edge"]}, ["roles has 2 names", "3 (the workers o, s and l)"]),
+    "worker twice": ({"roles": ["cloud", "edge", "cloud"]}, ["'cloud' is named twice"]),
+    "roles not names": ({"roles": ["cloud", "edge", 0]}, ["roles must be a list of names"]),
+    "wrong model": ({"model": "vgg19"}, ["model is 'vgg19'", "'vgg16'"]),
+    "unknown field": ({"devices": ["a"]}, ["unknown field 'devices'", "model, roles, m_s, m_l, b, notes"]),
+    "notes not an object": ({"notes": 3}, ["notes must be an object"]),
+    "another schema": ({"schema": None}, ["schema is None", "allowed: 1"]),
+    "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "hybrid"]),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), BAD_HYBRID.values(), ids=BAD_HYBRID)
+def test_each_mistake_in_a_hybrid_plan_names_file_and_field(tmp_path: Path, change: dict, words: list[str]) -> None:
+    check_refused(tmp_path / "bad.json", json.dumps({**HYBRID.to_json(), **change}), words, HybridPlan)
+
+
 @pytest.mark.parametrize(("change", "words"), BAD.values(), ids=BAD)
 def test_each_mistake_names_file_and_field(tmp_path: Path, change: dict[str, Any], words: list[str]) -> None:
     check_refused(tmp_path / "bad.json", json.dumps({**PLAN.to_json(), **change}), words)
@@ -169,7 +235,11 @@ def test_each_mistake_in_a_cut_plan_names_file_and_field(tmp_path: Path, change:
     check_refused(tmp_path / "bad.json", json.dumps({**CUT.to_json(), **change}), words, CutPlan)
 
 
-@pytest.mark.parametrize(("plan", "asked"), [(PLAN, CutPlan), (CUT, SpatialPlan)], ids=["spatial", "cut"])
+KINDS = (PLAN, CUT, HYBRID)
+OTHERS = [(plan, type(other)) for plan in KINDS for other in KINDS if plan is not other]
+
+
+@pytest.mark.parametrize(("plan", "asked"), OTHERS, ids=lambda v: getattr(v, "kind", ""))
 def test_a_plan_of_another_kind_than_asked_for(tmp_path: Path, plan: Any, asked: Any) -> None:
     words = [f"kind is {plan.kind!r}", f"allowed here: {asked.kind}"]
     check_refused(tmp_path / "plan.json", json.dumps(plan.to_json()), words, asked)
@@ -187,6 +257,13 @@ def test_missing_field_of_a_cut_plan(tmp_path: Path, field: str) -> None:
     data = copy.deepcopy(CUT.to_json())
     del data[field]
     check_refused(tmp_path / "bad.json", json.dumps(data), [field], CutPlan)
+
+
+@pytest.mark.parametrize("field", ["model", "roles", "m_s", "m_l", "b", "schema", "kind"])
+def test_missing_field_of_a_hybrid_plan(tmp_path: Path, field: str) -> None:
+    data = copy.deepcopy(HYBRID.to_json())
+    del data[field]
+    check_refused(tmp_path / "bad.json", json.dumps(data), [field], HybridPlan)
 
 
 def test_notes_may_be_left_out(tmp_path: Path) -> None:

