@@ -360,7 +360,8 @@ class Family:
         lower_is_better: whether less of it is better.
         regret: the metric that is the distance of ``headline`` to the best known; NaN where none is known. None where
             the optimum is exact and in the metrics.
-        regret_note: a line below tables that says what regret is against, where ``regret`` is None.
+        regret_note: a line below tables that says what regret is against, where that is not the best-known plan.
+        exact: whether regret is against an exact optimum.
         labels: metric names for people, where the name and its unit do not say enough.
         summaries: one line for a scenario's name.
         agents: module with the family's agents, imported only when agents are used. It holds ``AGENTS``
@@ -381,6 +382,7 @@ class Family:
     lower_is_better: bool = True
     regret: str | None = None
     regret_note: str = ""
+    exact: bool = False
     scenario_forms: str = ""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -38,9 +38,13 @@ FEW = [
             "mbps_changes": [[4, 10.0]], "load_changes": [[2, 3.0], [7, 1.5]],
         },
     ),
+    ("hiertrain", {"scenario": "alexnet-drift", "blocks": 8}),
+    ("hiertrain", {"scenario": "lenet5-2", "plans": "layers", "activation_bits": 8, "blocks": 6}),
+    ("hiertrain", {"scenario": "alexnet-3.5", "share_links": True, "relay": "store", "cost": "event", "blocks": 5}),
 ]  # fmt: skip
-WHOLE = {"distredge": {"optimum": True}}  # what the scalar env computes by default and the vector env does not
-CHEAP = {"distredge": {"optimum": False}, "l2s": {"record": False}}
+# What the scalar env computes by default and the vector env does not.
+WHOLE = {"distredge": {"optimum": True}, "hiertrain": {"optimum": True}}
+CHEAP = {"distredge": {"optimum": False}, "l2s": {"record": False}, "hiertrain": {"optimum": False}}
 
 
 def ids(value: Any) -> str:
@@ -63,6 +67,8 @@ def random_action(env: gym.Env, rng: np.random.Generator) -> Any:
     space = env.action_space
     if isinstance(space, gym.spaces.Discrete):
         return rng.integers(space.n)
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        return rng.integers(space.nvec)
     assert isinstance(space, gym.spaces.Box)
     return rng.uniform(-1, 1, space.shape).astype(np.float32)
 

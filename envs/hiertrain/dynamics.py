@@ -1,0 +1,285 @@
+"""HierTrain's planning as an MDP over n lanes: a schedule for every block of iterations, while rates drift."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from ...models.plans import HybridPlan
+from ..core import Dynamics, check_options
+from .actions import decode, encode
+from .cost import PATH, bit_s, hand_out_s, iteration_s, layers_s
+from .rates import DriftingRates, OptimumTable
+from .scenarios import WORKERS, get_scenario
+from .schedule import ROLES, Schedules, alone
+from .system import EDGE, System
+
+OPTIONS = {
+    "plans": ("hybrid", "layers"),
+    "activation_bits": (32, 16, 8, 4),
+    "cost": ("paper", "event"),
+    "optimum": (True, False),
+}
+LIMIT = 1e3
+Lanes = np.ndarray | slice
+Rates = tuple[np.ndarray, np.ndarray]
+ALL = slice(None)
+
+
+class HierTrainDynamics(Dynamics):
+    """One episode is ``blocks`` blocks of training iterations, one step a block.
+
+    Takes the arguments of :class:`splitgym.envs.hiertrain.env.HierTrainEnv` after the number of lanes.
+    """
+
+    metric_kinds = {
+        "iteration_s": "mean",
+        "optimal_s": "mean",
+        "gap": "mean",
+        "replan_s": "mean",
+        "speedup": "harmonic",
+        "regret_s": "mean",
+    }
+
+    def __init__(
+        self,
+        num_lanes: int,
+        scenario: str,
+        plans: str = "hybrid",
+        activation_bits: int = 32,
+        cost: str = "paper",
+        optimum: bool = True,
+        fields: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        given = {"plans": plans, "activation_bits": activation_bits, "cost": cost, "optimum": optimum}
+        check_options("HierTrain", given, OPTIONS)
+        self.num_lanes = num_lanes
+        self.system = System(get_scenario(scenario, **fields))
+        setting = self.system.scenario
+        self.scenario_name = setting.name
+        self.by_layer, self.activation_bits, self.cost = plans == "layers", activation_bits, cost
+        self.is_random = setting.drift
+        self.plan_decides = not setting.drift
+        self.eval_episodes = 10 if setting.drift else 1
+        self.episode_steps = setting.blocks
+        self.rates = DriftingRates(setting, num_lanes)
+        self.optimum = OptimumTable(self.system, self.rates.grid) if optimum and cost == "paper" else None
+        edge_alone = iteration_s(self.system, alone(EDGE, setting.batch), *self.system.nominal, cost)
+        self.reference_s = float(edge_alone[0])
+        self._spaces()
+        self._allocate()
+
+    def _spaces(self) -> None:
+        n_layers = self.system.n_layers
+        if self.by_layer:
+            self.action_space = spaces.MultiDiscrete(np.full(n_layers, 3))
+            self._last_size = 3 * n_layers
+        else:
+            self.action_space = spaces.Box(-1.0, 1.0, (8,), np.float32)
+            self._last_size = 11
+        self._profile = self._summary_of_profile()
+        size = 2 + len(self._profile) + self._last_size + 2
+        self.observation_space = spaces.Box(0.0, LIMIT, (size,), np.float32)
+
+    def _summary_of_profile(self) -> np.ndarray:
+        """What a plan depends on besides the rates, in units of the reference: compute, input, weights, cuts."""
+        system, (device_edge, _) = self.system, self.system.nominal
+        compute = system.batch * (system.forward_s + system.backward_s)[:, -1]
+        bits = [
+            system.batch * system.sample_bits,
+            system.weight_bits[-1],
+            system.batch * system.output_bits[1:-1].min(),
+        ]
+        scaled = np.concatenate([compute, np.array(bits) / device_edge]) / self.reference_s
+        return np.minimum(scaled, LIMIT).astype(np.float32)
+
+    def _allocate(self) -> None:
+        n, blocks = self.num_lanes, self.episode_steps
+        self._everyone = np.arange(n)
+        self._block = np.zeros(n, dtype=np.intp)
+        self._sums = {name: np.zeros(n) for name in ("iteration_s", "optimal_s", "gap", "replan_s")}
+        self._last = np.zeros((self._last_size, n), dtype=np.float32)  # the last plan as it is observed
+        self._last_s = np.zeros(n)
+        self._owner = np.zeros((self.system.n_layers, n), dtype=np.intp)
+        worker, b = (np.repeat(np.array(a)[:, None], n, axis=1) for a in ((0, 1, 2), (self.system.batch, 0, 0)))
+        self._plan = Schedules(worker, np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.intp), b)
+        names = ("device_edge_mbps", "edge_cloud_mbps", "iteration_s", "replan_s", "optimal_s")
+        self.trace = {name: np.zeros((blocks, n), np.float32) for name in names}
+        self._now: dict[str, np.ndarray] = {}
+
+    def seed_lanes(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
+        self.rates.seed(lanes, rngs)
+
+    def reset_lanes(self, lanes: np.ndarray) -> None:
+        self.rates.reset(lanes)
+        self._block[lanes] = 0
+        self._last[:, lanes] = 0.0
+        self._last_s[lanes] = 0.0
+        for values in self._sums.values():
+            values[lanes] = 0.0
+
+    def advance(self, action: np.ndarray, lanes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        where: Lanes = ALL if lanes is None else lanes
+        action = self._checked(action)[where]
+        each, blocks = self._everyone[where], self._block[where].copy()
+        rates = self.rates.now(where)
+        run = self._run_layers if self.by_layer else self._run_hybrid
+        iteration_s, replan_s = run(action, where, rates, blocks)
+        optimal_s = np.full(len(each), np.nan)
+        if self.optimum is not None:
+            optimal_s = self.optimum.seconds(self.rates.at[:, where])
+        self._note(where, each, blocks, rates, iteration_s, replan_s, optimal_s)
+        self._last_s[where] = iteration_s
+        self._block[where] = blocks + 1
+        self.rates.move(blocks, where, each)
+        reward, terminated = np.zeros(self.num_lanes), np.zeros(self.num_lanes, dtype=bool)
+        spread_s = replan_s / self.system.scenario.iterations
+        reward[where] = -(iteration_s + spread_s) / self.reference_s
+        terminated[where] = blocks == self.episode_steps - 1
+        return reward, terminated
+
+    def _checked(self, action: np.ndarray) -> np.ndarray:
+        action = np.asarray(action)
+        shape = (self.num_lanes, *self.action_space.shape)  # type: ignore[misc]
+        if action.shape != shape:
+            raise ValueError(f"action has shape {action.shape[1:]}, it must be {shape[1:]} for each lane")
+        if self.by_layer:
+            if action.dtype.kind not in "iu":
+                raise ValueError(f"action is of type {action.dtype}, it must hold whole numbers (NaN is none)")
+            if action.min() < 0 or action.max() > 2:
+                raise ValueError("action lies outside 0..2")
+        elif np.isnan(np.add.reduce(action, axis=None)):
+            raise ValueError("action holds NaN")
+        return action
+
+    def _run_hybrid(self, action: np.ndarray, where: Lanes, rates: Rates, blocks: np.ndarray) -> tuple[Any, Any]:
+        """(seconds of an iteration, seconds to hand out weights) of the schedules that actions stand for."""
+        n, batch = self.system.n_layers, self.system.batch
+        plans = decode(action, n, batch).canonical()
+        seconds = iteration_s(self.system, plans, *rates, self.cost)
+        old = Schedules(*(getattr(self._plan, f)[..., where] for f in ("worker", "m_s", "m_l", "b")))
+        replan_s = np.where(blocks > 0, hand_out_s(self.system, old, plans, *rates), 0.0)
+        for name in ("worker", "m_s", "m_l", "b"):
+            getattr(self._plan, name)[..., where] = getattr(plans, name)
+        mapping = (plans.worker[:, None] == ROLES[:, :, None]).all(axis=0)
+        self._last[:, where] = np.concatenate([mapping, [plans.m_s / n, plans.m_l / n], plans.b / batch])
+        return seconds, replan_s
+
+    def _run_layers(self, action: np.ndarray, where: Lanes, rates: Rates, blocks: np.ndarray) -> tuple[Any, Any]:
+        """The same for layer assignments; a layer's weights move from its old owner, one after another."""
+        owner = action.T.astype(np.intp)
+        seconds = layers_s(self.system, owner, *rates, self.activation_bits)
+        moved = bit_s(PATH[self._owner[:, where], owner], *rates, self.system.scenario.relay)
+        handed = (np.diff(self.system.weight_bits)[:, None] * moved).sum(axis=0)
+        self._owner[:, where] = owner
+        self._last[:, where] = (owner[:, None] == np.arange(3)[:, None]).reshape(self._last_size, -1)
+        return seconds, np.where(blocks > 0, handed, 0.0)
+
+    def _note(self, where: Lanes, each: np.ndarray, blocks: np.ndarray, rates: Rates, *figures: np.ndarray) -> None:
+        iteration_s, replan_s, optimal_s = figures
+        self._now = {"iteration_s": iteration_s, "replan_s": replan_s, "optimal_s": optimal_s}
+        for name, value in self._now.items():
+            self._sums[name][where] += value
+        self._sums["gap"][where] += iteration_s / optimal_s - 1.0
+        shown = (rates[0] / 1e6, rates[1] / 1e6, iteration_s, replan_s, optimal_s)
+        for (_, rows), value in zip(self.trace.items(), shown, strict=True):
+            rows[blocks, each] = value
+
+    def observe(self) -> np.ndarray:
+        n = self.num_lanes
+        observation = np.empty((n, *self.observation_space.shape), dtype=np.float32)  # type: ignore[misc]
+        device_edge, edge_cloud = self.rates.now()
+        observation[:, 0] = device_edge / self.system.nominal[0]
+        observation[:, 1] = edge_cloud / self.system.nominal[1]
+        k = 2 + len(self._profile)
+        observation[:, 2:k] = self._profile
+        observation[:, k : k + self._last_size] = self._last.T
+        observation[:, -2] = np.minimum(self._last_s / self.reference_s, LIMIT)
+        observation[:, -1] = self._block / self.episode_steps
+        return observation
+
+    def step_info(self, lane: int) -> dict[str, Any]:
+        if not self._now:
+            return {}
+        told = {name: float(value[0]) for name, value in self._now.items()}
+        if self.optimum is None:
+            del told["optimal_s"]  # Gymnasium's checker compares infos, and NaN equals nothing
+        else:
+            told["gap"] = told["iteration_s"] / told["optimal_s"] - 1.0
+        return {"block": told}
+
+    def metrics(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
+        sums, blocks = {name: values[lanes] for name, values in self._sums.items()}, self.episode_steps
+        iterations = blocks * self.system.scenario.iterations
+        mean_s = sums["iteration_s"] / blocks + sums["replan_s"] / iterations
+        return {
+            "iteration_s": mean_s,
+            "optimal_s": sums["optimal_s"] / blocks,
+            "gap": sums["gap"] / blocks,
+            "replan_s": sums["replan_s"],
+            "speedup": self.reference_s / mean_s,
+            "regret_s": mean_s - sums["optimal_s"] / blocks,
+        }
+
+    def details(self, lane: int) -> dict[str, Any]:
+        plan = self.plan(lane)
+        trace = {name: rows[:, lane].copy() for name, rows in self.trace.items()}
+        return {"trace": trace, **({} if plan is None else {"plan": plan.to_json()})}
+
+    def plan(self, lane: int) -> HybridPlan | None:
+        """The schedule of the last block; None for layer assignments."""
+        if self.by_layer:
+            return None
+        plan = self._plan
+        return HybridPlan(
+            self.system.model.name,
+            tuple(WORKERS[w] for w in plan.worker[:, lane]),
+            self.system.points[int(plan.m_s[lane])],
+            self.system.points[int(plan.m_l[lane])],
+            tuple(int(b) for b in plan.b[:, lane]),
+        )
+
+    def plan_actions(self, plan: HybridPlan) -> np.ndarray:
+        """(blocks, 8) float32: the plan's schedule in every block.
+
+        Raises:
+            InputError: a cut lies inside a residual block, or the samples do not sum to the scenario's batch.
+        """
+        return np.repeat(encode(self.system.schedule_of(plan), self.system.n_layers), self.episode_steps, axis=0)
+
+    @property
+    def provenance(self) -> tuple[str, ...]:
+        links = "modelled (a seeded walk over a grid)" if self.rates.drifts else "modelled (the scenario's constants)"
+        profiles = (f"training of {p.model} on {p.provenance.label()}" for p in self.system.profiles)
+        return (*profiles, f"links: {links}")
+
+    @property
+    def summary(self) -> str:
+        return self.system.scenario.summary
+
+    @property
+    def fingerprint(self) -> str:
+        return self.system.fingerprint
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return asdict(self.system.scenario)
+
+    def render_lane(self, lane: int) -> np.ndarray:
+        from ..figures import frame
+        from .viewer import layers_figure, plan_figure
+
+        if not self._last_s[lane] > 0:
+            return frame(plan_figure(self.system, None, *self.system.nominal))
+        at = max(int(self._block[lane]) - 1, 0)
+        links = ("device_edge_mbps", "edge_cloud_mbps")
+        device_edge, edge_cloud = (1e6 * float(self.trace[link][at, lane]) for link in links)
+        if self.by_layer:
+            owner = self._owner[:, lane]
+            return frame(layers_figure(self.system, owner, device_edge, edge_cloud, self.activation_bits))
+        return frame(plan_figure(self.system, self._plan.take(np.array([lane])), device_edge, edge_cloud))

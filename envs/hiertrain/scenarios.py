@@ -1,0 +1,176 @@
+"""The settings of HierTrain's evaluation as frozen data, by name (paper, Sec. VI)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import isfinite
+
+from ...models.errors import InputError
+from ...models.zoo import MODELS
+from ...profiling.devices import device_names
+from ...profiling.training import OPTIMIZER_BYTES
+from ..scenarios import change, is_file, load
+
+WORKERS = ("device", "edge", "cloud")
+MOST_SAMPLES = 10_000  # of a batch: the planners list the shares of two workers one by one
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One setting. Fields marked (assumption) are given by no paper.
+
+    Args:
+        name: scenario name.
+        model: a zoo model.
+        edge_cloud_mbps: rate between edge and cloud, Mbit/s; the middle of the drift when links drift.
+        device_edge_mbps: rate between device and edge.
+        device, edge, cloud: the workers, by their names in the device catalogue.
+        edge_cores: cores of the edge server that are used, 1 to 4. The Core i3-7100U has two with two threads each:
+            its one-core profile serves 1, its two-core profile 2 and more.
+        thread_gain: what all further hardware threads together add to two cores' speed (assumption).
+        batch: samples of an iteration, B (assumption).
+        sample_bytes: bytes of a sample on the wire; 0 for the model's own input as uint8 (AlexNet sees tiny ImageNet's
+            images as they are, 64 x 64).
+        optimizer: sgd, momentum or adam; decides what a weight update costs.
+        drift: both rates walk over a grid, anew for every seed.
+        blocks: planning decisions of an episode.
+        iterations: training iterations of a block (assumption: about an epoch, 391 of CIFAR-10, 781 of tiny ImageNet).
+        relay: how the edge passes on what device and cloud send each other: stream (the slower link counts) or store
+            (first one, then the other).
+        share_links: whether flows that use a physical link at the same time divide it.
+        exchange: who exchanges weights: holders (workers that train a layer with others) or always (Eq. 11 as printed).
+        tiles: whether modelled profiles have the tile staircase.
+        profiles: training profile files by worker (device, edge, cloud), instead of modelled profiles.
+    """
+
+    name: str
+    model: str
+    edge_cloud_mbps: float
+    device_edge_mbps: float = 5.0
+    device: str = "pi3"
+    edge: str = "i3-7100u"
+    cloud: str = "gtx1080ti"
+    edge_cores: int = 1
+    thread_gain: float = 0.25
+    batch: int = 128
+    sample_bytes: int = 0
+    optimizer: str = "sgd"
+    drift: bool = False
+    blocks: int = 100
+    iterations: int = 500
+    relay: str = "stream"
+    share_links: bool = False
+    exchange: str = "holders"
+    tiles: bool = True
+    profiles: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = f"scenario {self.name}"
+        if self.model not in MODELS:
+            raise InputError(f"{where}: unknown model {self.model!r}; known models: {', '.join(MODELS)}")
+        known = device_names()
+        for worker in WORKERS:
+            if getattr(self, worker) not in known:
+                raise InputError(f"{where}: unknown {worker} {getattr(self, worker)!r}; known: {', '.join(known)}")
+        for name in ("edge_cloud_mbps", "device_edge_mbps"):
+            value = getattr(self, name)
+            if not (isfinite(value) and value > 0):
+                raise InputError(f"{where}: {name} is {value}, allowed: a finite number above 0")
+        for name, most in (("batch", MOST_SAMPLES), ("blocks", 10**6), ("iterations", 10**9)):
+            if not 1 <= getattr(self, name) <= most:
+                raise InputError(f"{where}: {name} is {getattr(self, name)}, allowed: 1..{most}")
+        if not 1 <= self.edge_cores <= 4:
+            raise InputError(f"{where}: edge_cores is {self.edge_cores}, allowed: 1..4")
+        for name in ("thread_gain", "sample_bytes"):
+            if not 0 <= getattr(self, name) <= 1e9:
+                raise InputError(f"{where}: {name} is {getattr(self, name)}, allowed: 0..1e9")
+        choices = {"optimizer": tuple(OPTIMIZER_BYTES), "relay": ("stream", "store"), "exchange": ("holders", "always")}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(f"{where}: {name} is {getattr(self, name)!r}, allowed: {', '.join(allowed)}")
+        for worker in self.profiles:
+            if worker not in WORKERS:
+                raise InputError(f"{where}: profiles names {worker!r}, allowed: {', '.join(WORKERS)}")
+
+    @property
+    def edge_profile(self) -> str:
+        """The catalogue's device that stands for the edge server with these cores."""
+        one_core = f"{self.edge}-1core"
+        return one_core if self.edge_cores == 1 and one_core in device_names() else self.edge
+
+    @property
+    def edge_speedup(self) -> float:
+        """How much faster the edge server is than its profile: what threads beyond two cores add."""
+        return 1.0 + self.thread_gain * max(self.edge_cores - 2, 0) / 2
+
+    @property
+    def summary(self) -> str:
+        """One line: the model, the workers, the links."""
+        cores = f"{self.edge_cores} core{'s' if self.edge_cores > 1 else ''}"
+        rates = f"{self.device_edge_mbps:g} and {self.edge_cloud_mbps:g} Mbps"
+        drift = ", drifting" if self.drift else ""
+        workers = f"{self.device}, {self.edge} ({cores}) and {self.cloud}"
+        return f"{self.model} on {workers}, {rates}{drift}, batch {self.batch}"
+
+
+ENV_OPTIONS = ("plans", "activation_bits", "cost", "optimum")  # of the env itself, beside a scenario's fields
+PAPER_MODELS = ("alexnet", "lenet5")
+ON_ITS_DATA = {"alexnet": "alexnet_64"}  # names of scenarios whose network has another input than the zoo's
+SWEEP_MBPS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0)
+CORE_MBPS = (1.5, 3.0, 5.0)
+SCALING = ("lenet5", "alexnet", "vgg16", "vgg19", "googlenet", "resnet34")
+_FORM = re.compile(r"(?P<model>[^-]+)-(?P<mbps>\d*\.?\d+|drift)(?:-c(?P<cores>\d+))?")
+
+
+def _by_form(name: str) -> Scenario | None:
+    """The scenario that a name of the form <model>-<Mbps or drift>[-c<cores>] describes."""
+    match = _FORM.fullmatch(name)
+    if match is None:
+        return None
+    drift = match["mbps"] == "drift"
+    model = ON_ITS_DATA.get(match["model"], match["model"])
+    found = Scenario(name, model, 3.0 if drift else float(match["mbps"]), drift=drift)
+    return found if match["cores"] is None else replace(found, edge_cores=int(match["cores"]))
+
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    **{model: tuple(f"{model}-{mbps:g}" for mbps in SWEEP_MBPS) for model in PAPER_MODELS},
+    "cores": tuple(f"alexnet-{mbps:g}-c{cores}" for mbps in CORE_MBPS for cores in (1, 2, 3, 4)),
+    "drifting": tuple(f"{model}-drift" for model in PAPER_MODELS),
+    "scaling": tuple(f"{model}-3.5" for model in SCALING),
+}
+SCENARIOS: Mapping[str, Scenario] = {
+    name: scenario for names in GROUPS.values() for name in names if (scenario := _by_form(name))
+}
+DEFAULT_SCENARIO = "alexnet-3.5"
+
+
+def get_scenario(name: str, /, **changes: object) -> Scenario:
+    """A scenario by name or from a YAML file, with some fields changed.
+
+    Args:
+        name: a known scenario, ``<model>-<Mbps>`` or ``<model>-drift`` for any zoo model and edge-cloud rate (``-c2``
+            behind it for two edge cores), or the path of a ``.yaml`` file with the fields of :class:`Scenario`
+            (model and edge_cloud_mbps at least).
+        changes: fields of :class:`Scenario`.
+
+    Raises:
+        InputError: unknown name or field, or a value out of range.
+    """
+    return change(_named(name), changes, ENV_OPTIONS)
+
+
+def _named(name: str) -> Scenario:
+    if not isinstance(name, str):
+        raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
+    if is_file(name):
+        return load(Scenario, name, ("model", "edge_cloud_mbps"), ("profiles",))
+    found = SCENARIOS.get(name) or _by_form(name)
+    if found is None:
+        raise InputError(
+            f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any <model>-<Mbps>[-c<cores>] or "
+            f"<model>-drift, or a .yaml file; models: {', '.join(MODELS)}"
+        )
+    return found

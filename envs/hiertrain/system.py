@@ -1,0 +1,115 @@
+"""What a HierTrain scenario amounts to: seconds of every layer on every worker, bits of every tensor.
+
+Workers are numbered device 0, edge 1, cloud 2. Layers are counted in front of a cut: index m of an array over
+0..N stands for the first m layers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from functools import cached_property
+
+import numpy as np
+
+from ...models.cuts import cut_points
+from ...models.errors import InputError
+from ...models.model import Model
+from ...models.plans import HybridPlan
+from ...models.zoo import get_model
+from ...profiling.training import TrainingProfile, load_profile, modelled_profile
+from .scenarios import WORKERS, Scenario
+from .schedule import Schedules, schedules
+
+DEVICE, EDGE, CLOUD = range(3)
+FLOAT_BITS = 32
+
+
+class System:
+    """A scenario with its model and profiles, as arrays over the number of layers 0..N in front of a cut.
+
+    Args:
+        scenario: the setting.
+        model: another network than the zoo's.
+
+    Raises:
+        InputError: a profile does not fit the model or lacks the batch size.
+
+    Attributes:
+        points: steps (``Model.steps``) in front of every cut 0..N.
+        names: of the N layers: the last step of each.
+        forward_s, backward_s: (3, N + 1) seconds of one sample on every worker, summed (Eq. 1-2).
+        update_s: (3, N + 1) seconds of the weight update, summed (Eq. 3).
+        weight_bits: (N + 1,) parameters, summed.
+        output_bits: (N + 1,) float32 output of one sample behind m layers; 0 in front of all.
+        sample_bits: Q, one sample as the device sends it.
+    """
+
+    def __init__(self, scenario: Scenario, model: Model | None = None) -> None:
+        self.scenario = scenario
+        self.model = get_model(scenario.model) if model is None else model
+        self.points = cut_points(self.model, stem=True)
+        steps = self.model.steps
+        self.names = tuple(steps[p - 1].name for p in self.points[1:])
+        kinds = (scenario.device, scenario.edge_profile, scenario.cloud)
+        self.profiles = [self._profile(*pair) for pair in zip(WORKERS, kinds, strict=True)]
+        passes = [profile.at(scenario.batch) for profile in self.profiles]
+        speed = np.array([1.0, scenario.edge_speedup, 1.0])[:, None]
+        self.forward_s = self._summed([forward / scenario.batch for forward, _ in passes]) / speed
+        self.backward_s = self._summed([backward / scenario.batch for _, backward in passes]) / speed
+        self.update_s = self._summed([profile.update_s for profile in self.profiles]) / speed
+        device = self.profiles[DEVICE]
+        self.weight_bits = FLOAT_BITS * self._summed([device.params])[0]
+        outputs = 8.0 * np.concatenate([[0], device.activation_bytes])
+        self.output_bits = outputs[list(self.points)]
+        self.sample_bits = 8.0 * (scenario.sample_bytes or self.model.cut_bytes(0, 1))
+
+    def _profile(self, worker: str, device: str) -> TrainingProfile:
+        scenario = self.scenario
+        if worker in scenario.profiles:
+            return load_profile(scenario.profiles[worker], self.model)
+        return modelled_profile(self.model, device, (scenario.batch,), scenario.optimizer, scenario.tiles)
+
+    def _summed(self, values: list[np.ndarray]) -> np.ndarray:
+        """(len(values), N + 1) sums over all steps in front of every cut."""
+        sums = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+        return sums[:, list(self.points)]
+
+    def schedule_of(self, plan: HybridPlan) -> Schedules:
+        """A plan as a schedule of this scenario.
+
+        Raises:
+            InputError: names the field that does not fit.
+        """
+        workers = [WORKERS.index(name) if name in WORKERS else -1 for name in plan.roles]
+        if -1 in workers:
+            raise InputError(f"roles is {list(plan.roles)}, allowed: {', '.join(WORKERS)} in some order")
+        allowed = ", ".join(map(str, self.points))
+        for name, steps in (("m_s", plan.m_s), ("m_l", plan.m_l)):
+            if steps not in self.points:
+                raise InputError(f"{name} is {steps}, {self.model.name} can be cut behind {allowed} steps")
+        if sum(plan.b) != self.batch:
+            raise InputError(f"b sums to {sum(plan.b)}, the batch of {self.scenario.name} is {self.batch}")
+        m_s, m_l = (np.array(self.points.index(m)) for m in (plan.m_s, plan.m_l))
+        return schedules(np.array(workers), m_s, m_l, np.array(plan.b))
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.points) - 1
+
+    @property
+    def batch(self) -> int:
+        return self.scenario.batch
+
+    @property
+    def nominal(self) -> tuple[float, float]:
+        """(device-edge, edge-cloud) rates in bit/s."""
+        return 1e6 * self.scenario.device_edge_mbps, 1e6 * self.scenario.edge_cloud_mbps
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of every input that a result depends on."""
+        digest = hashlib.sha256(f"{self.model.fingerprint}{sorted(asdict(self.scenario).items())}".encode())
+        for array in (self.forward_s, self.backward_s, self.update_s, self.weight_bits, self.output_bits):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]

@@ -1,0 +1,192 @@
+"""A Gantt chart of one iteration: what device, edge and cloud compute and send, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..figures import canvas_figure
+from .cost import PATH, Terms, bit_s, event_s, layers_s, paper_s, terms
+from .scenarios import WORKERS
+from .schedule import Schedules
+from .system import DEVICE, FLOAT_BITS, System
+
+FORWARD_COLOR, BACKWARD_COLOR, UPDATE_COLOR, SEND_COLOR = "#3b6fb6", "#3f9a5b", "#8562b5", "#c9c9c9"
+COLORS = {"forward": FORWARD_COLOR, "backward": BACKWARD_COLOR, "update": UPDATE_COLOR, "receive": SEND_COLOR}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Something that happens on a worker (0 device, 1 edge, 2 cloud); kind is a key of ``COLORS``."""
+
+    worker: int
+    kind: str
+    start_s: float
+    end_s: float
+    label: str
+
+
+def timeline(system: System, plan: Schedules, device_edge: float, edge_cloud: float) -> list[Bar]:
+    """What happens in an iteration without barriers (:func:`.cost.event_s`), for one schedule and rates in bit/s."""
+    plan = plan.canonical()
+    t = Terms(**{k: v[..., 0] for k, v in vars(terms(system, plan, device_edge, edge_cloud)).items()})
+    o, s, l = (int(w) for w in plan.worker[:, 0])  # noqa: E741
+    bars: list[Bar] = []
+
+    def run(worker: int, kind: str, start: float, seconds: float, label: str) -> float:
+        if seconds > 0:
+            bars.append(Bar(worker, kind, start, start + seconds, label))
+        return start + seconds
+
+    done = [run(w, "receive", 0.0, float(t.input[i]), "samples") for i, w in enumerate((o, s, l))]
+    done = [run(w, "forward", done[i], float(t.front[i]), "") for i, w in enumerate((o, s, l))]
+    from_s = run(o, "receive", done[1], float(t.output[0]), f"from {WORKERS[s]}")
+    l_front = run(l, "forward", done[2], float(t.middle[1]), "")
+    from_l = run(o, "receive", l_front, float(t.output[1]), f"from {WORKERS[l]}")
+    at = run(o, "forward", max(done[0], from_s), float(t.middle[0]), "")
+    at = run(o, "forward", max(at, from_l), float(t.tail), "")
+    turned = run(o, "backward", at, float(t.tail_back), "")
+    l_at = run(l, "receive", turned, float(t.output[1]), "gradient")
+    l_done = run(l, "backward", l_at, float(t.middle_back[1] + t.front_back[2]), "")
+    at = run(o, "backward", turned, float(t.middle_back[0]), "")
+    s_at = run(s, "receive", at, float(t.output[0]), "gradient")
+    s_done = run(s, "backward", s_at, float(t.front_back[1]), "")
+    o_done = run(o, "backward", at, float(t.front_back[0]), "")
+    ready = max(
+        o_done,
+        run(o, "receive", s_done, float(t.gradient[0]), f"weights from {WORKERS[s]}"),
+        run(o, "receive", l_done, float(t.gradient[1]), f"weights from {WORKERS[l]}"),
+    )
+    run(o, "update", ready, float(t.update[0]), "")
+    for worker, way, step in ((s, 0, 1), (l, 1, 2)):
+        at = run(worker, "receive", ready, float(t.gradient[way]), "weights")
+        run(worker, "update", at, float(t.update[step]), "")
+    return bars
+
+
+def layers_timeline(
+    system: System, owner: np.ndarray, device_edge: float, edge_cloud: float, activation_bits: int = FLOAT_BITS
+) -> list[Bar]:
+    """The same for a layer assignment (N,): through the layers and back, one worker after another."""
+    per_bit = bit_s(PATH, device_edge, edge_cloud, system.scenario.relay)
+    batch, n_layers, at = system.batch, system.n_layers, 0.0
+    bars: list[Bar] = []
+
+    def run(worker: int, kind: str, seconds: float, label: str = "") -> None:
+        nonlocal at
+        if seconds > 0:
+            bars.append(Bar(worker, kind, at, at + seconds, label))
+        at += seconds
+
+    def send(cut: int, source: int, target: int, label: str) -> None:
+        bits = batch * system.output_bits[cut] * activation_bits / FLOAT_BITS
+        run(target, "receive", float(bits * per_bit[source, target]), label)
+
+    owner = np.asarray(owner)
+    run(int(owner[0]), "receive", float(batch * system.sample_bits * per_bit[DEVICE, owner[0]]), "samples")
+    ends = [*(np.flatnonzero(np.diff(owner)) + 1).tolist(), n_layers]
+    parts = list(zip([0, *ends[:-1]], ends, strict=True))
+    for first, last in parts:
+        worker = int(owner[first])
+        if first:
+            send(first, int(owner[first - 1]), worker, f"from {WORKERS[owner[first - 1]]}")
+        run(worker, "forward", float(batch * (system.forward_s[worker, last] - system.forward_s[worker, first])))
+    for first, last in reversed(parts):
+        worker = int(owner[first])
+        if last < n_layers:
+            send(last, int(owner[last]), worker, "gradient")
+        run(worker, "backward", float(batch * (system.backward_s[worker, last] - system.backward_s[worker, first])))
+    updates = np.diff(system.update_s, axis=1)
+    for worker in range(3):
+        seconds = float(updates[worker, owner == worker].sum())
+        if seconds > 0:
+            bars.append(Bar(worker, "update", at, at + seconds, ""))
+    return bars
+
+
+def plan_figure(system: System, plan: Schedules | None, device_edge: float, edge_cloud: float, title: str = "") -> Any:
+    """Draw one schedule's iteration; None draws empty axes. Rates in bit/s."""
+    if plan is None:
+        return _chart(system, [], f"{title} {system.scenario.name}".strip() + ": no schedule yet")
+    t = terms(system, plan, device_edge, edge_cloud)
+    paper, event = float(paper_s(t)[0]), float(event_s(t)[0])
+    unit, factor = _unit(event)
+    times = f"{event * factor:.4g} {unit} as drawn, {paper * factor:.4g} {unit} by Eq. 12"
+    head = _head(system, title, device_edge, edge_cloud, _words(system, plan))
+    return _chart(system, timeline(system, plan, device_edge, edge_cloud), f"{head}\n{times}")
+
+
+def layers_figure(
+    system: System, owner: np.ndarray, device_edge: float, edge_cloud: float, activation_bits: int = FLOAT_BITS
+) -> Any:
+    """Draw the iteration of a layer assignment (N,). Rates in bit/s."""
+    bars = layers_timeline(system, owner, device_edge, edge_cloud, activation_bits)
+    counts = [int((owner == worker).sum()) for worker in range(3)]
+    shares = ", ".join(f"{WORKERS[w]} {n} layer{'s' if n > 1 else ''}" for w, n in enumerate(counts) if n)
+    unit, factor = _unit(max(bar.end_s for bar in bars))
+    seconds = float(layers_s(system, np.asarray(owner)[:, None], device_edge, edge_cloud, activation_bits)[0])
+    head = _head(system, "", device_edge, edge_cloud, f"{shares}, {activation_bits} bits")
+    return _chart(system, bars, f"{head}\n{seconds * factor:.4g} {unit}")
+
+
+def _head(system: System, title: str, device_edge: float, edge_cloud: float, words: str) -> str:
+    rates = f"{device_edge / 1e6:.3g} and {edge_cloud / 1e6:.3g} Mbps"
+    return f"{title} {system.scenario.name}, {rates}: {words}".strip()
+
+
+def _unit(seconds: float) -> tuple[str, float]:
+    return ("s", 1.0) if seconds >= 1.0 else ("ms", 1e3)
+
+
+def _chart(system: System, bars: list[Bar], title: str) -> Any:
+    figure = canvas_figure(10, 3.2)
+    axes = figure.add_subplot()
+    axes.set_yticks(range(3), WORKERS)
+    axes.set_ylim(2.6, -0.6)
+    axes.grid(axis="x", color="#eeeeee")
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.set_title(title, loc="left", fontsize=9)
+    if bars:
+        _draw(axes, bars)
+    return figure
+
+
+def _draw(axes: Any, bars: list[Bar]) -> None:
+    from matplotlib.patches import Patch
+
+    end = max(bar.end_s for bar in bars)
+    unit, factor = _unit(end)
+    for bar in bars:
+        sends = bar.kind == "receive"
+        left, width = bar.start_s * factor, (bar.end_s - bar.start_s) * factor
+        at, height = (bar.worker + 0.22, 0.26) if sends else (bar.worker - 0.14, 0.4)
+        look = {"hatch": "////"} if sends else {}
+        axes.barh(at, width, height, left, color=COLORS[bar.kind], edgecolor="white", linewidth=0.5, **look)
+        if bar.label and width > 0.012 * len(bar.label) * end * factor:
+            axes.text(left + width / 2, at, bar.label, ha="center", va="center", fontsize=7)
+    axes.set_xlabel(f"time since the iteration began ({unit})")
+    axes.set_xlim(0, end * factor * 1.02)
+    names = {"forward": "forward", "backward": "backward", "update": "update", "receive": "receiving"}
+    patches = [
+        Patch(facecolor=COLORS[k], label=name, edgecolor="white", hatch="////" if k == "receive" else None)
+        for k, name in names.items()
+    ]
+    axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False)
+
+
+def _words(system: System, plan: Schedules) -> str:
+    """A schedule in words: who trains how many samples through which layers."""
+    plan = plan.canonical()
+    parts = []
+    for role, layers in ((0, system.n_layers), (1, int(plan.m_s[0])), (2, int(plan.m_l[0]))):
+        samples, name = int(plan.b[role, 0]), WORKERS[int(plan.worker[role, 0])]
+        if role == 0 and samples < system.batch:
+            parts.append(f"{name} {samples} and the rest of all")
+        elif samples:
+            upto = "" if layers == system.n_layers else f" up to {system.names[layers - 1]}"
+            parts.append(f"{name} {samples}{upto}")
+    return ", ".join(parts)
