@@ -102,6 +102,9 @@ def add_env_options(parser: Parser, family: Family) -> argparse._ArgumentGroup:
         action="extend",
         help="options of the environment and fields of its scenario, values as in YAML",
     )
+    if not has_traces(family):
+        group.set_defaults(trace=None, trace_factor=None)
+        return group
     group.add_argument(
         "--trace",
         metavar="FILE",
@@ -111,6 +114,12 @@ def add_env_options(parser: Parser, family: Family) -> argparse._ArgumentGroup:
     )
     group.add_argument("--trace-factor", metavar="F", type=positive_number, help="multiplies the rates of --trace")
     return group
+
+
+def has_traces(family: Family) -> bool:
+    """Whether the family's scenarios may follow trace files."""
+    env: Any = gym.make(family.env_id, scenario=family.default_scenario, disable_env_checker=True)
+    return "traces" in env.unwrapped.dynamics.settings
 
 
 def env_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -215,6 +215,13 @@ def _checked(spec: AgentSpec, hyperparams: dict[str, Any]) -> dict[str, Any]:
     raise InputError(f"agent {spec.name}: hyperparameter {name}{place}: {allowed}, not {first['input']!r}")
 
 
+def sb3_agent(algorithm: str, env: Any, seed: int = 0, **options: Any) -> Agent:
+    """An agent by one of Stable-Baselines3's algorithms, which comes in only now."""
+    from .sb3 import Sb3Learner
+
+    return Sb3Learner(env, algorithm, seed, **options)
+
+
 def follow(
     plan_actions: np.ndarray, lanes: int, state: Any, episode_start: Sequence[bool] | np.ndarray | None
 ) -> tuple[np.ndarray, Any]:

@@ -28,7 +28,7 @@ from .training import Job, Training
 
 PROG = "splitgym-train"
 RESULT = "result.json"
-LONG_STEPS = 5000  # an episode from here on takes seconds to play, and shows a bar
+LONG_STEPS = 1000  # an episode from here on takes seconds to play, and shows a bar
 
 
 class Session:
@@ -117,8 +117,9 @@ class Session:
         played = self._play()
         seconds = progress.seconds if spec.learns else self.job.seconds
         kind = "trained" if spec.learns else "planned"
-        if not (spec.learns or self.dynamics.plan_decides):
-            kind, seconds = "online", seconds + time.perf_counter() - begun
+        if not spec.learns:
+            seconds += time.perf_counter() - begun
+            kind = "planned" if self.dynamics.plan_decides else "online"
         mine = Result(config.scenario_name, spec.name, config.seed, played.metrics, kind, played.plan, seconds)
         self.results = [mine]
         if played.plan is not None:
@@ -133,7 +134,8 @@ class Session:
     def _play(self) -> Played:
         agent, env, seed = self.job.agent, self.job.env, self.config.seed
         if self.dynamics.eval_episodes * self.dynamics.episode_steps < LONG_STEPS:
-            return play(agent, env, None, seed)
+            with stderr().status(f"{self.config.agent}: playing …"):
+                return play(agent, env, None, seed)
         with Bar("playing") as bar:
             return play(agent, env, None, seed, lambda share: bar.show(share, self.config.agent))
 
@@ -234,15 +236,22 @@ class Session:
         what = f"{name} ({summary})" if summary else name
         if not spec.learns:
             return f"\n{what}: {spec.name} against the baselines"
-        trained = f"{spec.name} after {self.progress.episodes} episodes, seed {self.config.seed}"
+        done = self.progress
+        budget = f"{done.episodes} episodes" if done.episodes else f"{done.steps} steps"
+        trained = f"{spec.name} after {budget}, seed {self.config.seed}"
         return f"\n{what}: {trained}, against the baselines"
 
     def _regret_lines(self, mine: Result, used: Mapping[str, float]) -> list[str]:
         family = self.family
-        if family.regret is None:
-            return [family.regret_note] if family.regret_note else []
         if used:
-            return ["* no best-known plan fits this scenario and its tables: regret is against the best of this table"]
+            why = (
+                "the optimum is not computed with these options"
+                if family.exact
+                else "no best-known plan fits this scenario and its tables"
+            )
+            return [f"* {why}: regret is against the best of this table"]
+        if family.regret_note or family.regret is None:
+            return [family.regret_note] if family.regret_note else []
         if self.dynamics.eval_episodes > 1:
             return ["regret is against the best of a bank of known plans at each episode"]
         sign = 1.0 if family.lower_is_better else -1.0
@@ -269,9 +278,7 @@ class Session:
         self.folder.write_json(RESULT, data)
 
     def _regret_against(self, used: Mapping[str, float]) -> str:
-        if self.family.regret is None:
-            return "optimum"
-        return "best of this table" if used else "best known"
+        return "best of this table" if used else "optimum" if self.family.exact else "best known"
 
     def _track_results(self, results: Sequence[Result]) -> None:
         metrics = list(results[0].metrics)

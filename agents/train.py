@@ -18,6 +18,7 @@ from .console import (
     env_options,
     family_help,
     family_of,
+    has_traces,
     note,
     parse_pairs,
     seed_number,
@@ -86,7 +87,7 @@ def _examples(family: Family) -> list[str]:
         f"{env} --scenario {family.scenarios[0]} --agent {learner} --seed 1 --out runs/mine",
         f"{env} --agent ppo --steps 200000 --hyperparams learning_rate=1e-3",
         f"{env} --agent {planner} --env-kwargs name=value other=[1,2]",
-        f"{env} --trace measured.txt --trace-factor 40",
+        *([f"{env} --trace measured.txt --trace-factor 40"] if has_traces(family) else []),
         f"{PROG} --resume runs/mine",
         f"{PROG} --resume runs/mine --steps 400000",
     ]

@@ -3,7 +3,8 @@
     python benchmarks/run.py [--only NAME ...] [--json]
 
 NAME is a group: env, import, planners, joint, osds, learned (DistrEdge); l2s-speed, l2s-constant, l2s-regret,
-l2s-change, l2s-claims. Timings are single-threaded; run on an idle machine.
+l2s-change, l2s-claims; hiertrain-speed, hiertrain-planning, hiertrain-gap, hiertrain-claims, hiertrain-learned.
+Timings are single-threaded; run on an idle machine.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import json
 from dataclasses import asdict
 
 import distredge
+import hiertrain
 import l2s
 
 import splitgym.envs
 
-GROUPS = {**distredge.GROUPS, **l2s.GROUPS}
+GROUPS = {**distredge.GROUPS, **l2s.GROUPS, **hiertrain.GROUPS}
 
 
 def main() -> None:

@@ -360,7 +360,7 @@ def test_checkpoints_come_while_training(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--env", "nowhere"], "unknown environment 'nowhere'; known: distredge, l2s, toy"),
+        (["--env", "nowhere"], "unknown environment 'nowhere'; known: distredge, "),
         (["--scenario", "nowhere"], "unknown scenario 'nowhere'; known: near, far, noisy"),
         (["--agent", "nobody"], "unknown agent 'nobody' for toy; known: climber"),
         (["--colour", "red"], "unrecognized arguments: --colour red"),
@@ -386,8 +386,11 @@ def test_checkpoints_come_while_training(monkeypatch: pytest.MonkeyPatch) -> Non
         (["--hyperparams", "spread=13"], "agent climber: thirteen will not do"),
         (["--agent", "middle", "--episodes", "5"], "--episodes: agent middle is not trained beforehand"),
         (["--agent", "refuser"], "this scenario is not for me"),
-        (["--trace-factor", "2"], "--trace-factor scales the rates of --trace, which is missing"),
-        (["--trace", "a.txt", "--trace-factor", "0"], "--trace-factor: is '0', allowed: a finite number above 0"),
+        (["--env", "distredge", "--trace-factor", "2"], "--trace-factor scales the rates of --trace, which is missing"),
+        (
+            ["--env", "distredge", "--trace", "a.txt", "--trace-factor", "0"],
+            "--trace-factor: is '0', allowed: a finite number above 0",
+        ),
         (["--resume", "nowhere"], "nowhere: is not a folder"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...models.errors import InputError
 from ...models.plans import SpatialPlan, load_plan
-from ..core import Agent, AgentSpec
+from ..core import Agent, AgentSpec, sb3_agent
 from . import hyperparams
 from .baselines import PLANNERS
 from .figures import draw_plan, eval_figures
@@ -55,12 +55,6 @@ def _risk_seeking(env: Any, seed: int = 0, **options: Any) -> Agent:
     return RiskSeeking(env, seed, **options)
 
 
-def _sb3(algorithm: str, env: Any, seed: int = 0, **options: Any) -> Agent:
-    from ..sb3 import Sb3Learner
-
-    return Sb3Learner(env, algorithm, seed, **options)
-
-
 _BASELINES = {
     "coedge": "CoEdge: layer by layer, shares from a linear program",
     "modnn": "MoDNN: layer by layer, shares by capability",
@@ -101,7 +95,7 @@ AGENTS: tuple[AgentSpec, ...] = (
     ),
     *(
         AgentSpec(
-            name, f"SB3's {name.upper()} on the LC-PSS partition", partial(_sb3, name),
+            name, f"SB3's {name.upper()} on the LC-PSS partition", partial(sb3_agent, name),
             {"observation": "full"}, learns=True, seeded=True, hyperparams=allowed,
         )
         for name, allowed in _LEARNERS.items()

@@ -1,0 +1,89 @@
+"""HierTrain's agents: the paper's planner, the exact one, the paper's baselines, and learners."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from ...models.errors import InputError
+from ...models.plans import HybridPlan, load_plan
+from ..core import Agent, AgentSpec, sb3_agent
+from . import hyperparams
+from .figures import curve_rows, draw_plan, draw_trace, eval_figures
+from .layerwise import ASSIGNMENTS
+from .plan_agent import LayerAgent, PlanAgent
+from .planners import PLANNERS
+
+DEFAULT_AGENT = "hiertrain"
+
+
+def _planner(name: str, env: Any, seed: int = 0, hold: bool = False) -> Agent:
+    return PlanAgent(env, PLANNERS[name](env.unwrapped.dynamics.system), hold)
+
+
+def _assignment(name: str, env: Any, seed: int = 0) -> Agent:
+    return LayerAgent(env, ASSIGNMENTS[name](env.unwrapped.dynamics.system))
+
+
+def plan_spec(path: str) -> AgentSpec:
+    """The agent that trains by the schedule of a plan file, in every block."""
+    return AgentSpec(path, f"follows {path}", partial(_from_file, path), _HYBRID, hyperparams=hyperparams.Hyperparams)
+
+
+def _from_file(path: str, env: Any, seed: int = 0) -> Agent:
+    system = env.unwrapped.dynamics.system
+    plan = load_plan(path, system.model, HybridPlan)
+    try:
+        schedule = system.schedule_of(plan)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return PlanAgent(env, lambda device_edge, edge_cloud: schedule)
+
+
+_HYBRID = {"plans": "hybrid"}
+_ALONE = {
+    "all-device": "All-Device: the device trains alone",
+    "all-edge": "All-Edge: the edge server trains alone",
+    "all-cloud": "All-Cloud: the cloud trains alone",
+}
+_LAYERS = {
+    "jointdnn": ("JointDNN: device and cloud by layers, shortest path", {"plans": "layers", "activation_bits": 32}),
+    "jointdnn+": ("JointDNN+: device, edge and cloud by layers", {"plans": "layers", "activation_bits": 32}),
+    "jalad": ("JALAD: edge and cloud by layers, 8-bit activations", {"plans": "layers", "activation_bits": 8}),
+}
+_LEARNERS = {"ppo": hyperparams.OnPolicy, "ddpg": hyperparams.OffPolicy, "sac": hyperparams.OffPolicy}
+
+AGENTS: tuple[AgentSpec, ...] = (
+    AgentSpec(
+        "hiertrain", "the paper's planner: a linear program for every mapping and pair of cuts, then rounding",
+        partial(_planner, "hiertrain"), _HYBRID, hyperparams=hyperparams.Planner,
+    ),
+    AgentSpec(
+        "exact", "the optimum over every schedule, by branch and bound", partial(_planner, "exact"), _HYBRID,
+        reference=True, hyperparams=hyperparams.Planner,
+    ),
+    *(
+        AgentSpec(
+            name, summary, partial(_planner, name), _HYBRID, baseline=True, hyperparams=hyperparams.Hyperparams
+        )
+        for name, summary in _ALONE.items()
+    ),
+    *(
+        AgentSpec(
+            name, summary, partial(_assignment, name), options, baseline=True, hyperparams=hyperparams.Hyperparams
+        )
+        for name, (summary, options) in _LAYERS.items()
+    ),
+    *(
+        AgentSpec(
+            name, f"SB3's {name.upper()}", partial(sb3_agent, name), _HYBRID,
+            learns=True, seeded=True, hyperparams=allowed,
+        )
+        for name, allowed in _LEARNERS.items()
+    ),
+)  # fmt: skip
+EVAL_AGENTS = ("hiertrain", "exact", *_ALONE, *_LAYERS)
+
+__all__ = [
+    "AGENTS", "DEFAULT_AGENT", "EVAL_AGENTS", "curve_rows", "draw_plan", "draw_trace", "eval_figures", "plan_spec",
+]  # fmt: skip

@@ -1,0 +1,124 @@
+"""The figures of HierTrain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from measure import Figure, vector_rate
+
+from splitgym.agents.core import Learner, agents_of, make_agent
+from splitgym.agents.evaluate import assess, play
+from splitgym.agents.hiertrain.planners import PLANNERS
+from splitgym.envs import get_family
+from splitgym.envs.hiertrain.cost import iteration_s
+from splitgym.envs.hiertrain.planning import ExactPlanner
+from splitgym.envs.hiertrain.scenarios import GROUPS as SCENARIO_GROUPS
+from splitgym.envs.hiertrain.scenarios import SCALING, get_scenario
+from splitgym.envs.hiertrain.schedule import ROLES, schedules
+from splitgym.envs.hiertrain.system import System
+
+ENV = "splitgym/HierTrain-v0"
+PUBLISHED = {"alexnet": (2.3, 4.5), "lenet5": (1.7, 6.9)}  # up to, over All-Edge and over All-Cloud
+
+
+def speed_figures() -> Iterator[Figure]:
+    for name, kwargs in (("alexnet-3.5", {}), ("alexnet-drift", {"scenario": "alexnet-drift"})):
+        rate = vector_rate(partial(gym.make_vec, ENV, 1024, None, None, None, **kwargs), 200)
+        yield Figure(f"{name} n=1024", rate, "steps/s")
+    system, rng, count = System(get_scenario("alexnet-3.5")), np.random.default_rng(0), 100_000
+    cuts = np.sort(rng.integers(0, system.n_layers + 1, (2, count)), axis=0)
+    b = rng.multinomial(system.batch, [1 / 3] * 3, count).T
+    plans, best = schedules(ROLES[:, rng.integers(0, 6, count)], cuts[0], cuts[1], b), np.inf
+    for _ in range(5):
+        begin = time.perf_counter()
+        iteration_s(system, plans, *system.nominal)
+        best = min(best, time.perf_counter() - begin)
+    yield Figure("100 000 schedules in one call", best * 1e3, "ms")
+
+
+def planning_figures() -> Iterator[Figure]:
+    """Table 2: planning seconds over N, batch 128, one call each (the best of three for exact)."""
+    for model in SCALING:
+        system = System(get_scenario(f"{model}-3.5"))
+        exact, best = PLANNERS["exact"](system), np.inf
+        for _ in range(3):
+            begin = time.perf_counter()
+            exact(*system.nominal)
+            best = min(best, time.perf_counter() - begin)
+        begin = time.perf_counter()
+        PLANNERS["hiertrain"](system)(*system.nominal)
+        printed = time.perf_counter() - begin
+        yield Figure(f"{model} (N = {system.n_layers}) exact", best * 1e3, "ms")
+        yield Figure(f"{model} (N = {system.n_layers}) hiertrain, LP", printed, "s", printed / best, "exact")
+
+
+def gap_figures() -> Iterator[Figure]:
+    """What the paper's relaxation and rounding lose against the optimum: the suite's scenarios, and random rates."""
+    for label, batches in (("batch 128", (128,)), ("batches 4 to 32", (4, 8, 16, 32))):
+        gaps = []
+        rng = np.random.default_rng(0)
+        for model in ("alexnet", "lenet5"):
+            for batch in batches:
+                system = System(get_scenario(f"{model}-3.5", batch=batch))
+                exact, printed = ExactPlanner(system), PLANNERS["hiertrain"](system)
+                for mbps in np.exp(rng.uniform(np.log(0.5), np.log(500.0), (12, 2))):
+                    rates = 1e6 * float(mbps[0]), 1e6 * float(mbps[1])
+                    found = float(iteration_s(system, printed(*rates), *rates)[0])
+                    gaps.append(found / exact.best(*rates).seconds - 1.0)
+        yield Figure(f"hiertrain's gap to exact, {label}, mean", 100 * float(np.mean(gaps)), "%")
+        yield Figure(f"hiertrain's gap to exact, {label}, worst", 100 * float(np.max(gaps)), "%")
+
+
+def claim_figures() -> Iterator[Figure]:
+    """Figs. 7-11: iteration times by edge-cloud rate, and the largest ratios beside the published ones."""
+    family, known = get_family("hiertrain"), agents_of("hiertrain")
+    for model, published in PUBLISHED.items():
+        seconds: dict[str, list[float]] = {}
+        for scenario in SCENARIO_GROUPS[model]:
+            for agent in ("exact", "all-device", "all-edge", "all-cloud", "jointdnn", "jointdnn+", "jalad"):
+                options = {"blocks": 1}
+                result = assess(family, known[agent], scenario, options)
+                seconds.setdefault(agent, []).append(result.metrics["iteration_s"])
+                yield Figure(f"{scenario} {agent}", result.metrics["iteration_s"], "s")
+        best = np.array(seconds["exact"])
+        for agent, paper in zip(("all-edge", "all-cloud"), published, strict=True):
+            ratio = float((np.array(seconds[agent]) / best).max())
+            yield Figure(f"{model}: up to, over {agent}", ratio, "x", ratio / paper, f"published {paper}")
+    for scenario in SCENARIO_GROUPS["cores"]:
+        system = System(get_scenario(scenario))
+        yield Figure(f"{scenario} exact", ExactPlanner(system).best(*system.nominal).seconds, "s")
+
+
+def learned_figures() -> Iterator[Figure]:
+    """PPO on drifting links, judged on drifts that it has not seen (seeds from 1000 on)."""
+    for seed in range(3):
+        env: Any = gym.make(ENV, scenario="alexnet-drift")
+        learner = make_agent("hiertrain", "ppo", env, seed)
+        assert isinstance(learner, Learner)
+        begin = time.perf_counter()
+        learner.learn(None, None, lambda report: None)
+        seconds = time.perf_counter() - begin
+        metrics = play(learner, env, 20, seed=1000).metrics
+        yield Figure(f"ppo alexnet-drift seed {seed}: gap to exact", 100 * metrics["gap"], "%")
+        yield Figure(f"ppo alexnet-drift seed {seed}: iteration", metrics["iteration_s"], "s")
+        yield Figure(f"ppo alexnet-drift seed {seed}: training", seconds, "s")
+    for agent, hyperparams in (("exact", {}), ("exact", {"hold": True}), ("all-edge", {})):
+        env = gym.make(ENV, scenario="alexnet-drift")
+        metrics = play(make_agent("hiertrain", agent, env, 0, **hyperparams), env, 20, seed=1000).metrics
+        label = f"{agent}{', hold' if hyperparams else ''} alexnet-drift"
+        yield Figure(f"{label}: gap to exact", 100 * metrics["gap"], "%")
+        yield Figure(f"{label}: iteration, replanning included", metrics["iteration_s"], "s")
+
+
+GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "hiertrain-speed": speed_figures,
+    "hiertrain-planning": planning_figures,
+    "hiertrain-gap": gap_figures,
+    "hiertrain-claims": claim_figures,
+    "hiertrain-learned": learned_figures,
+}
