@@ -19,8 +19,8 @@ from splitgym.envs.hiertrain.cost import iteration_s
 from splitgym.envs.hiertrain.planning import ExactPlanner
 from splitgym.envs.hiertrain.scenarios import GROUPS as SCENARIO_GROUPS
 from splitgym.envs.hiertrain.scenarios import SCALING, get_scenario
-from splitgym.envs.hiertrain.schedule import ROLES, schedules
-from splitgym.envs.hiertrain.system import System
+from splitgym.envs.hiertrain.schedule import ROLES, alone, schedules
+from splitgym.envs.hiertrain.system import CLOUD, DEVICE, EDGE, System
 
 ENV = "splitgym/HierTrain-v0"
 PUBLISHED = {"alexnet": (2.3, 4.5), "lenet5": (1.7, 6.9)}  # up to, over All-Edge and over All-Cloud
@@ -94,6 +94,21 @@ def claim_figures() -> Iterator[Figure]:
         yield Figure(f"{scenario} exact", ExactPlanner(system).best(*system.nominal).seconds, "s")
 
 
+def slower_figures() -> Iterator[Figure]:
+    """LeNet-5 if the device were slower than its profile, which knows no training framework: the best schedule."""
+    for slower in (1, 3, 10, 20):
+        for mbps in (1.5, 5.0):
+            system = System(get_scenario(f"lenet5-{mbps:g}"))
+            for seconds in (system.forward_s, system.backward_s, system.update_s):
+                seconds[DEVICE] *= slower
+            best = ExactPlanner(system).best(*system.nominal)
+            label = f"lenet5-{mbps:g}, device {slower} x slower"
+            for worker, name in ((EDGE, "all-edge"), (CLOUD, "all-cloud")):
+                single = float(iteration_s(system, alone(worker, system.batch), *system.nominal)[0])
+                yield Figure(f"{label}: over {name}", single / best.seconds, "x")
+            yield Figure(f"{label}: workers with samples", float((best.plan.b[:, 0] > 0).sum()), "workers")
+
+
 def learned_figures() -> Iterator[Figure]:
     """PPO on drifting links, judged on drifts that it has not seen (seeds from 1000 on)."""
     for seed in range(3):
@@ -120,5 +135,6 @@ GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "hiertrain-planning": planning_figures,
     "hiertrain-gap": gap_figures,
     "hiertrain-claims": claim_figures,
+    "hiertrain-slower": slower_figures,
     "hiertrain-learned": learned_figures,
 }
