@@ -160,10 +160,11 @@ def _draw(axes: Any, bars: list[Bar]) -> None:
 
     end = max(bar.end_s for bar in bars)
     unit, factor = _unit(end)
+    places = _places(bars)
     for bar in bars:
         sends = bar.kind == "receive"
         left, width = bar.start_s * factor, (bar.end_s - bar.start_s) * factor
-        at, height = (bar.worker + 0.22, 0.26) if sends else (bar.worker - 0.14, 0.4)
+        at, height = places[bar] if sends else (bar.worker - 0.14, 0.4)
         look = {"hatch": "////"} if sends else {}
         axes.barh(at, width, height, left, color=COLORS[bar.kind], edgecolor="white", linewidth=0.5, **look)
         if bar.label and width > 0.012 * len(bar.label) * end * factor:
@@ -176,6 +177,21 @@ def _draw(axes: Any, bars: list[Bar]) -> None:
         for k, name in names.items()
     ]
     axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False)
+
+
+def _places(bars: list[Bar]) -> dict[Bar, tuple[float, float]]:
+    """(middle, height) of every transfer below its worker's line: side by side where several arrive at once."""
+    places: dict[Bar, tuple[float, float]] = {}
+    for worker in range(3):
+        ends: list[float] = []  # of the last transfer in each row
+        rows: dict[Bar, int] = {}
+        for bar in sorted((b for b in bars if b.worker == worker and b.kind == "receive"), key=lambda b: b.start_s):
+            free = [row for row, end in enumerate(ends) if end <= bar.start_s]
+            rows[bar] = free[0] if free else len(ends)
+            ends[rows[bar] : rows[bar] + 1] = [bar.end_s]
+        height = 0.27 / max(len(ends), 1)
+        places |= {bar: (worker + 0.09 + (row + 0.5) * height, height) for bar, row in rows.items()}
+    return places
 
 
 def _words(system: System, plan: Schedules) -> str:
