@@ -164,7 +164,8 @@ def assess(
     played = play(agent, env, episodes, seed)
     name = env.unwrapped.dynamics.scenario_name
     kind = "baseline" if spec.baseline else "reference" if spec.reference else "agent"
-    return Result(name, spec.name, seed, played.metrics, kind, played.plan, time.perf_counter() - start, played.trace)
+    seconds = getattr(agent, "planning_s", time.perf_counter() - start)
+    return Result(name, spec.name, seed, played.metrics, kind, played.plan, seconds, played.trace)
 
 
 _SUMMARIES = {

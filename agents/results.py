@@ -27,7 +27,7 @@ class Result:
         metrics: flat figures, named as in ``info["metrics"]``.
         kind: trained, planned, baseline, reference or agent; for tables.
         plan: the last episode's plan as JSON data, None where the family has none.
-        seconds: wall-clock time: training, or planning and playing.
+        seconds: wall-clock time: of training, of planning where the agent tells it, else of planning and playing.
         trace: the last episode step by step, name -> (steps,); None where the family records none. Not in JSON.
     """
 

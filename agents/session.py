@@ -118,7 +118,7 @@ class Session:
         seconds = progress.seconds if spec.learns else self.job.seconds
         kind = "trained" if spec.learns else "planned"
         if not spec.learns:
-            seconds += time.perf_counter() - begun
+            seconds = getattr(self.job.agent, "planning_s", seconds + time.perf_counter() - begun)
             kind = "planned" if self.dynamics.plan_decides else "online"
         mine = Result(config.scenario_name, spec.name, config.seed, played.metrics, kind, played.plan, seconds)
         self.results = [mine]

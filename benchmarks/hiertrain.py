@@ -13,10 +13,12 @@ from measure import Figure, vector_rate
 
 from splitgym.agents.core import Learner, agents_of, make_agent
 from splitgym.agents.evaluate import assess, play
+from splitgym.agents.hiertrain.layerwise import ASSIGNMENTS
 from splitgym.agents.hiertrain.planners import PLANNERS
 from splitgym.envs import get_family
-from splitgym.envs.hiertrain.cost import iteration_s
+from splitgym.envs.hiertrain.cost import iteration_s, layers_s
 from splitgym.envs.hiertrain.planning import ExactPlanner
+from splitgym.envs.hiertrain.rates import DriftingRates
 from splitgym.envs.hiertrain.scenarios import GROUPS as SCENARIO_GROUPS
 from splitgym.envs.hiertrain.scenarios import SCALING, get_scenario
 from splitgym.envs.hiertrain.schedule import ROLES, alone, schedules
@@ -94,6 +96,35 @@ def claim_figures() -> Iterator[Figure]:
         yield Figure(f"{scenario} exact", ExactPlanner(system).best(*system.nominal).seconds, "s")
 
 
+def sharing_figures() -> Iterator[Figure]:
+    """Where hybrid parallelism pays: over both links' drift grids, how often the optimum shares samples at all."""
+    for model in PUBLISHED:
+        system = System(get_scenario(f"{model}-drift"))
+        planner, path = ExactPlanner(system), ASSIGNMENTS["jointdnn+"](system)
+        grid = DriftingRates(system.scenario, 1).grid
+        points = [(float(a), float(b)) for a in grid[0] for b in grid[1]]
+        best = [planner.best(*rates) for rates in points]
+        shared = sum((found.plan.b[:, 0] > 0).sum() > 1 for found in best)
+        chains = [float(layers_s(system, path(*rates)[:, None], *rates)[0]) for rates in points]
+        same = sum(abs(chain / found.seconds - 1.0) < 1e-9 for chain, found in zip(chains, best, strict=True))
+        yield Figure(f"{model}: rates where the optimum shares samples", float(shared), f"of {len(points)}")
+        yield Figure(f"{model}: rates where jointdnn+ equals exact", float(same), f"of {len(points)}")
+
+
+def sweep_figures() -> Iterator[Figure]:
+    """The assumptions: shared links, and the batch."""
+    for name in ("alexnet-2", "alexnet-3.5", "alexnet-5", "lenet5-3"):
+        for shared in (False, True):
+            system = System(get_scenario(name, share_links=shared))
+            best = ExactPlanner(system).best(*system.nominal).seconds
+            yield Figure(f"{name} exact{', links shared' if shared else ''}", best, "s")
+        for batch in (32, 64, 128, 256, 512):
+            system = System(get_scenario(name, batch=batch))
+            best = ExactPlanner(system).best(*system.nominal).seconds
+            edge = float(iteration_s(system, alone(EDGE, batch), *system.nominal)[0])
+            yield Figure(f"{name} exact, batch {batch}", best, "s", edge / best, "over all-edge")
+
+
 def slower_figures() -> Iterator[Figure]:
     """LeNet-5 if the device were slower than its profile, which knows no training framework: the best schedule."""
     for slower in (1, 3, 10, 20):
@@ -135,6 +166,8 @@ GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "hiertrain-planning": planning_figures,
     "hiertrain-gap": gap_figures,
     "hiertrain-claims": claim_figures,
+    "hiertrain-sharing": sharing_figures,
+    "hiertrain-sweeps": sweep_figures,
     "hiertrain-slower": slower_figures,
     "hiertrain-learned": learned_figures,
 }

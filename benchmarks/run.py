@@ -3,8 +3,8 @@
     python benchmarks/run.py [--only NAME ...] [--json]
 
 NAME is a group: env, import, planners, joint, osds, learned (DistrEdge); l2s-speed, l2s-constant, l2s-regret,
-l2s-change, l2s-claims; hiertrain-speed, hiertrain-planning, hiertrain-gap, hiertrain-claims, hiertrain-slower,
-hiertrain-learned.
+l2s-change, l2s-claims; hiertrain-speed, hiertrain-planning, hiertrain-gap, hiertrain-claims, hiertrain-sharing,
+hiertrain-sweeps, hiertrain-slower, hiertrain-learned.
 Timings are single-threaded; run on an idle machine.
 """
 

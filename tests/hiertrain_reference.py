@@ -370,20 +370,33 @@ def layers_loop_s(plain: Plain, owner: Sequence[int], rates: Sequence[float], bi
     return total, max(updates)
 
 
-def holds(plan: Plan, n_layers: int) -> list[set[int]]:
-    """The layers of which device, edge and cloud hold the weights after training by a schedule."""
+def holds(plain: Plain, plan: Plan) -> list[set[int]]:
+    """The layers whose newest weights device, edge and cloud hold: those that a worker trains or gets averaged."""
     plan, held = scored(plan), [set() for _ in range(3)]
-    for role, layers in enumerate((n_layers, plan.m_s, plan.m_l)):
+    for role, layers in enumerate((plain.n_layers, plan.m_s, plan.m_l)):
         held[plan.roles[role]] = set(range(layers))
+    if l_is_alone(plain, plan):
+        held[plan.roles[0]] -= set(range(plan.m_l))
     return held
 
 
+def l_is_alone(plain: Plain, plan: Plan) -> bool:
+    """Whether l trains its layers with nobody else, so that nobody else has their weights."""
+    plan = scored(plan)
+    return plan.b[0] == plan.b[1] == 0 and plain.exchange == "holders"
+
+
 def hand_out_loop_s(plain: Plain, old: Plan, new: Plan, rates: Sequence[float]) -> float:
-    """Seconds until everyone has what a new schedule needs: the old worker o sends to all at the same time."""
-    had, needed = holds(old, plain.n_layers), holds(new, plain.n_layers)
+    """Seconds until everyone has what a new schedule needs, from whoever trained it last; receivers do not wait."""
+    had, needed = holds(plain, old), holds(plain, new)
     alone = replace(plain, share=False)
-    lacking = [sum(plain.weights[i] for i in needed[w] - had[w]) for w in range(3)]
-    return max(send_s(alone, bits, old.roles[0], w, rates) for w, bits in enumerate(lacking))
+    plan = scored(old)
+    seconds = [0.0] * 3
+    for w in range(3):
+        for i in needed[w] - had[w]:
+            source = plan.roles[2] if l_is_alone(plain, old) and i < plan.m_l else plan.roles[0]
+            seconds[w] += send_s(alone, plain.weights[i], source, w, rates)
+    return max(seconds)
 
 
 # Envs.

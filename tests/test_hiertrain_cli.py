@@ -379,7 +379,7 @@ BAD_SCENARIO = [
     ("nowhere", "<model>-<Mbps>[-c<cores>] or <model>-drift"),
     ("nonet-3", "unknown model 'nonet'; known models: "),
     ("alexnet-0", "edge_cloud_mbps is 0.0, allowed: a finite number above 0"),
-    ("alexnet--5", "unknown scenario 'alexnet--5'"),
+    ("alexnet--5", "edge_cloud_mbps is -5.0"),
     ("alexnet-3-c9", "edge_cores is 9, allowed: 1..4"),
     ("nowhere.yaml", "nowhere.yaml: cannot be read"),
     ("norate.yaml", "norate.yaml: edge_cloud_mbps is 0.0"),

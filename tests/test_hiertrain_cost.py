@@ -367,11 +367,21 @@ def test_handing_out_by_hand() -> None:
         Plan((EDGE, CLOUD, DEVICE), 0, 3, (5, 0, 5)): 30 / 10,
         Plan((EDGE, CLOUD, DEVICE), 1, 3, (3, 4, 3)): 100 / 5,  # and 30 / 10 to the device meanwhile
         Plan((DEVICE, EDGE, CLOUD), 0, 0, (10, 0, 0)): 30 / 10,
-        Plan((CLOUD, EDGE, DEVICE), 0, 3, (0, 0, 10)): 180 / 5,
+        Plan((CLOUD, EDGE, DEVICE), 0, 3, (0, 0, 10)): 30 / 10,  # the cloud trains nothing
+        Plan((CLOUD, EDGE, DEVICE), 0, 2, (0, 0, 10)): 30 / 5,
         Plan((CLOUD, EDGE, DEVICE), 1, 2, (10, 0, 0)): 180 / 5,
     }
     for new, lasts in expected.items():
         before, after = (to_schedules([plan]).canonical() for plan in (old, new))
+        assert hand_out_s(toy_system(plain), before, after, *RATES) == pytest.approx([lasts])
+    lone = Plan((EDGE, CLOUD, DEVICE), 0, 2, (0, 0, 10))  # the edge has the last layer only
+    taken = {
+        Plan((EDGE, CLOUD, DEVICE), 0, 0, (10, 0, 0)): 150 / 10,
+        Plan((CLOUD, EDGE, DEVICE), 0, 0, (10, 0, 0)): 150 / 5 + 30 / 5,
+        Plan((CLOUD, EDGE, DEVICE), 0, 2, (0, 0, 10)): 30 / 5,
+    }
+    for new, lasts in taken.items():
+        before, after = (to_schedules([plan]).canonical() for plan in (lone, new))
         assert hand_out_s(toy_system(plain), before, after, *RATES) == pytest.approx([lasts])
     via_edge = Plan((CLOUD, EDGE, DEVICE), 0, 0, (10, 0, 0)), Plan((DEVICE, EDGE, CLOUD), 0, 0, (10, 0, 0))
     before, after = (to_schedules([plan]) for plan in via_edge)

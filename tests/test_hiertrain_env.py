@@ -71,7 +71,7 @@ def test_every_schedule_has_an_action(n_layers: int, batch: int) -> None:
         assert np.array_equal(getattr(again, name), getattr(plans, name))
 
 
-@given(seed=st.integers(0, 2**32 - 1), n_layers=st.integers(1, 25), batch=st.integers(1, 1000))
+@given(seed=st.integers(0, 2**32 - 1), n_layers=st.integers(1, 25), batch=st.integers(1, 2000))
 @settings(max_examples=300)
 def test_any_schedule_has_an_action(seed: int, n_layers: int, batch: int) -> None:
     rng = np.random.default_rng(seed)
@@ -276,11 +276,11 @@ def test_books_of_layer_assignments(bits: int) -> None:
     for t, told in enumerate(blocks):
         rates = (rates_of(info["trace"])[:, t] * 1e6).tolist()
         assert told["iteration_s"] == pytest.approx(sum(layers_loop_s(plain, owners[t], rates, bits)), rel=1e-6)
-        moved_s = 0.0
+        moved_s = [0.0] * 3  # by receiver
         if t:
             for bit, old, new in zip(plain.weights, owners[t - 1], owners[t], strict=True):
-                moved_s += bit / min(rates[link] for link in links(old, new)) if old != new else 0.0
-        assert told["replan_s"] == pytest.approx(moved_s, rel=1e-6)
+                moved_s[new] += bit / min(rates[link] for link in links(old, new)) if old != new else 0.0
+        assert told["replan_s"] == pytest.approx(max(moved_s), rel=1e-6)
         expected = -(told["iteration_s"] + told["replan_s"] / 50) / env.dynamics.reference_s
         assert rewards[t] == pytest.approx(expected, rel=1e-9)
     assert "plan" not in info

@@ -59,7 +59,7 @@ AGENTS: tuple[AgentSpec, ...] = (
         partial(_planner, "hiertrain"), _HYBRID, hyperparams=hyperparams.Planner,
     ),
     AgentSpec(
-        "exact", "the optimum over every schedule, by branch and bound", partial(_planner, "exact"), _HYBRID,
+        "exact", "the optimum of Eq. 12 over every schedule, by branch and bound", partial(_planner, "exact"), _HYBRID,
         reference=True, hyperparams=hyperparams.Planner,
     ),
     *(

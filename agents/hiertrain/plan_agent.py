@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,11 +21,15 @@ class _Planned:
 
     Args:
         env: a HierTrain env.
+
+    Attributes:
+        planning_s: wall-clock time that planning took.
     """
 
     def __init__(self, env: Any) -> None:
         self.dynamics: HierTrainDynamics = env.unwrapped.dynamics
         self._known: dict[tuple[float, float], Any] = {}
+        self.planning_s = 0.0
 
     def _rates(self, observation: np.ndarray) -> list[tuple[float, float]]:
         """Rates in bit/s of every lane, freed of what float32 has rounded."""
@@ -35,7 +40,9 @@ class _Planned:
 
     def _answer(self, rates: tuple[float, float], ask: Callable[[float, float], Any]) -> Any:
         if rates not in self._known:
+            begun = time.perf_counter()
             self._known[rates] = ask(*rates)
+            self.planning_s += time.perf_counter() - begun
         return self._known[rates]
 
 
@@ -66,7 +73,7 @@ class PlanAgent(_Planned):
 
     def _keeps(self, old: Schedules, new: Schedules, rates: tuple[float, float]) -> bool:
         system = self.dynamics.system
-        saved = [float(iteration_s(system, plan, *rates)[0]) for plan in (old, new)]
+        saved = [float(iteration_s(system, plan, *rates, self.dynamics.cost)[0]) for plan in (old, new)]
         costs = float(hand_out_s(system, old.canonical(), new.canonical(), *rates)[0])
         return costs >= (saved[0] - saved[1]) * system.scenario.iterations
 

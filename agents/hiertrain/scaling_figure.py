@@ -24,7 +24,7 @@ def scaling_figure(scenarios: Mapping[str, Seeds], colors: Mapping[str, str], pl
     """Bars and a table of the seconds that planners took.
 
     Args:
-        scenarios: scenario -> agent -> results; their seconds are those to plan and to play.
+        scenarios: scenario -> agent -> results; their seconds are those to plan.
         colors: of agents.
         planners: agents that are shown, those without results left out; None is drawn without any.
     """
@@ -45,7 +45,7 @@ def scaling_figure(scenarios: Mapping[str, Seeds], colors: Mapping[str, str], pl
     _draw_bars(axes, bars, list(scenarios))
     _draw_table(below, rows)
     handles, names = axes.get_legend_handles_labels()
-    top_legend(figure, dict(zip(names, handles, strict=True)), "Time to plan and to play an episode (Table 2)")
+    top_legend(figure, dict(zip(names, handles, strict=True)), "Planning time (Table 2)")
     return figure
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .schedule import ROLES, Schedules
 
-SHARPNESS = 4.0  # of the softmax over shares: -1 against 1 is less than half a sample in 1400
+SHARPNESS = 4.0  # of the softmax over shares; -1 is no share at all
 
 
 def decode(action: np.ndarray, n_layers: int, batch: int) -> Schedules:
@@ -17,15 +17,16 @@ def decode(action: np.ndarray, n_layers: int, batch: int) -> Schedules:
             is m_s; shares of o, s and l.
         n_layers, batch: N and B.
 
-    Samples are dealt out by a softmax and the largest remainders; a worker without layers gets none.
+    Samples are dealt out by a softmax and the largest remainders; a share of -1 and a worker without layers get none.
     """
     a = np.clip(action.T.astype(np.float64, order="C"), -1.0, 1.0)
     worker = ROLES[:, _mapping(a[:3])]
     cuts = np.rint((a[3:5] + 1.0) * (0.5 * n_layers)).astype(np.intp)
     m_s, m_l = np.minimum(cuts[0], cuts[1]), np.maximum(cuts[0], cuts[1])
-    weight = np.exp(SHARPNESS * a[5:8])
+    weight = np.exp(SHARPNESS * a[5:8]) * (a[5:8] > -1.0)
     weight[1] *= m_s > 0
     weight[2] *= m_l > 0
+    weight[0] += weight.sum(axis=0) == 0  # nobody wants any: o takes them
     return Schedules(worker, m_s, m_l, _rounded(weight / weight.sum(axis=0), batch))
 
 

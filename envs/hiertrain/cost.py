@@ -193,17 +193,41 @@ def layers_s(
 def hand_out_s(system: System, old: Schedules, new: Schedules, device_edge: Any, edge_cloud: Any) -> np.ndarray:
     """(n,) seconds until every worker has the weights that a new schedule needs and the old one did not give it.
 
-    The old worker o, which holds them all, sends to everyone at the same time.
+    Whoever trained a layer last has its weights. That is the old worker o, but for the layers of an l that trained
+    them alone, and sent o none. Workers receive side by side, each what it lacks one after the other.
     """
-    held, needed = _held(old, system.n_layers), _held(new, system.n_layers)
-    lacking = np.maximum(system.weight_bits[needed] - system.weight_bits[held], 0.0)
-    paths = PATH[old.worker[0], np.arange(3)[:, None]]
-    return (lacking * bit_s(paths, device_edge, edge_cloud, system.scenario.relay)).max(axis=0)
+    relay, weights = system.scenario.relay, system.weight_bits
+    (first, last), (need_first, need_last) = _held(system, old), _held(system, new)
+    border = _alone_up_to(system, old)  # in front of it the old l is the source, behind it the old o
+    everyone = np.arange(3)[:, None]
+    total: Any = 0.0
+    parts = ((old.worker[2], 0 * border, border), (old.worker[0], border, 0 * border + system.n_layers))
+    for source, low, high in parts:
+        need = np.maximum(need_first, low), np.minimum(need_last, high)
+        both = np.maximum(need[0], first), np.minimum(need[1], last)
+        lacking = _weights_between(weights, *need) - _weights_between(weights, *both)
+        total = total + lacking * bit_s(PATH[source, everyone], device_edge, edge_cloud, relay)
+    return total.max(axis=0)
 
 
-def _held(plans: Schedules, n_layers: int) -> np.ndarray:
-    """(3, n) layers of which device, edge and cloud hold the weights."""
-    layers = np.stack([np.full(len(plans), n_layers), plans.m_s * (plans.b[1] > 0), plans.m_l * (plans.b[2] > 0)])
-    held = np.empty_like(layers)
-    np.put_along_axis(held, plans.worker, layers, axis=0)
-    return held
+def _weights_between(weights: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Bits of the layers first..last, none where they are the wrong way round."""
+    return np.where(last > first, weights[last] - weights[first], 0.0)
+
+
+def _alone_up_to(system: System, plans: Schedules) -> np.ndarray:
+    """(n,) m_l where l trains its layers alone and exchanges no weights with o, 0 elsewhere."""
+    if system.scenario.exchange == "always":
+        return np.zeros_like(plans.m_l)
+    return plans.m_l * ((plans.b[0] == 0) & (plans.b[1] == 0))
+
+
+def _held(system: System, plans: Schedules) -> tuple[np.ndarray, np.ndarray]:
+    """The layers (first, last), (3, n) each, whose newest weights device, edge and cloud hold."""
+    zero = np.zeros(len(plans), dtype=np.intp)
+    start = np.stack([_alone_up_to(system, plans), zero, zero])
+    end = np.stack([zero + system.n_layers, plans.m_s * (plans.b[1] > 0), plans.m_l * (plans.b[2] > 0)])
+    first, last = np.empty_like(start), np.empty_like(end)
+    np.put_along_axis(first, plans.worker, start, axis=0)
+    np.put_along_axis(last, plans.worker, end, axis=0)
+    return first, last

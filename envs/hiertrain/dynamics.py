@@ -171,11 +171,12 @@ class HierTrainDynamics(Dynamics):
         return seconds, replan_s
 
     def _run_layers(self, action: np.ndarray, where: Lanes, rates: Rates, blocks: np.ndarray) -> tuple[Any, Any]:
-        """The same for layer assignments; a layer's weights move from its old owner, one after another."""
+        """The same for layer assignments; weights move from the old owners, to all new ones side by side."""
         owner = action.T.astype(np.intp)
         seconds = layers_s(self.system, owner, *rates, self.activation_bits)
         moved = bit_s(PATH[self._owner[:, where], owner], *rates, self.system.scenario.relay)
-        handed = (np.diff(self.system.weight_bits)[:, None] * moved).sum(axis=0)
+        received = np.diff(self.system.weight_bits)[:, None] * moved
+        handed = np.max([np.where(owner == worker, received, 0.0).sum(axis=0) for worker in range(3)], axis=0)
         self._owner[:, where] = owner
         self._last[:, where] = (owner[:, None] == np.arange(3)[:, None]).reshape(self._last_size, -1)
         return seconds, np.where(blocks > 0, handed, 0.0)

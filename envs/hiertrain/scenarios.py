@@ -14,7 +14,7 @@ from ...profiling.training import OPTIMIZER_BYTES
 from ..scenarios import change, is_file, load
 
 WORKERS = ("device", "edge", "cloud")
-MOST_SAMPLES = 10_000  # of a batch: the planners list the shares of two workers one by one
+MOST_SAMPLES = 2000  # of a batch: an action tells one sample from none up to here
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Scenario:
         iterations: training iterations of a block (assumption: about an epoch, 391 of CIFAR-10, 781 of tiny ImageNet).
         relay: how the edge passes on what device and cloud send each other: stream (the slower link counts) or store
             (first one, then the other).
-        share_links: whether flows that use a physical link at the same time divide it.
+        share_links: whether all flows of a kind (samples, outputs, weights) that use a physical link divide it.
         exchange: who exchanges weights: holders (workers that train a layer with others) or always (Eq. 11 as printed).
         tiles: whether modelled profiles have the tile staircase.
         profiles: training profile files by worker (device, edge, cloud), instead of modelled profiles.
@@ -121,7 +121,7 @@ ON_ITS_DATA = {"alexnet": "alexnet_64"}  # names of scenarios whose network has 
 SWEEP_MBPS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0)
 CORE_MBPS = (1.5, 3.0, 5.0)
 SCALING = ("lenet5", "alexnet", "vgg16", "vgg19", "googlenet", "resnet34")
-_FORM = re.compile(r"(?P<model>[^-]+)-(?P<mbps>\d*\.?\d+|drift)(?:-c(?P<cores>\d+))?")
+_FORM = re.compile(r"(?P<model>[^-]+)-(?P<mbps>[-+]?\d*\.?\d+|drift)(?:-c(?P<cores>\d+))?")
 
 
 def _by_form(name: str) -> Scenario | None:

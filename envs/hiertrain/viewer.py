@@ -198,11 +198,14 @@ def _words(system: System, plan: Schedules) -> str:
     """A schedule in words: who trains how many samples through which layers."""
     plan = plan.canonical()
     parts = []
-    for role, layers in ((0, system.n_layers), (1, int(plan.m_s[0])), (2, int(plan.m_l[0]))):
+    for role, layers in ((1, int(plan.m_s[0])), (2, int(plan.m_l[0])), (0, system.n_layers)):
         samples, name = int(plan.b[role, 0]), WORKERS[int(plan.worker[role, 0])]
-        if role == 0 and samples < system.batch:
-            parts.append(f"{name} {samples} and the rest of all")
+        if role == 0:
+            parts.append(
+                f"{name}: {samples} samples and the rest of all"
+                if 0 < samples < system.batch
+                else f"{name}: {'the rest' if samples == 0 else f'all {samples} samples'}"
+            )
         elif samples:
-            upto = "" if layers == system.n_layers else f" up to {system.names[layers - 1]}"
-            parts.append(f"{name} {samples}{upto}")
+            parts.append(f"{name}: {samples} samples up to {system.names[layers - 1]}")
     return ", ".join(parts)
