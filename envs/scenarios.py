@@ -1,4 +1,4 @@
-"""What every family's scenarios share: frozen dataclasses with a ``name``, by name, from YAML files, with changes."""
+"""What all families' scenarios share: frozen dataclasses with a ``name``, YAML files, changes; and their dynamics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..models.errors import InputError
+from .core import Dynamics
 
 T = TypeVar("T")
 
@@ -106,3 +107,25 @@ def checked(kind: type[T], data: Mapping[str, Any], where: str) -> T:
             raise InputError(str(cause).replace(f"scenario {data['name']}", where, 1)) from None
         place = ".".join(str(p) for p in first["loc"])
         raise InputError(f"{where}: {place}: {first['msg']}, not {first['input']!r}") from None
+
+
+class ScenarioDynamics(Dynamics):
+    """Dynamics of a scenario.
+
+    Attributes:
+        system: has the ``scenario`` (a frozen dataclass with a ``summary``) and a ``fingerprint`` of all inputs.
+    """
+
+    system: Any
+
+    @property
+    def summary(self) -> str:
+        return self.system.scenario.summary
+
+    @property
+    def fingerprint(self) -> str:
+        return self.system.fingerprint
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return asdict(self.system.scenario)

@@ -81,15 +81,8 @@ class SpatialPlan:
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON-able data."""
-        return {
-            "schema": SCHEMA,
-            "kind": self.kind,
-            "model": self.model,
-            "devices": list(self.devices),
-            "cuts": list(self.cuts),
-            "splits": [list(s) for s in self.splits],
-            "notes": dict(self.notes),
-        }
+        splits = [list(s) for s in self.splits]
+        return _json_of(self, devices=list(self.devices), cuts=list(self.cuts), splits=splits)
 
     @staticmethod
     def from_json(data: Mapping[str, Any], where: str) -> SpatialPlan:
@@ -136,14 +129,7 @@ class CutPlan:
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON-able data."""
-        return {
-            "schema": SCHEMA,
-            "kind": self.kind,
-            "model": self.model,
-            "devices": list(self.devices),
-            "cut": self.cut,
-            "notes": dict(self.notes),
-        }
+        return _json_of(self, devices=list(self.devices), cut=self.cut)
 
     @staticmethod
     def from_json(data: Mapping[str, Any], where: str) -> CutPlan:
@@ -199,16 +185,7 @@ class HybridPlan:
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON-able data."""
-        return {
-            "schema": SCHEMA,
-            "kind": self.kind,
-            "model": self.model,
-            "roles": list(self.roles),
-            "m_s": self.m_s,
-            "m_l": self.m_l,
-            "b": list(self.b),
-            "notes": dict(self.notes),
-        }
+        return _json_of(self, roles=list(self.roles), m_s=self.m_s, m_l=self.m_l, b=list(self.b))
 
     @staticmethod
     def from_json(data: Mapping[str, Any], where: str) -> HybridPlan:
@@ -223,6 +200,13 @@ class HybridPlan:
 
 
 Plan = SpatialPlan | CutPlan | HybridPlan
+
+
+def _json_of(plan: Plan, **own: Any) -> dict[str, Any]:
+    """What every kind has, around the fields of its own."""
+    return {"schema": SCHEMA, "kind": plan.kind, "model": plan.model, **own, "notes": dict(plan.notes)}
+
+
 P = TypeVar("P", SpatialPlan, CutPlan, HybridPlan)
 
 

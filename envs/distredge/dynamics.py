@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
@@ -12,8 +11,9 @@ from gymnasium import spaces
 
 from ...models.errors import InputError
 from ...models.plans import SpatialPlan, volume_ranges
-from ..core import Dynamics, check_options
+from ..core import check_options
 from ..links import LinkRates
+from ..scenarios import ScenarioDynamics
 from .best_known import BestKnown
 from .observation import LIMIT, Observer
 from .physics import Progress, Rates
@@ -27,12 +27,13 @@ ALL = slice(None)
 OPTIONS = {"observation": ("paper", "full"), "reward": ("speedup", "paper"), "optimum": (True, False)}
 
 
-class DistrEdgeDynamics(Dynamics):
+class DistrEdgeDynamics(ScenarioDynamics):
     """One episode is one image, one step one layer-volume (one unit under ``partition="learned"``).
 
     Takes the arguments of :class:`splitgym.envs.distredge.env.DistrEdgeEnv` after the number of lanes.
     """
 
+    system: System
     metric_kinds = {"latency_s": "mean", "ips": "harmonic", "speedup": "mean", "regret_s": "mean", "volumes": "mean"}
 
     def __init__(
@@ -218,18 +219,6 @@ class DistrEdgeDynamics(Dynamics):
         if self.links.is_random:
             links = "modelled (seeded traces)"
         return (*(table.label() for table in self.system.tables), f"links: {links}")
-
-    @property
-    def summary(self) -> str:
-        return self.system.scenario.summary
-
-    @property
-    def fingerprint(self) -> str:
-        return self.system.fingerprint
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return asdict(self.system.scenario)
 
     def observe(self) -> np.ndarray:
         clock = self._clock / self.links.period_s % 1.0 if self.links.varies else 0.0

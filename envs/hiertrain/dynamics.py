@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +10,8 @@ import numpy as np
 from gymnasium import spaces
 
 from ...models.plans import HybridPlan
-from ..core import Dynamics, check_options
+from ..core import check_options
+from ..scenarios import ScenarioDynamics
 from .actions import decode, encode
 from .cost import PATH, bit_s, hand_out_s, iteration_s, layers_s
 from .rates import DriftingRates, OptimumTable
@@ -31,12 +31,13 @@ Rates = tuple[np.ndarray, np.ndarray]
 ALL = slice(None)
 
 
-class HierTrainDynamics(Dynamics):
+class HierTrainDynamics(ScenarioDynamics):
     """One episode is ``blocks`` blocks of training iterations, one step a block.
 
     Takes the arguments of :class:`splitgym.envs.hiertrain.env.HierTrainEnv` after the number of lanes.
     """
 
+    system: System
     metric_kinds = {
         "iteration_s": "mean",
         "optimal_s": "mean",
@@ -258,18 +259,6 @@ class HierTrainDynamics(Dynamics):
         links = "modelled (a seeded walk over a grid)" if self.rates.drifts else "modelled (the scenario's constants)"
         profiles = (f"training of {p.model} on {p.provenance.label()}" for p in self.system.profiles)
         return (*profiles, f"links: {links}")
-
-    @property
-    def summary(self) -> str:
-        return self.system.scenario.summary
-
-    @property
-    def fingerprint(self) -> str:
-        return self.system.fingerprint
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return asdict(self.system.scenario)
 
     def render_lane(self, lane: int) -> np.ndarray:
         from ..figures import frame

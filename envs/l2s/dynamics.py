@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
@@ -11,8 +10,9 @@ import numpy as np
 from gymnasium import spaces
 
 from ...models.plans import CutPlan
-from ..core import Dynamics, check_options
+from ..core import check_options
 from ..links import LinkRates
+from ..scenarios import ScenarioDynamics
 from .ledger import SyncLedger
 from .scenarios import get_scenario
 from .system import FEATURES, System
@@ -24,12 +24,13 @@ Lanes = np.ndarray | slice
 ALL = slice(None)
 
 
-class L2SDynamics(Dynamics):
+class L2SDynamics(ScenarioDynamics):
     """One episode is T training rounds, one step a round.
 
     Takes the arguments of :class:`splitgym.envs.l2s.env.L2SEnv` after the number of lanes.
     """
 
+    system: System
     metric_kinds = {
         "delay_s": "mean",
         "edge_delay_s": "mean",
@@ -268,18 +269,6 @@ class L2SDynamics(Dynamics):
             link = "modelled (seeded traces)"
         profiles = (f"training of {p.model} on {p.provenance.label()}" for p in (self.system.device, self.system.edge))
         return (*profiles, f"link: {link}")
-
-    @property
-    def summary(self) -> str:
-        return self.system.scenario.summary
-
-    @property
-    def fingerprint(self) -> str:
-        return self.system.fingerprint
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return asdict(self.system.scenario)
 
     def render_lane(self, lane: int) -> np.ndarray:
         from .viewer import points_frame
