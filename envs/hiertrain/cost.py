@@ -201,7 +201,9 @@ def hand_out_s(system: System, old: Schedules, new: Schedules, device_edge: Any,
     border = _alone_up_to(system, old)  # in front of it the old l is the source, behind it the old o
     everyone = np.arange(3)[:, None]
     total: Any = 0.0
-    parts = ((old.worker[2], 0 * border, border), (old.worker[0], border, 0 * border + system.n_layers))
+    parts: list[tuple[Any, Any, Any]] = [(old.worker[0], border, system.n_layers)]
+    if border.any():
+        parts.append((old.worker[2], 0, border))
     for source, low, high in parts:
         need = np.maximum(need_first, low), np.minimum(need_last, high)
         both = np.maximum(need[0], first), np.minimum(need[1], last)
