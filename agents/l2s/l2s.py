@@ -22,7 +22,7 @@ class Modes:
         regular: (n,) rounds of regular training so far.
         random_at: (n,) the round of regular training in which a random adaptation begins.
         delays: (r, n) newest total delays of regular training.
-        entry: (n,) sum, then mean of its first r delays.
+        entry: (n,) mean of its first r delays.
         asks: (n,) whether this round begins an adaptation, and so synchronises first.
     """
 
