@@ -216,7 +216,7 @@ def _checked(spec: AgentSpec, hyperparams: dict[str, Any]) -> dict[str, Any]:
 
 
 def sb3_agent(algorithm: str, env: Any, seed: int = 0, **options: Any) -> Agent:
-    """An agent by one of Stable-Baselines3's algorithms, which comes in only now."""
+    """An agent by one of Stable-Baselines3's algorithms, which comes in only now; see ``agents.sb3.Sb3Learner``."""
     from .sb3 import Sb3Learner
 
     return Sb3Learner(env, algorithm, seed, **options)

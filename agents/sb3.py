@@ -9,7 +9,9 @@ import copy
 import json
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import gymnasium as gym
@@ -145,6 +147,7 @@ class Sb3Learner:
         lanes: number of lanes.
         episodes: default budget.
         policy: SB3 policy name; by default the one for the observation space.
+        train_options: of the env, for training only; what is asked for explicitly goes first.
         algorithm_kwargs: for the algorithm.
 
     After training the agent carries out the best plan that it found, on constant links; where links vary it asks the
@@ -160,6 +163,7 @@ class Sb3Learner:
         lanes: int,
         episodes: int,
         policy: str | None = None,
+        train_options: Mapping[str, Any] = MappingProxyType({}),
         **algorithm_kwargs: Any,
     ) -> None:
         torch.set_num_threads(1)
@@ -167,7 +171,7 @@ class Sb3Learner:
         self.episodes = episodes
         self.dynamics = env.unwrapped.dynamics
         family = next(f for f in FAMILIES.values() if f.env_id == env.spec.id)
-        kwargs = {k: v for k, v in env.spec.kwargs.items() if k != "render_mode"}
+        kwargs = {**train_options, **{k: v for k, v in env.spec.kwargs.items() if k != "render_mode"}}
         batch = gym.make_vec(env.spec.id, num_envs=lanes, autoreset_mode="SameStep", **kwargs)
         self.vec = BatchVecEnv(batch, family.headline, family.lower_is_better)  # type: ignore[arg-type]
         if "policy_kwargs" in algorithm_kwargs:  # SB3 writes into it

@@ -3,8 +3,9 @@
     python benchmarks/run.py [--only NAME ...] [--json]
 
 NAME is a group: env, import, planners, joint, osds, learned (DistrEdge); l2s-speed, l2s-constant, l2s-regret,
-l2s-change, l2s-claims; hiertrain-speed, hiertrain-planning, hiertrain-gap, hiertrain-claims, hiertrain-sharing,
-hiertrain-sweeps, hiertrain-slower, hiertrain-learned.
+l2s-change, l2s-claims; edgemove-speed, edgemove-table1, edgemove-double-speed, edgemove-rates,
+edgemove-adaptation, edgemove-learned; hiertrain-speed, hiertrain-planning, hiertrain-gap, hiertrain-claims,
+hiertrain-sharing, hiertrain-sweeps, hiertrain-slower, hiertrain-learned.
 Timings are single-threaded; run on an idle machine.
 """
 
@@ -19,12 +20,13 @@ import json
 from dataclasses import asdict
 
 import distredge
+import edgemove
 import hiertrain
 import l2s
 
 import splitgym.envs
 
-GROUPS = {**distredge.GROUPS, **l2s.GROUPS, **hiertrain.GROUPS}
+GROUPS = {**distredge.GROUPS, **l2s.GROUPS, **edgemove.GROUPS, **hiertrain.GROUPS}
 
 
 def main() -> None:

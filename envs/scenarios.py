@@ -46,7 +46,8 @@ def load(kind: type[T], path: str, required: Sequence[str] = (), file_fields: Se
         kind: the family's scenario class.
         path: a YAML file with its fields; the name is the file's own unless it gives one.
         required: fields that it must hold.
-        file_fields: fields that name files (a list of them, or a mapping to them), found from where the scenario lies.
+        file_fields: fields that name files (one, a list of them, or a mapping to them), found from where the scenario
+            lies.
 
     Raises:
         InputError: one line naming the file, the field and what is allowed.
@@ -81,6 +82,8 @@ def _read(path: str, required: Sequence[str]) -> dict[str, Any]:
 
 
 def _from(folder: Path, files: Any) -> Any:
+    if isinstance(files, str):
+        return files and str(folder / files)
     if isinstance(files, Mapping):
         return {key: str(folder / file) for key, file in files.items()}
     return files and tuple(str(folder / file) for file in files)

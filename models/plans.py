@@ -136,8 +136,7 @@ class CutPlan:
         """Build from JSON data; types are checked here, values by :meth:`validate`."""
         notes = _check_fields(data, where, "a cut plan", ("model", "devices", "cut"))
         devices = _list_of(data["devices"], str, f"{where}: devices", "a list of names")
-        if not isinstance(data["cut"], int) or isinstance(data["cut"], bool):
-            raise InputError(f"{where}: cut must be an integer")
+        _check_integer(data, "cut", where)
         return CutPlan(data["model"], tuple(devices), data["cut"], notes)
 
 
@@ -194,12 +193,63 @@ class HybridPlan:
         roles = _list_of(data["roles"], str, f"{where}: roles", "a list of names")
         b = _list_of(data["b"], int, f"{where}: b", "a list of integers")
         for name in ("m_s", "m_l"):
-            if not isinstance(data[name], int) or isinstance(data[name], bool):
-                raise InputError(f"{where}: {name} must be an integer")
+            _check_integer(data, name, where)
         return HybridPlan(data["model"], tuple(roles), data["m_s"], data["m_l"], tuple(b), notes)
 
 
-Plan = SpatialPlan | CutPlan | HybridPlan
+@dataclass(frozen=True)
+class PipelinePlan:
+    """Training in a pipeline of a client and one server (EdgeMove).
+
+    Args:
+        model: model name.
+        cut: steps (``Model.steps``) that the client trains; all of them leave nothing to a worker.
+        worker: the server's name, ``none`` where there is none.
+        in_flight: most minibatches in the pipeline at once, K.
+        notes: where the plan comes from; never interpreted.
+    """
+
+    model: str
+    cut: int
+    worker: str
+    in_flight: int
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    kind = "pipeline"
+
+    def validate(self, model: Model, where: str = "plan") -> PipelinePlan:
+        """Check the cut against the model and return the plan itself.
+
+        Raises:
+            InputError: names the field and what is allowed.
+        """
+        if self.model != model.name:
+            raise InputError(f"{where}: model is {self.model!r}, expected {model.name!r}")
+        steps = len(model.steps)
+        if not 1 <= self.cut <= steps:
+            raise InputError(f"{where}: cut is {self.cut}, allowed: 1..{steps}, the steps of {model.name}")
+        if not self.worker:
+            raise InputError(f"{where}: worker is empty, allowed: a server's name, or none")
+        if self.in_flight < 1:
+            raise InputError(f"{where}: in_flight is {self.in_flight}, allowed: 1 or more")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as JSON-able data."""
+        return _json_of(self, cut=self.cut, worker=self.worker, in_flight=self.in_flight)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any], where: str) -> PipelinePlan:
+        """Build from JSON data; types are checked here, values by :meth:`validate`."""
+        notes = _check_fields(data, where, "a pipeline plan", ("model", "cut", "worker", "in_flight"))
+        for name in ("cut", "in_flight"):
+            _check_integer(data, name, where)
+        if not isinstance(data["worker"], str):
+            raise InputError(f"{where}: worker must be a string")
+        return PipelinePlan(data["model"], data["cut"], data["worker"], data["in_flight"], notes)
+
+
+Plan = SpatialPlan | CutPlan | HybridPlan | PipelinePlan
 
 
 def _json_of(plan: Plan, **own: Any) -> dict[str, Any]:
@@ -207,7 +257,7 @@ def _json_of(plan: Plan, **own: Any) -> dict[str, Any]:
     return {"schema": SCHEMA, "kind": plan.kind, "model": plan.model, **own, "notes": dict(plan.notes)}
 
 
-P = TypeVar("P", SpatialPlan, CutPlan, HybridPlan)
+P = TypeVar("P", SpatialPlan, CutPlan, HybridPlan, PipelinePlan)
 
 
 def volume_ranges(cuts: Sequence[int]) -> list[tuple[int, int]]:
@@ -219,6 +269,7 @@ KINDS: dict[str, Callable[[Mapping[str, Any], str], Plan]] = {
     SpatialPlan.kind: SpatialPlan.from_json,
     CutPlan.kind: CutPlan.from_json,
     HybridPlan.kind: HybridPlan.from_json,
+    PipelinePlan.kind: PipelinePlan.from_json,
 }
 
 
@@ -288,6 +339,11 @@ def _check_fields(data: Mapping[str, Any], where: str, what: str, fields: Sequen
     if not isinstance(notes, dict):
         raise InputError(f"{where}: notes must be an object")
     return notes
+
+
+def _check_integer(data: Mapping[str, Any], name: str, where: str) -> None:
+    if not isinstance(data[name], int) or isinstance(data[name], bool):
+        raise InputError(f"{where}: {name} must be an integer")
 
 
 def _list_of(value: Any, kind: type, where: str, allowed: str) -> list[Any]:

@@ -15,7 +15,7 @@ from .zoo_classifiers import (
     inception_v3,
     lenet5,
     resnet,
-    resnet34_32,
+    small_resnet,
     vgg,
 )
 from .zoo_detectors import openpose, ssd_resnet50, ssd_vgg16, voxelnet, yolov2
@@ -40,7 +40,11 @@ MODELS: dict[str, Callable[[], Model]] = {
     "alexnet_64": lambda: alexnet("alexnet_64", 64, 200),  # tiny ImageNet
     "vgg11_32": lambda: vgg("vgg11_32", 11, 32, (10,)),
     "vgg16_32": lambda: vgg("vgg16_32", 16, 32, (512, 10)),
-    "resnet34_32": resnet34_32,
+    "resnet34_32": lambda: small_resnet("resnet34_32", basic_block),
+    "resnet50_32": lambda: small_resnet("resnet50_32", bottleneck),
+    # Text as 32 tokens with 32-dimensional embeddings, speech as 32 frames of 32 mel bands: maps of one channel.
+    "vgg16_text": lambda: vgg("vgg16_text", 16, 32, (512, 4), channels=1),
+    "resnet50_speech": lambda: small_resnet("resnet50_speech", bottleneck, 1, 12),
 }
 
 

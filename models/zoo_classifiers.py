@@ -82,9 +82,9 @@ def vgg_units(convs: Sequence[int]) -> list[Unit]:
     return units
 
 
-def vgg(name: str, depth: int, size: int = 224, widths: Sequence[int] = (4096, 4096, 1000)) -> Model:
+def vgg(name: str, depth: int, size: int = 224, widths: Sequence[int] = (4096, 4096, 1000), channels: int = 3) -> Model:
     """VGG without batch norm (Simonyan and Zisserman, configurations A, D and E)."""
-    return Model(name, Shape(3, size, size), tuple(vgg_units(VGG_CONVS[depth])), classifier(*widths))
+    return Model(name, Shape(channels, size, size), tuple(vgg_units(VGG_CONVS[depth])), classifier(*widths))
 
 
 def residual(branch: Chain, channels: int, stride: int, project: bool) -> Block:
@@ -129,10 +129,10 @@ def resnet(name: str, block: Callable[[int, int, bool], Block]) -> Model:
     return Model(name, Shape(3, 224, 224), units, (GlobalPool(), *classifier(1000)))
 
 
-def resnet34_32() -> Model:
-    """ResNet-34 for 32x32 images: the stem is one 3x3 convolution with stride 1, without a pool."""
-    units = (Unit("conv1", (conv_bn(64),)), *resnet_units(basic_block))
-    return Model("resnet34_32", Shape(3, 32, 32), units, (GlobalPool(), *classifier(10)))
+def small_resnet(name: str, block: Callable[[int, int, bool], Block], channels: int = 3, classes: int = 10) -> Model:
+    """ResNet-34 or ResNet-50 for 32x32 maps: the stem is one 3x3 convolution with stride 1, without a pool."""
+    units = (Unit("conv1", (conv_bn(64),)), *resnet_units(block))
+    return Model(name, Shape(channels, 32, 32), units, (GlobalPool(), *classifier(classes)))
 
 
 def googlenet() -> Model:

@@ -38,13 +38,17 @@ FEW = [
             "mbps_changes": [[4, 10.0]], "load_changes": [[2, 3.0], [7, 1.5]],
         },
     ),
+    ("edgemove", {"scenario": "vgg16-cifar10", "on_device_s": 800.0}),
+    ("edgemove", {"scenario": "resnet50-cinic10-x2", "on_device_s": 3100.0, "action": "paper"}),
+    ("edgemove", {"scenario": "vgg16-cifar10-100mbps", "on_device_s": 700.0, "action": "flat", "probe": "blocking"}),
+    ("edgemove", {"scenario": "resnet50-speech", "on_device_s": 1500.0, "walks": "train", "half_duplex": True}),
     ("hiertrain", {"scenario": "alexnet-drift", "blocks": 8}),
     ("hiertrain", {"scenario": "lenet5-2", "plans": "layers", "activation_bits": 8, "blocks": 6}),
     ("hiertrain", {"scenario": "alexnet-3.5", "share_links": True, "relay": "store", "cost": "event", "blocks": 5}),
 ]  # fmt: skip
 # What the scalar env computes by default and the vector env does not.
-WHOLE = {"distredge": {"optimum": True}, "hiertrain": {"optimum": True}}
-CHEAP = {"distredge": {"optimum": False}, "l2s": {"record": False}, "hiertrain": {"optimum": False}}
+WHOLE = {family: {"optimum": True} for family in ("distredge", "edgemove", "hiertrain")}
+CHEAP = {"l2s": {"record": False}, **{family: {"optimum": False} for family in WHOLE}}
 
 
 def ids(value: Any) -> str:
@@ -87,7 +91,7 @@ def same(one: Any, other: Any) -> bool:
     return one.dtype == other.dtype and np.array_equal(one, other)
 
 
-@pytest.mark.filterwarnings("ignore:Your observation contexts has an unconventional shape")  # a table, flattened by SB3
+@pytest.mark.filterwarnings("ignore:Your observation [a-z]+ has an unconventional shape")  # a table, flattened by SB3
 @pytest.mark.parametrize(("family", "scenario"), SETTINGS, ids=ids)
 def test_checkers_pass(family: Family, scenario: str) -> None:
     env = gym.make(family.env_id, scenario=scenario).unwrapped

@@ -18,7 +18,7 @@ from model_strategies import models, plans
 from splitgym.envs.distredge.scenarios import SCENARIOS
 from splitgym.models.errors import InputError
 from splitgym.models.model import Model
-from splitgym.models.plans import CutPlan, HybridPlan, SpatialPlan, load_plan, save_plan, write_text
+from splitgym.models.plans import CutPlan, HybridPlan, PipelinePlan, SpatialPlan, load_plan, save_plan, write_text
 from splitgym.models.zoo import get_model
 
 # Units 10, 14 and 18 of VGG-16 have 28, 14 and 7 output rows.
@@ -26,6 +26,8 @@ DEVICES, CUTS, SPLITS = ("nano-1", "tx2-1", "pi3-1"), (10, 14, 18), ((10, 20), (
 PLAN = SpatialPlan("vgg16", DEVICES, CUTS, SPLITS, {"agent": "aofl", "latency_s": 0.07})
 CUT = CutPlan("vgg16", ("tx2-pytorch", "gtx1080ti"), 7, {"agent": "linucb_e", "delay_s": 0.7})
 HYBRID = HybridPlan("vgg16", ("cloud", "device", "edge"), 3, 10, (28, 40, 60), {"agent": "exact", "iteration_s": 9.5})
+
+PIPELINE = PipelinePlan("vgg16", 9, "site-41", 2, {"agent": "edgemove", "cycle_s": 31.5})
 
 
 @cache
@@ -71,6 +73,32 @@ def test_hybrid_plan_round_trip(tmp_path: Path) -> None:
     assert (data["schema"], data["kind"], data["m_s"], data["m_l"]) == (1, "hybrid", 3, 10)
     assert (data["roles"], data["b"]) == (["cloud", "device", "edge"], [28, 40, 60])
     assert names_in(tmp_path) == ["plan.json"]
+
+
+def test_pipeline_plan_round_trip(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    save_plan(PIPELINE, file)
+    assert load_plan(file, vgg(), PipelinePlan) == PIPELINE
+    data = json.loads(file.read_text())
+    assert (data["schema"], data["kind"], data["model"]) == (1, "pipeline", "vgg16")
+    assert (data["cut"], data["worker"], data["in_flight"]) == (9, "site-41", 2)
+    assert names_in(tmp_path) == ["plan.json"]
+
+
+@given(cut=st.integers(-3, 25), in_flight=st.integers(-2, 70), worker=st.sampled_from(["none", "cloud", "site-3"]))
+def test_any_cut_of_the_model_is_a_pipeline_plan(cut: int, in_flight: int, worker: str) -> None:
+    """The client trains one step at least; one minibatch at least is on its way."""
+    plan = PipelinePlan("vgg16", cut, worker, in_flight)
+    again = PipelinePlan.from_json(json.loads(json.dumps(plan.to_json())), "plan")
+    assert again == plan
+    if not 1 <= cut <= 21:
+        with pytest.raises(InputError, match=rf"^there: cut is {cut}, allowed: 1\.\.21"):
+            plan.validate(vgg(), "there")
+    elif in_flight < 1:
+        with pytest.raises(InputError, match=rf"^there: in_flight is {in_flight}, allowed: 1 or more"):
+            plan.validate(vgg(), "there")
+    else:
+        assert again.validate(vgg()) == plan
 
 
 @given(
@@ -220,6 +248,32 @@ BAD_HYBRID: dict[str, tuple[dict[str, Any], list[str]]] = {
 }
 
 
+BAD_PIPELINE: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "nothing on the client": ({"cut": 0}, ["cut is 0", "1..21", "vgg16"]),
+    "cut negative": ({"cut": -1}, ["cut is -1", "1..21"]),
+    "cut beyond the model": ({"cut": 22}, ["cut is 22", "1..21"]),
+    "cut not an integer": ({"cut": 9.0}, ["cut must be an integer"]),
+    "cut a bool": ({"cut": True}, ["cut must be an integer"]),
+    "no cut": ({"cut": None}, ["cut must be an integer"]),
+    "none in flight": ({"in_flight": 0}, ["in_flight is 0", "1 or more"]),
+    "in_flight in words": ({"in_flight": "2"}, ["in_flight must be an integer"]),
+    "no worker's name": ({"worker": ""}, ["worker is empty", "none"]),
+    "worker by number": ({"worker": 41}, ["worker must be a string"]),
+    "no worker": ({"worker": None}, ["worker must be a string"]),
+    "wrong model": ({"model": "vgg19"}, ["model is 'vgg19'", "'vgg16'"]),
+    "model not a name": ({"model": 16}, ["model must be a string"]),
+    "unknown field": ({"devices": ["a"]}, ["unknown field 'devices'", "model, cut, worker, in_flight, notes"]),
+    "notes not an object": ({"notes": "good"}, ["notes must be an object"]),
+    "another schema": ({"schema": 2}, ["schema is 2", "allowed: 1"]),
+    "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "pipeline"]),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), BAD_PIPELINE.values(), ids=BAD_PIPELINE)
+def test_each_mistake_in_a_pipeline_plan_names_file_and_field(tmp_path: Path, change: dict, words: list[str]) -> None:
+    check_refused(tmp_path / "bad.json", json.dumps({**PIPELINE.to_json(), **change}), words, PipelinePlan)
+
+
 @pytest.mark.parametrize(("change", "words"), BAD_HYBRID.values(), ids=BAD_HYBRID)
 def test_each_mistake_in_a_hybrid_plan_names_file_and_field(tmp_path: Path, change: dict, words: list[str]) -> None:
     check_refused(tmp_path / "bad.json", json.dumps({**HYBRID.to_json(), **change}), words, HybridPlan)
@@ -235,7 +289,7 @@ def test_each_mistake_in_a_cut_plan_names_file_and_field(tmp_path: Path, change:
     check_refused(tmp_path / "bad.json", json.dumps({**CUT.to_json(), **change}), words, CutPlan)
 
 
-KINDS = (PLAN, CUT, HYBRID)
+KINDS = (PLAN, CUT, HYBRID, PIPELINE)
 OTHERS = [(plan, type(other)) for plan in KINDS for other in KINDS if plan is not other]
 
 
@@ -264,6 +318,13 @@ def test_missing_field_of_a_hybrid_plan(tmp_path: Path, field: str) -> None:
     data = copy.deepcopy(HYBRID.to_json())
     del data[field]
     check_refused(tmp_path / "bad.json", json.dumps(data), [field], HybridPlan)
+
+
+@pytest.mark.parametrize("field", ["model", "cut", "worker", "in_flight", "schema", "kind"])
+def test_missing_field_of_a_pipeline_plan(tmp_path: Path, field: str) -> None:
+    data = copy.deepcopy(PIPELINE.to_json())
+    del data[field]
+    check_refused(tmp_path / "bad.json", json.dumps(data), [field], PipelinePlan)
 
 
 def test_notes_may_be_left_out(tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ PUBLISHED: dict[str, tuple[float | None, float | None]] = {
     "ssd_resnet50": (None, None),
     "voxelnet": (None, None),  # only its region proposal network, below
     "resnet34_32": (None, None),
+    "resnet50_32": (1.30, 23.5),  # the usual ResNet-50 for CIFAR-10
+    "vgg16_text": (None, None),
+    "resnet50_speech": (None, None),
 }
 
 
@@ -163,7 +166,7 @@ def test_effective_window_of_blocks(name: str, unit: str, window: int, stride: i
 
 
 def test_resnets_have_sixteen_blocks() -> None:
-    for name in ("resnet34", "resnet50", "resnet34_32"):
+    for name in ("resnet34", "resnet50", "resnet34_32", "resnet50_32", "resnet50_speech"):
         blocks = [u for u in get_model(name).units if isinstance(u.layers[0], Block)]
         assert len(blocks) == 16
 

@@ -1,0 +1,84 @@
+"""EdgeMove's agents: the paper's, its baselines, the oracle, and learners."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from ...models.errors import InputError
+from ...models.plans import PipelinePlan, load_plan
+from ..core import Agent, AgentSpec, sb3_agent
+from . import hyperparams
+from .baselines import DeviceCloud, OnDevice, Oracle, PipeDreamE
+from .edgemove import EdgeMove
+from .figures import curve_rows, draw_trace, eval_figures
+from .lookahead import Lookahead
+from .plan_agent import Placed
+
+DEFAULT_AGENT = "edgemove"
+
+_ABSOLUTE = {"action": "absolute"}
+_TRAIN = {"walks": "train"}  # the evaluation's walks stay unseen
+
+
+def plan_spec(path: str) -> AgentSpec:
+    """The agent that keeps to the pipeline of a plan file."""
+    return AgentSpec(path, f"follows {path}", partial(_from_file, path), _ABSOLUTE, hyperparams=hyperparams.Hyperparams)
+
+
+def _from_file(path: str, env: Any, seed: int = 0) -> Agent:
+    system = env.unwrapped.dynamics.system
+    plan = load_plan(path, system.model, PipelinePlan)
+    try:
+        placement = system.placement_of(plan)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return Placed(env, *placement)
+
+
+_LEARNERS = {
+    "ppo": (hyperparams.OnPolicy, {}),
+    "a2c": (hyperparams.OnPolicy, {}),
+    "dqn": (hyperparams.OffPolicy, {"action": "flat"}),
+}
+
+AGENTS: tuple[AgentSpec, ...] = (
+    AgentSpec(
+        "edgemove", "the paper's agent: first cut, cut moves by cycles, worker switches by probes (Alg. 1-3)",
+        EdgeMove, _ABSOLUTE, seeded=True, hyperparams=hyperparams.EdgeMove,
+    ),
+    AgentSpec(
+        "edgemove-literal", "the same as printed: it moves for ever", EdgeMove, _ABSOLUTE,
+        seeded=True, hyperparams=hyperparams.Literal,
+    ),
+    AgentSpec(
+        "lookahead", "all servers and cuts compared by the pipeline's model in every cycle (ours)", Lookahead,
+        _ABSOLUTE, reference=True, hyperparams=hyperparams.Lookahead,
+    ),
+    AgentSpec(
+        "on-device", "On-Device: the client trains alone", OnDevice, _ABSOLUTE,
+        baseline=True, hyperparams=hyperparams.Hyperparams,
+    ),
+    AgentSpec(
+        "device-cloud", "Device-Cloud: the cloud, cut by profiles and the measured rate", DeviceCloud, _ABSOLUTE,
+        baseline=True, hyperparams=hyperparams.Hyperparams,
+    ),
+    AgentSpec(
+        "pipedream-e", "PipeDream-E: a random server in reach, cut by computation alone", PipeDreamE, _ABSOLUTE,
+        seeded=True, baseline=True, hyperparams=hyperparams.Hyperparams,
+    ),
+    AgentSpec(
+        "oracle", "the fastest server and cut of every cycle, switched for nothing: a bound", Oracle,
+        {"action": "oracle"}, reference=True, hyperparams=hyperparams.Hyperparams,
+    ),
+    *(
+        AgentSpec(
+            name, f"SB3's {name.upper()}", partial(sb3_agent, name, train_options=_TRAIN), options,
+            learns=True, seeded=True, hyperparams=allowed,
+        )
+        for name, (allowed, options) in _LEARNERS.items()
+    ),
+)  # fmt: skip
+EVAL_AGENTS = ("edgemove", "edgemove-literal", "lookahead", "on-device", "device-cloud", "pipedream-e", "oracle")
+
+__all__ = ["AGENTS", "DEFAULT_AGENT", "EVAL_AGENTS", "curve_rows", "draw_trace", "eval_figures", "plan_spec"]

@@ -1,0 +1,222 @@
+"""The settings of EdgeMove's evaluation as frozen data, by name (paper, Sec. 5.1 and Appendix D)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import isfinite
+
+from ...models.errors import InputError
+from ...models.zoo import MODELS
+from ...profiling.devices import device_names
+from ...profiling.training import OPTIMIZER_BYTES
+from ..scenarios import change, is_file, load
+
+MOST_SITES = 2000
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One setting. Fields marked (assumption) are given by no paper.
+
+    Args:
+        name: scenario name.
+        model: a zoo model, trained on its own input.
+        cycle: iterations of a training cycle, R.
+        on_device_s: how long training on the client alone takes (Table 1); it sets the number of iterations.
+        batch: samples of a minibatch (Sec. 4.1).
+        optimizer: sgd, momentum or adam; decides what a weight update costs (assumption).
+        client, cloud: by their names in the device catalogue.
+        gpus: one of these on every site, by the city's seed.
+        sites: CSV file with LATITUDE and LONGITUDE of every site; empty for a synthetic city.
+        n_sites: of the synthetic city.
+        city_seed: of sites, coverage, GPUs and trajectories.
+        coverage_m: range of the sites' coverage radii.
+        trajectory: CSV file with LATITUDE and LONGITUDE of the points of one walk; empty for drawn ones.
+        walks: test (the evaluation's ten, seed i walks trajectory i) or train (others).
+        speed_mps: of the client, walking (assumption).
+        near_mbps: goodput close to a site (assumption: Wi-Fi 6).
+        edge_snr_db, path_loss: signal at the end of coverage, and the exponent of its decay (assumption).
+        edge_rtt_s, cloud_rtt_s: ranges in which round-trip times wander.
+        cloud_mbps: mean goodput to the cloud, wherever the client is; it wanders (assumption).
+        backhaul_mbps: rate between sites (assumption).
+        load_drift: how far a server's slow load can stretch its compute time: by 1 to 1 + load_drift (assumption).
+        burst_factor, burst_s, burst_every_s: bursts multiply it, last that long and come that often (assumption).
+        host_floor_s: an iteration's fixed cost on a server.
+        in_flight: most minibatches in the pipeline at once, K; 1 is no pipeline.
+        half_duplex: whether both directions share the link's air time.
+        noise: coefficient of variation of a cycle's time (Sec. 4.1).
+        probe_noise: the same of a probe (assumption).
+        probe_iterations: iterations of the test model that a blocking probe waits for (assumption).
+        tiles: whether modelled profiles have the tile staircase.
+        profiles: training profile files by device name, instead of modelled profiles.
+    """
+
+    name: str
+    model: str
+    cycle: int
+    on_device_s: float
+    batch: int = 32
+    optimizer: str = "sgd"
+    client: str = "pixel6a"
+    cloud: str = "v100-pytorch"
+    gpus: tuple[str, ...] = ("rtx2080ti", "rtx3080ti")
+    sites: str = ""
+    n_sites: int = 125
+    city_seed: int = 0
+    coverage_m: tuple[float, float] = (300.0, 500.0)
+    trajectory: str = ""
+    walks: str = "test"
+    speed_mps: float = 1.4
+    near_mbps: float = 600.0
+    edge_snr_db: float = 5.0
+    path_loss: float = 3.0
+    edge_rtt_s: tuple[float, float] = (0.005, 0.040)
+    cloud_rtt_s: tuple[float, float] = (0.100, 0.170)
+    cloud_mbps: float = 300.0
+    backhaul_mbps: float = 1000.0
+    load_drift: float = 1.0
+    burst_factor: float = 3.0
+    burst_s: float = 60.0
+    burst_every_s: float = 600.0
+    host_floor_s: float = 0.011
+    in_flight: int = 2
+    half_duplex: bool = False
+    noise: float = 0.029
+    probe_noise: float = 0.05
+    probe_iterations: int = 20
+    tiles: bool = True
+    profiles: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = f"scenario {self.name}"
+        if self.model not in MODELS:
+            raise InputError(f"{where}: unknown model {self.model!r}; known models: {', '.join(MODELS)}")
+        known = device_names()
+        for device in (self.client, self.cloud, *self.gpus):
+            if device not in known:
+                raise InputError(f"{where}: unknown device {device!r}; known: {', '.join(known)}")
+        if not self.gpus:
+            raise InputError(f"{where}: gpus is empty, allowed: one or more of {', '.join(known)}")
+        self._check_numbers(where)
+        self._check_ranges(where)
+        for name, allowed in (("optimizer", tuple(OPTIMIZER_BYTES)), ("walks", ("test", "train"))):
+            if getattr(self, name) not in allowed:
+                raise InputError(f"{where}: {name} is {getattr(self, name)!r}, allowed: {', '.join(allowed)}")
+        machines = dict.fromkeys((self.client, *self.gpus, self.cloud))
+        for device in self.profiles:
+            if device not in machines:
+                raise InputError(f"{where}: profiles names {device!r}, allowed: {', '.join(machines)}")
+
+    def _check_numbers(self, where: str) -> None:
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if not (isfinite(value) and value > 0):
+                raise InputError(f"{where}: {name} is {value}, allowed: a finite number above 0")
+        for name, most in _COUNTS.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise InputError(f"{where}: {name} is {getattr(self, name)}, allowed: 1..{most}")
+        for name, most in _SHARES.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise InputError(f"{where}: {name} is {getattr(self, name)}, allowed: 0..{most:.10g}")
+        if not 1 <= self.burst_factor < float("inf"):
+            raise InputError(f"{where}: burst_factor is {self.burst_factor}, allowed: a finite number, 1 or more")
+        low, high = _EDGE_SNR_DB
+        if not low <= self.edge_snr_db <= high:
+            raise InputError(f"{where}: edge_snr_db is {self.edge_snr_db}, allowed: {low:g}..{high:g}")
+
+    def _check_ranges(self, where: str) -> None:
+        for name in ("coverage_m", "edge_rtt_s", "cloud_rtt_s"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high < float("inf"):
+                raise InputError(f"{where}: {name} is {low}, {high}, allowed: two numbers above 0, the lower first")
+
+    @property
+    def summary(self) -> str:
+        """One line: the model, the client and its speed, the city."""
+        city = self.sites or f"{self.n_sites} synthetic sites"
+        return f"{self.model}, {self.client} at {self.speed_mps:g} m/s among {city}, {self.near_mbps:g} Mbps near one"
+
+
+_POSITIVE = (
+    "on_device_s", "speed_mps", "near_mbps", "path_loss", "cloud_mbps", "backhaul_mbps", "burst_s", "burst_every_s",
+)  # fmt: skip
+_COUNTS = {
+    "cycle": 10**6, "batch": 4096, "in_flight": 64, "n_sites": MOST_SITES, "probe_iterations": 10**6,
+}  # fmt: skip
+_EDGE_SNR_DB = (-40.0, 100.0)
+_SHARES = {"noise": 0.2, "probe_noise": 0.2, "load_drift": 100.0, "host_floor_s": 10.0, "city_seed": 2.0**32}
+
+ENV_OPTIONS = ("action", "probe", "optimum")  # of the env itself, beside a scenario's fields
+TASKS: Mapping[str, Scenario] = {
+    task.name: task
+    for task in (
+        Scenario("vgg16-cifar10", "vgg16_32", 500, 3053.0),
+        Scenario("resnet50-cinic10", "resnet50_32", 500, 6188.0),
+        Scenario("vgg16-agnews", "vgg16_text", 1000, 4645.0),
+        Scenario("resnet50-speech", "resnet50_speech", 200, 9331.0),
+    )
+}
+PUBLISHED_SPEEDUPS: Mapping[str, tuple[float, ...]] = {  # Table 1: Device-Cloud, PipeDream-E, EdgeMove
+    "vgg16-cifar10": (1.17, 1.58, 2.38),
+    "resnet50-cinic10": (1.54, 1.90, 2.36),
+    "vgg16-agnews": (1.17, 1.33, 2.32),
+    "resnet50-speech": (1.54, 1.82, 2.33),
+}
+_FORM = re.compile(r"(?P<task>.+?)(?:-x(?P<factor>\d*\.?\d+))?(?:-(?P<mbps>\d*\.?\d+)mbps)?")
+
+
+def _by_form(name: str) -> Scenario | None:
+    """The scenario that a name of the form <task>[-x<speed factor>][-<Mbps>mbps] describes."""
+    match = _FORM.fullmatch(name)
+    task = TASKS.get(match["task"]) if match else None
+    if match is None or task is None:
+        return None
+    changes: dict[str, float] = {}
+    if match["factor"]:
+        changes["speed_mps"] = task.speed_mps * float(match["factor"])
+    if match["mbps"]:
+        changes["near_mbps"] = float(match["mbps"])
+    return replace(task, name=name, **changes)  # type: ignore[arg-type]
+
+
+SWEEP_MBPS = (50, 100, 200, 400, 600, 900)
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "table1": tuple(TASKS),
+    "double-speed": tuple(f"{task}-x2" for task in TASKS),
+    "rates": tuple(f"vgg16-cifar10-{mbps}mbps" for mbps in SWEEP_MBPS),
+}
+SCENARIOS: Mapping[str, Scenario] = {
+    name: scenario for names in GROUPS.values() for name in names if (scenario := _by_form(name))
+}
+DEFAULT_SCENARIO = "vgg16-cifar10"
+_FILES = ("sites", "trajectory", "profiles")
+
+
+def get_scenario(name: str, /, **changes: object) -> Scenario:
+    """A scenario by name or from a YAML file, with some fields changed.
+
+    Args:
+        name: a known scenario, any ``<task>[-x<speed factor>][-<Mbps>mbps]`` of the four tasks, or the path of a
+            ``.yaml`` file with the fields of :class:`Scenario` (model, cycle and on_device_s at least).
+        changes: fields of :class:`Scenario`.
+
+    Raises:
+        InputError: unknown name or field, or a value out of range.
+    """
+    return change(_named(name), changes, ENV_OPTIONS)
+
+
+def _named(name: str) -> Scenario:
+    if not isinstance(name, str):
+        raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
+    if is_file(name):
+        return load(Scenario, name, ("model", "cycle", "on_device_s"), _FILES)
+    found = SCENARIOS.get(name) or _by_form(name)
+    if found is None:
+        raise InputError(
+            f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any <task>[-x<speed factor>][-<Mbps>mbps], or "
+            f"a .yaml file; tasks: {', '.join(TASKS)}"
+        )
+    return found

@@ -1,0 +1,98 @@
+"""Walks through the city: polylines along streets, walked at constant speed and retraced at their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .city import City
+from .geography import load_places, to_metres
+from .scenarios import Scenario
+
+TEST_WALKS = 10  # of the evaluation (paper, Sec. 5.1)
+TRAIN_WALKS = 246
+STEP_M = 2.0  # between two samples of a walk
+TURNS = (2, 8)
+LEG_M = (200.0, 600.0)
+LEAST_LEG_M = 50.0  # at the city's edge
+
+
+class Walks:
+    """The walks of a scenario: first the evaluation's ten, then others to train on; or the one of a file.
+
+    Args:
+        scenario: seed, or file.
+        city: where they lie.
+
+    Raises:
+        InputError: the file cannot be read, or is no walk.
+
+    Attributes:
+        points_m: corners of every walk, (k, 2) each.
+    """
+
+    def __init__(self, scenario: Scenario, city: City) -> None:
+        self.points_m = [_from_file(scenario.trajectory, city)] if scenario.trajectory else _drawn(scenario, city)
+        sampled = [_sampled(points) for points in self.points_m]
+        self._last = np.array([len(s) - 1 for s in sampled])
+        self._samples = np.zeros((2, len(sampled), self._last.max() + 1))
+        for i, samples in enumerate(sampled):
+            self._samples[:, i, : len(samples)] = samples.T
+        self._flat = self._samples.reshape(2, -1)
+
+    @property
+    def test(self) -> range:
+        """Numbers of the evaluation's walks."""
+        return range(min(TEST_WALKS, len(self.points_m)))
+
+    @property
+    def train(self) -> range:
+        """Numbers of the walks to train on; the same where a file names the only one."""
+        return range(TEST_WALKS, len(self.points_m)) if len(self.points_m) > TEST_WALKS else self.test
+
+    def at(self, walk: np.ndarray, metres: np.ndarray) -> np.ndarray:
+        """(2, ...) places after walking some metres, there and back and there again."""
+        last = self._last[walk]
+        step = np.rint(metres * (1.0 / STEP_M)).astype(np.intp) % (2 * last)
+        step = last - np.abs(step - last)
+        return self._flat[:, walk * self._samples.shape[2] + step]
+
+
+def _from_file(path: str, city: City) -> np.ndarray:
+    return to_metres(load_places(path, 2, "points of a trajectory"), city.centre_deg)
+
+
+def _sampled(points: np.ndarray) -> np.ndarray:
+    """(k, 2) places every ``STEP_M`` along a polyline; at least two."""
+    lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    steps = np.linspace(0.0, lengths[-1], max(2, round(lengths[-1] / STEP_M) + 1))
+    return np.stack([np.interp(steps, lengths, points[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def _drawn(scenario: Scenario, city: City) -> list[np.ndarray]:
+    rng = np.random.default_rng((scenario.city_seed, 2))
+    return [_walk(rng, *city.box_m) for _ in range(TEST_WALKS + TRAIN_WALKS)]
+
+
+def _walk(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Corners of a walk along a rectangular grid of streets that stays in the city."""
+    at = rng.uniform(low, high)
+    points, axis = [at], int(rng.integers(0, 2))
+    for _ in range(int(rng.integers(TURNS[0], TURNS[1] + 1)) + 1):
+        room = np.array([at[axis] - low[axis], high[axis] - at[axis]])
+        side = int(rng.random() < room[1] / room.sum())  # rather to where there is more room
+        length = max(min(rng.uniform(*LEG_M), room[side]), LEAST_LEG_M)
+        at = at.copy()
+        at[axis] += length if side else -length
+        points.append(at)
+        axis = 1 - axis
+    return np.array(points)
+
+
+def seeds_of(rngs: Sequence[np.random.Generator]) -> list[int]:
+    """The seeds that generators were made from (seed i walks trajectory i); a number of its own where it has none."""
+    entropies = [getattr(rng.bit_generator.seed_seq, "entropy", None) for rng in rngs]  # of 128 bits without a seed
+    return [
+        e % 2**62 if isinstance(e, int) else int(rng.integers(2**31)) for e, rng in zip(entropies, rngs, strict=True)
+    ]
