@@ -8,6 +8,7 @@ from functools import cache
 from .errors import InputError
 from .model import Model
 from .zoo_classifiers import (
+    VGG_CHANNELS,
     alexnet,
     basic_block,
     bottleneck,
@@ -39,6 +40,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "lenet5": lenet5,
     "alexnet_64": lambda: alexnet("alexnet_64", 64, 200),  # tiny ImageNet
     "vgg11_32": lambda: vgg("vgg11_32", 11, 32, (10,)),
+    "vgg11_32_half": lambda: vgg("vgg11_32_half", 11, 32, (10,), [c // 2 for c in VGG_CHANNELS]),
     "vgg16_32": lambda: vgg("vgg16_32", 16, 32, (512, 10)),
     "resnet34_32": resnet34_32,
 }
