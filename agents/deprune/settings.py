@@ -47,7 +47,7 @@ class Settings:
     images: int | None = None
     batch: int = 64
     optimizer: Literal["sgd", "adam"] = "sgd"
-    learning_rate: float = 0.02
+    learning_rate: float = 0.01
     decay: float = 0.92
     momentum: float = 0.9
     weight_decay: float = 5e-4
