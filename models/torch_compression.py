@@ -289,13 +289,16 @@ class ServerHalf(nn.Module):
         assert message.labels is not None
         maps = message.maps.detach().requires_grad_(reply)
         others = tuple(tensor.detach().requires_grad_(reply) for tensor in message.others)
-        with self.watch(maps):
-            decoded = self._decode(maps, message.filter)
-        leaf = decoded.detach().requires_grad_(decoded.requires_grad)
+        if self.decompressor is None:
+            decoded = leaf = maps
+        else:
+            with self.watch(maps):
+                decoded = self._decode(maps, message.filter)
+            leaf = decoded.detach().requires_grad_(decoded.requires_grad)
         output, heads = self._behind(leaf, others)
         loss = (loss_function or _cross_entropy)(output, heads, message.labels)
         loss.backward()
-        if leaf.grad is not None:
+        if leaf is not decoded and leaf.grad is not None:
             with self.watch(maps):
                 torch.autograd.backward(decoded, leaf.grad)
         if not reply:

@@ -242,9 +242,9 @@ class Training:
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
             identity, records = state["identity"], [EpochRecord(**record) for record in state["records"]]
-        except OSError as error:
+        except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError):
+        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError):
             raise InputError(f"{path}: is not a checkpoint of a split training") from None
         mine = self.identity()
         for name, value in mine.items():
