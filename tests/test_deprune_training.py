@@ -247,9 +247,23 @@ def test_the_seed_reaches_weights_order_flips_and_draws(digits: Dataset) -> None
         draws = [torch.rand(4, generator=t._generator(purpose, 0)) for t in (first, again, other)]
         assert torch.equal(draws[0], draws[1])
         assert not torch.equal(draws[0], draws[2])
-    plain = start(digits, flips=False)
-    mirrored = [torch.equal(a, b) for (a, _), (b, _) in zip(first._batches(0), plain._batches(0), strict=True)]
-    assert not all(mirrored)
+
+
+def test_flips_mirror_about_half_of_the_images_anew_in_every_epoch(digits: Dataset) -> None:
+    def mirrored(seed: int, epoch: int) -> list[bool]:
+        found: list[bool] = []
+        flipping, plain = (start(digits, seed=seed, flips=flips)._batches(epoch) for flips in (True, False))
+        for (images, labels), (others, same) in zip(flipping, plain, strict=True):
+            assert torch.equal(labels, same)
+            for image, other in zip(images, others, strict=True):
+                assert torch.equal(image, other) or torch.equal(image, other.flip(2))
+                found.append(not torch.equal(image, other))
+        return found
+
+    assert 16 < sum(mirrored(0, 0)) < 48
+    assert mirrored(0, 0) == mirrored(0, 0)
+    assert mirrored(0, 0) != mirrored(0, 1)
+    assert mirrored(0, 0) != mirrored(1, 0)
 
 
 def test_epochs_go_through_all_images_before_any_comes_again(digits: Dataset) -> None:
@@ -291,6 +305,14 @@ def test_the_kept_maps_stay_the_same_while_the_budget_does(digits: Dataset) -> N
     records = train(training, [4] * 6)
     assert training.kept(4) == before
     assert all(record.entered_maps == 0 for record in records)
+
+
+def test_the_filter_is_drawn_to_its_budget_by_epsilon(digits: Dataset) -> None:
+    sums = [train(start(digits, epsilon=epsilon), [2] * 6)[-1].filter_sum for epsilon in (0.0, 1.0)]
+    assert sums[1] < 3.0
+    assert sums[0] > 5.0
+    records = train(start(digits), [2])
+    assert records[0].prune_loss > 2.0  # its least, where Σf = B
 
 
 def test_a_falling_budget_resets_the_filter_and_a_rising_one_does_not(digits: Dataset) -> None:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 MAX_EXPONENT = 20.0  # beyond it an exponential goes on as its tangent: finite, and it still pulls
-LEAST_LAMBDA = 1e-12  # of those that are not 0; below it the minimum would lie on a tangent
 
 
 def scaled_delta(delta: float, phi: int) -> float:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ...models.errors import InputError
-from ...models.torch_compression import draw_logits
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 FULL = 128  # maps behind layer 5 of VGG-11: named budgets are counted of as many, and scaled to what a cut has
 
@@ -104,6 +105,10 @@ def reset_filter(logits: Tensor, generator: torch.Generator) -> None:
 
     The paper resets those above 1, which no sigmoid reaches.
     """
+    import torch
+
+    from ...models.torch_compression import draw_logits
+
     with torch.no_grad():
         high = torch.sigmoid(logits) > 0.5
         fresh = draw_logits(len(logits), generator).to(logits.device)

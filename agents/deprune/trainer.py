@@ -240,7 +240,7 @@ class Training:
             InputError: it cannot be read, or is of another model, data set or settings.
         """
         try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
             identity, records = state["identity"], [EpochRecord(**record) for record in state["records"]]
         except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
