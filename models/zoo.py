@@ -8,6 +8,7 @@ from functools import cache
 from .errors import InputError
 from .model import Model
 from .zoo_classifiers import (
+    VGG_CHANNELS,
     alexnet,
     basic_block,
     bottleneck,
@@ -39,11 +40,12 @@ MODELS: dict[str, Callable[[], Model]] = {
     "lenet5": lenet5,
     "alexnet_64": lambda: alexnet("alexnet_64", 64, 200),  # tiny ImageNet
     "vgg11_32": lambda: vgg("vgg11_32", 11, 32, (10,)),
+    "vgg11_32_half": lambda: vgg("vgg11_32_half", 11, 32, (10,), [c // 2 for c in VGG_CHANNELS]),
     "vgg16_32": lambda: vgg("vgg16_32", 16, 32, (512, 10)),
     "resnet34_32": lambda: small_resnet("resnet34_32", basic_block),
     "resnet50_32": lambda: small_resnet("resnet50_32", bottleneck),
     # Text as 32 tokens with 32-dimensional embeddings, speech as 32 frames of 32 mel bands: maps of one channel.
-    "vgg16_text": lambda: vgg("vgg16_text", 16, 32, (512, 4), channels=1),
+    "vgg16_text": lambda: vgg("vgg16_text", 16, 32, (512, 4), in_channels=1),
     "resnet50_speech": lambda: small_resnet("resnet50_speech", bottleneck, 1, 12),
 }
 

@@ -73,18 +73,26 @@ def alexnet(name: str, size: int = 224, classes: int = 1000) -> Model:
     return Model(name, Shape(3, size, size), units, classifier(4096, 4096, classes))
 
 
-def vgg_units(convs: Sequence[int]) -> list[Unit]:
-    """The convolutional part of a VGG: ``convs[i]`` 3x3 convolutions, then a pool, in stage ``i``."""
+def vgg_units(convs: Sequence[int], channels: Sequence[int] = VGG_CHANNELS) -> list[Unit]:
+    """The convolutional part of a VGG: in stage ``i`` ``convs[i]`` 3x3 convolutions of ``channels[i]``, then a pool."""
     units: list[Unit] = []
-    for stage, (count, channels) in enumerate(zip(convs, VGG_CHANNELS, strict=True), start=1):
-        units += [Unit(f"conv{stage}_{i}", (conv(channels),)) for i in range(1, count + 1)]
+    for stage, (count, maps) in enumerate(zip(convs, channels, strict=True), start=1):
+        units += [Unit(f"conv{stage}_{i}", (conv(maps),)) for i in range(1, count + 1)]
         units.append(max_pool(f"pool{stage}"))
     return units
 
 
-def vgg(name: str, depth: int, size: int = 224, widths: Sequence[int] = (4096, 4096, 1000), channels: int = 3) -> Model:
+def vgg(
+    name: str,
+    depth: int,
+    size: int = 224,
+    widths: Sequence[int] = (4096, 4096, 1000),
+    channels: Sequence[int] = VGG_CHANNELS,
+    in_channels: int = 3,
+) -> Model:
     """VGG without batch norm (Simonyan and Zisserman, configurations A, D and E)."""
-    return Model(name, Shape(channels, size, size), tuple(vgg_units(VGG_CONVS[depth])), classifier(*widths))
+    shape = Shape(in_channels, size, size)
+    return Model(name, shape, tuple(vgg_units(VGG_CONVS[depth], channels)), classifier(*widths))
 
 
 def residual(branch: Chain, channels: int, stride: int, project: bool) -> Block:

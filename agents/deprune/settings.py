@@ -1,0 +1,147 @@
+"""The hyperparameters of a training, and what one epoch leaves on record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from ...models.compression import Cut, Interface, Padding, compressing_cut, layer_cut
+from ...models.errors import InputError
+from ...models.model import Model
+
+MAX_DELTA = 1000.0
+LEAST_LAMBDA = 1e-12  # of those that are not 0; below it the minimum of pruneLoss would lie on a tangent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train, apart from the budgets.
+
+    Attributes:
+        layer: where to cut, in modules of the ``features`` list (:func:`.layer_cut`); a :class:`Cut` is taken as it is.
+        module: False leaves the compression module out.
+        resolution: r.
+        phi: maps that may be sent; None: as many as there are at the cut.
+        padding: of the encoder, "sound" or "paper".
+        images: training images an epoch, drawn without repetition until all were seen; None: all of them.
+        batch: images a step.
+        optimizer: "sgd" or "adam".
+        learning_rate: the printed 1e-5 does not learn from random weights.
+        decay: factor on the learning rate after every epoch (the paper's is constant: 1).
+        momentum: of SGD.
+        weight_decay: the paper's; the filter has none.
+        delta: δ · φ, so that the same value suits every φ.
+        lam: λ.
+        epsilon: ε.
+        gamma: γ, factor on the learning rate after a change of budget.
+        boosted_epochs: l_k, for how many epochs.
+        flips: whether training images are mirrored at random.
+        seed: of weights, order of the images, flips and the filter's draws.
+    """
+
+    layer: int | Cut = 5
+    module: bool = True
+    resolution: int = 1
+    phi: int | None = None
+    padding: Padding = "sound"
+    images: int | None = None
+    batch: int = 64
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    learning_rate: float = 0.01
+    decay: float = 0.92
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    delta: float = 10.0
+    lam: float = 1.0
+    epsilon: float = 0.5
+    gamma: float = 3.0
+    boosted_epochs: int = 2
+    flips: bool = False
+    seed: int = 0
+
+    def interface(self, model: Model) -> Interface:
+        """The checked cut of a model.
+
+        Raises:
+            InputError: it does not fit the model.
+        """
+        cut = self.layer if isinstance(self.layer, Cut) else layer_cut(model, self.layer)
+        if not self.module:
+            return compressing_cut(model, cut, module=False)
+        return compressing_cut(model, cut, resolution=self.resolution, phi=self.phi, padding=self.padding)
+
+    def check(self, where: str = "settings") -> Settings:
+        """These settings, if every number is admitted.
+
+        Raises:
+            InputError: one is not.
+        """
+        if self.optimizer not in ("sgd", "adam"):
+            raise InputError(f"{where}: optimizer is {self.optimizer!r}, allowed: sgd, adam")
+        for name, low, high in (
+            ("batch", 2, 1 << 20), ("images", 2, 1 << 40), ("boosted_epochs", 0, 1 << 20), ("seed", 0, (1 << 63) - 1),
+            ("learning_rate", 1e-12, 100.0), ("decay", 1e-3, 1.0), ("momentum", 0.0, 0.9999),
+            ("weight_decay", 0.0, 1.0),
+            ("delta", 1e-6, MAX_DELTA), ("epsilon", 0.0, 1e6), ("gamma", 1.0, 1e3),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if name == "images" and value is None:
+                continue
+            whole = isinstance(high, int)
+            kind = isinstance(value, int) if whole else isinstance(value, int | float)
+            if isinstance(value, bool) or not kind or not low <= value <= high:
+                what = "a whole number, " if whole else ""
+                raise InputError(f"{where}: {name} is {value!r}, allowed: {what}{low:g} to {high:g}")
+        if not (self.lam == 0 or LEAST_LAMBDA <= self.lam <= 1):
+            raise InputError(f"{where}: lam is {self.lam!r}, allowed: 0 or {LEAST_LAMBDA:g} to 1")
+        return self
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch was.
+
+    Attributes:
+        epoch: from 0.
+        budget: maps sent.
+        learning_rate: after selectLr.
+        images, steps: of the epoch.
+        train_loss, train_accuracy: means over the epoch, while it was learning; without pruneLoss.
+        prune_loss: mean of Eq. 1, before ε.
+        test_loss, test_accuracy: after the epoch, at its budget.
+        sent_bytes: by kind, over the epoch: maps, filter, labels, others up; gradients, other_gradients down.
+        seconds: of the epoch without the test.
+        module_s: seconds a step spends in encoder, filter and decoder, forward and backward.
+        filter_sum: Σf at the end.
+        entered_maps: how many of the kept maps were not kept when the epoch began.
+    """
+
+    epoch: int
+    budget: int
+    learning_rate: float
+    images: int
+    steps: int
+    train_loss: float
+    train_accuracy: float
+    prune_loss: float
+    test_loss: float
+    test_accuracy: float
+    seconds: float
+    module_s: float
+    filter_sum: float
+    entered_maps: int
+    sent_bytes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def cut_bytes(self) -> int:
+        """Bytes of feature maps and gradients, both directions: what a budget saves."""
+        return self.sent_bytes["maps"] + self.sent_bytes["gradients"]
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of everything, both directions."""
+        return sum(self.sent_bytes.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
