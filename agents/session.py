@@ -133,7 +133,8 @@ class Session:
 
     def _play(self) -> Played:
         agent, env, seed = self.job.agent, self.job.env, self.config.seed
-        if self.dynamics.eval_episodes * self.dynamics.episode_steps < LONG_STEPS:
+        steps = self.dynamics.eval_episodes * self.dynamics.episode_steps
+        if steps < LONG_STEPS and not self.dynamics.slow_steps:
             with stderr().status(f"{self.config.agent}: playing …"):
                 return play(agent, env, None, seed)
         with Bar("playing") as bar:

@@ -26,8 +26,9 @@ from typing import Any
 import torch
 
 from splitgym.agents.console import entry, note
-from splitgym.agents.deprune.data import Dataset, load_images
-from splitgym.agents.deprune.schedules import (
+from splitgym.agents.progress import Bar
+from splitgym.envs.deprune.data import Dataset, load_images
+from splitgym.envs.deprune.schedules import (
     Schedule,
     deprune,
     from_scratch,
@@ -37,9 +38,8 @@ from splitgym.agents.deprune.schedules import (
     prune,
     without_module,
 )
-from splitgym.agents.deprune.settings import EpochRecord, Settings
-from splitgym.agents.deprune.trainer import Training, pick_device, train
-from splitgym.agents.progress import Bar
+from splitgym.envs.deprune.settings import EpochRecord, Settings
+from splitgym.envs.deprune.trainer import Training, pick_device, train
 from splitgym.models.errors import InputError
 from splitgym.models.model import Model
 from splitgym.models.plans import write_text

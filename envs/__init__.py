@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from . import distredge, edgemove, hiertrain, l2s
+from . import deprune, distredge, edgemove, hiertrain, l2s
 from .core import FAMILIES, BatchEnv, Dynamics, Family, ScalarEnv, get_family, register_family
 
 register_family(distredge.FAMILY)
 register_family(l2s.FAMILY)
 register_family(edgemove.FAMILY)
 register_family(hiertrain.FAMILY)
+register_family(deprune.FAMILY)
 
 __all__ = ["FAMILIES", "BatchEnv", "Dynamics", "Family", "ScalarEnv", "get_family", "register_family"]

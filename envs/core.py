@@ -39,6 +39,7 @@ class Dynamics(ABC):
             simply carry it out again.
         eval_episodes: episodes that an evaluation plays when it is not told otherwise; 1 where all are alike.
         episode_steps: steps of an episode, an upper bound where they differ.
+        slow_steps: whether a step takes seconds, so that playing an episode shows how far it is.
     """
 
     num_lanes: int
@@ -50,6 +51,7 @@ class Dynamics(ABC):
     plan_decides: bool = True
     eval_episodes: int = 200
     episode_steps: int = 1
+    slow_steps: bool = False
 
     @property
     def provenance(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from .model import Model
 
 Padding = Literal["sound", "paper"]
 
+IMAGE_MAPS = 128
 VALUE_BYTES = 4  # maps, filter and gradients are float32
 
 
@@ -117,6 +118,11 @@ def layer_cut(model: Model, layer: int, where: str = "cut") -> Cut:
             return Cut(step, rest)
         rest -= count
     raise AssertionError("unreachable")
+
+
+def widened(layer: int) -> int | None:
+    """phi in front of everything, where the encoder makes more maps than an image has (Fig. 11); None elsewhere."""
+    return IMAGE_MAPS if layer == 0 else None
 
 
 def compressing_cut(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .compression import compressing_cut, layer_cut, widened
 from .errors import InputError
 from .model import Model
 
@@ -249,7 +250,57 @@ class PipelinePlan:
         return PipelinePlan(data["model"], data["cut"], data["worker"], data["in_flight"], notes)
 
 
-Plan = SpatialPlan | CutPlan | HybridPlan | PipelinePlan
+@dataclass(frozen=True)
+class CompressedPlan:
+    """Split training through a compressing cut, a budget for every epoch (Prune-Deprune).
+
+    Args:
+        model: model name.
+        cut: modules of the usual ``features`` list in front of the cut.
+        r: by how much the encoder shrinks maps in height and width.
+        budgets: maps that cross in every epoch.
+        notes: where the plan comes from; never interpreted.
+    """
+
+    model: str
+    cut: int
+    r: int
+    budgets: tuple[int, ...]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    kind = "compressed"
+
+    def validate(self, model: Model, where: str = "plan") -> CompressedPlan:
+        """Check cut and budgets against the model and return the plan itself.
+
+        Raises:
+            InputError: names the field and what is allowed.
+        """
+        if self.model != model.name:
+            raise InputError(f"{where}: model is {self.model!r}, expected {model.name!r}")
+        phi = widened(self.cut)
+        interface = compressing_cut(model, layer_cut(model, self.cut, where), resolution=self.r, phi=phi, where=where)
+        if not self.budgets:
+            raise InputError(f"{where}: budgets is empty, allowed: one for every epoch")
+        for i, budget in enumerate(self.budgets):
+            interface.check_budget(budget, f"{where}: budgets[{i}]")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as JSON-able data."""
+        return _json_of(self, cut=self.cut, r=self.r, budgets=list(self.budgets))
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any], where: str) -> CompressedPlan:
+        """Build from JSON data; types are checked here, values by :meth:`validate`."""
+        notes = _check_fields(data, where, "a compressed plan", ("model", "cut", "r", "budgets"))
+        for name in ("cut", "r"):
+            _check_integer(data, name, where)
+        budgets = _list_of(data["budgets"], int, f"{where}: budgets", "a list of integers")
+        return CompressedPlan(data["model"], data["cut"], data["r"], tuple(budgets), notes)
+
+
+Plan = SpatialPlan | CutPlan | HybridPlan | PipelinePlan | CompressedPlan
 
 
 def _json_of(plan: Plan, **own: Any) -> dict[str, Any]:
@@ -257,7 +308,7 @@ def _json_of(plan: Plan, **own: Any) -> dict[str, Any]:
     return {"schema": SCHEMA, "kind": plan.kind, "model": plan.model, **own, "notes": dict(plan.notes)}
 
 
-P = TypeVar("P", SpatialPlan, CutPlan, HybridPlan, PipelinePlan)
+P = TypeVar("P", SpatialPlan, CutPlan, HybridPlan, PipelinePlan, CompressedPlan)
 
 
 def volume_ranges(cuts: Sequence[int]) -> list[tuple[int, int]]:
@@ -270,6 +321,7 @@ KINDS: dict[str, Callable[[Mapping[str, Any], str], Plan]] = {
     CutPlan.kind: CutPlan.from_json,
     HybridPlan.kind: HybridPlan.from_json,
     PipelinePlan.kind: PipelinePlan.from_json,
+    CompressedPlan.kind: CompressedPlan.from_json,
 }
 
 

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from splitgym.agents.deprune.data import Dataset, load_images
-from splitgym.agents.deprune.losses import minimum, prune_gradient, prune_loss, scaled_delta, total_loss
-from splitgym.agents.deprune.schedules import (
+from splitgym.envs.deprune.data import Dataset, load_images
+from splitgym.envs.deprune.losses import minimum, prune_gradient, prune_loss, scaled_delta, total_loss
+from splitgym.envs.deprune.schedules import (
     Schedule,
     deprune,
     from_scratch,
@@ -34,8 +34,8 @@ from splitgym.agents.deprune.schedules import (
     selected_lr,
     without_module,
 )
-from splitgym.agents.deprune.settings import MAX_DELTA, Settings
-from splitgym.agents.deprune.trainer import Training, train
+from splitgym.envs.deprune.settings import MAX_DELTA, Settings
+from splitgym.envs.deprune.trainer import Training, train
 from splitgym.models.compression import Cut
 from splitgym.models.errors import InputError
 from splitgym.models.layers import Conv, Linear, Pool, Shape

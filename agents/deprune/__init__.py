@@ -1,1 +1,66 @@
-"""Prune-Deprune's training: losses, schedules, data and trainers over a budget that changes from epoch to epoch."""
+"""Deprune's agents: the paper's schedules, fixed budgets, the best schedule, and learners."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from ...models.errors import InputError
+from ...models.plans import CompressedPlan, load_plan
+from ..core import Agent, AgentSpec, sb3_agent
+from . import hyperparams
+from .schedule_agent import ScheduleAgent, best, constant, deprune, prune
+
+DEFAULT_AGENT = "deprune"
+
+
+def plan_spec(path: str) -> AgentSpec:
+    """The agent that carries out the budgets of a plan file."""
+    return AgentSpec(path, f"follows {path}", partial(_from_file, path), hyperparams=hyperparams.Hyperparams)
+
+
+def _from_file(path: str, env: Any, seed: int = 0) -> Agent:
+    dynamics = env.unwrapped.dynamics
+    plan = load_plan(path, dynamics.system.model, CompressedPlan)
+    try:
+        return ScheduleAgent(env, dynamics.plan_actions(plan))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+AGENTS: tuple[AgentSpec, ...] = (
+    AgentSpec(
+        "deprune", "the paper's schedule: few maps first, all of them at the end (Alg. 1-2)", deprune,
+        hyperparams=hyperparams.Deprune,
+    ),
+    AgentSpec("prune", "all maps first, then fewer and fewer (Alg. 3)", prune, hyperparams=hyperparams.Prune),
+    AgentSpec(
+        "from-scratch", "one budget from random weights, a quarter of the maps", constant,
+        baseline=True, hyperparams=hyperparams.Constant,
+    ),
+    AgentSpec(
+        "no-compression", "all maps in every epoch", constant, baseline=True, hyperparams=hyperparams.Constant
+    ),
+    AgentSpec(
+        "high-compression", "few maps in every epoch", constant, baseline=True, hyperparams=hyperparams.Constant
+    ),
+    AgentSpec(
+        "without-module", "split learning without the module: all maps cross as they are", constant,
+        {"module": False}, baseline=True, hyperparams=hyperparams.Constant,
+    ),
+    AgentSpec(
+        "best-schedule", "the best schedule under the fitted curves, looked for exhaustively", best,
+        reference=True, hyperparams=hyperparams.Hyperparams,
+    ),
+    *(
+        AgentSpec(
+            name, f"SB3's {name.upper()}", partial(sb3_agent, name), learns=True, seeded=True, hyperparams=allowed
+        )
+        for name, allowed in (("ppo", hyperparams.OnPolicy), ("dqn", hyperparams.OffPolicy))
+    ),
+)  # fmt: skip
+EVAL_AGENTS = (
+    "deprune", "prune", "from-scratch", "no-compression", "high-compression", "without-module", "best-schedule",
+)  # fmt: skip
+
+__all__ = ["AGENTS", "DEFAULT_AGENT", "EVAL_AGENTS", "plan_spec"]

@@ -114,6 +114,8 @@ class Scenario:
             value = getattr(self, name)
             if not (isfinite(value) and value > 0):
                 raise InputError(f"{where}: {name} is {value}, allowed: a finite number above 0")
+            if not _LEAST <= value <= _MOST:
+                raise InputError(f"{where}: {name} is {value}, allowed: {_LEAST:g}..{_MOST:g}")
         for name, most in _COUNTS.items():
             if not 1 <= getattr(self, name) <= most:
                 raise InputError(f"{where}: {name} is {getattr(self, name)}, allowed: 1..{most}")
@@ -142,6 +144,7 @@ class Scenario:
 _POSITIVE = (
     "on_device_s", "speed_mps", "near_mbps", "path_loss", "cloud_mbps", "backhaul_mbps", "burst_s", "burst_every_s",
 )  # fmt: skip
+_LEAST, _MOST = 1e-3, 1e7
 _COUNTS = {
     "cycle": 10**6, "batch": 4096, "in_flight": 64, "n_sites": MOST_SITES, "probe_iterations": 10**6,
 }  # fmt: skip

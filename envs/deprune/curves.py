@@ -1,0 +1,150 @@
+"""A compact learning model: what a net knows after epochs at some budgets, fitted to recorded trainings.
+
+The test accuracy at a budget follows a power law in effective epochs, to a ceiling that falls with the compression:
+
+    accuracy(b) = chance + (ceiling(b) - chance) (1 - (1 + n_b / tau)^-alpha) (1 - delta exp(-m_b / rest))
+
+    ceiling(b)  = top - drop log2(phi / b)^bend
+    n_b         = sum over budgets c of m_c keep(c, b),   keep = up^log2(b / c) if b > c, down^log2(c / b) if b < c
+
+m_c are the epochs that were trained at budget c. What was learnt at a smaller budget counts for a larger one (deprune)
+with a share ``up`` for every doubling, the other way round (prune) with ``down``; maps that have not crossed before
+first have to be learnt (delta, rest). The order of epochs does not count, only how many there were at which budget.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from ...models.errors import InputError
+
+PARAMETERS = ("top", "drop", "bend", "tau", "alpha", "up", "down", "delta", "rest")
+
+
+@dataclass(frozen=True)
+class LearningModel:
+    """See the module; shares in place of budgets, so that it holds for every phi.
+
+    Attributes:
+        chance: accuracy of guessing.
+        top, drop, bend, tau, alpha, up, down, delta, rest: fitted.
+        loss: coefficients (c0, c1, c2) of the test loss as a polynomial of the accuracy.
+        noise: standard deviation of a recorded accuracy around the model.
+    """
+
+    chance: float
+    top: float
+    drop: float
+    bend: float
+    tau: float
+    alpha: float
+    up: float
+    down: float
+    delta: float
+    rest: float
+    loss: tuple[float, float, float]
+    noise: float
+
+    def tables(self, shares: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+        """(ceiling (K,), keep (K, K): row b, column c) for budgets as shares of phi."""
+        doublings = -np.log2(np.asarray(shares, dtype=float))
+        ceiling = self.top - self.drop * doublings**self.bend
+        apart = doublings[None, :] - doublings[:, None]  # above 0 where b is larger than c
+        keep = np.where(apart >= 0, self.up ** np.abs(apart), self.down ** np.abs(apart))
+        return ceiling, keep
+
+    def accuracy(self, shares: Sequence[float], epochs: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """(n,) test accuracy without noise.
+
+        Args:
+            shares: (K,) budgets as shares of phi.
+            epochs: (K, n) epochs trained at each of them so far.
+            at: (n,) index of the budget that is tested.
+        """
+        ceiling, keep = self.tables(shares)
+        return self.accuracy_by(ceiling, keep, epochs, at)
+
+    def accuracy_by(self, ceiling: np.ndarray, keep: np.ndarray, epochs: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """:meth:`accuracy` from its :meth:`tables`."""
+        effective = np.einsum("nk,kn->n", keep[at], epochs)
+        own = epochs[at, np.arange(epochs.shape[1])]
+        learnt = 1.0 - (1.0 + effective / self.tau) ** -self.alpha
+        ready = 1.0 - self.delta * np.exp(-own / self.rest)
+        return self.chance + (ceiling[at] - self.chance) * learnt * ready
+
+    def test_loss(self, accuracy: np.ndarray) -> np.ndarray:
+        """Cross entropy that goes with an accuracy."""
+        c0, c1, c2 = self.loss
+        return np.maximum(c0 + accuracy * (c1 + accuracy * c2), 0.0)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A fitted model with what it was fitted to.
+
+    Attributes:
+        name: key of the data file.
+        model: the fit.
+        network: name of the recorded network in the zoo.
+        layer: of the cut, modules in front of it.
+        images, steps: of a recorded epoch.
+        classes: of the data set.
+        bare: the fit to trainings without the module; None where there are none.
+        fit: what the fit says of itself: runs, mean absolute errors in points, of held-out runs too.
+        provenance: data set, machine, versions, date, command.
+        runs: summaries of the recorded runs, one mapping each.
+    """
+
+    name: str
+    model: LearningModel
+    bare: LearningModel | None
+    network: str
+    layer: int
+    images: int
+    steps: int
+    classes: int
+    fit: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    runs: tuple[Mapping[str, Any], ...]
+
+    def label(self) -> str:
+        """One line: what was recorded, and how well the model tells what it has not seen."""
+        held = self.fit["held_out_error_points"]
+        told = f"{len(self.runs)} recorded trainings, held-out error {held:.1f} points"
+        return f"accuracy: model fitted to {told} ({self.provenance['data']}, {self.provenance['machine']})"
+
+
+@cache
+def load_curves() -> Mapping[str, Curves]:
+    """All curves that ship, by name."""
+    data = json.loads((files(__package__) / "curves.json").read_text(encoding="utf-8"))
+    return {name: _read(name, entry) for name, entry in data["curves"].items()}
+
+
+def _read(name: str, entry: Mapping[str, Any]) -> Curves:
+    rest = {k: v for k, v in entry.items() if k not in ("model", "bare", "runs")}
+    fits = {kind: entry[kind] and _model(entry[kind]) for kind in ("model", "bare")}
+    return Curves(name=name, runs=tuple(entry["runs"]), **fits, **rest)
+
+
+def _model(entry: Mapping[str, Any]) -> LearningModel:
+    return LearningModel(**{**entry, "loss": tuple(entry["loss"])})
+
+
+def get_curves(name: str, where: str) -> Curves:
+    """Curves by name.
+
+    Raises:
+        InputError: there are none of that name.
+    """
+    known = load_curves()
+    if name not in known:
+        raise InputError(f"{where}: unknown curves {name!r}; known: {', '.join(known)}")
+    return known[name]

@@ -1,0 +1,112 @@
+"""A scenario's bytes and seconds by budget."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from functools import cached_property
+from math import ceil
+
+import numpy as np
+
+from ...models.compression import Interface, compressing_cut, layer_cut, widened
+from ...models.errors import InputError
+from ...models.model import Model
+from ...models.plans import CompressedPlan
+from ...models.zoo import get_model
+from ...profiling.training import TrainingProfile, modelled_profile
+from .curves import Curves, get_curves
+from .scenarios import Scenario
+
+LABEL_BYTES = 8  # int64
+UNRECORDED_IMAGES = 50_000  # of an epoch where nothing says how many: CIFAR-10's
+
+
+class System:
+    """What an epoch costs at every budget.
+
+    Args:
+        scenario: the setting.
+        model: another network than the zoo's.
+
+    Raises:
+        InputError: the cut does not fit the model.
+
+    Attributes:
+        interface: the cut and what crosses it.
+        budgets: (K,) maps.
+        steps: of an epoch.
+        map_bytes: (K,) feature maps and gradients of an epoch, both directions.
+        sent_bytes: (K,) the same with filter and labels.
+        full_bytes: maps and gradients of an epoch without compression, the unit of traffic.
+        compute_s: seconds of an epoch on client and server, one after the other.
+    """
+
+    def __init__(self, scenario: Scenario, model: Model | None = None) -> None:
+        self.scenario = scenario
+        self.model = get_model(scenario.model) if model is None else model
+        where = f"scenario {scenario.name}"
+        self.interface: Interface = self._interface(where)
+        self.curves: Curves | None = get_curves(scenario.curves, where) if scenario.curves else None
+        self.images = scenario.images or (self.curves.images if self.curves else UNRECORDED_IMAGES)
+        self.steps = ceil(self.images / scenario.batch)
+        self.shares = tuple(scenario.shares) if scenario.module else (1.0,)
+        self.budgets = tuple(max(1, round(share * self.interface.phi)) for share in self.shares)
+        if len(set(self.budgets)) < len(self.budgets):
+            raise InputError(f"{where}: shares {list(self.shares)} of {self.interface.phi} maps name a budget twice")
+        one_way = self.images * self.interface.map_bytes * np.array(self.budgets, dtype=float)
+        self.map_bytes = 2.0 * one_way
+        self.full_bytes = 2.0 * self.images * self.interface.map_bytes * self.interface.phi
+        self.sent_bytes = self.map_bytes + self.steps * self.interface.filter_bytes + self.images * LABEL_BYTES
+        devices = (scenario.client, scenario.server)
+        self.profiles = [modelled_profile(self.model, device, (scenario.batch,)) for device in devices]
+        self.compute_s = self.steps * self._step_s()
+
+    def _interface(self, where: str) -> Interface:
+        scenario = self.scenario
+        cut = layer_cut(self.model, scenario.layer, where)
+        if not scenario.module:
+            return compressing_cut(self.model, cut, module=False, where=where)
+        phi = widened(scenario.layer)
+        return compressing_cut(self.model, cut, resolution=scenario.resolution, phi=phi, where=where)
+
+    def _step_s(self) -> float:
+        """Forward, backward and update of a step: the client's steps in front of the cut, the server's behind it."""
+        at = self.interface.cut.step
+        client, server = (_seconds(profile, self.scenario.batch) for profile in self.profiles)
+        return float(client[:at].sum() + server[at:].sum())
+
+    def transfer_s(self, budget: np.ndarray, mbps: np.ndarray) -> np.ndarray:
+        """Seconds that an epoch's bytes take, indices and rates broadcast."""
+        rate_bytes = mbps * (1e6 / 8.0 / self.scenario.clients)
+        return self.sent_bytes[budget] / rate_bytes + self.steps * self.scenario.rtt_s
+
+    def plan_budgets(self, plan: CompressedPlan) -> np.ndarray:
+        """(epochs,) indices of a plan's budgets.
+
+        Raises:
+            InputError: names the field that does not fit.
+        """
+        mine = {"cut": self.scenario.layer, "r": self.scenario.resolution}
+        for name, value in mine.items():
+            if getattr(plan, name) != value:
+                raise InputError(f"{name} is {getattr(plan, name)}, allowed: {value}, that of the scenario")
+        if len(plan.budgets) != self.scenario.epochs:
+            raise InputError(f"budgets has {len(plan.budgets)} epochs, allowed: {self.scenario.epochs}")
+        for i, budget in enumerate(plan.budgets):
+            if budget not in self.budgets:
+                raise InputError(f"budgets[{i}] is {budget}, allowed: {', '.join(map(str, self.budgets))}")
+        return np.array([self.budgets.index(budget) for budget in plan.budgets])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of every input that a result depends on."""
+        fitted = self.curves.model if self.curves else None
+        text = f"{self.model.fingerprint}{sorted(asdict(self.scenario).items())}{fitted}{self.compute_s}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _seconds(profile: TrainingProfile, batch: int) -> np.ndarray:
+    """(steps,) of the network: forward, backward and update."""
+    forward, backward = profile.at(batch)
+    return forward + backward + profile.update_s

@@ -1,0 +1,86 @@
+"""Accuracy and traffic against epochs, with the budget as bands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..figures import canvas_figure
+from .system import System
+
+ACCURACY_COLOR, BYTES_COLOR = "#c8453b", "#222222"
+BAND_COLORS = ("#eef3fa", "#d9e5f3", "#bdd2ea", "#9bbbdd", "#76a0cd", "#4f83ba")  # from few maps to all
+
+Trace = Mapping[str, np.ndarray]  # of the epochs so far, (T,) each; see DepruneDynamics.trace
+
+
+def training_figure(system: System, trace: Trace, title: str = "") -> Any:
+    """Draw a training, or as much of it as there was.
+
+    Args:
+        system: the scenario.
+        trace: its epochs; may be empty.
+        title: in front of the scenario's name.
+
+    Returns:
+        A matplotlib Figure (Agg canvas).
+    """
+    figure = canvas_figure(8.5, 4.2)
+    axes = figure.add_subplot()
+    traffic = axes.twinx()
+    epochs = np.arange(1, len(trace["budget"]) + 1)
+    draw_bands(axes, system, trace["budget"])
+    share = np.cumsum(trace["map_bytes"]) / (system.full_bytes * system.scenario.epochs)
+    traffic.plot(epochs, 100 * share, color=BYTES_COLOR, linewidth=1.2, linestyle="--", marker=".", label="bytes")
+    axes.plot(epochs, 100 * trace["accuracy"], color=ACCURACY_COLOR, linewidth=2.0, marker="o", markersize=4)
+    axes.set_xlim(0.5, system.scenario.epochs + 0.5)
+    axes.set_ylim(0.0, 100.0)
+    traffic.set_ylim(0.0, 105.0)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("test accuracy (%)", color=ACCURACY_COLOR)
+    traffic.set_ylabel("maps and gradients so far (% of no compression)")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    for each in (axes, traffic):
+        each.spines["top"].set_visible(False)
+    now = f", {100 * trace['accuracy'][-1]:.1f} %" if len(epochs) else ": no epoch yet"
+    axes.set_title(f"{title} {system.scenario.name}: {_words(trace['budget'])}{now}".strip(), loc="left", fontsize=10)
+    _legend(axes, system)
+    return figure
+
+
+def draw_bands(axes: Any, system: System, budgets: np.ndarray) -> None:
+    """A band behind every run of epochs at one budget, darker for more maps."""
+    for first, last, budget in runs_of(budgets):
+        color = band_color(system, budget)
+        axes.axvspan(first + 0.5, last + 0.5, color=color, linewidth=0, zorder=0)
+
+
+def band_color(system: System, budget: int) -> str:
+    """The color of a budget."""
+    place = system.budgets.index(budget) if budget in system.budgets else 0
+    return BAND_COLORS[round(place * (len(BAND_COLORS) - 1) / max(len(system.budgets) - 1, 1))]
+
+
+def runs_of(budgets: np.ndarray) -> list[tuple[int, int, int]]:
+    """(first, behind the last, budget) of every run of epochs at one budget."""
+    found: list[tuple[int, int, int]] = []
+    for i, budget in enumerate(np.asarray(budgets).astype(int).tolist()):
+        if found and found[-1][2] == budget:
+            found[-1] = (found[-1][0], i + 1, budget)
+        else:
+            found.append((i, i + 1, budget))
+    return found
+
+
+def _words(budgets: np.ndarray) -> str:
+    """Budgets in words: 4 x 15, 128 x 3."""
+    return ", ".join(f"{budget} maps x {last - first}" for first, last, budget in runs_of(budgets))
+
+
+def _legend(axes: Any, system: System) -> None:
+    from matplotlib.patches import Patch
+
+    patches = [Patch(facecolor=band_color(system, b), label=f"{b} maps") for b in system.budgets]
+    axes.legend(handles=patches, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.08, 1.0))
