@@ -97,7 +97,7 @@ def points(errors: Sequence[np.ndarray]) -> float | None:
     return round(100.0 * float(np.mean(np.abs(np.concatenate(errors)))), 3) if errors else None
 
 
-def accuracies(values: Sequence[float], run: Run, chance: float) -> np.ndarray:
+def accuracies(values: np.ndarray, run: Run, chance: float) -> np.ndarray:
     """(epochs,) what a model tells of a run."""
     model = LearningModel(chance, *values, loss=(0.0, 0.0, 0.0), noise=0.0)
     budgets = np.array(run["budgets"])
@@ -106,7 +106,7 @@ def accuracies(values: Sequence[float], run: Run, chance: float) -> np.ndarray:
     return model.accuracy(used / run["phi"], counts, at)
 
 
-def residuals(values: Sequence[float], runs: Sequence[Run], chance: float) -> list[np.ndarray]:
+def residuals(values: np.ndarray, runs: Sequence[Run], chance: float) -> list[np.ndarray]:
     """Told less recorded, (epochs,) for every run."""
     return [accuracies(values, run, chance) - np.array(run["epochs"]["test_accuracy"]) for run in runs]
 
@@ -144,7 +144,7 @@ def loss_of(runs: Sequence[Run]) -> list[float]:
     return np.polynomial.polynomial.polyfit(accuracy, loss, 2).tolist()
 
 
-def as_model(values: Sequence[float], chance: float, loss: Sequence[float], noise: float) -> dict[str, Any]:
+def as_model(values: np.ndarray, chance: float, loss: Sequence[float], noise: float) -> dict[str, Any]:
     named = {name: round(float(v), 6) for name, v in zip(PARAMETERS, values, strict=True)}
     return {"chance": chance, **named, "loss": [round(c, 6) for c in loss], "noise": round(noise, 6)}
 

@@ -48,7 +48,7 @@ def speed_figures() -> Iterator[Figure]:
 def table_figures() -> Iterator[Figure]:
     """Table 1: speed-up over the time of On-Device, mean over ten trajectories and five seeds; the published beside."""
     for task in TASKS:
-        published = dict(zip(PUBLISHED, PUBLISHED_SPEEDUPS[task], strict=True))
+        published: dict[str, float] = dict(zip(PUBLISHED, PUBLISHED_SPEEDUPS[task], strict=True))
         alone_s = over_seeds("on-device", task, "elapsed_s")
         for agent in (*SCHEMES, *FURTHER):
             speedup = alone_s / over_seeds(agent, task, "elapsed_s")

@@ -5,7 +5,8 @@
 NAME is a group: env, import, planners, joint, osds, learned (DistrEdge); l2s-speed, l2s-constant, l2s-regret,
 l2s-change, l2s-claims; edgemove-speed, edgemove-table1, edgemove-double-speed, edgemove-rates,
 edgemove-adaptation, edgemove-learned; hiertrain-speed, hiertrain-planning, hiertrain-gap, hiertrain-claims,
-hiertrain-sharing, hiertrain-sweeps, hiertrain-slower, hiertrain-learned.
+hiertrain-sharing, hiertrain-sweeps, hiertrain-slower, hiertrain-learned;
+deprune-speed, deprune-claims, deprune-learned.
 Timings are single-threaded; run on an idle machine.
 """
 
@@ -19,6 +20,7 @@ import argparse
 import json
 from dataclasses import asdict
 
+import deprune
 import distredge
 import edgemove
 import hiertrain
@@ -26,7 +28,7 @@ import l2s
 
 import splitgym.envs
 
-GROUPS = {**distredge.GROUPS, **l2s.GROUPS, **edgemove.GROUPS, **hiertrain.GROUPS}
+GROUPS = {**distredge.GROUPS, **l2s.GROUPS, **edgemove.GROUPS, **hiertrain.GROUPS, **deprune.GROUPS}
 
 
 def main() -> None:

@@ -45,6 +45,9 @@ FEW = [
     ("hiertrain", {"scenario": "alexnet-drift", "blocks": 8}),
     ("hiertrain", {"scenario": "lenet5-2", "plans": "layers", "activation_bits": 8, "blocks": 6}),
     ("hiertrain", {"scenario": "alexnet-3.5", "share_links": True, "relay": "store", "cost": "event", "blocks": 5}),
+    ("deprune", {"scenario": "vgg11-cifar10", "epochs": 6}),
+    ("deprune", {"scenario": "vgg11-cifar10-dynamic", "time_weight": 0.3, "epochs": 9}),
+    ("deprune", {"scenario": "vgg11-cifar10", "noise": False, "module": False, "epochs": 5}),
 ]  # fmt: skip
 # What the scalar env computes by default and the vector env does not.
 WHOLE = {family: {"optimum": True} for family in ("distredge", "edgemove", "hiertrain")}

@@ -18,7 +18,16 @@ from model_strategies import models, plans
 from splitgym.envs.distredge.scenarios import SCENARIOS
 from splitgym.models.errors import InputError
 from splitgym.models.model import Model
-from splitgym.models.plans import CutPlan, HybridPlan, PipelinePlan, SpatialPlan, load_plan, save_plan, write_text
+from splitgym.models.plans import (
+    CompressedPlan,
+    CutPlan,
+    HybridPlan,
+    PipelinePlan,
+    SpatialPlan,
+    load_plan,
+    save_plan,
+    write_text,
+)
 from splitgym.models.zoo import get_model
 
 # Units 10, 14 and 18 of VGG-16 have 28, 14 and 7 output rows.
@@ -26,8 +35,9 @@ DEVICES, CUTS, SPLITS = ("nano-1", "tx2-1", "pi3-1"), (10, 14, 18), ((10, 20), (
 PLAN = SpatialPlan("vgg16", DEVICES, CUTS, SPLITS, {"agent": "aofl", "latency_s": 0.07})
 CUT = CutPlan("vgg16", ("tx2-pytorch", "gtx1080ti"), 7, {"agent": "linucb_e", "delay_s": 0.7})
 HYBRID = HybridPlan("vgg16", ("cloud", "device", "edge"), 3, 10, (28, 40, 60), {"agent": "exact", "iteration_s": 9.5})
-
 PIPELINE = PipelinePlan("vgg16", 9, "site-41", 2, {"agent": "edgemove", "cycle_s": 31.5})
+# Behind its first 5 modules VGG-16 has 64 maps of 112 x 112.
+COMPRESSED = CompressedPlan("vgg16", 5, 2, (2, 2, 16, 64), {"agent": "deprune", "score": 0.5})
 
 
 @cache
@@ -83,6 +93,46 @@ def test_pipeline_plan_round_trip(tmp_path: Path) -> None:
     assert (data["schema"], data["kind"], data["model"]) == (1, "pipeline", "vgg16")
     assert (data["cut"], data["worker"], data["in_flight"]) == (9, "site-41", 2)
     assert names_in(tmp_path) == ["plan.json"]
+
+
+def test_compressed_plan_round_trip(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    save_plan(COMPRESSED, file)
+    again = load_plan(file, vgg(), CompressedPlan)
+    assert again == COMPRESSED
+    assert type(again.budgets) is tuple
+    assert dict(again.notes) == {"agent": "deprune", "score": 0.5}
+    data = json.loads(file.read_text())
+    assert (data["schema"], data["kind"], data["model"]) == (1, "compressed", "vgg16")
+    assert (data["cut"], data["r"], data["budgets"]) == (5, 2, [2, 2, 16, 64])
+    assert names_in(tmp_path) == ["plan.json"]
+
+
+@given(
+    place=st.sampled_from([(0, 128, 224), (4, 64, 224), (5, 64, 112), (6, 128, 112), (28, 512, 14), (31, 512, 7)]),
+    r=st.integers(-1, 230),
+    budgets=st.lists(st.integers(-2, 600), min_size=1, max_size=5),
+)
+def test_budgets_of_what_a_cut_has_are_a_compressed_plan(
+    place: tuple[int, int, int], r: int, budgets: list[int]
+) -> None:
+    """(cut, maps there, their height): in front of everything the encoder makes 128 of the image's 3."""
+    cut, maps, height = place
+    plan = CompressedPlan("vgg16", cut, r, tuple(budgets))
+    again = CompressedPlan.from_json(json.loads(json.dumps(plan.to_json())), "plan")
+    assert again == plan
+    wrong = [i for i, budget in enumerate(budgets) if not 1 <= budget <= maps]
+    if not 1 <= r <= height:
+        with pytest.raises(
+            InputError, match=rf"^there: r is {r}, allowed for maps of {height}x{height}: 1 to {height}"
+        ):
+            plan.validate(vgg(), "there")
+    elif wrong:
+        text = rf"^there: budgets\[{wrong[0]}\]: budget is {budgets[wrong[0]]}, allowed: 1 to {maps}$"
+        with pytest.raises(InputError, match=text):
+            plan.validate(vgg(), "there")
+    else:
+        assert again.validate(vgg()) == plan
 
 
 @given(cut=st.integers(-3, 25), in_flight=st.integers(-2, 70), worker=st.sampled_from(["none", "cloud", "site-3"]))
@@ -269,6 +319,38 @@ BAD_PIPELINE: dict[str, tuple[dict[str, Any], list[str]]] = {
 }
 
 
+BAD_COMPRESSED: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "cut negative": ({"cut": -1}, ["layer is -1", "0 to 35", "vgg16"]),
+    "cut beyond the model": ({"cut": 36}, ["layer is 36", "0 to 35"]),
+    "cut not an integer": ({"cut": 5.0}, ["cut must be an integer"]),
+    "cut a bool": ({"cut": True}, ["cut must be an integer"]),
+    "no cut": ({"cut": None}, ["cut must be an integer"]),
+    "maps shrink by nothing": ({"r": 0}, ["r is 0", "1 to 112"]),
+    "r larger than the map": ({"r": 113}, ["r is 113", "112x112", "1 to 112"]),
+    "r not an integer": ({"r": "2"}, ["r must be an integer"]),
+    "no maps": ({"budgets": [2, 0, 64]}, ["budgets[1]", "budget is 0", "1 to 64"]),
+    "more maps than there are": ({"budgets": [2, 2, 65]}, ["budgets[2]", "budget is 65", "1 to 64"]),
+    "a negative budget": ({"budgets": [-4]}, ["budgets[0]", "budget is -4", "1 to 64"]),
+    "no epochs": ({"budgets": []}, ["budgets is empty", "one for every epoch"]),
+    "budgets not whole": ({"budgets": [2, 2.0]}, ["budgets must be a list of integers"]),
+    "budgets with a bool": ({"budgets": [True, 2]}, ["budgets must be a list of integers"]),
+    "budgets a number": ({"budgets": 64}, ["budgets must be a list of integers"]),
+    "wrong model": ({"model": "vgg19"}, ["model is 'vgg19'", "'vgg16'"]),
+    "model not a name": ({"model": 16}, ["model must be a string"]),
+    "unknown field": ({"devices": ["a"]}, ["unknown field 'devices'", "model, cut, r, budgets, notes"]),
+    "notes not an object": ({"notes": "good"}, ["notes must be an object"]),
+    "another schema": ({"schema": 2}, ["schema is 2", "allowed: 1"]),
+    "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "compressed"]),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), BAD_COMPRESSED.values(), ids=BAD_COMPRESSED)
+def test_each_mistake_in_a_compressed_plan_names_file_and_field(
+    tmp_path: Path, change: dict[str, Any], words: list[str]
+) -> None:
+    check_refused(tmp_path / "bad.json", json.dumps({**COMPRESSED.to_json(), **change}), words, CompressedPlan)
+
+
 @pytest.mark.parametrize(("change", "words"), BAD_PIPELINE.values(), ids=BAD_PIPELINE)
 def test_each_mistake_in_a_pipeline_plan_names_file_and_field(tmp_path: Path, change: dict, words: list[str]) -> None:
     check_refused(tmp_path / "bad.json", json.dumps({**PIPELINE.to_json(), **change}), words, PipelinePlan)
@@ -289,7 +371,7 @@ def test_each_mistake_in_a_cut_plan_names_file_and_field(tmp_path: Path, change:
     check_refused(tmp_path / "bad.json", json.dumps({**CUT.to_json(), **change}), words, CutPlan)
 
 
-KINDS = (PLAN, CUT, HYBRID, PIPELINE)
+KINDS = (PLAN, CUT, HYBRID, PIPELINE, COMPRESSED)
 OTHERS = [(plan, type(other)) for plan in KINDS for other in KINDS if plan is not other]
 
 
@@ -325,6 +407,13 @@ def test_missing_field_of_a_pipeline_plan(tmp_path: Path, field: str) -> None:
     data = copy.deepcopy(PIPELINE.to_json())
     del data[field]
     check_refused(tmp_path / "bad.json", json.dumps(data), [field], PipelinePlan)
+
+
+@pytest.mark.parametrize("field", ["model", "cut", "r", "budgets", "schema", "kind"])
+def test_missing_field_of_a_compressed_plan(tmp_path: Path, field: str) -> None:
+    data = copy.deepcopy(COMPRESSED.to_json())
+    del data[field]
+    check_refused(tmp_path / "bad.json", json.dumps(data), [field], CompressedPlan)
 
 
 def test_notes_may_be_left_out(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from ...models.errors import InputError
 from ...models.plans import CompressedPlan, load_plan
 from ..core import Agent, AgentSpec, sb3_agent
 from . import hyperparams
+from .figures import curve_rows, draw_trace, eval_figures
 from .schedule_agent import ScheduleAgent, best, constant, deprune, prune
 
 DEFAULT_AGENT = "deprune"
@@ -63,4 +64,4 @@ EVAL_AGENTS = (
     "deprune", "prune", "from-scratch", "no-compression", "high-compression", "without-module", "best-schedule",
 )  # fmt: skip
 
-__all__ = ["AGENTS", "DEFAULT_AGENT", "EVAL_AGENTS", "plan_spec"]
+__all__ = ["AGENTS", "DEFAULT_AGENT", "EVAL_AGENTS", "curve_rows", "draw_trace", "eval_figures", "plan_spec"]

@@ -18,7 +18,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -117,14 +117,15 @@ class Curves:
     def label(self) -> str:
         """One line: what was recorded, and how well the model tells what it has not seen."""
         held = self.fit["held_out_error_points"]
-        told = f"{len(self.runs)} recorded trainings, held-out error {held:.1f} points"
-        return f"accuracy: model fitted to {told} ({self.provenance['data']}, {self.provenance['machine']})"
+        error = "nothing held out" if held is None else f"held-out error {held:.1f} points"
+        told = f"{len(self.runs)} recorded trainings, {error}"
+        return f"accuracy: modelled, fitted to {told} ({self.provenance['data']}, {self.provenance['machine']})"
 
 
 @cache
 def load_curves() -> Mapping[str, Curves]:
     """All curves that ship, by name."""
-    data = json.loads((files(__package__) / "curves.json").read_text(encoding="utf-8"))
+    data = json.loads(Path(__file__).with_name("curves.json").read_text(encoding="utf-8"))
     return {name: _read(name, entry) for name, entry in data["curves"].items()}
 
 

@@ -15,7 +15,7 @@ from ...models.errors import InputError
 from ...models.plans import CompressedPlan
 from ..core import check_options
 from ..scenarios import ScenarioDynamics
-from .learners import CurveLearner, Learner, TrainLearner
+from .learners import CurveLearner, Learner, TrainLearner, training_data
 from .planning import best_schedule, costs, score
 from .scenarios import get_scenario
 from .system import System
@@ -57,8 +57,10 @@ class DepruneDynamics(ScenarioDynamics):
         setting = self.system.scenario
         self.scenario_name, self.episode_steps = setting.name, setting.epochs
         self.learner = self._learner(checkpoints)
-        if backend == "train":
-            self.eval_episodes, self.slow_steps = 1, True
+        self.is_random = setting.dynamic or setting.noise or backend == "train"
+        if backend == "train" or not self.is_random:
+            self.eval_episodes = 1
+        self.slow_steps = backend == "train"
         self.optimum = self._optimum()
         kinds = len(self.system.budgets)
         self._everyone = np.arange(num_lanes)
@@ -69,7 +71,9 @@ class DepruneDynamics(ScenarioDynamics):
 
     def _learner(self, checkpoints: str | None) -> Learner:
         if self.backend == "train":
-            return TrainLearner(self.system, self.num_lanes, checkpoints)
+            data = training_data(self.system)
+            self.system = System(self.system.scenario, available=len(data.train_labels))
+            return TrainLearner(self.system, data, self.num_lanes, checkpoints)
         if checkpoints is not None:
             raise InputError('checkpoints: only backend "train" has any')
         if self.system.curves is None:
@@ -149,9 +153,11 @@ class DepruneDynamics(ScenarioDynamics):
     def _checked(self, action: np.ndarray) -> np.ndarray:
         action = np.asarray(action)
         if action.shape != (self.num_lanes,):
-            raise ValueError(f"action has shape {action.shape[1:]}, it must be a number for each lane")
-        if not np.issubdtype(action.dtype, np.integer) or (action < 0).any() or (action >= len(self._counts)).any():
-            raise ValueError(f"action is {action}, it must hold integers from 0 to {len(self._counts) - 1}")
+            raise ValueError(f"action has shape {action.shape[1:]}, it must be one whole number for each lane")
+        if action.dtype.kind not in "iu":
+            raise ValueError(f"action is of type {action.dtype}, it must be a whole number (NaN is none)")
+        if action.min() < 0 or action.max() >= len(self._counts):
+            raise ValueError(f"action lies outside 0..{len(self._counts) - 1}")
         return action.astype(np.intp, copy=False)
 
     def observe(self) -> np.ndarray:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ...models.errors import InputError
 from .curves import Curves, LearningModel
 from .system import System
+
+if TYPE_CHECKING:
+    from .data import Dataset
+    from .trainer import Training
 
 
 class Learner(Protocol):
@@ -39,8 +43,16 @@ def learning_model(system: System, curves: Curves) -> LearningModel:
     """The fit for a scenario, with or without the module.
 
     Raises:
-        InputError: nothing was recorded without it.
+        InputError: another cut was recorded, or nothing without the module.
     """
+    setting, recorded = system.scenario, curves.provenance["settings"]
+    for name, value in (("model", curves.network), ("layer", curves.layer), ("resolution", recorded["resolution"])):
+        mine = getattr(setting, name)
+        if mine != value and (setting.module or name != "resolution"):
+            raise InputError(
+                f"scenario {setting.name}: {name} is {mine}, but the curves {curves.name} were recorded with {value}; "
+                'use backend="train" or other curves'
+            )
     if system.scenario.module:
         return curves.model
     if curves.bare is None:
@@ -86,50 +98,65 @@ class CurveLearner:
         return accuracy, expected, self._model.test_loss(accuracy)
 
 
+def training_data(system: System) -> Dataset:
+    """The images that a scenario trains on, of its network's input shape.
+
+    Raises:
+        InputError: torch is not installed, or the images cannot be read.
+    """
+    try:
+        from .data import load_images
+    except ModuleNotFoundError as error:
+        raise InputError(f'backend "train" needs {error.name}: pip install "splitgym[train]"') from None
+    return load_images(system.scenario.data or None, system.model.input)
+
+
 class TrainLearner:
     """Really trains, with torch: one net a lane, one epoch a step.
 
     Args:
         system: the scenario.
+        data: its images.
         lanes: n.
         checkpoints: folder in which every epoch's weights are kept, so that an episode that begins like one before goes
             on from there; None keeps nothing.
 
     Raises:
-        InputError: torch is not installed, or the data do not fit.
+        InputError: network, data and learning rate do not fit together.
     """
 
-    def __init__(self, system: System, lanes: int, checkpoints: str | None) -> None:
-        try:
-            from .data import load_images
-        except ModuleNotFoundError as error:
-            raise InputError(f'backend "train" needs {error.name}: pip install "splitgym[train]"') from None
-        self._system = system
-        self._data = load_images(system.scenario.data or None, system.model.input)
-        self.chance = 1.0 / len(self._data.classes)
+    def __init__(self, system: System, data: Dataset, lanes: int, checkpoints: str | None) -> None:
+        self._system, self._data = system, data
+        self.chance = 1.0 / len(data.classes)
         self._folder = Path(checkpoints) if checkpoints is not None else None
         self._seeds = np.zeros(lanes, dtype=np.int64)
+        self._rngs: list[np.random.Generator] = [np.random.default_rng(0)] * lanes
         self._trainings: list[Any] = [None] * lanes
+        self._training(0)  # complains now, not at the first reset
 
     def seed(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
         for lane, rng in zip(lanes, rngs, strict=True):
             entropy = getattr(rng.bit_generator.seed_seq, "entropy", None)
             self._seeds[lane] = entropy % 2**31 if isinstance(entropy, int) else rng.integers(2**31)
+            self._rngs[lane] = rng
 
-    def reset(self, lanes: np.ndarray) -> None:
+    def _training(self, seed: int) -> Training:
         from .settings import Settings
         from .trainer import Training
 
         setting = self._system.scenario
-        rate = setting.learning_rate or Settings.learning_rate
+        settings = Settings(
+            layer=setting.layer, module=setting.module, resolution=setting.resolution,
+            phi=self._system.interface.phi if setting.module else None,
+            images=self._system.images, batch=setting.batch, flips=True,
+            learning_rate=setting.learning_rate or Settings.learning_rate, seed=seed,
+        )  # fmt: skip
+        return Training(self._system.model, self._data, settings)
+
+    def reset(self, lanes: np.ndarray) -> None:
         for lane in lanes:
-            settings = Settings(
-                layer=setting.layer, module=setting.module, resolution=setting.resolution,
-                phi=self._system.interface.phi if setting.module else None,
-                images=setting.images or None, batch=setting.batch, flips=True, seed=int(self._seeds[lane]), learning_rate=rate,
-            )  # fmt: skip
-            self._trainings[lane] = Training(self._system.model, self._data, settings)
-            self._seeds[lane] += 1  # the next episode's net is another one
+            self._trainings[lane] = self._training(int(self._seeds[lane]))
+            self._seeds[lane] = self._rngs[lane].integers(2**31)  # the next episode's net is another one
 
     def epoch(self, lanes: np.ndarray, budget: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         from .store import next_epoch

@@ -28,6 +28,7 @@ class System:
     Args:
         scenario: the setting.
         model: another network than the zoo's.
+        available: images there are to train on; None where nothing is trained here.
 
     Raises:
         InputError: the cut does not fit the model.
@@ -35,21 +36,23 @@ class System:
     Attributes:
         interface: the cut and what crosses it.
         budgets: (K,) maps.
-        steps: of an epoch.
+        images, steps: of an epoch.
         map_bytes: (K,) feature maps and gradients of an epoch, both directions.
         sent_bytes: (K,) the same with filter and labels.
         full_bytes: maps and gradients of an epoch without compression, the unit of traffic.
         compute_s: seconds of an epoch on client and server, one after the other.
     """
 
-    def __init__(self, scenario: Scenario, model: Model | None = None) -> None:
+    def __init__(self, scenario: Scenario, model: Model | None = None, available: int | None = None) -> None:
         self.scenario = scenario
         self.model = get_model(scenario.model) if model is None else model
         where = f"scenario {scenario.name}"
         self.interface: Interface = self._interface(where)
         self.curves: Curves | None = get_curves(scenario.curves, where) if scenario.curves else None
-        self.images = scenario.images or (self.curves.images if self.curves else UNRECORDED_IMAGES)
-        self.steps = ceil(self.images / scenario.batch)
+        recorded = self.curves.images if self.curves else None
+        images = scenario.images or recorded or available or UNRECORDED_IMAGES
+        self.images = images if available is None else min(images, available)
+        self.steps = _steps(self.images, scenario.batch)
         self.shares = tuple(scenario.shares) if scenario.module else (1.0,)
         self.budgets = tuple(max(1, round(share * self.interface.phi)) for share in self.shares)
         if len(set(self.budgets)) < len(self.budgets):
@@ -71,8 +74,12 @@ class System:
         return compressing_cut(self.model, cut, resolution=scenario.resolution, phi=phi, where=where)
 
     def _step_s(self) -> float:
-        """Forward, backward and update of a step: the client's steps in front of the cut, the server's behind it."""
-        at = self.interface.cut.step
+        """Forward, backward and update of a step: the client's steps in front of the cut, the server's behind it.
+
+        A convolution that is cut off from its activation is the client's, and nearly all of its step.
+        """
+        cut = self.interface.cut
+        at = cut.step + (1 if cut.modules else 0)
         client, server = (_seconds(profile, self.scenario.batch) for profile in self.profiles)
         return float(client[:at].sum() + server[at:].sum())
 
@@ -101,9 +108,15 @@ class System:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of every input that a result depends on."""
-        fitted = self.curves.model if self.curves else None
-        text = f"{self.model.fingerprint}{sorted(asdict(self.scenario).items())}{fitted}{self.compute_s}"
+        fitted = (self.curves.model, self.curves.bare, self.curves.images) if self.curves else None
+        text = f"{self.model.fingerprint}{sorted(asdict(self.scenario).items())}{fitted}{self._step_s()}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _steps(images: int, batch: int) -> int:
+    """Steps of an epoch; a last one of a single image joins the one before, as in training."""
+    alone = images > batch and images % batch == 1
+    return ceil(images / batch) - alone
 
 
 def _seconds(profile: TrainingProfile, batch: int) -> np.ndarray:

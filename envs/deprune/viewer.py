@@ -11,7 +11,9 @@ from ..figures import canvas_figure
 from .system import System
 
 ACCURACY_COLOR, BYTES_COLOR = "#c8453b", "#222222"
-BAND_COLORS = ("#eef3fa", "#d9e5f3", "#bdd2ea", "#9bbbdd", "#76a0cd", "#4f83ba")  # from few maps to all
+BAND_COLORS = ("#f3f6fb", "#e2ebf6", "#cddcef", "#b4cce7", "#98b9dd", "#7ba4d1")  # from few maps to all
+TOP = 104.0  # %, of both axes
+FEW_PARTS = 3  # runs of epochs at one budget that a title can list
 
 Trace = Mapping[str, np.ndarray]  # of the epochs so far, (T,) each; see DepruneDynamics.trace
 
@@ -36,17 +38,17 @@ def training_figure(system: System, trace: Trace, title: str = "") -> Any:
     traffic.plot(epochs, 100 * share, color=BYTES_COLOR, linewidth=1.2, linestyle="--", marker=".", label="bytes")
     axes.plot(epochs, 100 * trace["accuracy"], color=ACCURACY_COLOR, linewidth=2.0, marker="o", markersize=4)
     axes.set_xlim(0.5, system.scenario.epochs + 0.5)
-    axes.set_ylim(0.0, 100.0)
-    traffic.set_ylim(0.0, 105.0)
+    axes.set_ylim(0.0, TOP)
+    traffic.set_ylim(0.0, TOP)
     axes.set_xlabel("epoch")
     axes.set_ylabel("test accuracy (%)", color=ACCURACY_COLOR)
-    traffic.set_ylabel("maps and gradients so far (% of no compression)")
+    traffic.set_ylabel("traffic so far (% of no compression)")
     axes.xaxis.get_major_locator().set_params(integer=True)
     for each in (axes, traffic):
         each.spines["top"].set_visible(False)
-    now = f", {100 * trace['accuracy'][-1]:.1f} %" if len(epochs) else ": no epoch yet"
-    axes.set_title(f"{title} {system.scenario.name}: {_words(trace['budget'])}{now}".strip(), loc="left", fontsize=10)
-    _legend(axes, system)
+    where = f"{title} on {system.scenario.name}" if title else system.scenario.name
+    axes.set_title(f"{where}: {_words(system, trace)}", loc="left", fontsize=10)
+    legend_of_budgets(traffic, system)
     return figure
 
 
@@ -74,13 +76,26 @@ def runs_of(budgets: np.ndarray) -> list[tuple[int, int, int]]:
     return found
 
 
-def _words(budgets: np.ndarray) -> str:
-    """Budgets in words: 4 x 15, 128 x 3."""
-    return ", ".join(f"{budget} maps x {last - first}" for first, last, budget in runs_of(budgets))
+def _words(system: System, trace: Trace) -> str:
+    """A training in words: how many maps for how long, and what came out."""
+    parts = runs_of(trace["budget"])
+    if not parts:
+        return "no epoch yet"
+    told = ", then ".join(f"{budget} maps x {last - first}" for first, last, budget in parts)
+    if len(parts) > FEW_PARTS:
+        told = f"{len(parts) - 1} changes of budget"
+    so_far = "" if len(trace["budget"]) == system.scenario.epochs else " so far"
+    return f"{told}{so_far}; {100 * trace['accuracy'][-1]:.1f} %"
 
 
-def _legend(axes: Any, system: System) -> None:
+def legend_of_budgets(axes: Any, system: System, at: tuple[float, float] = (1.1, 1.0)) -> None:
+    """The budgets with their colors, right of the axes."""
     from matplotlib.patches import Patch
 
-    patches = [Patch(facecolor=band_color(system, b), label=f"{b} maps") for b in system.budgets]
-    axes.legend(handles=patches, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.08, 1.0))
+    patches = [
+        Patch(
+            facecolor=band_color(system, b), edgecolor="#cccccc", linewidth=0.5, label=f"{b} map{'s' if b > 1 else ''}"
+        )
+        for b in system.budgets
+    ]
+    axes.legend(handles=patches, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=at)
