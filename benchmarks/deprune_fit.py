@@ -23,9 +23,9 @@ from splitgym.envs.deprune.curves import PARAMETERS, LearningModel
 from splitgym.models.plans import write_text
 
 CURVES = Path(__file__).resolve().parents[1] / "envs" / "deprune" / "curves.json"
-START = (0.7, 0.03, 1.0, 3.0, 0.8, 0.8, 0.8, 0.3, 1.0)
-LOW = (0.1, 0.0, 0.2, 0.05, 0.05, 0.0, 0.0, 0.0, 0.1)
-HIGH = (1.0, 0.5, 3.0, 100.0, 10.0, 1.0, 1.0, 1.0, 10.0)
+START = (0.7, 0.03, 1.0, 3.0, 0.8, 0.8, 0.8, 0.3, 1.0, 0.1)
+LOW = (0.1, 0.0, 0.2, 0.05, 0.05, 0.0, 0.0, 0.0, 0.1, 0.0)
+HIGH = (1.0, 0.5, 3.0, 100.0, 10.0, 1.0, 1.0, 1.0, 10.0, 0.5)
 BARE = ("top", "tau", "alpha")  # what is left of the model without the module
 
 Run = Mapping[str, Any]
@@ -124,7 +124,7 @@ def fit_bare(runs: Sequence[Run], model: Mapping[str, Any]) -> dict[str, Any]:
     """The model without the module: all maps cross, nothing has to be learnt anew."""
     places = [PARAMETERS.index(name) for name in BARE]
     fixed = np.array([model[name] for name in PARAMETERS])
-    fixed[[PARAMETERS.index(name) for name in ("drop", "delta")]] = 0.0
+    fixed[[PARAMETERS.index(name) for name in ("drop", "delta", "boost")]] = 0.0
 
     def whole(values: np.ndarray) -> np.ndarray:
         found = fixed.copy()

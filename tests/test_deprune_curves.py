@@ -28,7 +28,7 @@ from splitgym.envs.deprune.system import System
 from splitgym.models.errors import InputError
 
 KNOWN = LearningModel(
-    chance=0.1, top=0.8, drop=0.012, bend=1.4, tau=2.0, alpha=0.7, up=0.9, down=0.85, delta=0.4, rest=1.0,
+    chance=0.1, top=0.8, drop=0.012, bend=1.4, tau=2.0, alpha=0.7, up=0.9, down=0.85, delta=0.4, rest=1.0, boost=0.08,
     loss=(3.0, 2.0, -3.0), noise=0.01,
 )  # fmt: skip
 ENV_ID = FAMILIES["deprune"].env_id
@@ -45,7 +45,10 @@ def told(model: LearningModel, shares: Sequence[float]) -> float:
         ratio = at / share
         effective += model.up ** math.log2(ratio) if ratio > 1 else model.down ** math.log2(1 / ratio)
     learnt = 1.0 - 1.0 / (1.0 + effective / model.tau) ** model.alpha
-    ready = 1.0 - model.delta * math.exp(-sum(share == at for share in shares) / model.rest)
+    own = sum(share == at for share in shares)
+    ready = 1.0 - model.delta * math.exp(-own / model.rest)
+    if own <= model.boosted_epochs and own < len(shares):
+        ready *= 1.0 - model.boost
     return model.chance + (ceiling - model.chance) * learnt * ready
 
 
@@ -63,6 +66,7 @@ def learning_models(draw: st.DrawFn) -> LearningModel:
         KNOWN, chance=chance, top=top, bend=bend, drop=drop,
         tau=draw(st.floats(0.05, 100.0)), alpha=draw(st.floats(0.05, 10.0)), up=draw(st.floats(0.0, 1.0)),
         down=draw(st.floats(0.0, 1.0)), delta=draw(st.floats(0.0, 1.0)), rest=draw(st.floats(0.1, 10.0)),
+        boost=draw(st.floats(0.0, 0.5)), boosted_epochs=draw(st.integers(0, 3)),
     )  # fmt: skip
 
 
@@ -78,10 +82,11 @@ def test_accuracy_is_that_of_the_formula(model: LearningModel, places: list[int]
 
 
 def test_accuracy_by_hand() -> None:
-    """Two epochs at 1/4 and one at 1: 1 + 2 x 0.9^2 effective ones, one of them own."""
-    expected = 0.1 + 0.7 * (1 - (1 + 2.62 / 2.0) ** -0.7) * (1 - 0.4 * math.exp(-1.0))
+    """Two epochs at 1/4 and one at 1: 1 + 2 x 0.9^2 effective ones, one of them own and just after the change."""
+    expected = 0.1 + 0.7 * (1 - (1 + 2.62 / 2.0) ** -0.7) * (1 - 0.4 * math.exp(-1.0)) * (1 - 0.08)
     assert accuracy(KNOWN, [3, 3, 5]) == pytest.approx(expected, rel=1e-12)
     back = 0.1 + (0.8 - 0.012 * 2**1.4 - 0.1) * (1 - (1 + (2 + 0.85**2) / 2.0) ** -0.7) * (1 - 0.4 * math.exp(-2.0))
+    back = 0.1 + (back - 0.1) * (1 - 0.08)
     assert accuracy(KNOWN, [5, 3, 3]) == pytest.approx(back, rel=1e-12)
 
 
@@ -92,6 +97,8 @@ def test_accuracy_rises_with_epochs(model: LearningModel, budget: int, epochs: i
 
 @given(model=learning_models(), places=PLACES, more=st.integers(0, 5))
 def test_no_epoch_at_any_budget_is_worse_than_none(model: LearningModel, places: list[int], more: int) -> None:
+    """But for the higher learning rate that a change of budget brings."""
+    model = replace(model, boost=0.0)
     assert accuracy(model, places) <= accuracy(model, [more, *places]) + 1e-12
 
 
@@ -258,7 +265,7 @@ def record(name: str, seed: int, noise: float, model: LearningModel = KNOWN, mod
 
 def records(noise: float, seeds: int = 2, bare: bool = True) -> list[dict[str, Any]]:
     found = [record(name, seed, noise) for name in SCHEDULES for seed in range(seeds)]
-    model = replace(KNOWN, top=0.75, drop=0.0, delta=0.0, tau=3.0)
+    model = replace(KNOWN, top=0.75, drop=0.0, delta=0.0, boost=0.0, tau=3.0)
     return found + [record("no-compression", 0, noise, model, module=False)] * bare
 
 
@@ -293,9 +300,9 @@ def test_a_fit_to_noisy_records_tells_them_and_their_noise(command: ModuleType) 
     assert (fit["held_out_seed"], fit["held_out_schedules"]) == (2, ["deprune"])
     bare = model_of(entry, "bare")
     assert told(bare, [1.0] * 18) == pytest.approx(
-        told(replace(KNOWN, top=0.75, delta=0.0, tau=3.0), [1.0] * 18), abs=0.015
+        told(replace(KNOWN, top=0.75, delta=0.0, boost=0.0, tau=3.0), [1.0] * 18), abs=0.015
     )
-    assert (bare.drop, bare.delta) == (0.0, 0.0)
+    assert (bare.drop, bare.delta, bare.boost) == (0.0, 0.0, 0.0)
 
 
 def test_the_held_out_error_tells_what_the_model_has_not_seen(command: ModuleType) -> None:
@@ -364,7 +371,7 @@ def worth(system: System, model: LearningModel, places: Sequence[int]) -> float:
     def epoch_s(k: int) -> float:
         return system.compute_s + system.sent_bytes[k] / rate_bytes + system.steps * s.rtt_s
 
-    everything = 2 * system.images * 64 * 1024 * epochs
+    everything = 2 * system.images * system.interface.phi * system.interface.map_bytes * epochs
     for k in places:
         value -= s.bytes_weight * system.sent_bytes[k] / everything
         value -= s.time_weight * epoch_s(k) / (epochs * epoch_s(len(system.shares) - 1))

@@ -14,7 +14,7 @@ from ..figures import INK, add_figure, clean, grouped_bars, new_figure, panel_gr
 from ..line_charts import Seeds, colors_of, finish, label_grid, legend, seeds_by_agent, unit_for, values_of
 from ..results import Result, by_group
 from .episode_figures import curve_rows, draw_trace
-from .progress_figures import by_bytes_figure, by_time_figure, cuts_figure, progress_figure
+from .progress_figures import by_bytes_figure, by_time_figure, cuts_figure, look, progress_figure
 
 __all__ = ["curve_rows", "draw_trace", "eval_figures"]
 
@@ -117,7 +117,7 @@ def _agent_bars(
         if agent not in seeds:
             continue
         values = factor * np.array(values_of(seeds[agent], metric))
-        at, spread = i + (number - (count - 1) / 2) * width, values.std() if len(values) > 1 else None
+        at, spread = i + (number - (count - 1) / 2) * width, values.std() if np.ptp(values) > 1e-12 else None
         label = agent if agent not in axes.get_legend_handles_labels()[1] else None
         axes.bar(
             at, values.mean(), width, yerr=spread, color=color, edgecolor="white", linewidth=0.4, label=label,
@@ -151,8 +151,8 @@ def _traffic_figure(scenarios: Mapping[str, Seeds], colors: Colors) -> Any:
         for agent, (x, y) in points.items():
             spread = {"xerr": x.std(), "yerr": y.std()} if len(x) > 1 else {}
             axes.errorbar(
-                x.mean(), y.mean(), **spread, fmt="o", markersize=6, color=colors[agent], elinewidth=0.9, capsize=2,
-                label=agent, zorder=3,
+                x.mean(), y.mean(), **spread, fmt="o", markersize=4.0 + 1.5 * look(agent)["linewidth"],
+                color=colors[agent], elinewidth=0.9, capsize=2, label=agent, zorder=look(agent)["zorder"],
             )  # fmt: skip
         edge = frontier(means)
         if len(edge) > 1:

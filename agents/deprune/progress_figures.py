@@ -16,6 +16,8 @@ from ..results import Result
 COLUMNS = 2  # of panels side by side
 LETTERS = 1.6  # epochs that one digit of a budget takes up, of a hundred
 BYTES_UNITS = (("GB", 1e-9, 1e9), ("MB", 1e-6, 1e6), ("KB", 1e-3, 0.0))  # unit, factor, from so many bytes on
+# Some schedules begin like others or are the same: broad lines lie below narrow ones, so that all can be seen.
+WIDTHS = {"best-schedule": 4.2, "deprune": 3.0, "prune": 3.0}
 Colors = Mapping[str, str]
 
 
@@ -54,6 +56,12 @@ def progress_of(results: Sequence[Result]) -> Progress | None:
     )
 
 
+def look(agent: str) -> dict[str, float]:
+    """Width and height (what is drawn over what) of an agent's line."""
+    width = WIDTHS.get(agent, 1.4)
+    return {"linewidth": width, "zorder": 3.0 - 0.1 * width}
+
+
 def progress_figure(scenarios: Mapping[str, Seeds], colors: Colors) -> Any:
     """Test accuracy by epoch, below it the budgets of every agent as bands; a column for every scenario.
 
@@ -83,7 +91,7 @@ def progress_figure(scenarios: Mapping[str, Seeds], colors: Colors) -> Any:
         axes.tick_params(labelbottom=False)
         axes.set_ylabel("test accuracy (%)")
         finish(axes, name)
-    legend(figure, "Progression of training, the last episode (Figs. 8-16); diamonds: another budget")
+    legend(figure, _title("Progression of training (Figs. 8-16)", shown))
     return figure
 
 
@@ -95,7 +103,7 @@ def by_bytes_figure(scenarios: Mapping[str, Seeds], colors: Colors) -> Any:
     most = max(float(p.sent_bytes[-1]) for agents in shown.values() for p in agents.values())
     unit, factor = next((unit, factor) for unit, factor, least in BYTES_UNITS if most >= least)
     figure = _by_cost(shown, colors, lambda progress: factor * progress.sent_bytes, f"sent so far ({unit})")
-    legend(figure, "Test accuracy by bytes sent so far, the last episode; diamonds: another budget")
+    legend(figure, _title("Test accuracy by bytes sent so far", shown))
     return figure
 
 
@@ -106,7 +114,7 @@ def by_time_figure(scenarios: Mapping[str, Seeds], colors: Colors) -> Any:
         return None
     unit, factor = unit_for(p.elapsed_s[-1] for agents in shown.values() for p in agents.values())
     figure = _by_cost(shown, colors, lambda progress: factor * progress.elapsed_s, f"training time ({unit})")
-    legend(figure, "Test accuracy by training time, the last episode; diamonds: another budget")
+    legend(figure, _title("Test accuracy by training time", shown))
     return figure
 
 
@@ -127,8 +135,16 @@ def cuts_figure(scenarios: Mapping[str, Seeds]) -> Any:
         axes.xaxis.get_major_locator().set_params(integer=True)
         finish(axes, agent)
     label_grid(panels, "epoch", "test accuracy (%)")
-    legend(figure, "Progression of training by cut, the last episode (Figs. 11 and 14)")
+    legend(figure, _title("Progression of training by cut (Figs. 11, 14)", shown))
     return figure
+
+
+def _title(text: str, shown: Mapping[str, Mapping[str, Progress]]) -> str:
+    """With what marks and shades mean, where there are any."""
+    every = [progress for agents in shown.values() for progress in agents.values()]
+    marks = "; diamonds: new budget" if any(len(p.changes) for p in every) else ""
+    shades = "; shades: seeds" if any(len(p.accuracy) > 1 for p in every) else ""
+    return f"{text}, last episode{marks}{shades}"
 
 
 def _with_progress(scenarios: Mapping[str, Seeds]) -> dict[str, dict[str, Progress]]:
@@ -141,7 +157,7 @@ def _with_progress(scenarios: Mapping[str, Seeds]) -> dict[str, dict[str, Progre
 def _by_cost(
     shown: Mapping[str, Mapping[str, Progress]], colors: Colors, cost: Callable[[Progress], np.ndarray], below: str
 ) -> Any:
-    """Panels of accuracies against what they cost so far, on a logarithmic axis: costs differ by powers of two."""
+    """Panels of accuracies against what they cost so far, on one logarithmic axis: costs differ by powers of two."""
     figure, panels = panel_grid(len(shown), COLUMNS)
     for axes, (name, agents) in zip(panels, shown.items(), strict=True):
         for agent, found in agents.items():
@@ -149,6 +165,10 @@ def _by_cost(
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         finish(axes, name)
+    for get, put in (("get_xlim", "set_xlim"), ("get_ylim", "set_ylim")):
+        lows, highs = zip(*(getattr(axes, get)() for axes in panels), strict=True)
+        for axes in panels:
+            getattr(axes, put)(min(lows), max(highs))
     label_grid(panels, below, "test accuracy (%)")
     return figure
 
@@ -159,9 +179,14 @@ def _line(axes: Any, at: np.ndarray, progress: Progress, label: str, color: str)
     if len(progress.accuracy) > 1:
         axes.fill_between(at, mean - spread, mean + spread, color=color, alpha=0.15, linewidth=0)
     axes.plot(
-        at, mean, color=color, linewidth=1.5, label=label, marker="D", markersize=5, markeredgecolor="white",
-        markevery=progress.changes.tolist(),
+        at, mean, color=color, label=label, marker="D", markersize=6, markeredgecolor="white",
+        markevery=progress.changes.tolist(), **look(label),
     )  # fmt: skip
+
+
+def _band(place: int, count: int) -> int:
+    """Index of the color of the ``place``th of so many budgets; a single one has the last."""
+    return len(BAND_COLORS) - 1 if count == 1 else round(place * (len(BAND_COLORS) - 1) / (count - 1))
 
 
 def _draw_budgets(axes: Any, agents: Mapping[str, Progress], colors: Colors) -> None:
@@ -170,8 +195,7 @@ def _draw_budgets(axes: Any, agents: Mapping[str, Progress], colors: Colors) -> 
     budgets = sorted({budget for progress in agents.values() for budget in progress.budgets.tolist()})
     for row, progress in enumerate(agents.values()):
         for first, last, budget in runs_of(progress.budgets):
-            place = budgets.index(budget) * (len(BAND_COLORS) - 1) / max(len(budgets) - 1, 1)
-            color = BAND_COLORS[round(place)]
+            color = BAND_COLORS[_band(budgets.index(budget), len(budgets))]
             axes.barh(row, last - first, 0.86, first + 0.5, color=color, edgecolor="white", linewidth=0.8)
             if last - first >= LETTERS * len(str(budget)) * epochs / 100:
                 middle = (first + last + 1) / 2

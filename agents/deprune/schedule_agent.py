@@ -92,7 +92,8 @@ def best(env: Any, seed: int = 0) -> ScheduleAgent:
     system = _dynamics(env).system
     if system.curves is None:
         raise InputError("best-schedule needs recorded curves; this scenario has none")
+    model = learning_model(system, system.curves)
     try:
-        return ScheduleAgent(env, best_schedule(system, learning_model(system, system.curves))[0])
+        return ScheduleAgent(env, best_schedule(system, model)[0])
     except ValueError as error:
         raise InputError(f"best-schedule: {error}; take fewer epochs or shares") from None

@@ -2,14 +2,15 @@
 
 The test accuracy at a budget follows a power law in effective epochs, to a ceiling that falls with the compression:
 
-    accuracy(b) = chance + (ceiling(b) - chance) (1 - (1 + n_b / tau)^-alpha) (1 - delta exp(-m_b / rest))
+    accuracy(b) = chance + (ceiling(b) - chance) (1 - (1 + n_b / tau)^-alpha) (1 - delta exp(-m_b / rest)) (1 - s_b)
 
     ceiling(b)  = top - drop log2(phi / b)^bend
     n_b         = sum over budgets c of m_c keep(c, b),   keep = up^log2(b / c) if b > c, down^log2(c / b) if b < c
 
 m_c are the epochs that were trained at budget c. What was learnt at a smaller budget counts for a larger one (deprune)
 with a share ``up`` for every doubling, the other way round (prune) with ``down``; maps that have not crossed before
-first have to be learnt (delta, rest). The order of epochs does not count, only how many there were at which budget.
+first have to be learnt (delta, rest); and s_b = ``boost`` in the first epochs after a change of budget, which are trained
+at selectLr's higher rate (``boosted_epochs``). The order of epochs does not count, only how many there were at which budget.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 
 from ...models.errors import InputError
 
-PARAMETERS = ("top", "drop", "bend", "tau", "alpha", "up", "down", "delta", "rest")
+PARAMETERS = ("top", "drop", "bend", "tau", "alpha", "up", "down", "delta", "rest", "boost")
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,10 @@ class LearningModel:
 
     Attributes:
         chance: accuracy of guessing.
-        top, drop, bend, tau, alpha, up, down, delta, rest: fitted.
+        top, drop, bend, tau, alpha, up, down, delta, rest, boost: fitted.
         loss: coefficients (c0, c1, c2) of the test loss as a polynomial of the accuracy.
         noise: standard deviation of a recorded accuracy around the model.
+        boosted_epochs: l_k of the recorded trainings.
     """
 
     chance: float
@@ -49,8 +51,10 @@ class LearningModel:
     down: float
     delta: float
     rest: float
+    boost: float
     loss: tuple[float, float, float]
     noise: float
+    boosted_epochs: int = 2
 
     def tables(self, shares: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
         """(ceiling (K,), keep (K, K): row b, column c) for budgets as shares of phi."""
@@ -76,7 +80,8 @@ class LearningModel:
         effective = np.einsum("nk,kn->n", keep[at], epochs)
         own = epochs[at, np.arange(epochs.shape[1])]
         learnt = 1.0 - (1.0 + effective / self.tau) ** -self.alpha
-        ready = 1.0 - self.delta * np.exp(-own / self.rest)
+        changed = (own <= self.boosted_epochs) & (own < epochs.sum(axis=0))
+        ready = (1.0 - self.delta * np.exp(-own / self.rest)) * (1.0 - self.boost * changed)
         return self.chance + (ceiling[at] - self.chance) * learnt * ready
 
     def test_loss(self, accuracy: np.ndarray) -> np.ndarray:

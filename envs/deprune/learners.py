@@ -148,7 +148,7 @@ class TrainLearner:
         settings = Settings(
             layer=setting.layer, module=setting.module, resolution=setting.resolution,
             phi=self._system.interface.phi if setting.module else None,
-            images=self._system.images, batch=setting.batch, flips=True,
+            images=self._system.images, batch=setting.batch, flips=bool(setting.data),
             learning_rate=setting.learning_rate or Settings.learning_rate, seed=seed,
         )  # fmt: skip
         return Training(self._system.model, self._data, settings)
@@ -161,9 +161,16 @@ class TrainLearner:
     def epoch(self, lanes: np.ndarray, budget: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         from .store import next_epoch
 
-        records = [
-            next_epoch(self._trainings[lane], self._system.budgets[at], self._folder)
-            for lane, at in zip(lanes, budget, strict=True)
-        ]
+        try:
+            records = [
+                next_epoch(self._trainings[lane], self._system.budgets[at], self._folder)
+                for lane, at in zip(lanes, budget, strict=True)
+            ]
+        except KeyboardInterrupt:
+            if self._folder is None or not self._folder.is_dir():
+                raise
+            raise KeyboardInterrupt(
+                f"interrupted; whole epochs are kept in {self._folder}, the same command goes on from there"
+            ) from None
         accuracy = np.array([record.test_accuracy for record in records])
         return accuracy, accuracy, np.array([record.test_loss for record in records])

@@ -29,6 +29,9 @@ from .schedules import reset_filter, selected_lr
 from .settings import EpochRecord, Settings
 
 TEST_BATCH = 500
+BROKEN = (  # what torch.load and a checkpoint of something else raise
+    OSError, RuntimeError, pickle.UnpicklingError, EOFError, LookupError, AttributeError, TypeError, ValueError,
+)  # fmt: skip
 KINDS = ("maps", "filter", "labels", "others", "gradients", "other_gradients")
 
 # What a generator is for: each has its own for every epoch, so that a resumed training draws what it would have drawn.
@@ -244,7 +247,7 @@ class Training:
             identity, records = state["identity"], [EpochRecord(**record) for record in state["records"]]
         except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError):
+        except BROKEN:
             raise InputError(f"{path}: is not a checkpoint of a split training") from None
         mine = self.identity()
         for name, value in mine.items():

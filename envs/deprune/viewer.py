@@ -61,8 +61,10 @@ def draw_bands(axes: Any, system: System, budgets: np.ndarray) -> None:
 
 def band_color(system: System, budget: int) -> str:
     """The color of a budget."""
+    if len(system.budgets) == 1:
+        return BAND_COLORS[-1]
     place = system.budgets.index(budget) if budget in system.budgets else 0
-    return BAND_COLORS[round(place * (len(BAND_COLORS) - 1) / max(len(system.budgets) - 1, 1))]
+    return BAND_COLORS[round(place * (len(BAND_COLORS) - 1) / (len(system.budgets) - 1))]
 
 
 def runs_of(budgets: np.ndarray) -> list[tuple[int, int, int]]:
