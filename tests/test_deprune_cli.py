@@ -309,6 +309,7 @@ def test_ones_own_images_are_trained_on() -> None:
     assert any("trained here on " in line and "mine" in line for line in read("run/result.json")["provenance"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_without_curves_the_best_schedule_is_left_out(capsys: Capture) -> None:
     words = [*REAL, "epochs=1", "images=8"]
@@ -469,6 +470,7 @@ def test_bad_input_for_an_evaluation_is_one_line(words: list[str], named: str, c
 # Evaluation.
 
 
+@pytest.mark.slow
 def test_groups_are_drawn_like_the_papers_figures(capsys: Capture) -> None:
     assert evaluate("--scenarios", "cuts,links", "--agents", "deprune,no-compression", *SHORT, "--out", "out") == 0
     charts = {"cuts.png", "cuts_traffic.png", "cuts_progress.png", "cuts_bytes.png", "links.png", "links_progress.png"}

@@ -342,7 +342,7 @@ def same_weights(one: Training, other: Training) -> bool:
 def by_hand(seed: int, budgets: Sequence[int], **changes: Any) -> Training:
     """What the env should have trained."""
     model = get_model("lenet5")
-    fields: dict[str, Any] = {"layer": 5, "phi": 16, "images": 64, "batch": 16, "flips": True, "seed": seed, **changes}
+    fields: dict[str, Any] = {"layer": 5, "phi": 16, "images": 64, "batch": 16, "flips": False, "seed": seed, **changes}
     training = Training(model, load_images(None, model.input), Settings(**fields))
     for budget in budgets:
         training.epoch(budget)

@@ -9,8 +9,9 @@ The test accuracy at a budget follows a power law in effective epochs, to a ceil
 
 m_c are the epochs that were trained at budget c. What was learnt at a smaller budget counts for a larger one (deprune)
 with a share ``up`` for every doubling, the other way round (prune) with ``down``; maps that have not crossed before
-first have to be learnt (delta, rest); and s_b = ``boost`` in the first epochs after a change of budget, which are trained
-at selectLr's higher rate (``boosted_epochs``). The order of epochs does not count, only how many there were at which budget.
+first have to be learnt (delta, rest); and s_b = ``boost`` in the first epochs after a change of budget, which are
+trained at selectLr's higher rate (``boosted_epochs``). The order of epochs does not count, only how many there were at
+which budget.
 """
 
 from __future__ import annotations
