@@ -86,6 +86,23 @@ def cost_figures() -> Iterator[Figure]:
                 yield Figure(f"{task} {agent} {metric}", over_seeds(agent, task, metric), unit)
 
 
+def start_figures() -> Iterator[Figure]:
+    """Fig. 6: how far EdgeMove is after its first seconds, over PipeDream-E (published: behind for 50-75 s)."""
+    family, specs = get_family("edgemove"), agents_of("edgemove")
+    for task in TASKS:
+        for after_s in (25.0, 75.0):
+            done = dict.fromkeys(("edgemove", "pipedream-e"), 0.0)
+            for agent in done:
+                for seed in range(10):
+                    trace = assess(family, specs[agent], task, {"optimum": False}, seed, 1).trace
+                    assert trace is not None
+                    ends, iterations = np.append(0.0, trace["elapsed_s"]), np.append(0.0, trace["iterations"])
+                    done[agent] += float(np.interp(after_s, ends, np.cumsum(iterations)))
+            yield Figure(
+                f"{task} iterations after {after_s:g} s", done["edgemove"] / done["pipedream-e"], "x pipedream-e"
+            )
+
+
 def learned_figures() -> Iterator[Figure]:
     """PPO trained on other walks, judged on the ten and on unseen seeds, beside EdgeMove."""
     family = get_family("edgemove")
@@ -109,5 +126,6 @@ GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "edgemove-double-speed": double_speed_figures,
     "edgemove-rates": rate_figures,
     "edgemove-adaptation": cost_figures,
+    "edgemove-start": start_figures,
     "edgemove-learned": learned_figures,
 }

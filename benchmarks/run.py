@@ -4,9 +4,9 @@
 
 NAME is a group: env, import, planners, joint, osds, learned (DistrEdge); l2s-speed, l2s-constant, l2s-regret,
 l2s-change, l2s-claims; edgemove-speed, edgemove-table1, edgemove-double-speed, edgemove-rates,
-edgemove-adaptation, edgemove-learned; hiertrain-speed, hiertrain-planning, hiertrain-gap, hiertrain-claims,
-hiertrain-sharing, hiertrain-sweeps, hiertrain-slower, hiertrain-learned;
-deprune-speed, deprune-claims, deprune-learned.
+edgemove-adaptation, edgemove-start, edgemove-learned; hiertrain-speed, hiertrain-planning, hiertrain-gap,
+hiertrain-claims, hiertrain-sharing, hiertrain-sweeps, hiertrain-slower, hiertrain-learned; deprune-speed,
+deprune-claims, deprune-learned.
 Timings are single-threaded; run on an idle machine.
 """
 

@@ -319,23 +319,38 @@ def test_what_a_probe_tells_is_there_at_the_end_of_the_cycle() -> None:
 
 def test_a_blocking_probe_costs_what_it_takes_and_one_beside_the_cycle_nothing() -> None:
     """All test models go out over the one radio, then the slowest server's iterations are waited for."""
-    background, blocking = make(optimum=False), make(optimum=False, probe="blocking")
+    background = make(optimum=False, n_sites=250)
+    blocking = make(optimum=False, n_sites=250, probe="blocking")
     for env in (background, blocking):
         env.reset(seed=6)
     dynamics = blocking.dynamics
     system, world, listing = dynamics.system, dynamics.world, dynamics.listing
     sent, tests = 0.0, []
-    for place in np.flatnonzero(listing.covers[0]):
-        one = (listing.server[:, place], np.array([0]), np.array([0.0]))
-        rate, rtt_s, load = world.conditions(*one)
+    position = world.position_m(np.array([0]), np.array([0.0]))[:, 0]
+    covering = np.flatnonzero(np.hypot(*(system.city.position_m - position).T) <= system.city.radius_m)
+    assert len(covering) > LISTED  # all in reach are asked, not the listed ones alone, and the cloud
+    for server in (*covering, system.cloud):
+        rate, rtt_s, load = world.conditions(np.array([server]), np.array([0]), np.array([0.0]))
         sent += 32 * system.model.params / rate[0]
-        gpu = system.city.gpu[one[0][0]]
-        tests.append(system.scenario.probe_iterations * (system.server_s[gpu, 0] * load[0] + rtt_s[0]))
+        tests.append(system.scenario.probe_iterations * (system.server_s[system.kind[server], 0] * load[0] + rtt_s[0]))
     told = [env.step(np.array([9, 1, 1]))[4]["cycle"] for env in (background, blocking)]
     assert told[0]["probe_s"] == 0.0
     assert told[1]["probe_s"] == pytest.approx(sent + max(tests), rel=2e-3)
     assert told[1]["adaptation_s"] == told[0]["adaptation_s"]
     assert blocking.step(np.array([9, STAY, 0]))[4]["cycle"]["probe_s"] == 0.0
+
+
+def test_every_probe_has_an_error_of_its_own() -> None:
+    env = make(optimum=False, load_drift=0.0, burst_factor=1.0, edge_rtt_s=(0.01, 0.01), probe_noise=0.05)
+    env.reset(seed=2)
+    listing, told = env.dynamics.listing, []
+    for _ in range(3):
+        told.append(listing.probed_s[:, 0].copy())
+        env.step(np.array([9, STAY, 1]))
+    often = np.isfinite(told).all(axis=0)
+    assert often.sum() > 3
+    for one, other in ((0, 1), (1, 2)):
+        assert (told[one][often] != told[other][often]).mean() > 0.5  # some have been left behind
 
 
 def test_the_list_holds_who_covers_by_probed_time_then_distance() -> None:

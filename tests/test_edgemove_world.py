@@ -411,7 +411,7 @@ def adaptation_by_hand(old: str, old_cut: int, new: str, new_cut: int) -> float:
     elif old == LOST and new == ALONE:
         seconds = old_bits / backhaul + old_bits / rate(LOST)
     elif old == LOST:
-        seconds = min(old_bits, new_bits) / backhaul + abs(new_bits - old_bits) / rate(new)
+        seconds = old_bits / backhaul + abs(new_bits - old_bits) / rate(new)
     else:
         seconds = (old_bits / rate(old) if old != ALONE else 0.0) + (new_bits / rate(new) if new != ALONE else 0.0)
     stages = stages_by_hand(world, new_cut, servers[new], 100.0)

@@ -44,7 +44,7 @@ _LEARNERS = {
 
 AGENTS: tuple[AgentSpec, ...] = (
     AgentSpec(
-        "edgemove", "the paper's agent: first cut, cut moves by cycles, worker switches by probes (Alg. 1-3)",
+        "edgemove", "the paper's agent (Alg. 1-3) made to settle; its foresight and memory across workers are ours",
         EdgeMove, _ABSOLUTE, seeded=True, hyperparams=hyperparams.EdgeMove,
     ),
     AgentSpec(
@@ -68,7 +68,7 @@ AGENTS: tuple[AgentSpec, ...] = (
         seeded=True, baseline=True, hyperparams=hyperparams.Hyperparams,
     ),
     AgentSpec(
-        "oracle", "the fastest server and cut of every cycle, switched for nothing: a bound", Oracle,
+        "oracle", "the fastest server and cut of every cycle, switched for nothing", Oracle,
         {"action": "oracle"}, reference=True, hyperparams=hyperparams.Hyperparams,
     ),
     *(

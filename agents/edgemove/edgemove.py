@@ -55,7 +55,7 @@ class Offer:
 
 
 class EdgeMove:
-    """The paper's agent.
+    """The paper's agent. What moves have cost is remembered from worker to worker, which the paper does not say.
 
     Args:
         env: an EdgeMove env with absolute cuts.
@@ -66,8 +66,8 @@ class EdgeMove:
         worse: share by which a cycle must exceed the moving average for a probe.
         gain: share by which another server must be better than the worker.
         memory: weight of the newest cycle in the moving average.
-        foresight: whether the cut moves only where a gain can be expected: not to one that takes longer by the client's
-            own time and the link's alone.
+        foresight: (ours) whether the cut moves only where a gain can be expected: not to one that takes longer by the
+            client's own time and the link's alone. It needs the client's profile by layer, the paper's agent does not.
     """
 
     def __init__(

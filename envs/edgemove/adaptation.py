@@ -26,8 +26,8 @@ def adaptation_s(world: World, old: Placement, new: Placement, lane: np.ndarray,
 
     Layers that change sides send their weights over the link. A new worker gets its whole partition from the client,
     which first fetches the trained weights from the old one; where that is out of reach they leave it over the backhaul
-    and only layers that change sides use the link. Falling back on the client fetches the old worker's partition. Then
-    the new pipeline fills.
+    and only layers that change sides use the new link too. Falling back on the client fetches the old worker's
+    partition. Then the new pipeline fills.
     """
     changed = old.differs(new)
     total = np.zeros(len(lane))
@@ -54,7 +54,7 @@ def _transfer_s(world: World, old: Placement, new: Placement, lane: np.ndarray, 
     fetched_s = np.where(from_worker, old_bits / rates[0], 0.0)
     sent_s = np.where(to_worker, new_bits / rates[1], 0.0)
     by_client_s = fetched_s + sent_s
-    lost_s = np.minimum(old_bits, new_bits) / backhaul + moved_bits / rates[1]
+    lost_s = old_bits / backhaul + moved_bits / rates[1]
     lost_s = np.where(to_worker, lost_s, old_bits / backhaul + fetched_s)
     seconds = np.where(from_worker & ~reached[0], lost_s, by_client_s)
     return np.where(from_worker & (old.server == new.server), moved_bits / rates[1], seconds)

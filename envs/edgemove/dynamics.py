@@ -143,9 +143,9 @@ class EdgeMoveDynamics(ScenarioDynamics):
         iterations = np.minimum(self.system.iterations - step * self.system.scenario.cycle, self.system.scenario.cycle)
         old = Placement(self.cut[lane], self.server[lane])
         noise = self._noise(lane)
-        best_s = self._best(lane, elapsed_s, iterations, noise)
         if self.form == "oracle":
-            new, probes = Placement(best_s[2], best_s[1]), np.zeros(len(lane), dtype=bool)
+            _, server, cut = self.world.best_cycle_s(lane, elapsed_s, iterations)
+            new, probes = Placement(cut, server), np.zeros(len(lane), dtype=bool)
             moved_s = np.zeros(len(lane))
         else:
             new, probes = self.choices.of(action, old, lane, elapsed_s)
@@ -154,7 +154,8 @@ class EdgeMoveDynamics(ScenarioDynamics):
         begins_s = elapsed_s + moved_s + probe_s
         cycle_s = noise * self.world.cycle_s(new.cut, new.server, lane, begins_s, iterations)
         self.elapsed_s[lane] = begins_s + cycle_s
-        self._note(lane, old, new, iterations, (cycle_s, moved_s, probe_s, best_s[0]), probes)
+        best_s = self._best_s(lane, begins_s, iterations, noise, cycle_s)
+        self._note(lane, old, new, iterations, (cycle_s, moved_s, probe_s, best_s), probes)
         self._step[lane] = step + 1
         self.listing.update(lane, self.elapsed_s[lane])
         reward, terminated = np.zeros(self.num_lanes), np.zeros(self.num_lanes, dtype=bool)
@@ -171,14 +172,16 @@ class EdgeMoveDynamics(ScenarioDynamics):
         noise = self.system.scenario.noise
         return 1.0 + noise * np.clip(self.world.servers.normal(lane, self._number(lane)), -4.0, 4.0)
 
-    def _best(
-        self, lane: np.ndarray, elapsed_s: np.ndarray, iterations: np.ndarray, noise: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(seconds, server, cut) of the fastest cycle from now on; NaN seconds where the optimum is left out."""
+    def _best_s(
+        self, lane: np.ndarray, begins_s: np.ndarray, iterations: np.ndarray, noise: np.ndarray, cycle_s: np.ndarray
+    ) -> np.ndarray:
+        """(k,) seconds of the fastest cycle that could begin then; NaN where the optimum is left out."""
         if not self.optimum:
-            return np.full(len(lane), np.nan), self.server[lane], self.cut[lane]
-        seconds, server, cut = self.world.best_cycle_s(lane, elapsed_s, iterations)
-        return noise * seconds, server, cut
+            return np.full(len(lane), np.nan)
+        if self.form == "oracle":
+            return cycle_s
+        seconds, _, _ = self.world.best_cycle_s(lane, begins_s, iterations)
+        return np.minimum(noise * seconds, cycle_s)  # a worker that was just left behind may be the fastest
 
     def _probe(self, lane: np.ndarray, elapsed_s: np.ndarray, probes: np.ndarray) -> np.ndarray:
         """(k,) seconds that probing costs; its results are there at the end of the cycle."""

@@ -20,7 +20,8 @@ class EdgeMoveEnv(ScalarEnv):
     of what a minibatch occupies of client, link and server, and of its whole way (round trip included) over K. The rate
     falls with the distance to the site, servers have loads that drift and burst, round trips wander. One step is a
     cycle of R iterations; conditions are followed through it. Moving layers, a new worker and falling back on the
-    client send weights, and the pipeline fills again. A probe asks all servers in reach how long a test model takes.
+    client send weights, and the pipeline fills again. A probe asks all servers in reach, and the cloud, how long a test
+    model takes. A cycle is not torn: a site that was left behind serves at the end of its coverage until it is over.
 
     ## Action Space
     ``MultiDiscrete([L, 18, 2])``: cut 1..L less 1 (L leaves all to the client); stay, one of the 16 listed servers, or

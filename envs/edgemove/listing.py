@@ -90,9 +90,12 @@ class Listing:
         The test model goes out to each server over the one radio, one after another.
         """
         world, setting = self._world, self._world.system.scenario
-        server, covers = self.server[lane], self.covers[lane]
+        cloud = np.full((len(lane), 1), world.system.cloud)
+        server = np.concatenate([self._sites[lane], cloud], axis=1)
+        covers = np.concatenate([self._reached[lane], cloud == world.system.cloud], axis=1)
         who, when = np.broadcast_to(lane[:, None], server.shape), np.broadcast_to(elapsed_s[:, None], server.shape)
-        rate = world.rate_bits(server, who, when, self.distance_m[lane])
+        distance_m = world.distance_m(server, world.position_m(lane, elapsed_s)[:, :, None])
+        rate = world.rate_bits(server, who, when, distance_m)
         sent_s = np.where(covers, world.system.weight_bits[-1] / rate, 0.0).sum(axis=1)
         tests_s = setting.probe_iterations * world.test_iteration_s(server, who, when)
         return sent_s + np.where(covers, tests_s, 0.0).max(axis=1)

@@ -26,7 +26,7 @@ class Scenario:
         cycle: iterations of a training cycle, R.
         on_device_s: how long training on the client alone takes (Table 1); it sets the number of iterations.
         batch: samples of a minibatch (Sec. 4.1).
-        optimizer: sgd, momentum or adam; decides what a weight update costs (assumption).
+        optimizer: sgd, momentum or adam; decides what a weight update costs (assumption); its state does not move.
         client, cloud: by their names in the device catalogue.
         gpus: one of these on every site, by the city's seed.
         sites: CSV file with LATITUDE and LONGITUDE of every site; empty for a synthetic city.
@@ -41,7 +41,7 @@ class Scenario:
         edge_rtt_s, cloud_rtt_s: ranges in which round-trip times wander.
         cloud_mbps: mean goodput to the cloud, wherever the client is; it wanders (assumption).
         backhaul_mbps: rate between sites (assumption).
-        load_drift: how far a server's slow load can stretch its compute time: by 1 to 1 + load_drift (assumption).
+        load_drift: how far an edge server's load can stretch its compute time: by 1 to 1 + load_drift (assumption).
         burst_factor, burst_s, burst_every_s: bursts multiply it, last that long and come that often (assumption).
         host_floor_s: an iteration's fixed cost on a server.
         in_flight: most minibatches in the pipeline at once, K; 1 is no pipeline.
@@ -114,8 +114,9 @@ class Scenario:
             value = getattr(self, name)
             if not (isfinite(value) and value > 0):
                 raise InputError(f"{where}: {name} is {value}, allowed: a finite number above 0")
-            if not _LEAST <= value <= _MOST:
-                raise InputError(f"{where}: {name} is {value}, allowed: {_LEAST:g}..{_MOST:g}")
+            least = _LEAST_MBPS if name.endswith("_mbps") else _LEAST
+            if not least <= value <= _MOST:
+                raise InputError(f"{where}: {name} is {value}, allowed: {least:g}..{_MOST:g}")
         for name, most in _COUNTS.items():
             if not 1 <= getattr(self, name) <= most:
                 raise InputError(f"{where}: {name} is {getattr(self, name)}, allowed: 1..{most}")
@@ -144,7 +145,7 @@ class Scenario:
 _POSITIVE = (
     "on_device_s", "speed_mps", "near_mbps", "path_loss", "cloud_mbps", "backhaul_mbps", "burst_s", "burst_every_s",
 )  # fmt: skip
-_LEAST, _MOST = 1e-3, 1e7
+_LEAST, _LEAST_MBPS, _MOST = 1e-9, 1e-3, 1e12  # beyond, places and clocks overflow
 _COUNTS = {
     "cycle": 10**6, "batch": 4096, "in_flight": 64, "n_sites": MOST_SITES, "probe_iterations": 10**6,
 }  # fmt: skip

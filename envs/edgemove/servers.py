@@ -40,6 +40,7 @@ class Servers:
         self._rtt_s = np.concatenate([(low + (high - low) * share).ravel() for low, high in ranges])
         self._normals = rng.standard_normal(NORMALS)
         self._servers, self._lanes = n_sites + 1, lanes
+        self._cloud_slot = n_sites * lanes  # slots from here on are the cloud's
         self._load_at = np.zeros((self._servers, lanes), dtype=np.int32)  # where in the bank each slot's trace starts
         self._rtt_at = np.zeros((self._servers, lanes), dtype=np.int32)
         self._noise_at = np.zeros(lanes, dtype=np.intp)
@@ -57,8 +58,9 @@ class Servers:
         return server * self._lanes + lane
 
     def load(self, slot: np.ndarray, clock_s: np.ndarray) -> np.ndarray:
-        """How many times longer servers compute than alone; slots and clocks broadcast."""
-        return self._load.take(_samples(self._load_at, slot, clock_s))
+        """How many times longer servers compute than alone; the cloud is rented, nobody else is on it."""
+        load = self._load.take(_samples(self._load_at, slot, clock_s))
+        return np.where(slot >= self._cloud_slot, 1.0, load)
 
     def rtt_s(self, slot: np.ndarray, clock_s: np.ndarray) -> np.ndarray:
         """Round-trip times."""
