@@ -2,8 +2,9 @@
 
     python benchmarks/deprune_fit.py runs/*.json --name vgg11-cifar10 [--hold-out NAME ...] [--write]
 
-Runs of the schedules named by --hold-out, and those of the last seed, are left out of the fit; the mean absolute error
-on them is what the model does not know. --write puts the result into envs/deprune/curves.json, beside the others.
+Runs of the schedules named by --hold-out, and those of the last seed, are left out of a first fit; the mean absolute
+error on them is what the model does not know. What ships is then fitted to all runs. --write puts it into
+envs/deprune/curves.json, beside the others.
 """
 
 from __future__ import annotations
@@ -61,10 +62,11 @@ def fitted(runs: Sequence[Run], held_names: Sequence[str]) -> dict[str, Any]:
     unseen = [r for r in split if r["schedule"] in held_names or (several and r["settings"]["seed"] == last)]
     seen = [r for r in split if r not in unseen]
     chance = 1.0 / classes_of(runs[0])
-    values = fit(seen, chance)
-    errors = residuals(values, seen, chance)
-    model = as_model(values, chance, loss_of(split), float(np.std(np.concatenate(errors))))
-    held = residuals(values, unseen, chance)
+    judged = fit(seen, chance)
+    errors, held = residuals(judged, seen, chance), residuals(judged, unseen, chance)
+    values = fit(split, chance) if unseen else judged
+    noise = float(np.std(np.concatenate(residuals(values, split, chance))))
+    model = as_model(values, chance, loss_of(split), noise)
     names = sorted({run["schedule"] for run in unseen if run["schedule"] in held_names})
     return {
         "model": model,
@@ -82,6 +84,8 @@ def fitted(runs: Sequence[Run], held_names: Sequence[str]) -> dict[str, Any]:
             "held_out_final_error_points": points([e[-1:] for e in held]),
             "held_out_schedules": names,
             "held_out_seed": last if several else None,
+            "judged": as_model(judged, chance, [0.0, 0.0, 0.0], 0.0),
+            "shipped_runs": len(split),
         },
         "provenance": provenance(runs),
         "runs": [summary(run) for run in runs],

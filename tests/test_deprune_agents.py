@@ -211,6 +211,7 @@ def _weights(agent: Any) -> dict[str, Any]:
 def test_ppo_comes_close_to_the_best_schedule() -> None:
     env = make()
     agent: Any = make_agent("deprune", "ppo", env)
-    agent.learn(900, None, lambda _: None)
-    assert play(agent, env, 10).metrics["regret"] < 0.015
-    assert min(played(name).metrics["regret"] for name in ("deprune", "no-compression", "prune")) > 0.03
+    agent.learn(3000, None, lambda _: None)
+    learned = play(agent, env, 10).metrics["regret"]
+    assert learned < 0.015
+    assert min(played(name).metrics["regret"] for name in ("deprune", "no-compression", "prune")) > learned

@@ -565,3 +565,14 @@ def test_a_training_that_has_not_begun_and_one_under_way_are_drawn() -> None:
     part = env.render()
     assert empty.shape == part.shape
     assert not np.array_equal(empty, part)
+
+
+@pytest.mark.parametrize("constant", [0, 5], ids=["high-compression", "no-compression"])
+def test_the_default_weights_prefer_the_papers_schedule_to_a_constant_one(constant: int) -> None:
+    env = gym.make(FAMILIES["deprune"].env_id, noise=False, disable_env_checker=True)
+    scores = []
+    for budgets in ([0] * 15 + [5] * 3, [constant] * 18):
+        env.reset(seed=0)
+        infos = [env.step(budget)[4] for budget in budgets]
+        scores.append(infos[-1]["score"])
+    assert scores[0] > scores[1]

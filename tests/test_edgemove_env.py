@@ -324,7 +324,7 @@ def test_a_blocking_probe_costs_what_it_takes_and_one_beside_the_cycle_nothing()
     for env in (background, blocking):
         env.reset(seed=6)
     dynamics = blocking.dynamics
-    system, world, listing = dynamics.system, dynamics.world, dynamics.listing
+    system, world = dynamics.system, dynamics.world
     sent, tests = 0.0, []
     position = world.position_m(np.array([0]), np.array([0.0]))[:, 0]
     covering = np.flatnonzero(np.hypot(*(system.city.position_m - position).T) <= system.city.radius_m)

@@ -41,7 +41,7 @@ def recordings_figure(curves: Curves) -> Any:
 
 def fitted(curves: Curves, run: Run) -> np.ndarray | None:
     """(epochs,) accuracies that the fit tells for a recorded run; None where that kind of run was not fitted."""
-    model = curves.model if is_split(run) else curves.bare
+    model = curves.judged if is_split(run) else curves.bare
     if model is None:
         return None
     used, at = np.unique(run["budgets"], return_inverse=True)

@@ -103,7 +103,8 @@ class Curves:
         images, steps: of a recorded epoch.
         classes: of the data set.
         bare: the fit to trainings without the module; None where there are none.
-        fit: what the fit says of itself: runs, mean absolute errors in points, of held-out runs too.
+        fit: what the fit says of itself: mean absolute errors in points of a first fit (``judged``) to some of the
+            runs, of those that were held out from it too; ``model`` is then fitted to all of them.
         provenance: data set, machine, versions, date, command.
         runs: summaries of the recorded runs, one mapping each.
     """
@@ -119,6 +120,11 @@ class Curves:
     fit: Mapping[str, Any]
     provenance: Mapping[str, Any]
     runs: tuple[Mapping[str, Any], ...]
+
+    @property
+    def judged(self) -> LearningModel:
+        """The first fit, which has not seen the held-out runs."""
+        return _model(self.fit["judged"])
 
     def label(self) -> str:
         """One line: what was recorded, and how well the model tells what it has not seen."""
