@@ -40,6 +40,7 @@ from splitgym.envs.deprune.schedules import (
 )
 from splitgym.envs.deprune.settings import EpochRecord, Settings
 from splitgym.envs.deprune.trainer import Training, pick_device, train
+from splitgym.models.compression import widened
 from splitgym.models.errors import InputError
 from splitgym.models.model import Model
 from splitgym.models.plans import write_text
@@ -153,7 +154,12 @@ def _runs(args: argparse.Namespace, model: Model) -> Iterator[Run]:
                     boosted_epochs=args.boosted_epochs, flips=not args.no_flips, seed=seed,
                 ).check("arguments")  # fmt: skip
                 if schedule.module:
-                    settings = replace(settings, resolution=args.resolution, phi=args.phi, padding=args.padding)
+                    settings = replace(
+                        settings,
+                        resolution=args.resolution,
+                        phi=widened(cut) if args.phi is None else args.phi,
+                        padding=args.padding,
+                    )
                 yield Run(name, schedule, settings, schedule.at(settings.interface(model).phi))
 
 
@@ -237,6 +243,7 @@ def _record(run: Run, training: Training, folder: Path | None) -> dict[str, Any]
         "data": {
             "name": folder.name if folder is not None else training.data.name,
             "fingerprint": training.data.fingerprint,
+            "classes": len(training.data.classes),
             "train_images": len(training.data.train_labels),
             "test_images": len(training.data.test_labels),
         },

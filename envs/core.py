@@ -331,6 +331,14 @@ def _first(observation: Any) -> Any:
     return observation[0]
 
 
+def seeds_of(rngs: Sequence[np.random.Generator]) -> list[int]:
+    """The seeds that generators were made from, where a family's seed i means something; else numbers of their own."""
+    entropies = [getattr(rng.bit_generator.seed_seq, "entropy", None) for rng in rngs]  # of 128 bits without a seed
+    return [
+        e % 2**62 if isinstance(e, int) else int(rng.integers(2**31)) for e, rng in zip(entropies, rngs, strict=True)
+    ]
+
+
 def show(frame: np.ndarray, window: Any = None) -> Any:
     """Show a frame in a matplotlib window, reusing ``window``; returns the figure."""
     import matplotlib.pyplot as plt

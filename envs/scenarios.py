@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -110,6 +110,14 @@ def checked(kind: type[T], data: Mapping[str, Any], where: str) -> T:
             raise InputError(str(cause).replace(f"scenario {data['name']}", where, 1)) from None
         place = ".".join(str(p) for p in first["loc"])
         raise InputError(f"{where}: {place}: {first['msg']}, not {first['input']!r}") from None
+
+
+def by_name(get: Callable[[str], T], name: str) -> T | None:
+    """The scenario of a name; None for one from a file, which has a name of its own."""
+    try:
+        return get(name)
+    except InputError:
+        return None
 
 
 class ScenarioDynamics(Dynamics):

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.deprune.scenarios import Scenario, get_scenario
-from ...models.errors import InputError
+from ...envs.deprune.scenarios import get_scenario
+from ...envs.scenarios import by_name
 from ..figures import INK, add_figure, clean, grouped_bars, new_figure, panel_grid, scale_to, top_legend
 from ..line_charts import Seeds, colors_of, finish, label_grid, legend, seeds_by_agent, unit_for, values_of
 from ..results import Result, by_group
@@ -56,17 +56,9 @@ def eval_figures(results: Sequence[Result], groups: Mapping[str, Sequence[str]])
     return found
 
 
-def _setting(scenario: str) -> Scenario | None:
-    """The scenario of a name; None for one from a file, which has a name of its own."""
-    try:
-        return get_scenario(scenario)
-    except InputError:
-        return None
-
-
 def _differ_in_link(scenarios: Sequence[str]) -> bool:
     """Whether there are several scenarios, the same but for their link."""
-    settings = [_setting(name) for name in scenarios]
+    settings = [by_name(get_scenario, name) for name in scenarios]
     return len(settings) > 1 and len({repr(s and replace(s, **LINK)) for s in settings}) == 1 and None not in settings
 
 

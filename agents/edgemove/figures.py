@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, Scenario, get_scenario
-from ...models.errors import InputError
+from ...envs.scenarios import by_name
 from ..figures import INK, add_figure, grouped_bars, panel_grid, top_legend
 from ..line_charts import (
     Seeds,
@@ -65,14 +65,6 @@ def eval_figures(results: Sequence[Result], groups: Mapping[str, Sequence[str]])
     shown = {name for members in groups.values() for name in members}
     add_figure(found, "speed", _speed_figure({n: s for n, s in everything.items() if n in shown}))
     return found
-
-
-def _setting(scenario: str) -> Scenario | None:
-    """The scenario of a name; None for one from a file, which has a name of its own."""
-    try:
-        return get_scenario(scenario)
-    except InputError:
-        return None
 
 
 def _without(setting: Scenario, **fields: float) -> str:
@@ -137,7 +129,7 @@ def _legend_again(figure: Any, more: Mapping[str, Any], title: str) -> None:
 
 def _is_sweep(scenarios: Sequence[str]) -> bool:
     """Whether every task and speed of a group has several link rates."""
-    settings = [_setting(name) for name in scenarios]
+    settings = [by_name(get_scenario, name) for name in scenarios]
     rates: dict[str, set[float]] = {}
     for setting in settings:
         if setting is None:
@@ -216,7 +208,7 @@ def _speed_figure(scenarios: Mapping[str, Seeds]) -> Any:
     """Training time of every agent at several speeds, a panel for every task; None without such scenarios."""
     panels_of: dict[str, list[tuple[Scenario, Seeds]]] = {}
     for name, seeds in scenarios.items():
-        setting = _setting(name)
+        setting = by_name(get_scenario, name)
         if setting is not None:
             panels_of.setdefault(_without(setting, speed_mps=1.0), []).append((setting, seeds))
     shown = [_by_speed(rows) for rows in panels_of.values()]

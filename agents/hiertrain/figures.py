@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...envs.hiertrain.scenarios import Scenario, get_scenario
-from ...models.errors import InputError
+from ...envs.scenarios import by_name
 from ..figures import INK, LOG_FROM, add_figure, grouped_bars, panel_grid, scale_to
 from ..line_charts import (
     Seeds,
@@ -67,17 +67,9 @@ def eval_figures(results: Sequence[Result], groups: Mapping[str, Sequence[str]])
     return found
 
 
-def _setting(scenario: str) -> Scenario | None:
-    """The scenario of a name; None for one from a file, which has a name of its own."""
-    try:
-        return get_scenario(scenario)
-    except InputError:
-        return None
-
-
 def _kind(group: str, scenarios: Sequence[str]) -> str:
     """What a group shows: sweep (by rate), cores, scaling (by model), drifting, or bars of whatever it is."""
-    settings = [_setting(name) for name in scenarios]
+    settings = [by_name(get_scenario, name) for name in scenarios]
     known = [s for s in settings if s is not None]
     if len(known) < len(settings):
         return "bars"

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.l2s.scenarios import Scenario, get_scenario
-from ...models.errors import InputError
+from ...envs.l2s.scenarios import get_scenario
+from ...envs.scenarios import by_name
 from ..figures import INK, LOG_FROM, add_figure, clean, grouped_bars, logarithmic, panel_grid, scale_to
 from ..line_charts import error_line, rate_axis, seeds_by_agent, values_of
 from ..results import Result, by_group
@@ -67,19 +67,11 @@ def eval_figures(results: Sequence[Result], groups: Mapping[str, Sequence[str]])
     return found
 
 
-def _setting(scenario: str) -> Scenario | None:
-    """The scenario of a name; None for one from a file, which has a name of its own."""
-    try:
-        return get_scenario(scenario)
-    except InputError:
-        return None
-
-
 def _kind(group: str, scenarios: Sequence[str]) -> str:
     """What a group shows: sweep (by rate), privacy (by P^c), regret or delay."""
     if group in ("constant", "changing"):
         return "regret"
-    settings = [_setting(name) for name in scenarios]
+    settings = [by_name(get_scenario, name) for name in scenarios]
     known = [s for s in settings if s is not None]
     if len(known) < len(settings):
         return "delay"
@@ -95,7 +87,7 @@ def _kind(group: str, scenarios: Sequence[str]) -> str:
 
 def _changes(scenario: str, seeds: Seeds) -> bool:
     """Whether a scenario's conditions change while it is played."""
-    setting = _setting(scenario)
+    setting = by_name(get_scenario, scenario)
     if setting is not None and (setting.mbps_changes or setting.load_changes or setting.varies):
         return True
     return any(np.ptp(trace["mbps"]) > 0 for traces in traces_of(seeds).values() for trace in traces)

@@ -71,6 +71,8 @@ class DepruneDynamics(ScenarioDynamics):
 
     def _learner(self, checkpoints: str | None) -> Learner:
         if self.backend == "train":
+            if not isinstance(checkpoints, str | None):
+                raise InputError(f"checkpoints is {checkpoints!r}, allowed: the path of a folder")
             data = training_data(self.system)
             self.system = System(self.system.scenario, available=len(data.train_labels))
             return TrainLearner(self.system, data, self.num_lanes, checkpoints)
@@ -165,7 +167,7 @@ class DepruneDynamics(ScenarioDynamics):
         observation = np.zeros((5 + 2 * kinds, n), dtype=np.float32)
         observation[0] = self._step / self.episode_steps
         observation[1] = self._accuracy
-        observation[2] = np.minimum(self._loss / -log(self.learner.chance), LIMIT)
+        observation[2] = np.fmin(self._loss / -log(self.learner.chance), LIMIT)  # a training may diverge to NaN
         observation[3] = self._share
         observation[4] = np.minimum(self._mbps[self._step, self._everyone] / self.system.scenario.mbps, LIMIT)
         observation[5 : 5 + kinds] = self._counts / self.episode_steps

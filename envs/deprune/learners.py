@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ...models.errors import InputError
+from ..core import seeds_of
 from .curves import Curves, LearningModel
 from .system import System
 
@@ -43,16 +44,21 @@ def learning_model(system: System, curves: Curves) -> LearningModel:
     """The fit for a scenario, with or without the module.
 
     Raises:
-        InputError: another cut was recorded, or nothing without the module.
+        InputError: another cut or another number of maps was recorded, or nothing without the module.
     """
     setting, recorded = system.scenario, curves.provenance["settings"]
     for name, value in (("model", curves.network), ("layer", curves.layer), ("resolution", recorded["resolution"])):
         mine = getattr(setting, name)
-        if mine != value and (setting.module or name != "resolution"):
+        if mine != value:
             raise InputError(
                 f"scenario {setting.name}: {name} is {mine}, but the curves {curves.name} were recorded with {value}; "
                 'use backend="train" or other curves'
             )
+    phi = curves.runs[0]["phi"]
+    if system.interface.phi != phi:
+        raise InputError(
+            f"scenario {setting.name}: {system.interface.phi} maps, but {curves.name} was recorded with {phi}"
+        )
     if system.scenario.module:
         return curves.model
     if curves.bare is None:
@@ -135,9 +141,8 @@ class TrainLearner:
         self._training(0)  # complains now, not at the first reset
 
     def seed(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
+        self._seeds[lanes] = seeds_of(rngs)
         for lane, rng in zip(lanes, rngs, strict=True):
-            entropy = getattr(rng.bit_generator.seed_seq, "entropy", None)
-            self._seeds[lane] = entropy % 2**31 if isinstance(entropy, int) else rng.integers(2**31)
             self._rngs[lane] = rng
 
     def _training(self, seed: int) -> Training:

@@ -79,10 +79,10 @@ class Scenario:
                 raise InputError(f"{where}: {name} is {getattr(self, name)}, allowed: {least}..{most}")
         if self.images != 0 and not 2 <= self.images <= 10**9:
             raise InputError(f"{where}: images is {self.images}, allowed: 0 or 2..1e9")
-        for name, least in (("mbps", 1e-6), ("rtt_s", 0.0), ("sigma", 0.0), ("learning_rate", 0.0), *_WEIGHTS):
+        for name, least, most in _NUMBERS:
             value = getattr(self, name)
-            if not (isfinite(value) and value >= least):
-                raise InputError(f"{where}: {name} is {value}, allowed: a finite number, {least:g} or more")
+            if not (isfinite(value) and least <= value <= most):
+                raise InputError(f"{where}: {name} is {value}, allowed: a finite number, {least:g} to {most:g}")
         shares = self.shares
         if not shares or any(not 0 < s <= 1 for s in shares) or list(shares) != sorted(set(shares)):
             raise InputError(f"{where}: shares is {list(shares)}, allowed: rising numbers above 0, up to 1")
@@ -98,7 +98,10 @@ class Scenario:
         return f"{self.model} cut behind layer {self.layer}, {data}, {self.epochs} epochs, {link}{changing}"
 
 
-_WEIGHTS = (("accuracy_weight", 0.0), ("bytes_weight", 0.0), ("time_weight", 0.0))
+_NUMBERS = (
+    ("mbps", 1e-6, 1e9), ("rtt_s", 0.0, 1e6), ("sigma", 0.0, 5.0), ("learning_rate", 0.0, 100.0),
+    ("accuracy_weight", 0.0, 1e6), ("bytes_weight", 0.0, 1e6), ("time_weight", 0.0, 1e6),
+)  # fmt: skip
 ENV_OPTIONS = ("backend", "checkpoints")  # of the env itself, beside a scenario's fields
 
 

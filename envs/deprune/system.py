@@ -57,9 +57,11 @@ class System:
         self.budgets = tuple(max(1, round(share * self.interface.phi)) for share in self.shares)
         if len(set(self.budgets)) < len(self.budgets):
             raise InputError(f"{where}: shares {list(self.shares)} of {self.interface.phi} maps name a budget twice")
-        one_way = self.images * self.interface.map_bytes * np.array(self.budgets, dtype=float)
-        self.map_bytes = 2.0 * one_way
-        self.full_bytes = 2.0 * self.images * self.interface.map_bytes * self.interface.phi
+        self.shares = tuple(budget / self.interface.phi for budget in self.budgets)  # of whole maps
+        ways = 1.0 if scenario.layer == 0 and not scenario.module else 2.0  # nothing to train in front of the cut
+        one_way = float(self.images * self.interface.map_bytes)
+        self.map_bytes = ways * one_way * np.array(self.budgets, dtype=float)
+        self.full_bytes = ways * one_way * self.interface.phi
         self.sent_bytes = self.map_bytes + self.steps * self.interface.filter_bytes + self.images * LABEL_BYTES
         devices = (scenario.client, scenario.server)
         self.profiles = [modelled_profile(self.model, device, (scenario.batch,)) for device in devices]

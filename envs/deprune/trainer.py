@@ -245,6 +245,7 @@ class Training:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             identity, records = state["identity"], [EpochRecord(**record) for record in state["records"]]
+            halves, optimizers = state["halves"], state["optimizers"]
         except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
         except BROKEN:
@@ -253,9 +254,9 @@ class Training:
         for name, value in mine.items():
             if identity.get(name) != value:
                 raise InputError(f"{path}: its {name} differ from those of this training; start anew or use its own")
-        for half, weights in zip(self.halves, state["halves"], strict=True):
+        for half, weights in zip(self.halves, halves, strict=True):
             half.load_state_dict(weights)
-        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+        for optimizer, saved in zip(self._optimizers, optimizers, strict=True):
             optimizer.load_state_dict(saved)
         self.records = records
 

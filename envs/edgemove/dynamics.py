@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from ...models.errors import InputError
 from ...models.plans import PipelinePlan
-from ..core import check_options
+from ..core import check_options, seeds_of
 from ..scenarios import ScenarioDynamics
 from .actions import Choices, action_space
 from .adaptation import Placement, adaptation_s
@@ -19,7 +19,6 @@ from .listing import NOTIFY, Listing
 from .observation import AGE_UNIT_S, CUT, DISTANCE_UNIT_M, HISTORY, LIMIT, LISTED, OLDEST, RTT_UNIT_S, SERVER, STATE
 from .scenarios import get_scenario
 from .system import System
-from .walks import seeds_of
 from .world import NOBODY, World
 
 OPTIONS = {

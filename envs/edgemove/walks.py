@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from .city import City
@@ -88,11 +86,3 @@ def _walk(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> np.nda
         points.append(at)
         axis = 1 - axis
     return np.array(points)
-
-
-def seeds_of(rngs: Sequence[np.random.Generator]) -> list[int]:
-    """The seeds that generators were made from (seed i walks trajectory i); a number of its own where it has none."""
-    entropies = [getattr(rng.bit_generator.seed_seq, "entropy", None) for rng in rngs]  # of 128 bits without a seed
-    return [
-        e % 2**62 if isinstance(e, int) else int(rng.integers(2**31)) for e, rng in zip(entropies, rngs, strict=True)
-    ]
