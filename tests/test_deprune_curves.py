@@ -164,12 +164,20 @@ def test_curves_say_where_they_are_from_and_how_good_they_are(name: str) -> None
     assert curves.fit["runs"] > 0
     assert curves.fit["held_out_runs"] > 0
     assert curves.fit["held_out_error_points"] > 0
-    if curves.fit["held_out_seed"] is not None:  # the promise, where the fit has seen more than one seed
-        assert curves.fit["held_out_error_points"] < 2.0
     assert "modelled" in curves.label()
     assert f"{curves.fit['held_out_error_points']:.1f} points" in curves.label()
     assert curves.model.chance == pytest.approx(1 / curves.classes)
     assert curves.model.noise > 0
+
+
+ONE_SEED = pytest.mark.xfail(reason="recorded with one seed: off by 2.7 points", strict=True)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[ONE_SEED] if n == "vgg11-cifar10-layer9" else []) for n in load_curves()]
+)
+def test_what_the_fit_has_not_seen_is_told_within_two_points(name: str) -> None:
+    assert get_curves(name, "here").fit["held_out_error_points"] < 2.0
 
 
 @pytest.mark.parametrize("name", load_curves())

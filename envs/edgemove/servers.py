@@ -36,11 +36,11 @@ class Servers:
         rng = np.random.default_rng((scenario.city_seed, 3))
         load, share, cloud_bits = _bank(scenario, rng)
         ranges = (scenario.edge_rtt_s, scenario.cloud_rtt_s)
-        self._load, self._cloud_bits = load.ravel(), cloud_bits.ravel()
+        self._load = np.append(load, np.ones(SAMPLES, dtype=np.float32))  # the last trace is the cloud's
+        self._cloud_bits = cloud_bits.ravel()
         self._rtt_s = np.concatenate([(low + (high - low) * share).ravel() for low, high in ranges])
         self._normals = rng.standard_normal(NORMALS)
         self._servers, self._lanes = n_sites + 1, lanes
-        self._cloud_slot = n_sites * lanes  # slots from here on are the cloud's
         self._load_at = np.zeros((self._servers, lanes), dtype=np.int32)  # where in the bank each slot's trace starts
         self._rtt_at = np.zeros((self._servers, lanes), dtype=np.int32)
         self._noise_at = np.zeros(lanes, dtype=np.intp)
@@ -50,6 +50,7 @@ class Servers:
         for lane, rng in zip(lanes, rngs, strict=True):
             for starts in (self._load_at, self._rtt_at):
                 starts[:, lane] = rng.integers(0, BANK, self._servers)
+            self._load_at[-1, lane] = BANK
             self._rtt_at[-1, lane] += BANK  # the second half is the cloud's
             self._noise_at[lane] = rng.integers(0, NORMALS)
 
@@ -59,8 +60,7 @@ class Servers:
 
     def load(self, slot: np.ndarray, clock_s: np.ndarray) -> np.ndarray:
         """How many times longer servers compute than alone; the cloud is rented, nobody else is on it."""
-        load = self._load.take(_samples(self._load_at, slot, clock_s))
-        return np.where(slot >= self._cloud_slot, 1.0, load)
+        return self._load.take(_samples(self._load_at, slot, clock_s))
 
     def rtt_s(self, slot: np.ndarray, clock_s: np.ndarray) -> np.ndarray:
         """Round-trip times."""
