@@ -120,7 +120,27 @@ class _Window(Layer):
         return np.clip((b - 1) * sh - ph + dh * (kh - 1) + 1, 0, height)
 
 
-Activation = Literal["relu", "leaky", "none"]
+# Names of torch's activations; "leaky" has darknet's slope of 0.1, "leaky=0.01" any other. Softmax runs over channels.
+Activation = str
+ACTIVATIONS = (
+    "none", "relu", "leaky", "relu6", "sigmoid", "tanh", "silu", "hardsigmoid", "hardswish", "gelu", "elu", "softmax",
+    "log_softmax",
+)  # fmt: skip
+LEAKY_SLOPE = 0.1
+
+
+def leaky_slope(activation: Activation) -> float | None:
+    """The slope of a leaky ReLU, None for another activation.
+
+    Raises:
+        ValueError: no such activation.
+    """
+    name, equals, slope = activation.partition("=")
+    if name == "leaky":
+        return float(slope) if equals else LEAKY_SLOPE
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {activation!r}, known: {', '.join(ACTIVATIONS)}, leaky=<slope>")
+    return None
 
 
 @dataclass(frozen=True)
@@ -206,9 +226,12 @@ class ConvTranspose(_Window):
 
 @dataclass(frozen=True)
 class Pool(_Window):
-    """Max pooling (pads with -inf) or average pooling; ``ceil_mode`` as in torch."""
+    """Max pooling (pads with -inf) or average pooling; ``ceil_mode`` as in torch.
 
-    kind: Literal["max", "avg"] = "max"
+    An average counts the padding, but for ``avg_valid`` (torch's ``count_include_pad=False``).
+    """
+
+    kind: Literal["max", "avg", "avg_valid"] = "max"
     ceil_mode: bool = False
 
     def out_shape(self, shape: Shape) -> Shape:
@@ -270,6 +293,39 @@ class Reorg(Layer):
 
     def input_hi(self, b: Rows, height: int) -> Rows:
         return np.clip(b * self.stride, 0, height)
+
+
+@dataclass(frozen=True)
+class Pointwise(Layer):
+    """A norm (or any scale and shift by channel) and an activation that follow no convolution."""
+
+    norm: bool = False
+    activation: Activation = "relu"
+
+    def params(self, shape: Shape) -> int:
+        return 2 * shape.folded_channels if self.norm else 0
+
+
+@dataclass(frozen=True)
+class Pad(Layer):
+    """A border of one value around a map, where a window's own padding is not the same on both sides."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+    value: float = 0.0
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return Shape(
+            shape.folded_channels, shape.height + self.top + self.bottom, shape.width + self.left + self.right
+        )
+
+    def input_lo(self, a: Rows, height: int) -> Rows:
+        return np.clip(a - self.top, 0, height)
+
+    def input_hi(self, b: Rows, height: int) -> Rows:
+        return np.clip(b - self.top, 0, height)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ channels. Fully connected layers give (batch, features). ``forward`` runs a whol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -23,13 +23,14 @@ from .layers import (
     GlobalPool,
     Layer,
     Linear,
+    Pad,
     Pair,
+    Pointwise,
     Pool,
     Reorg,
     Shape,
+    leaky_slope,
 )
-
-LEAKY_SLOPE = 0.1  # darknet's
 
 
 class RowSlice(NamedTuple):
@@ -65,10 +66,25 @@ def common_rows(slices: Sequence[RowSlice]) -> list[RowSlice]:
     return [s.crop(lo, hi) for s in slices]
 
 
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "none": nn.Identity,
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "silu": nn.SiLU,
+    "hardsigmoid": nn.Hardsigmoid,
+    "hardswish": nn.Hardswish,
+    "gelu": nn.GELU,
+    "elu": nn.ELU,
+    "softmax": lambda: nn.Softmax(1),
+    "log_softmax": lambda: nn.LogSoftmax(1),
+}
+
+
 def _activation(kind: Activation) -> nn.Module:
-    if kind == "none":
-        return nn.Identity()
-    return nn.ReLU() if kind == "relu" else nn.LeakyReLU(LEAKY_SLOPE)
+    slope = leaky_slope(kind)
+    return _ACTIVATIONS[kind]() if slope is None else nn.LeakyReLU(slope)
 
 
 def _padding_rows(window: tuple[Pair, Pair, Pair, Pair], height: int, a: int, b: int) -> Pair:
@@ -187,11 +203,11 @@ class ConvTransposeModule(KernelModule):
 
 
 class PoolModule(KernelModule):
-    """:class:`Pool`; averages count padding, as torch does by default."""
+    """:class:`Pool`."""
 
     def __init__(self, layer: Pool, in_shape: Shape) -> None:
         super().__init__(layer, in_shape)
-        if layer.kind == "avg" and layer.dilation != (1, 1):
+        if layer.kind != "max" and layer.dilation != (1, 1):
             raise ValueError(f"average pooling has no dilation, got {layer.dilation}")
         self.kind = layer.kind
         self.window = layer.window
@@ -204,15 +220,27 @@ class PoolModule(KernelModule):
         kernel, stride, _, dilation = self.window
         if self.kind == "max":
             return F.max_pool2d(x, kernel, stride, padding, dilation, self.ceil_mode)
-        return F.avg_pool2d(x, kernel, stride, padding, self.ceil_mode)
+        return F.avg_pool2d(x, kernel, stride, padding, self.ceil_mode, self.kind == "avg")
 
     def part(self, x: Tensor, a: int, b: int) -> Tensor:
         padding, side = self.window[2]
         above, below = _padding_rows(self.window, self.in_shape.height, a, b)
+        if self.kind == "avg_valid":
+            return self._mean_of_valid(x, above, below)
         # What a window of ceil_mode reaches beyond the padding is no row at all: an average does not count it.
         rows = (0, 0, above, min(below, padding))
         x = F.pad(x, rows, value=float("-inf") if self.kind == "max" else 0.0)
         return self._pool(x, (0, side))
+
+    def _mean_of_valid(self, x: Tensor, above: int, below: int) -> Tensor:
+        """Sums of what the windows cover, over how many values of the map that is."""
+        kernel, stride, (_, side), _ = self.window
+        rows = (0, 0, above, below)
+
+        def sums(values: Tensor) -> Tensor:
+            return F.avg_pool2d(F.pad(values, rows), kernel, stride, (0, side), self.ceil_mode, divisor_override=1)
+
+        return sums(x) / sums(torch.ones_like(x[:1, :1]))
 
 
 class GlobalPoolModule(KernelModule):
@@ -243,6 +271,36 @@ class ReorgModule(KernelModule):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pixel_unshuffle(x, self.stride)
+
+
+class PointwiseModule(KernelModule):
+    """:class:`Pointwise`, on maps and on features."""
+
+    def __init__(self, layer: Pointwise, in_shape: Shape) -> None:
+        super().__init__(layer, in_shape)
+        self.norm = nn.BatchNorm2d(in_shape.folded_channels) if layer.norm else nn.Identity()
+        self.act = _activation(layer.activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = x[..., None, None] if x.ndim == 2 else x
+        return self.act(self.norm(maps)).reshape(x.shape)
+
+
+class PadModule(KernelModule):
+    """:class:`Pad`."""
+
+    def __init__(self, layer: Pad, in_shape: Shape) -> None:
+        super().__init__(layer, in_shape)
+        self.border = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.part(x, 0, self.out_shape.height)
+
+    def part(self, x: Tensor, a: int, b: int) -> Tensor:
+        pad, height = self.border, self.in_shape.height
+        above = max(0, min(b, pad.top) - a)
+        below = max(0, b - max(a, pad.top + height))
+        return F.pad(x, (pad.left, pad.right, above, below), value=pad.value)
 
 
 class ChainModule(nn.Sequential):
@@ -300,6 +358,8 @@ _MODULES: dict[type[Layer], Any] = {
     ConvTranspose: ConvTransposeModule,
     GlobalPool: GlobalPoolModule,
     Linear: LinearModule,
+    Pad: PadModule,
+    Pointwise: PointwiseModule,
     Pool: PoolModule,
     Reorg: ReorgModule,
 }

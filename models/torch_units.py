@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .layers import Shape, chain_out
 from .model import MAIN, Model, Unit
-from .torch_layers import ChainModule, Plan, RowSlice, common_rows, layer_module
+from .torch_layers import ChainModule, KernelModule, Plan, RowSlice, common_rows, layer_module
 
 __all__ = [
     "PartOutput",
@@ -25,6 +25,7 @@ __all__ = [
     "UnitModule",
     "build",
     "gather",
+    "kernel_modules",
     "layer_module",
     "run_split",
 ]
@@ -172,6 +173,11 @@ def build(model: Model, seed: int = 0, device: str = "cpu") -> TorchModel:
         for module in torch_model.modules():
             _initialise(module, generator)
     return torch_model.to(device).eval()
+
+
+def kernel_modules(torch_model: TorchModel) -> tuple[KernelModule, ...]:
+    """The modules of all kernels, in the order of ``Model.kernels``."""
+    return tuple(module for module in torch_model.modules() if isinstance(module, KernelModule))
 
 
 def _initialise(module: nn.Module, generator: torch.Generator) -> None:

@@ -13,8 +13,9 @@ rounded up to its tile q, t_comp is divided by the gain, weights are (q+2)^2/9 a
 convolutions and fully connected layers have no tiles, pools no t_comp.
 
 A kernel is a convolution with its norm, activation and residual add (kernels of their own in eager frameworks,
-but for the add), a pool, or a fully connected layer. Concatenation is free, and so is space-to-depth: both only
-place values. A transposed convolution computes each output position from the taps that meet it.
+but for the add), a pool, a norm or activation that follows no convolution, or a fully connected layer. Concatenation
+is free, and so are space-to-depth and a border: they only place values. A transposed convolution computes each output
+position from the taps that meet it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Linear, Pool, Reorg
+from ..models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Linear, Pad, Pointwise, Pool, Reorg
 from ..models.model import Kernel
 from .devices import Coefficients, Device
 
@@ -76,7 +77,7 @@ def kernel_seconds(
     """
     r = np.asarray(rows, dtype=np.int64)
     layer, c = kernel.layer, device.coefficients(tiles)
-    if isinstance(layer, Reorg):
+    if isinstance(layer, Reorg | Pad):
         return np.zeros(r.shape)
     moved = batch * (_in_rows(kernel, r) * kernel.in_shape.row_elements + r * kernel.out_shape.row_elements)
     if isinstance(layer, Conv | Conv3d | ConvTranspose):
@@ -85,7 +86,7 @@ def kernel_seconds(
         macs = layer.macs(kernel.in_shape)
         compute = batch * r * (2 * macs / (device.peak_flops * c.e_c))
         seconds = c.t0_s + np.maximum(compute, _memory_s(device, c, moved + macs))
-    elif isinstance(layer, Pool | GlobalPool):
+    elif isinstance(layer, Pool | GlobalPool | Pointwise):
         seconds = c.t0_s + _memory_s(device, c, moved)
     else:
         raise TypeError(f"kernel {kernel.name}: no latency model for a layer of type {type(layer).__name__}")
@@ -101,6 +102,8 @@ def _in_rows(kernel: Kernel, rows: _IntArray) -> _IntArray:
     if isinstance(layer, ConvTranspose):
         (size, _), (stride, _), _, _ = layer.window
         return np.minimum(height, -(-(rows + size - 1) // stride))
+    if isinstance(layer, Pointwise):
+        return rows
     return np.full_like(rows, height)  # global pool, fully connected
 
 

@@ -15,6 +15,8 @@ from splitgym.models.layers import (
     GlobalPool,
     Layer,
     Linear,
+    Pad,
+    Pointwise,
     Pool,
     Reorg,
     Shape,
@@ -26,7 +28,7 @@ Plan = tuple[list[int], list[list[int]]]  # stop units, fence posts of each volu
 
 channels = st.integers(1, 4)
 ACTIVATIONS: tuple[Activation, ...] = ("relu", "leaky", "none")
-POOLS: tuple[Literal["max", "avg"], ...] = ("max", "avg")
+POOLS: tuple[Literal["max", "avg", "avg_valid"], ...] = ("max", "avg", "avg_valid")
 activations, pool_kinds = st.sampled_from(ACTIVATIONS), st.sampled_from(POOLS)
 
 
@@ -120,6 +122,18 @@ def side_by_side(draw: st.DrawFn, shape: Shape) -> Layer:
     return Block(branches, split_channels=(first, shape.folded_channels - first))
 
 
+@st.composite
+def pointwise(draw: st.DrawFn, shape: Shape) -> Layer:
+    return Pointwise(draw(st.booleans()), draw(st.sampled_from(["relu6", "leaky=0.3", "hardswish", "softmax", "none"])))
+
+
+@st.composite
+def pads(draw: st.DrawFn, shape: Shape) -> Layer:
+    """A border, wider than a part of the map may be high."""
+    sides = st.integers(0, 4)
+    return Pad(draw(sides), draw(sides), draw(sides), draw(sides), draw(st.sampled_from([0.0, -3.5])))
+
+
 def _fits(layer: Layer, shape: Shape) -> bool:
     try:
         out = layer.out_shape(shape)
@@ -128,7 +142,7 @@ def _fits(layer: Layer, shape: Shape) -> bool:
     return 0 < out.height <= MAX_ROWS and 0 < out.width <= MAX_ROWS and out.folded_channels <= MAX_CHANNELS
 
 
-KINDS = (convs, pools, transposed, convs_3d, residuals, inceptions, side_by_side)
+KINDS = (convs, pools, transposed, convs_3d, pointwise, pads, residuals, inceptions, side_by_side)
 
 
 @st.composite

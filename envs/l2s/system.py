@@ -13,7 +13,7 @@ import numpy as np
 
 from ...models.cuts import cut_points
 from ...models.errors import InputError
-from ...models.layers import Conv, Conv3d, ConvTranspose, Linear
+from ...models.layers import Conv, Conv3d, ConvTranspose, Linear, Pointwise
 from ...models.model import Kernel, Model
 from ...models.zoo import get_model
 from ...profiling.devices import get_device
@@ -185,4 +185,6 @@ def _work(kernel: Kernel) -> tuple[int, int, int, int, int, int]:
     if isinstance(layer, Conv | Conv3d | ConvTranspose):
         norm = 2 * kernel.out_shape.channels * layer.norm
         return macs, 0, values * ((layer.activation != "none") + layer.norm), params - norm, 0, norm
+    if isinstance(layer, Pointwise):
+        return 0, 0, values * ((layer.activation != "none") + layer.norm), 0, 0, params
     return 0, 0, values, 0, 0, 0
