@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..models.errors import InputError
+from ..models.importers import from_folder
 from .core import Dynamics
 
 T = TypeVar("T")
@@ -62,7 +63,10 @@ def load(kind: type[T], path: str, required: Sequence[str] = (), file_fields: Se
             raise InputError(f"{path}: field {name} is missing")
     found = checked(kind, {"name": Path(path).stem, **data}, path)
     folder = Path(path).resolve().parent
-    return replace(found, **{name: _from(folder, getattr(found, name)) for name in file_fields})  # type: ignore[type-var]
+    files = {name: _from(folder, getattr(found, name)) for name in file_fields}
+    if "model" in known:
+        files["model"] = from_folder(getattr(found, "model"), folder)  # noqa: B009
+    return replace(found, **files)  # type: ignore[type-var]
 
 
 def _read(path: str, required: Sequence[str]) -> dict[str, Any]:

@@ -317,9 +317,7 @@ class Pad(Layer):
     value: float = 0.0
 
     def out_shape(self, shape: Shape) -> Shape:
-        return Shape(
-            shape.folded_channels, shape.height + self.top + self.bottom, shape.width + self.left + self.right
-        )
+        return Shape(shape.folded_channels, shape.height + self.top + self.bottom, shape.width + self.left + self.right)
 
     def input_lo(self, a: Rows, height: int) -> Rows:
         return np.clip(a - self.top, 0, height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 
@@ -52,11 +53,40 @@ MODELS: dict[str, Callable[[], Model]] = {
 
 @cache
 def get_model(name: str) -> Model:
-    """The network called ``name``; the same object every time.
+    """The network called ``name``, from the zoo or a user's own (see :mod:`.importers`); the same object every time.
 
     Raises:
-        InputError: no such network.
+        InputError: no such network, or one that cannot be read in.
     """
-    if name not in MODELS:
-        raise InputError(f"unknown model {name!r}; known models: {', '.join(MODELS)}")
-    return MODELS[name]()
+    check_model(name)
+    if name in MODELS:
+        return MODELS[name]()
+    from .importers import import_model
+
+    return import_model(name).model
+
+
+def check_model(name: str, where: str = "") -> None:
+    """Whether a name can be a network's; a user's own is not read in.
+
+    Raises:
+        InputError: it is not, beginning with ``where``.
+    """
+    if name not in MODELS and not is_own(name):
+        known = f"known models: {', '.join(MODELS)}; or your own: path.onnx, module:factory"
+        raise InputError(f"{where}{': ' * bool(where)}unknown model {name!r}; {known}")
+
+
+def is_own(name: str) -> bool:
+    """Whether a network is a user's own, named by an ONNX file or a factory."""
+    return without_size(name).endswith(".onnx") or ":" in name
+
+
+def model_title(name: str) -> str:
+    """A network's name for people: of a user's own file only the last part of its path."""
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
+def without_size(name: str) -> str:
+    """The name without the size of its input."""
+    return re.sub(r"@\d+x\d+x\d+$", "", name)

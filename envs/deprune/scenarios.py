@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from ...models.errors import InputError
-from ...models.zoo import MODELS
+from ...models.zoo import check_model, model_title
 from ...profiling.devices import device_names
 from ..scenarios import change, is_file, load
 from .curves import get_curves, load_curves
@@ -21,7 +21,7 @@ class Scenario:
 
     Args:
         name: scenario name.
-        model: a zoo model.
+        model: a zoo model, or your own: net.onnx, module:factory.
         layer: where it is cut, in modules of the ``features`` list.
         resolution: r, by which maps shrink in height and width.
         module: whether the compression module is there; without it all maps cross, and there is one budget.
@@ -69,8 +69,7 @@ class Scenario:
 
     def __post_init__(self) -> None:
         where = f"scenario {self.name}"
-        if self.model not in MODELS:
-            raise InputError(f"{where}: unknown model {self.model!r}; known models: {', '.join(MODELS)}")
+        check_model(self.model, where)
         for device in (self.client, self.server):
             if device not in device_names():
                 raise InputError(f"{where}: unknown device {device!r}; known: {', '.join(device_names())}")
@@ -95,7 +94,8 @@ class Scenario:
         link = f"{self.mbps:g} Mbps" + (f" shared by {self.clients}" if self.clients > 1 else "")
         changing = ", changing" if self.dynamic else ""
         data = self.curves.partition("-")[2] or self.data or "digits"
-        return f"{self.model} cut behind layer {self.layer}, {data}, {self.epochs} epochs, {link}{changing}"
+        model = model_title(self.model)
+        return f"{model} cut behind layer {self.layer}, {data}, {self.epochs} epochs, {link}{changing}"
 
 
 _NUMBERS = (

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...models.errors import InputError
 from ...models.plans import check_device_names
-from ...models.zoo import MODELS
+from ...models.zoo import MODELS, model_title
 from ...profiling.network import PAYLOAD_FRACTION
 from ..scenarios import change, is_file, load
 
@@ -19,7 +19,7 @@ class Scenario:
 
     Args:
         name: scenario name.
-        model: a zoo model.
+        model: a zoo model, or your own: net.onnx, module:factory.
         devices: device types of the catalogue, in split order.
         mbps: shaped rate of each device's link, Mbit/s; the first rates when the links follow traces.
         names: a name of its own for every device; by default type-1, type-2, ...
@@ -103,7 +103,7 @@ class Scenario:
         links = list(zip(self.devices, self.mbps, strict=True))
         parts = [f"{links.count(link)} {link[0]} at {link[1]:g}" for link in dict.fromkeys(links)]
         rates = "Mbps at first, then fluctuating" if self.varies else "Mbps"
-        return f"{self.model} on {', '.join(parts)} {rates}"
+        return f"{model_title(self.model)} on {', '.join(parts)} {rates}"
 
     @property
     def varies(self) -> bool:

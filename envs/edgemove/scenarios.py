@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from ...models.errors import InputError
-from ...models.zoo import MODELS
+from ...models.zoo import check_model, model_title
 from ...profiling.devices import device_names
 from ...profiling.training import OPTIMIZER_BYTES
 from ..scenarios import change, is_file, load
@@ -22,7 +22,7 @@ class Scenario:
 
     Args:
         name: scenario name.
-        model: a zoo model, trained on its own input.
+        model: a zoo model, or your own (net.onnx, module:factory), trained on its own input.
         cycle: iterations of a training cycle, R.
         on_device_s: how long training on the client alone takes (Table 1); it sets the number of iterations.
         batch: samples of a minibatch (Sec. 4.1).
@@ -91,8 +91,7 @@ class Scenario:
 
     def __post_init__(self) -> None:
         where = f"scenario {self.name}"
-        if self.model not in MODELS:
-            raise InputError(f"{where}: unknown model {self.model!r}; known models: {', '.join(MODELS)}")
+        check_model(self.model, where)
         known = device_names()
         for device in (self.client, self.cloud, *self.gpus):
             if device not in known:
@@ -139,7 +138,8 @@ class Scenario:
     def summary(self) -> str:
         """One line: the model, the client and its speed, the city."""
         city = self.sites or f"{self.n_sites} synthetic sites"
-        return f"{self.model}, {self.client} at {self.speed_mps:g} m/s among {city}, {self.near_mbps:g} Mbps near one"
+        client = f"{model_title(self.model)}, {self.client} at {self.speed_mps:g} m/s"
+        return f"{client} among {city}, {self.near_mbps:g} Mbps near one"
 
 
 _POSITIVE = (

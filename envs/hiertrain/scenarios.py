@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from ...models.errors import InputError
-from ...models.zoo import MODELS
+from ...models.zoo import MODELS, check_model, model_title
 from ...profiling.devices import device_names
 from ...profiling.training import OPTIMIZER_BYTES
 from ..scenarios import change, is_file, load
@@ -23,7 +23,7 @@ class Scenario:
 
     Args:
         name: scenario name.
-        model: a zoo model.
+        model: a zoo model, or your own: net.onnx, module:factory.
         edge_cloud_mbps: rate between edge and cloud, Mbit/s; the middle of the drift when links drift.
         device_edge_mbps: rate between device and edge.
         device, edge, cloud: the workers, by their names in the device catalogue.
@@ -68,8 +68,7 @@ class Scenario:
 
     def __post_init__(self) -> None:
         where = f"scenario {self.name}"
-        if self.model not in MODELS:
-            raise InputError(f"{where}: unknown model {self.model!r}; known models: {', '.join(MODELS)}")
+        check_model(self.model, where)
         known = device_names()
         for worker in WORKERS:
             if getattr(self, worker) not in known:
@@ -112,7 +111,7 @@ class Scenario:
         rates = f"{self.device_edge_mbps:g} and {self.edge_cloud_mbps:g} Mbps"
         drift = ", drifting" if self.drift else ""
         workers = f"{self.device}, {self.edge} ({cores}) and {self.cloud}"
-        return f"{self.model} on {workers}, {rates}{drift}, batch {self.batch}"
+        return f"{model_title(self.model)} on {workers}, {rates}{drift}, batch {self.batch}"
 
 
 ENV_OPTIONS = ("plans", "activation_bits", "cost", "optimum")  # of the env itself, beside a scenario's fields

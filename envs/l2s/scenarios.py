@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from ...models.errors import InputError
-from ...models.zoo import MODELS
+from ...models.zoo import MODELS, check_model, model_title
 from ...profiling.devices import device_names
 from ...profiling.network import PAYLOAD_FRACTION
 from ...profiling.training import OPTIMIZER_BYTES
@@ -23,7 +23,7 @@ class Scenario:
 
     Args:
         name: scenario name.
-        model: a zoo model.
+        model: a zoo model, or your own: net.onnx, module:factory.
         edge: the edge server: gpu (GTX 1080 Ti), cpu (Core i7-8700K), or a device of the catalogue.
         mbps: shaped rate of the link, up and down alike, Mbit/s.
         device: the end device, by its name in the catalogue.
@@ -90,8 +90,7 @@ class Scenario:
             raise InputError(f"{where}: mbps_changes and a trace both set the rate; give one")
 
     def _check_names(self, where: str) -> None:
-        if self.model not in MODELS:
-            raise InputError(f"{where}: unknown model {self.model!r}; known models: {', '.join(MODELS)}")
+        check_model(self.model, where)
         known = device_names()
         if self.edge not in EDGES and self.edge not in known:
             raise InputError(f"{where}: unknown edge {self.edge!r}; known: {', '.join((*EDGES, *known))}")
@@ -124,7 +123,8 @@ class Scenario:
             link = "a fluctuating link" if self.dynamic and not self.traces else "a measured link"
         loads = "".join(f", load {load:g} from round {at}" for at, load in self.load_changes)
         point = f", P^c = {self.privacy_point}" if self.privacy_point != Scenario.privacy_point else ""
-        return f"{self.model} on {self.device} with {self.edge_device}, {link}{loads}{point}, {self.rounds} rounds"
+        machines = f"{model_title(self.model)} on {self.device} with {self.edge_device}"
+        return f"{machines}, {link}{loads}{point}, {self.rounds} rounds"
 
 
 def _check_positive(where: str, name: str, value: float) -> None:
