@@ -7,7 +7,11 @@ ARGS ?=
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test slow lint format types bench docs clean
+# TensorRT's published Python bindings, without its libraries: tests compare the code's names with them.
+BINDINGS := tensorrt_bindings==8.6.1 tensorrt_cu12_bindings==10.3.0 tensorrt_cu12_bindings==10.16.1.11 \
+	tensorrt_cu13_bindings==11.4.0.106
+
+.PHONY: train test slow lint format types bench docs bindings clean
 .NOTPARALLEL:
 
 train: .venv/.train
@@ -36,6 +40,17 @@ bench: .venv/.train
 
 docs: .venv/.test
 	$(BIN)/python docs/make_pages.py $(ARGS)
+
+bindings: .venv/tensorrt-bindings
+
+.venv/tensorrt-bindings: Makefile | $(BIN)/python
+	rm -rf $@ $@.new
+	for package in $(BINDINGS); do \
+		$(BIN)/python -m pip download --quiet --no-deps --dest $@.new/wheels $$package || exit 1; \
+		$(BIN)/python -m zipfile -e $@.new/wheels/$${package%%==*}-$${package##*==}-*.whl $@.new/$${package##*==} || exit 1; \
+	done
+	rm -rf $@.new/wheels
+	mv $@.new $@
 
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -22,7 +22,7 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGING_FILES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 # Who may import whom: each package only itself and those before it.
-ORDER = ("models", "profiling", "envs", "agents")
+ORDER = ("models", "trt_kernels", "profiling", "envs", "agents")
 
 
 def setup_cfg() -> configparser.ConfigParser:

@@ -1,0 +1,119 @@
+"""What differs between TensorRT 8, 10 and 11, told apart by what their API offers.
+
+TensorRT 8 builds weakly typed networks, with half precision as a flag of the builder. From 10 on a network may be
+strongly typed: every tensor has the type that its inputs and weights give it. In 11 every network is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..models.errors import InputError
+
+PRECISIONS: dict[str, npt.DTypeLike] = {"FP16": np.float16, "FP32": np.float32}
+INSTALL = (
+    'install it with pip install "splitgym[tensorrt]" on a machine with an NVIDIA GPU and the CUDA toolkit '
+    "(on a Jetson TensorRT comes with JetPack)"
+)
+
+
+def load_tensorrt() -> Any:
+    """The module ``tensorrt``.
+
+    Raises:
+        InputError: it is not installed, or its libraries are not.
+    """
+    try:
+        import tensorrt  # pyright: ignore[reportMissingImports]
+    except (ImportError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"TensorRT is not available ({reason}): {INSTALL}") from None
+    return tensorrt
+
+
+def check_precision(precision: str) -> None:
+    """Refuse an unknown precision.
+
+    Raises:
+        InputError: the precision is not a key of ``PRECISIONS``.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision is {precision!r}, allowed: {', '.join(PRECISIONS)}")
+
+
+def data_type(trt: Any, precision: str) -> Any:
+    """The ``DataType`` of a precision."""
+    return trt.DataType.HALF if precision == "FP16" else trt.DataType.FLOAT
+
+
+def strongly_typed(trt: Any) -> bool:
+    """Whether networks are strongly typed here."""
+    return hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED") or not hasattr(trt.BuilderFlag, "FP16")
+
+
+def network_flags(trt: Any) -> int:
+    """Flags for ``Builder.create_network``."""
+    if hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
+        return 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    if hasattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH"):
+        return 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
+    return 0
+
+
+def configure(trt: Any, config: Any, precision: str, workspace_bytes: int) -> None:
+    """Set the precision and the memory that a kernel may use as scratch space."""
+    if precision == "FP32":
+        config.clear_flag(trt.BuilderFlag.TF32)  # on by default, with a mantissa of 10 bits
+    elif not strongly_typed(trt):
+        config.set_flag(trt.BuilderFlag.FP16)
+    if hasattr(config, "set_memory_pool_limit"):
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_bytes)
+    else:
+        config.max_workspace_size = workspace_bytes
+
+
+def set_output_type(trt: Any, tensor: Any, precision: str) -> None:
+    """Make a network output have the type of the precision; a strongly typed network has it so already."""
+    if not strongly_typed(trt):
+        tensor.dtype = data_type(trt, precision)
+
+
+def fill_mode(trt: Any) -> Any:
+    """The mode of a slice layer that gives places outside its input a value of one's own."""
+    if hasattr(trt, "SampleMode"):
+        return trt.SampleMode.FILL
+    return trt.SliceMode.FILL
+
+
+def channel_layouts(trt: Any, precision: str) -> int:
+    """Memory layouts that a kernel's input and output may have inside a network, as ``ITensor.allowed_formats``."""
+    if precision == "FP16":
+        layouts = (trt.TensorFormat.LINEAR, trt.TensorFormat.CHW2, trt.TensorFormat.HWC8)
+    else:
+        layouts = (trt.TensorFormat.LINEAR, trt.TensorFormat.HWC, trt.TensorFormat.CHW32)
+    return sum(1 << int(layout) for layout in layouts)
+
+
+def enqueuer(engine: Any, context: Any, addresses: Mapping[str, int], stream_handle: int) -> Callable[[], bool]:
+    """A function that starts one execution on a stream and says whether it could.
+
+    Args:
+        engine, context: a ``ICudaEngine`` and an ``IExecutionContext`` of it.
+        addresses: device address of every input and output by name.
+        stream_handle: a CUDA stream.
+
+    Raises:
+        KeyError: an input or output of the engine has no address.
+        RuntimeError: TensorRT refuses an address.
+    """
+    if not hasattr(context, "execute_async_v3"):
+        bindings = [addresses[engine.get_binding_name(i)] for i in range(engine.num_bindings)]
+        return lambda: context.execute_async_v2(bindings, stream_handle)
+    for name in (engine.get_tensor_name(i) for i in range(engine.num_io_tensors)):
+        if not context.set_tensor_address(name, addresses[name]):
+            raise RuntimeError(f"TensorRT refuses the address of tensor {name}")
+    return lambda: context.execute_async_v3(stream_handle)
