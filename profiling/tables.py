@@ -128,7 +128,7 @@ class LatencyTable:
         write_entries(path, self.model, self.fingerprint, self.provenance, COLUMNS, rows)
 
 
-def _table(model: Model, entries: Sequence[npt.ArrayLike], provenance: Provenance) -> LatencyTable:
+def table_of(model: Model, entries: Sequence[npt.ArrayLike], provenance: Provenance) -> LatencyTable:
     """A table from each kernel's seconds at 1, 2, ... rows."""
     heights = [k.out_shape.height for k in model.kernels]
     seconds = np.full((len(heights), max(heights) + 1), np.nan)
@@ -162,7 +162,7 @@ def _modelled_table(model: Model, device: Device, tiles: bool) -> LatencyTable:
     provenance = Provenance(
         "modelled", device.name, device.precision, device.framework, calibration_date(), device.quality(tiles)
     )
-    return _table(model, entries, provenance)
+    return table_of(model, entries, provenance)
 
 
 def load_table(path: str | os.PathLike[str], model: Model) -> LatencyTable:
@@ -181,7 +181,7 @@ def load_table(path: str | os.PathLike[str], model: Model) -> LatencyTable:
         if missing.size:
             allowed = f"every row count from 1 to {len(values)} is needed"
             raise InputError(f"{path}: kernel {name} has no entry for rows = {missing[0] + 1}; {allowed}")
-    return _table(model, list(seconds.values()), provenance)
+    return table_of(model, list(seconds.values()), provenance)
 
 
 def write_entries(
