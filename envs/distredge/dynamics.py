@@ -11,6 +11,7 @@ from gymnasium import spaces
 
 from ...models.errors import InputError
 from ...models.plans import SpatialPlan, volume_ranges
+from ...profiling.link_file import LinkMeasurement
 from ..core import check_options
 from ..links import LinkRates
 from ..scenarios import ScenarioDynamics
@@ -218,7 +219,18 @@ class DistrEdgeDynamics(ScenarioDynamics):
         links = "imported (trace files)" if self.system.scenario.traces else "modelled (the scenario's constants)"
         if self.links.is_random:
             links = "modelled (seeded traces)"
-        return (*(table.label() for table in self.system.tables), f"links: {links}")
+        measured = self._measured_links()
+        links = f"links{' otherwise' if measured else ''}: {links}"
+        return (*(table.label() for table in self.system.tables), *measured, links)
+
+    def _measured_links(self) -> list[str]:
+        """A line for every measured link, with the devices that it is used for."""
+        users = dict[LinkMeasurement, list[str]]()
+        for name, link in zip(self.system.names, self.system.measured, strict=True):
+            if link is not None:
+                users.setdefault(link, []).append(name)
+        what = "message costs" if self.links.varies else "link"
+        return [f"{what} of {', '.join(names)}: {link.label()}" for link, names in users.items()]
 
     def observe(self) -> np.ndarray:
         clock = self._clock / self.links.period_s % 1.0 if self.links.varies else 0.0

@@ -33,6 +33,9 @@ class Scenario:
         traces: trace files instead, one for all devices or one each, scaled by trace_factor.
         gap_s: pause between two images.
         tables: latency table files by device type, instead of modelled tables.
+        links: measured link files (splitgym-profile --network) by device name or type, a name before its type. Such a
+            device's message and copy costs are the file's, and so is its rate unless links follow traces: the goodput
+            is payload already, eta does not lower it again. A message still pays the larger end's fixed cost.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Scenario:
     trace_factor: float = 1.0
     gap_s: float = 0.0
     tables: Mapping[str, str] | None = None
+    links: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         where = f"scenario {self.name}"
@@ -84,6 +88,10 @@ class Scenario:
                 f"{where}: names has {len(self.names)} entries for {len(self.devices)} devices; give one each"
             )
         check_device_names(self.device_names, where)
+        for key in self.links or {}:
+            if key not in self.device_names and key not in self.devices:
+                known = ", ".join(dict.fromkeys((*self.device_names, *self.devices)))
+                raise InputError(f"{where}: links names {key!r}, devices and their types are {known}")
 
     @property
     def device_names(self) -> tuple[str, ...]:
@@ -98,10 +106,20 @@ class Scenario:
         return tuple(out)
 
     @property
+    def link_files(self) -> tuple[str | None, ...]:
+        """Every device's link file, None where it has none."""
+        files = self.links or {}
+        named = zip(self.device_names, self.devices, strict=True)
+        return tuple(files.get(name, files.get(kind)) for name, kind in named)
+
+    @property
     def summary(self) -> str:
         """One line: the model, the devices and their rates."""
-        links = list(zip(self.devices, self.mbps, strict=True))
-        parts = [f"{links.count(link)} {link[0]} at {link[1]:g}" for link in dict.fromkeys(links)]
+        links = [
+            (kind, "on a measured link" if file else f"at {mbps:g}")
+            for kind, file, mbps in zip(self.devices, self.link_files, self.mbps, strict=True)
+        ]
+        parts = [f"{links.count(link)} {link[0]} {link[1]}" for link in dict.fromkeys(links)]
         rates = "Mbps at first, then fluctuating" if self.varies else "Mbps"
         return f"{model_title(self.model)} on {', '.join(parts)} {rates}"
 
@@ -190,7 +208,7 @@ def _named(name: str) -> Scenario:
     if stem in SCENARIOS and model in MODELS:
         return replace(SCENARIOS[stem], name=name, model=model)
     if is_file(name):
-        return load(Scenario, name, ("model", "devices", "mbps"), ("traces", "tables"))
+        return load(Scenario, name, ("model", "devices", "mbps"), ("traces", "tables", "links"))
     raise InputError(
         f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any of them with -<model>, or a .yaml file; "
         f"models: {', '.join(MODELS)}"

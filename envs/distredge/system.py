@@ -15,6 +15,7 @@ from ...models.model import Model
 from ...models.plans import SpatialPlan
 from ...models.zoo import get_model
 from ...profiling.devices import device_names, get_device
+from ...profiling.link_file import LinkMeasurement, load_link
 from ...profiling.tables import LatencyTable, load_table, modelled_table
 from ..links import load_traces
 from .physics import Events, Links, Physics, Progress, Rates
@@ -57,7 +58,8 @@ class System:
         scenario, model, names: the setting; device names in split order.
         tables: one latency table per distinct device type, ``types`` says which device uses which.
         traces: the devices' traces where the scenario names files.
-        mbps: (D,) nominal rates: the scenario's, or the traces' means.
+        measured: every device's measured link, None where it has no file.
+        mbps: (D,) nominal rates: the scenario's, the measured links', or the traces' means.
         links: fixed message costs.
         reference_s: T_ref, the latency of offloading to the best provider at nominal rates.
     """
@@ -80,10 +82,14 @@ class System:
         ]
         catalogue = [get_device(kind) for kind in scenario.devices]
         self.traces = load_traces(scenario.traces, scenario.trace_factor, len(scenario.devices))
-        self.mbps = np.array([t.mean_mbps for t in self.traces] or scenario.mbps)
+        self.measured = _own_links(scenario)
+        measured = list(zip(self.measured, scenario.mbps, catalogue, strict=True))
+        # A goodput is payload; the physics takes eta of a rate.
+        rates = [link.goodput_mbps / scenario.eta if link else mbps for link, mbps, _ in measured]
+        self.mbps = np.array([t.mean_mbps for t in self.traces] or rates)
         self.links = Links(
-            np.array([d.t_msg_s for d in catalogue]),
-            1.0 / np.array([d.copy_bytes_per_s for d in catalogue]),
+            np.array([link.t_msg_s if link else device.t_msg_s for link, _, device in measured]),
+            np.array([link.copy_s_per_byte if link else 1.0 / device.copy_bytes_per_s for link, _, device in measured]),
             scenario.requester_message_s,
             1.0 / scenario.requester_copy_bytes_per_s,
             scenario.eta,
@@ -249,6 +255,15 @@ class System:
         for table in self.tables:
             digest.update(np.rint(np.nan_to_num(table.seconds) * 1e9).astype(np.int64).tobytes())
         return digest.hexdigest()[:16]
+
+
+def _own_links(scenario: Scenario) -> tuple[LinkMeasurement | None, ...]:
+    """Every device's measured link; one that was measured at another type of the catalogue is a mix-up."""
+    links = tuple(None if path is None else load_link(path) for path in scenario.link_files)
+    for link, path, kind in zip(links, scenario.link_files, scenario.devices, strict=True):
+        if link and link.device != kind and link.device in device_names():
+            raise InputError(f"{path}: device is {link.device!r}, the scenario uses it for {kind!r}")
+    return links
 
 
 def _own_table(path: str, model: Model, kind: str) -> LatencyTable:
