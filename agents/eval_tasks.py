@@ -11,7 +11,7 @@ from typing import Any
 
 from ..envs import Family
 from ..models.errors import InputError
-from .console import note
+from ..profiling.console import note
 from .core import AgentSpec, hyperparams_of
 from .evaluate import make_env
 from .runs import RunConfig, RunFolder, find_runs, plain

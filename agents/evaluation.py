@@ -13,24 +13,14 @@ from typing import Any
 from ..envs import Family
 from ..models.errors import InputError
 from ..models.plans import write_text
+from ..profiling.canvas import footnote, save_figure
+from ..profiling.console import INTERRUPTED, Parser, entry, note, print_table, stdout, whole
+from ..profiling.progress import Bar
 from . import tables
-from .console import (
-    INTERRUPTED,
-    Parser,
-    add_env_options,
-    entry,
-    env_options,
-    family_help,
-    family_of,
-    note,
-    parse_pairs,
-    stdout,
-    whole,
-)
+from .console import add_env_options, env_options, family_help, family_of, parse_pairs
 from .core import AgentSpec, agents_module, agents_of, get_spec
 from .eval_tasks import Setting, make_settings, make_tasks, match_runs, share_hyperparams
-from .figures import footnote, grouped_bars, has_error_bars, save_figure
-from .progress import Bar
+from .figures import grouped_bars, has_error_bars
 from .results import Result, by_group, fill_regret, finite, write_csv
 from .runs import check_free, free_folder, versions
 from .training import check_planner_options
@@ -235,7 +225,7 @@ def _conclude(
     for number, table in enumerate(parts):
         if number:
             console.print()
-        tables.print_table(console, table)
+        print_table(console, table)
     lines = tables.provenance_lines(provenance)
     if used and family.regret is not None:
         which = "these scenarios" if len(used) > 1 else next(iter(used))

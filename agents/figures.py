@@ -1,43 +1,19 @@
-"""Pictures that every family has: the learning curve, grouped bars, panels. Agg canvases only, never pyplot."""
+"""Pictures that every family has: the learning curve and grouped bars."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .runs import replacing
+from ..profiling.canvas import COLORS, INK, clean, new_figure, top_legend
 from .tables import number
 
-DPI = 150
-COLORS = (
-    "#3b6fb6", "#e08a1e", "#3f9a5b", "#c8453b", "#8562b5", "#8c5b45", "#d773b4", "#7a7a7a", "#b5b03a", "#3fb3c6",
-    "#a9c4e6", "#f6c491", "#a6d8a8", "#f0a5a0", "#cbb6e0", "#c9aaa0", "#f3c1dd", "#c8c8c8", "#dedb92", "#a8dfe8",
-)  # fmt: skip
 LOG_FROM = 4.0  # ratio of the highest to the lowest value that makes an axis logarithmic
-INK = "#333333"
 BARS_IN_A_ROW = 75  # of a bar chart; more begin another row
-GRID = "#e6e6e6"
-
-
-def new_figure(width_in: float, height_in: float) -> Any:
-    """An empty matplotlib figure on an Agg canvas."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width_in, height_in), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save_figure(figure: Any, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI)
 
 
 def add_figure(figures: dict[str, Any], name: str, figure: Any) -> None:
@@ -185,29 +161,6 @@ def grouped_bars(
     return figure
 
 
-def top_legend(figure: Any, handles: Mapping[str, Any], title: str = "", handle_length: float = 1.2) -> None:
-    """One legend for all panels, above them, in as many columns as the figure has room for."""
-    longest = max(map(len, handles), default=0)
-    columns = max(3, int(figure.get_size_inches()[0] / max(1.45, 0.35 + 0.1 * handle_length + 0.075 * longest)))
-    figure.legend(
-        list(handles.values()), list(handles), loc="outside upper left", ncols=max(1, min(len(handles), columns)),
-        frameon=False, fontsize=9, title=title, alignment="left", title_fontproperties={"size": 11},
-        columnspacing=1.2, handlelength=handle_length,
-    )  # fmt: skip
-
-
-def panel_grid(count: int, columns: int = 3) -> tuple[Any, list[Any]]:
-    """A figure with so many equal panels in rows of ``columns``: (figure, axes)."""
-    across = min(columns, count)
-    rows = math.ceil(count / across)
-    width_in, height_in = (7.5, 3.6) if count == 1 else (max(7.5, 3.9 * across), 2.5 * rows)
-    figure = new_figure(width_in, height_in + 0.9)
-    axes = list(figure.subplots(rows, across, squeeze=False).ravel())
-    for spare in axes[count:]:
-        spare.remove()
-    return figure, axes[:count]
-
-
 def _panels(scenarios: Sequence[str], agents: int) -> list[list[str]]:
     """Scenarios in rows of about equal length, so that bars and names stay legible."""
     rows = max(1, math.ceil(len(scenarios) * (agents + 1.2) / BARS_IN_A_ROW))
@@ -251,22 +204,9 @@ def has_error_bars(figure: Any) -> bool:
     return any(np.ptp(bar[:, 1]) > 0 for c in found for bars in c.lines[2] for bar in bars.get_segments() if len(bar))
 
 
-def footnote(figure: Any, text: str) -> None:
-    """A line of small print at the bottom left."""
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, color="#777777")
-
-
 def scale_to(axes: Any, values: Sequence[float] | np.ndarray) -> None:
     """Make the vertical axis logarithmic where positive values differ by more than LOG_FROM."""
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
     if known.size and known.min() > 0 and known.max() / known.min() > LOG_FROM:
         logarithmic(axes)
-
-
-def clean(axes: Any) -> None:
-    """Faint horizontal lines behind the data, no frame at the top and the right."""
-    axes.grid(axis="y", color=GRID)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)

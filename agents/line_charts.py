@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .figures import COLORS, clean, scale_to, top_legend
+from ..profiling.canvas import COLORS, clean, top_legend
+from .figures import scale_to
 from .results import Result
 from .tables import unit_of
 

@@ -19,8 +19,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -342,17 +341,6 @@ def versions() -> dict[str, str]:
 def plain(value: Any) -> Any:
     """A value as it comes back from JSON."""
     return json.loads(json.dumps(value))
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name in the same folder that becomes ``path`` if all goes well."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _first_line(error: Exception) -> str:

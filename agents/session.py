@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from ..models.errors import InputError
+from ..profiling.canvas import footnote, save_figure
+from ..profiling.console import Interrupts, note, print_table, stderr, stdout
+from ..profiling.progress import Bar
 from . import tables
-from .console import Interrupts, note, stderr, stdout
 from .core import AgentSpec, Report, agents_module, agents_of
 from .evaluate import Played, assess, play
-from .figures import footnote, learning_curve, save_figure
-from .progress import Bar, TrainingBar
+from .figures import learning_curve
+from .progress import TrainingBar
 from .results import Result, better, fill_regret, finite
 from .runs import SCHEMA, Progress, RunFolder
 from .tracking import Tracker
@@ -224,7 +226,7 @@ class Session:
         self._track_results(results)
         out = stdout()
         out.print(self._headline(), style="bold", soft_wrap=True)
-        tables.print_table(out, tables.ranking(results, self.family, "*" if used else ""))
+        print_table(out, tables.ranking(results, self.family, "*" if used else ""))
         for line in [*self._regret_lines(results[0], used), *tables.provenance_lines(self.dynamics.provenance)]:
             out.print(line, style="dim", soft_wrap=True)
         out.print(f"written to {self.folder.path}", soft_wrap=True)

@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from ..envs import Family
+from ..profiling.console import duration
 from .results import Result, best_of
 
 SECONDS_FROM = 10.0  # times are shown in ms below, in s from here on
@@ -65,17 +65,6 @@ def number(value: float, digits: int | None = None) -> str:
         return "–"
     text = f"{value:.{digits_for([value]) if digits is None else digits}f}"
     return text.lstrip("-") if float(text) == 0 else text
-
-
-def duration(seconds: float) -> str:
-    """A wall-clock time."""
-    if not math.isfinite(seconds):
-        return "–"
-    if seconds < 1:
-        return f"{seconds * 1e3:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
 
 
 def ranking(results: Sequence[Result], family: Family, regret_mark: str = "") -> Table:
@@ -169,11 +158,6 @@ def _parts(agents: Sequence[str], texts: Mapping[tuple[str, str], str], first: i
         parts[-1].append(agent)
         used += need
     return parts
-
-
-def print_table(console: Console, table: Table) -> None:
-    """Print with cells' markup on, wherever the console has it off."""
-    console.print(table, markup=True)
 
 
 def sources(provenance: Sequence[str]) -> str:

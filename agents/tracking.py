@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..models.errors import InputError
-from .console import note
+from ..profiling.console import note
 
 MODES = ("off", "offline", "online")
 PROJECT = "splitgym"

@@ -11,20 +11,8 @@ from pathlib import Path
 
 from ..envs import Family, get_family
 from ..models.errors import InputError
-from .console import (
-    Parser,
-    add_env_options,
-    entry,
-    env_options,
-    family_help,
-    family_of,
-    has_traces,
-    note,
-    parse_pairs,
-    seed_number,
-    stderr,
-    whole,
-)
+from ..profiling.console import Parser, entry, note, seed_number, stderr, whole
+from .console import add_env_options, env_options, family_help, family_of, has_field, parse_pairs
 from .core import Learner, agents_module, agents_of, get_spec
 from .runs import CONFIG, Progress, RunFolder, check_free, free_folder
 from .session import PROG, RESULT, Session
@@ -87,7 +75,7 @@ def _examples(family: Family) -> list[str]:
         f"{env} --scenario {family.scenarios[0]} --agent {learner} --seed 1 --out runs/mine",
         f"{env} --agent ppo --steps 200000 --hyperparams learning_rate=1e-3",
         f"{env} --agent {planner} --env-kwargs name=value other=[1,2]",
-        *([f"{env} --trace measured.txt --trace-factor 40"] if has_traces(family) else []),
+        *([f"{env} --trace measured.txt --trace-factor 40"] if has_field(family, "traces") else []),
         f"{PROG} --resume runs/mine",
         f"{PROG} --resume runs/mine --steps 400000",
     ]
@@ -125,7 +113,7 @@ def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> 
 
 
 def _resume(args: argparse.Namespace) -> int:
-    for name in ("out", "hyperparams", "env_kwargs", "trace", "trace_factor"):
+    for name in ("out", "hyperparams", "env_kwargs", "model", "input", "trace", "trace_factor"):
         if getattr(args, name) is not None:
             option = name.replace("_", "-")
             raise InputError(f"--resume takes everything but the budget from the run; leave out --{option}")

@@ -25,8 +25,6 @@ from typing import Any
 
 import torch
 
-from splitgym.agents.console import entry, note
-from splitgym.agents.progress import Bar
 from splitgym.envs.deprune.data import Dataset, load_images
 from splitgym.envs.deprune.schedules import (
     Schedule,
@@ -45,6 +43,8 @@ from splitgym.models.errors import InputError
 from splitgym.models.model import Model
 from splitgym.models.plans import write_text
 from splitgym.models.zoo import get_model
+from splitgym.profiling.console import entry, note
+from splitgym.profiling.progress import Bar
 
 SCHEMA = 1
 MODELS = {"full": "vgg11_32", "half": "vgg11_32_half"}

@@ -1,8 +1,10 @@
-"""Reading users' text files."""
+"""Reading users' text files, and writing files whole or not at all."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..models.errors import InputError
@@ -20,3 +22,14 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not a text file in UTF-8") from None
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name in the same folder that becomes ``path`` if all goes well."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -18,11 +18,11 @@ import pytest
 from toy_family import Climber, registered
 
 from splitgym.agents import training
-from splitgym.agents.progress import Bar
 from splitgym.agents.train import main
 from splitgym.envs import Family
 from splitgym.models.plans import SpatialPlan, load_plan
 from splitgym.models.zoo import get_model
+from splitgym.profiling.progress import Bar
 
 ROOT = Path(__file__).resolve().parents[1]
 Capture = pytest.CaptureFixture[str]

@@ -55,14 +55,14 @@ def fewer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture(scope="module")
-def follows_traces() -> bool:
-    return console.has_traces(get_family("edgemove"))
+def fields() -> list[str]:
+    return [name for name in ("model", "traces") if console.has_field(get_family("edgemove"), name)]
 
 
 @pytest.fixture(autouse=True)
-def asked_once(follows_traces: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def asked_once(fields: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line makes a city to see which options there are; it is the same city every time."""
-    monkeypatch.setattr(console, "has_traces", lambda _: follows_traces)
+    monkeypatch.setattr(console, "has_field", lambda _, name: name in fields)
 
 
 @pytest.fixture

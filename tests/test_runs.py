@@ -10,19 +10,10 @@ from typing import Any
 import pytest
 
 from splitgym.agents.core import OnReport
-from splitgym.agents.runs import (
-    Progress,
-    RunConfig,
-    RunFolder,
-    check_free,
-    file_stem,
-    find_runs,
-    free_folder,
-    plain,
-    replacing,
-)
+from splitgym.agents.runs import Progress, RunConfig, RunFolder, check_free, file_stem, find_runs, free_folder, plain
 from splitgym.agents.training import check_hyperparams, check_settings
 from splitgym.models.errors import InputError
+from splitgym.profiling.files import replacing
 
 CONFIG = RunConfig(
     env="toy",

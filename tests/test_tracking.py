@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from splitgym.agents.figures import new_figure, save_figure
 from splitgym.agents.tracking import Tracker, tracking_mode
 from splitgym.models.errors import InputError
+from splitgym.profiling.canvas import new_figure, save_figure
 
 
 @pytest.mark.parametrize(

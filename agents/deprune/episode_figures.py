@@ -10,7 +10,7 @@ import numpy as np
 from ...envs.deprune.dynamics import DepruneDynamics
 from ...envs.deprune.planning import costs
 from ...envs.deprune.viewer import draw_bands, legend_of_budgets, training_figure
-from ..figures import COLORS, INK, clean, new_figure
+from ...profiling.canvas import COLORS, INK, clean, new_figure
 from .recordings import recordings_figure
 
 Trace = Mapping[str, np.ndarray]  # of the epochs of a training, (T,) each; see DepruneDynamics.trace

@@ -10,7 +10,8 @@ import numpy as np
 
 from ...envs.deprune.scenarios import get_scenario
 from ...envs.scenarios import by_name
-from ..figures import INK, add_figure, clean, grouped_bars, new_figure, panel_grid, scale_to, top_legend
+from ...profiling.canvas import INK, clean, new_figure, panel_grid, top_legend
+from ..figures import add_figure, grouped_bars, scale_to
 from ..line_charts import Seeds, colors_of, finish, label_grid, legend, seeds_by_agent, unit_for, values_of
 from ..results import Result, by_group
 from .episode_figures import curve_rows, draw_trace

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...envs.deprune.viewer import BAND_COLORS, runs_of
-from ..figures import COLORS, INK, new_figure, panel_grid
+from ...profiling.canvas import COLORS, INK, new_figure, panel_grid
 from ..line_charts import Seeds, finish, label_grid, legend, unit_for
 from ..results import Result
 

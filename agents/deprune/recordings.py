@@ -9,7 +9,7 @@ import numpy as np
 
 from ...envs.deprune.curves import Curves
 from ...envs.deprune.viewer import runs_of
-from ..figures import COLORS, INK, panel_grid
+from ...profiling.canvas import COLORS, INK, panel_grid
 from ..line_charts import finish, label_grid, legend
 
 SEEN, UNSEEN, FIT = COLORS[0], COLORS[1], INK

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..figures import INK, clean, new_figure, top_legend
+from ...profiling.canvas import INK, clean, new_figure, top_legend
 from ..line_charts import Seeds, unit_for, values_of
 
 COUNTS = {"cut_moves": "cut moves", "worker_switches": "worker switches"}

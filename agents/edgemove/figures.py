@@ -10,7 +10,8 @@ import numpy as np
 
 from ...envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, Scenario, get_scenario
 from ...envs.scenarios import by_name
-from ..figures import INK, add_figure, grouped_bars, panel_grid, top_legend
+from ...profiling.canvas import INK, panel_grid, top_legend
+from ..figures import add_figure, grouped_bars
 from ..line_charts import (
     Seeds,
     colors_of,

@@ -9,7 +9,8 @@ import numpy as np
 from ...envs.edgemove.city import rate_table
 from ...envs.edgemove.planning import cut_periods
 from ...envs.edgemove.system import System
-from ..figures import COLORS, INK, LOG_FROM, clean, logarithmic, panel_grid, top_legend
+from ...profiling.canvas import COLORS, INK, clean, panel_grid, top_legend
+from ..figures import LOG_FROM, logarithmic
 from ..line_charts import label_grid, unit_for
 
 Conditions = dict[str, tuple[float, float]]  # name -> (bit/s, round trip in s)

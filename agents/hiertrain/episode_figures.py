@@ -10,7 +10,7 @@ import numpy as np
 from ...envs.hiertrain.dynamics import HierTrainDynamics
 from ...envs.hiertrain.viewer import plan_figure
 from ...models.plans import HybridPlan
-from ..figures import COLORS, INK, clean, new_figure
+from ...profiling.canvas import COLORS, INK, clean, new_figure
 from ..line_charts import unit_for
 
 Trace = Mapping[str, np.ndarray]  # of the blocks of an episode, (T,) each; see HierTrainDynamics.trace

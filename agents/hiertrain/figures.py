@@ -9,7 +9,8 @@ import numpy as np
 
 from ...envs.hiertrain.scenarios import Scenario, get_scenario
 from ...envs.scenarios import by_name
-from ..figures import INK, LOG_FROM, add_figure, grouped_bars, panel_grid, scale_to
+from ...profiling.canvas import INK, panel_grid
+from ..figures import LOG_FROM, add_figure, grouped_bars, scale_to
 from ..line_charts import (
     Seeds,
     colors_of,

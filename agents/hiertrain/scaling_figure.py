@@ -10,7 +10,8 @@ import numpy as np
 from ...envs.hiertrain.scenarios import get_scenario
 from ...models.cuts import cut_points
 from ...models.zoo import get_model
-from ..figures import clean, logarithmic, new_figure, top_legend
+from ...profiling.canvas import clean, new_figure, top_legend
+from ..figures import logarithmic
 from ..line_charts import Seeds
 
 # Seconds of the paper's planner with CPLEX on a Core i7-6700 (Table 2), by the first part of a scenario's name.

@@ -10,7 +10,8 @@ import numpy as np
 from ...envs.l2s.dynamics import L2SDynamics
 from ...envs.l2s.system import System
 from ...envs.l2s.viewer import points_figure
-from ..figures import COLORS, INK, LOG_FROM, clean, logarithmic, new_figure, scale_to
+from ...profiling.canvas import COLORS, INK, clean, new_figure
+from ..figures import LOG_FROM, logarithmic, scale_to
 from ..tables import unit_of
 from .lines import LEAST_ERROR
 from .rounds import Trace, late_point, latest_errors, prediction_errors, regrets, running_mean, spans

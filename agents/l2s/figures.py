@@ -9,7 +9,8 @@ import numpy as np
 
 from ...envs.l2s.scenarios import get_scenario
 from ...envs.scenarios import by_name
-from ..figures import INK, LOG_FROM, add_figure, clean, grouped_bars, logarithmic, panel_grid, scale_to
+from ...profiling.canvas import INK, clean, panel_grid
+from ..figures import LOG_FROM, add_figure, grouped_bars, logarithmic, scale_to
 from ..line_charts import error_line, rate_axis, seeds_by_agent, values_of
 from ..results import Result, by_group
 from .episode_figures import draw_trace

@@ -40,11 +40,11 @@ from ...models.errors import InputError
 from ...models.layers import Conv
 from ...models.model import MAIN, Model
 from ...models.torch_units import TorchModel
+from ...profiling.canvas import COLORS, GRID, INK, new_figure, save_figure
+from ...profiling.console import Parser, duration, entry, positive_number, print_table, seed_number, stdout
+from ...profiling.progress import Bar
 from ...profiling.training import VALUE_BYTES
-from ..console import Parser, entry, positive_number, seed_number, stdout
-from ..figures import COLORS, GRID, INK, new_figure, save_figure
-from ..progress import Bar
-from ..tables import duration, number, print_table
+from ..tables import number
 from .digits import OnProgress, Trained, train_digits
 
 PROG = "python -m splitgym.agents.l2s.privacy"

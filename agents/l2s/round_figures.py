@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..figures import INK, LOG_FROM, clean, logarithmic, new_figure, panel_grid
+from ...profiling.canvas import INK, clean, new_figure, panel_grid
+from ..figures import LOG_FROM, logarithmic
 from .lines import LEAST_ERROR, PALETTE, Seeds, Traces, draw_lines, finish, fit, label_grid, legend, traces_of, unit_for
 from .rounds import WINDOW, average_ratio, prediction_errors, regrets, running_mean, running_median, stacked
 
