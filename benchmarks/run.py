@@ -6,7 +6,7 @@ NAME is a group: env, import, planners, joint, osds, learned (DistrEdge); l2s-sp
 l2s-change, l2s-claims; edgemove-speed, edgemove-table1, edgemove-double-speed, edgemove-rates,
 edgemove-adaptation, edgemove-start, edgemove-learned; hiertrain-speed, hiertrain-planning, hiertrain-gap,
 hiertrain-claims, hiertrain-sharing, hiertrain-sweeps, hiertrain-slower, hiertrain-learned; deprune-speed,
-deprune-claims, deprune-learned.
+deprune-claims, deprune-learned; profiler (VGG-16 measured twice on this machine, minutes).
 Timings are single-threaded; run on an idle machine.
 """
 
@@ -25,10 +25,11 @@ import distredge
 import edgemove
 import hiertrain
 import l2s
+import profiler
 
 import splitgym.envs
 
-GROUPS = {**distredge.GROUPS, **l2s.GROUPS, **edgemove.GROUPS, **hiertrain.GROUPS, **deprune.GROUPS}
+GROUPS = {**distredge.GROUPS, **l2s.GROUPS, **edgemove.GROUPS, **hiertrain.GROUPS, **deprune.GROUPS, **profiler.GROUPS}
 
 
 def main() -> None:

@@ -95,6 +95,11 @@ def _padding_rows(window: tuple[Pair, Pair, Pair, Pair], height: int, a: int, b:
     return max(0, above), max(0, below)
 
 
+def _bordered(x: Tensor, above: int, below: int, value: float = 0.0) -> Tensor:
+    """The map with rows of one value above and below; torch would copy it even for none."""
+    return F.pad(x, (0, 0, above, below), value=value) if above or below else x
+
+
 class KernelModule(nn.Module):
     """One kernel. ``forward`` takes a whole map, ``part`` exactly the rows that output rows ``[a, b)`` read."""
 
@@ -135,7 +140,7 @@ class ConvModule(KernelModule):
 
     def part(self, x: Tensor, a: int, b: int) -> Tensor:
         _, stride, (_, side), dilation = self.window
-        x = F.pad(x, (0, 0, *_padding_rows(self.window, self.in_shape.height, a, b)))
+        x = _bordered(x, *_padding_rows(self.window, self.in_shape.height, a, b))
         y = F.conv2d(x, self.conv.weight, self.conv.bias, stride, (0, side), dilation, self.conv.groups)
         return self.act(self.norm(y))
 
@@ -167,7 +172,7 @@ class Conv3dModule(KernelModule):
         return self.act(self.norm(self.conv(self._unfold(x)))).flatten(1, 2)
 
     def part(self, x: Tensor, a: int, b: int) -> Tensor:
-        x = F.pad(self._unfold(x), (0, 0, *_padding_rows(self.window, self.in_shape.height, a, b)))
+        x = _bordered(self._unfold(x), *_padding_rows(self.window, self.in_shape.height, a, b))
         padding = (self.padding_depth, 0, self.window[2][1])
         y = F.conv3d(x, self.conv.weight, self.conv.bias, self.conv.stride, padding, self.conv.dilation)  # pyright: ignore[reportArgumentType]
         return self.act(self.norm(y)).flatten(1, 2)
@@ -228,8 +233,7 @@ class PoolModule(KernelModule):
         if self.kind == "avg_valid":
             return self._mean_of_valid(x, above, below)
         # What a window of ceil_mode reaches beyond the padding is no row at all: an average does not count it.
-        rows = (0, 0, above, min(below, padding))
-        x = F.pad(x, rows, value=float("-inf") if self.kind == "max" else 0.0)
+        x = _bordered(x, above, min(below, padding), float("-inf") if self.kind == "max" else 0.0)
         return self._pool(x, (0, side))
 
     def _mean_of_valid(self, x: Tensor, above: int, below: int) -> Tensor:
@@ -336,19 +340,20 @@ class BlockModule(nn.Module):
         sizes = self.layer.split_channels
         return [x] * len(self.branches) if sizes is None else x.split(list(sizes), 1)
 
-    def _merge(self, outs: list[Tensor]) -> Tensor:
+    def merge(self, outs: list[Tensor]) -> Tensor:
+        """The branches' outputs put together."""
         merged = torch.cat(outs, 1) if self.layer.combine == "concat" else torch.stack(outs).sum(0)
         return self.act(merged)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._merge([branch(part) for branch, part in zip(self.branches, self._inputs(x), strict=True)])
+        return self.merge([branch(part) for branch, part in zip(self.branches, self._inputs(x), strict=True)])
 
     def rows(self, x: RowSlice, plan: Plan) -> RowSlice:
         """The output rows that ``plan`` says, branch by branch."""
         parts = [RowSlice(part, x.lo) for part in self._inputs(x.tensor)]
         outs = [branch.rows(part, plan) for branch, part in zip(self.branches, parts, strict=True)]  # pyright: ignore
         outs = common_rows(outs)  # an identity branch hands on every row it has
-        return RowSlice(self._merge([out.tensor for out in outs]), outs[0].lo)
+        return RowSlice(self.merge([out.tensor for out in outs]), outs[0].lo)
 
 
 _MODULES: dict[type[Layer], Any] = {

@@ -45,14 +45,16 @@ class UnitModule(nn.Module):
     def forward(self, x: Tensor, carried: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
         """Main output and head output of a whole map; ``carried`` holds the saved tensors."""
         joins = [join(carried[name]) for join, name in zip(self.joins, self.sources, strict=True)]
-        y = self.layers(torch.cat([*joins, x], 1))
+        y = self.layers(torch.cat([*joins, x], 1) if joins else x)
         return y, self.head(y) if self.head is not None else None
 
     def rows(self, x: RowSlice, carried: Mapping[str, RowSlice], plan: Plan) -> tuple[RowSlice, RowSlice | None]:
         """The same for the rows that ``plan`` says."""
         joins = [join.rows(carried[name], plan) for join, name in zip(self.joins, self.sources, strict=True)]  # pyright: ignore
-        inputs = common_rows([*joins, x])
-        y = self.layers.rows(RowSlice(torch.cat([s.tensor for s in inputs], 1), inputs[0].lo), plan)
+        if joins:
+            inputs = common_rows([*joins, x])
+            x = RowSlice(torch.cat([s.tensor for s in inputs], 1), inputs[0].lo)
+        y = self.layers.rows(x, plan)
         return y, self.head.rows(y, plan) if self.head is not None else None
 
 
