@@ -7,7 +7,7 @@ and the like make no node: they only give a tensor another name.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -105,11 +105,13 @@ class GraphBuilder:
         if list(sizes[1:]) == [shape.elements]:
             self.flatten(tensor, output)
         elif list(sizes[1:]) == [shape.channels, shape.height, shape.width]:
+            if self._name(tensor) in self._flat:
+                raise self.refuse(node, operator, "features cannot become a map again")
             self.alias(tensor, output)
             self._flat.discard(output)
         else:
-            to = " x ".join(map(str, sizes[1:]))
-            raise self.refuse(node, operator, f"{_sizes([shape])} becomes {to}, allowed: one vector")
+            sizes_now, to = f"1 x {_sizes([shape])}", " x ".join(map(str, sizes))
+            raise self.refuse(node, operator, f"{sizes_now} becomes {to}, allowed: one vector behind the batch")
 
     def layer(
         self, node: str, operator: str, tensor: str, output: str, layer: Layer, weights: Weights | None = None
@@ -117,11 +119,13 @@ class GraphBuilder:
         """A layer on one tensor.
 
         Raises:
-            InputError: the layer does not fit the tensor, or the tensor was flattened.
+            InputError: the layer or its weights do not fit the tensor, or the tensor was flattened.
         """
         if tensor in self._flat:
             if not isinstance(layer, Linear | Pointwise):
                 raise self.refuse(node, operator, "its input was flattened")
+            if isinstance(layer, Pointwise) and _tells_channels_apart(layer) and not self._is_vector(tensor):
+                raise self.refuse(node, operator, "its input is a flattened map, allowed: a map or features")
             self._flat.add(output)
         elif isinstance(layer, Linear):
             raise self.refuse(node, operator, "its input is a map that was not flattened")
@@ -135,10 +139,13 @@ class GraphBuilder:
         Raises:
             InputError: they do not fit together.
         """
+        for tensor in tensors:
+            if not self.known(tensor):
+                raise self.refuse(node, operator, f"{tensor} does not come from the network's input")
         shapes = [self.shape(tensor) for tensor in tensors]
         first = shapes[0]
         flat = [tensor in self._flat for tensor in tensors]
-        if any(flat) and not (all(flat) and all(shape.elements == shape.channels for shape in shapes)):
+        if any(flat) and not (all(flat) and all(map(self._is_vector, tensors))):
             raise self.refuse(node, operator, "its inputs were flattened")
         if combine == "add" and any(shape != first for shape in shapes):
             raise self.refuse(node, operator, f"its inputs have the sizes {_sizes(shapes)}, allowed: the same for all")
@@ -158,6 +165,8 @@ class GraphBuilder:
                 shape = Shape(channels, shapes[0].height, shapes[0].width)
         except ValueError as error:
             raise self.refuse(name, operator, str(error)) from None
+        if node.layer is not None and not _fits(node.layer, shapes[0], node.weights):
+            raise self.refuse(name, operator, f"its weights do not fit an input of {_sizes(shapes)}")
         self._shapes[node.output], self._made[node.output] = shape, node
 
     # What several importers say in the same words.
@@ -208,6 +217,16 @@ class GraphBuilder:
                 return
         raise self.refuse(node, operator, "a product of two maps (a gate over channels, say) has no layer")
 
+    def biased(self, node: str, operator: str, tensor: str, output: str, bias: np.ndarray) -> bool:
+        """Add a bias to a fully connected layer that has none; whether the tensor comes from one."""
+        made = self._made.get(self._name(tensor))
+        if made is None or not isinstance(made.layer, Linear) or made.layer.bias or made.layer.activation != "none":
+            return False
+        layer, weights = replace(made.layer, bias=True), {**made.weights, "linear.bias": bias}
+        self._flat.add(output)
+        self._add(node, operator, Node(f"{made.name} + {node}", made.inputs, output, layer, weights=weights))
+        return True
+
     def padded(self, tensor: str, sides: Sequence[int], value: float, node: str, operator: str) -> tuple[str, int, int]:
         """The tensor to slide a window over, and the padding that the window may bring itself.
 
@@ -223,7 +242,13 @@ class GraphBuilder:
         return border, 0, 0
 
     def finish(self, output: str) -> Graph:
-        """The graph of what the output needs."""
+        """The graph of what the output needs.
+
+        Raises:
+            InputError: the output does not come from the network's input.
+        """
+        if not self.known(output):
+            raise InputError(f"{self.source}: output {output} does not depend on the input")
         needed, nodes = {self._name(output)}, list[Node]()
         for node in reversed(list(self._made.values())):
             if node.output in needed:
@@ -235,6 +260,11 @@ class GraphBuilder:
 
     def _name(self, tensor: str) -> str:
         return self._same.get(tensor, tensor)
+
+    def _is_vector(self, tensor: str) -> bool:
+        """Whether every value of a tensor is a channel of its own."""
+        shape = self.shape(tensor)
+        return shape.elements == shape.channels
 
 
 def affine_weights(scale: np.ndarray, shift: np.ndarray) -> Weights:
@@ -255,6 +285,16 @@ def norm_weights(
         "norm.running_var": variance,
         "norm.eps": np.array(eps),
     }
+
+
+def _tells_channels_apart(layer: Pointwise) -> bool:
+    return layer.norm or layer.activation in ("softmax", "log_softmax")
+
+
+def _fits(layer: Layer, shape: Shape, weights: Weights) -> bool:
+    """Whether there are as many weights as the layer has; a norm has its statistics besides."""
+    expected = layer.params(shape) * (2 if isinstance(layer, Pointwise) else 1)
+    return not weights or sum(value.size for name, value in weights.items() if name != "norm.eps") == expected
 
 
 def _sizes(shapes: Sequence[Shape]) -> str:

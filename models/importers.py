@@ -14,7 +14,8 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +24,14 @@ from .folding import Kernel, Link, fold
 from .graph import Graph, Weights
 from .layers import Block, Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pad, Pool, Reorg, Shape
 from .model import Model, Unit
-from .zoo import get_model, is_own, without_size
+from .zoo import get_model, is_own, model_title, without_size
 
 if TYPE_CHECKING:
     from torch import nn
 
     from .torch_units import TorchModel
 
+LARGEST = 65536  # channels, rows or columns of an input; more is a slip
 _SIZE = re.compile(r"(?P<channels>\d+)x(?P<height>\d+)x(?P<width>\d+)")
 
 
@@ -39,7 +41,8 @@ class ImportedModel:
 
     Attributes:
         model: as plain data.
-        weights: of every kernel, in the order of ``Model.kernels``, by the names of its torch module.
+        weights: of every kernel, in the order of ``Model.kernels``, by the names of its torch module; none in an
+            outline.
         nodes: names of the nodes that every kernel was made of, by kernel name.
         notes: what a user should know about how it was cut up, one line each.
     """
@@ -85,6 +88,15 @@ def with_input(name: str, size: str | None) -> str:
     return f"{name}@{size}"
 
 
+def notes_on(name: str) -> tuple[str, ...]:
+    """How a user's own network was cut up, one line each; nothing about a zoo model.
+
+    Raises:
+        InputError: it cannot be read in.
+    """
+    return tuple(f"{model_title(name)}: {note}" for note in outline(name).notes) if is_own(name) else ()
+
+
 def from_folder(name: str, folder: Path) -> str:
     """The name of an ONNX file with its path taken from a folder; other names as they are."""
     return str(folder / name) if without_size(name).endswith(".onnx") else name
@@ -104,6 +116,16 @@ def import_model(name: str) -> ImportedModel:
     if shape is None and size is None:
         raise InputError(f"{place}: the size of its input is not known; give it as {place}@3x224x224")
     return import_module(module, shape or _sizes(place, size), _tidy(place.rpartition(":")[2]), place)
+
+
+@cache
+def outline(name: str) -> ImportedModel:
+    """The network of that name without its weights; the same object every time.
+
+    Raises:
+        InputError: as :func:`import_model`.
+    """
+    return replace(import_model(name), weights=())
 
 
 def runnable(name: str) -> TorchModel:
@@ -162,12 +184,16 @@ def assembled(graph: Graph) -> ImportedModel:
     first = next((i for i, link in enumerate(chain) if _reads_all(link.layer)), len(chain))
     groups = _with_borders(chain[:first])
     if not groups:
-        raise InputError(f"{graph.source}: its first layer reads every row, so nothing of it can be split by height")
+        why = "its first layer reads every row" if chain else "it has no layers"
+        raise InputError(f"{graph.source}: {why}, so nothing of it can be split by height")
     names = _names([group[-1].layer for group in groups])
     units = tuple(Unit(name, tuple(link.layer for link in group)) for name, group in zip(names, groups, strict=True))
     model = Model(graph.name, graph.shape, units, tuple(link.layer for link in chain[first:]))
     made = [kernel for link in chain for kernel in link.kernels]
-    nodes = {k.name: kernel.nodes for k, kernel in zip(model.kernels, made, strict=True)}
+    nodes = {
+        k.name: tuple(name for node in kernel.nodes for name in node.split(" + "))
+        for k, kernel in zip(model.kernels, made, strict=True)
+    }
     return ImportedModel(model, tuple(k.weights for k in made), nodes, tuple(_notes(chain, first, model, made)))
 
 
@@ -220,19 +246,22 @@ def _made(place: str) -> tuple[Any, Any]:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # as python -m does
     try:
-        factory = getattr(importlib.import_module(path), attribute)
+        module = importlib.import_module(path)
     except ModuleNotFoundError as error:
-        raise InputError(f"{place}: no module {error.name!r} from {Path.cwd()} or among installed packages") from None
-    except AttributeError:
-        raise InputError(f"{place}: module {path} has no {attribute}") from None
-    return _called(place, factory)
+        name = error.name or path
+        raise InputError(f"{place}: no module {name!r} from {Path.cwd()} or among installed packages") from None
+    except (Exception, SystemExit) as error:  # whatever the user's own code raises
+        raise InputError(f"{place}: module {path} cannot be imported ({_cause(error)})") from None
+    if not hasattr(module, attribute):
+        raise InputError(f"{place}: module {path} has no {attribute}")
+    return _called(place, getattr(module, attribute))
 
 
 def _called(place: str, factory: Any) -> tuple[Any, Any]:
     try:
         made = factory()
-    except Exception as error:  # whatever the user's own code raises
-        raise InputError(f"{place}: the factory fails ({type(error).__name__}: {error})") from None
+    except (Exception, SystemExit) as error:  # whatever the user's own code raises
+        raise InputError(f"{place}: the factory fails ({_cause(error)})") from None
     module, size = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     from torch import nn
 
@@ -243,10 +272,17 @@ def _called(place: str, factory: Any) -> tuple[Any, Any]:
     return module, size
 
 
+def _cause(error: BaseException) -> str:
+    """An error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 def _shape(text: str, where: str) -> Shape:
     match = _SIZE.fullmatch(text)
-    if match is None or not all(map(int, match.groups())):
-        raise InputError(f"{where}: {text!r} is no size, allowed: channels, height and width such as 3x224x224")
+    if match is None or not all(0 < int(size) <= LARGEST for size in match.groups()):
+        raise InputError(
+            f"{where}: {text!r} is no size, allowed: channels, height and width such as 3x224x224, each up to {LARGEST}"
+        )
     return Shape(*map(int, match.groups()))
 
 

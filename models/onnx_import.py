@@ -58,6 +58,7 @@ class _Reader:
             counts = f"{len(given)} inputs and {len(self.graph_proto.output)} outputs"
             raise InputError(f"{source}: the network has {counts}, allowed: one of each")
         shape = self._fixed_input(given[0], shape)
+        self.opset = max((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), default=1)
         self.sizes = self._inferred_sizes(proto)
         self.out = GraphBuilder(name, source, given[0].name, shape)
 
@@ -121,27 +122,48 @@ class _Reader:
 
     def graph(self) -> Graph:
         for number, node in enumerate(self.graph_proto.node):
-            self._read(node, node.name or f"{node.op_type}_{number}")
-        output = self.graph_proto.output[0].name
-        if not self.out.known(output):
-            raise InputError(f"{self.source}: output {output} does not depend on the input")
-        return self.out.finish(output)
+            self._read(node, str(node.name or f"{node.op_type}_{number}"))  # bytes where it is not UTF-8
+        return self.out.finish(self.graph_proto.output[0].name)
 
     def _read(self, node: Any, name: str) -> None:
+        try:
+            self._take(node, name)
+        except InputError:
+            raise
+        except (LookupError, TypeError, ValueError) as error:  # onnx does not check attributes when it loads
+            cause = " ".join(f"{type(error).__name__}: {error}".split())
+            why = f"its inputs or attributes are not the operator's ({cause})"
+            raise self.out.refuse(name, node.op_type, why) from None
+
+    def _take(self, node: Any, name: str) -> None:
         if node.op_type == "Constant":
             self.constants[node.output[0]] = _constant(node)
             return
-        if node.op_type == "Identity" and node.input[0] in self.constants:
-            self.constants[node.output[0]] = self.constants[node.input[0]]
+        has_graph = any(attribute.HasField("g") for attribute in node.attribute)
+        if node.input and not has_graph and all(tensor in self.constants for tensor in node.input if tensor):
+            self._compute(node)
             return
-        if not any(self.out.known(tensor) for tensor in node.input) or node.op_type == "Shape":
+        if not has_graph and (node.op_type == "Shape" or not any(map(self.out.known, node.input))):
             return  # computes sizes, which shape inference has followed
         handler = HANDLERS.get(node.op_type)
         if handler is None or node.domain not in ("", "ai.onnx"):
             operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
             known = ", ".join(sorted(HANDLERS))
             raise InputError(f"{self.source}: node {name} has the unsupported operator {operator}; supported: {known}")
-        handler(Call(self.out, self.constants, self.sizes, node, name))
+        handler(Call(self.out, self.constants, self.sizes, node, name, self.opset))
+
+    def _compute(self, node: Any) -> None:
+        """A constant that is computed from constants (a transposed weight, say)."""
+        from onnx import helper
+        from onnx.reference import ReferenceEvaluator
+
+        given, made = (list(map(helper.make_empty_tensor_value_info, names)) for names in (node.input, node.output))
+        try:
+            evaluator = ReferenceEvaluator(helper.make_graph([node], "constant", given, made), {"": self.opset})
+            values = evaluator.run(None, {name: self.constants[name] for name in node.input if name})
+        except Exception:  # the evaluator lacks some operators; whoever reads the output says that it is no constant
+            return
+        self.constants.update(zip(node.output, map(np.asarray, values), strict=True))
 
 
 def _size(dim: Any) -> int | None:

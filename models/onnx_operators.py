@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import InputError
 from .graph import GraphBuilder, Weights, affine_weights, norm_weights
-from .layers import Conv, ConvTranspose, GlobalPool, Linear, Pad, Pointwise, Pool
+from .layers import Conv, ConvTranspose, GlobalPool, Linear, Pad, Pair, Pointwise, Pool
 
 
 class Call:
@@ -22,6 +22,7 @@ class Call:
         sizes: of the tensors, as far as they are known.
         node: from the file.
         name: the node's, or a made one.
+        opset: version of ONNX's operators.
     """
 
     def __init__(
@@ -31,8 +32,9 @@ class Call:
         sizes: Mapping[str, tuple[int | None, ...]],
         node: Any,
         name: str,
+        opset: int,
     ) -> None:
-        self.out, self.operator, self.name = out, node.op_type, name
+        self.out, self.operator, self.name, self.opset = out, node.op_type, name, opset
         self.inputs, self.output = list(node.input), node.output[0]
         self._node, self._constants, self._sizes = node, constants, sizes
 
@@ -71,6 +73,13 @@ class Call:
     def optional(self, index: int) -> np.ndarray | None:
         value = self.constant(index)
         return None if value is None else np.asarray(value, dtype=np.float32)
+
+    def by_channel(self, index: int) -> np.ndarray | None:
+        """One number a channel, None where it is left out."""
+        value = self.optional(index)
+        if value is not None and value.ndim != 1:
+            raise self.refuse(f"input {self.inputs[index]} has the sizes {value.shape}, allowed: one axis")
+        return value
 
     def is_constant(self, index: int) -> bool:
         return self.inputs[index] in self._constants
@@ -117,15 +126,17 @@ def _window(call: Call, kernel: Sequence[int]) -> tuple[tuple[int, int], tuple[i
     if len(kernel) != 2:
         raise call.refuse(f"a window over {len(kernel)} axes has no layer, only one over height and width has")
     stride, dilation = call.attributes.get("strides", [1, 1]), call.attributes.get("dilations", [1, 1])
+    if min(*kernel, *stride, *dilation) < 1:
+        raise call.refuse(f"kernel {list(kernel)}, strides {stride}, dilations {dilation}, allowed: at least 1")
     return (kernel[0], kernel[1]), (stride[0], stride[1]), (dilation[0], dilation[1])
 
 
 def _conv(call: Call) -> None:
-    weight, bias = call.weight(1), call.optional(2)
+    weight, bias = call.weight(1), call.by_channel(2)
     kernel, stride, dilation = _window(call, weight.shape[2:])
     sides = call.sides(kernel, stride, dilation)
     tensor, *padding = call.out.padded(call.x, sides, 0.0, call.name, call.operator)
-    groups = call.attributes.get("group", 1)
+    groups = int(call.attributes.get("group", 1))
     weights = {"conv.weight": weight} | ({} if bias is None else {"conv.bias": bias})
     layer = Conv(
         kernel, stride, (padding[0], padding[1]), dilation, len(weight), groups, bias is not None, activation="none"
@@ -134,9 +145,9 @@ def _conv(call: Call) -> None:
 
 
 def _conv_transpose(call: Call) -> None:
-    weight, bias = call.weight(1), call.optional(2)
+    weight, bias = call.weight(1), call.by_channel(2)
     kernel, stride, dilation = _window(call, weight.shape[2:])
-    top, bottom, left, right = call.attributes.get("pads", [0, 0, 0, 0])
+    top, left, bottom, right = call.attributes.get("pads", [0, 0, 0, 0])
     plain = (
         dilation == (1, 1)
         and (top, left) == (bottom, right)
@@ -155,30 +166,52 @@ def _conv_transpose(call: Call) -> None:
 def _batch_norm(call: Call) -> None:
     if call.attributes.get("training_mode", 0):
         raise call.refuse("a norm in training mode")
-    scale, shift, mean, variance = (call.weight(i) for i in range(1, 5))
-    weights = norm_weights(scale, shift, mean, variance, call.attributes.get("epsilon", 1e-5))
+    scale, shift, mean, variance = (call.by_channel(i) for i in range(1, 5))
+    if mean is None or variance is None:
+        raise call.refuse("its mean or variance is missing")
+    weights = norm_weights(scale, shift, mean, variance, float(call.attributes.get("epsilon", 1e-5)))
     call.layer(Pointwise(norm=True, activation="none"), weights)
 
 
 def _max_pool(call: Call) -> None:
     kernel, stride, dilation = _window(call, call.attributes["kernel_shape"])
     sides = call.sides(kernel, stride, dilation)
+    ceil_mode = _ceil_mode(call, sides, kernel, stride, dilation)
     tensor, *padding = call.out.padded(call.x, sides, float("-inf"), call.name, call.operator)
-    ceil_mode = bool(call.attributes.get("ceil_mode", 0))
     call.layer(Pool(kernel, stride, (padding[0], padding[1]), dilation, "max", ceil_mode), tensor=tensor)
 
 
 def _average_pool(call: Call) -> None:
     kernel, stride, dilation = _window(call, call.attributes["kernel_shape"])
     sides, counted = call.sides(kernel, stride, dilation), call.attributes.get("count_include_pad", 0)
-    uneven = (sides[0], sides[2]) != (sides[1], sides[3])
-    if dilation != (1, 1) or (uneven and not counted):
+    if dilation != (1, 1) or (_is_uneven(sides) and not counted):
         raise call.refuse("an average that leaves out an uneven padding, or with dilation, has no layer")
+    ceil_mode = _ceil_mode(call, sides, kernel, stride, dilation)
     tensor, *padding = call.out.padded(call.x, sides, 0.0, call.name, call.operator)
     kind = "avg" if counted or not any(sides) else "avg_valid"
-    ceil_mode = bool(call.attributes.get("ceil_mode", 0))
     pool = Pool(kernel, stride, (padding[0], padding[1]), kind=kind, ceil_mode=ceil_mode)
     call.out.average(call.name, call.operator, tensor, call.output, pool)
+
+
+def _is_uneven(sides: Sequence[int]) -> bool:
+    return (sides[0], sides[2]) != (sides[1], sides[3])
+
+
+def _ceil_mode(call: Call, sides: Sequence[int], kernel: Pair, stride: Pair, dilation: Pair) -> bool:
+    """Whether sizes are rounded up; with an uneven padding only where that makes no difference.
+
+    A border of its own hides from a pool which windows begin in the padding: those are left out.
+    """
+    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    if not _is_uneven(sides) and (2 * sides[0] > reach[0] or 2 * sides[2] > reach[1]):
+        raise call.refuse("a padding wider than half the window has no layer")
+    if not call.attributes.get("ceil_mode", 0) or not _is_uneven(sides):
+        return bool(call.attributes.get("ceil_mode", 0))
+    shape = call.out.shape(call.x)
+    sizes = (shape.height + sides[0] + sides[1], shape.width + sides[2] + sides[3])
+    if any((size - window) % step for size, window, step in zip(sizes, reach, stride, strict=True)):
+        raise call.refuse("ceil_mode with an uneven padding has no layer")
+    return False
 
 
 def _global_pool(call: Call) -> None:
@@ -212,12 +245,12 @@ def _gemm(call: Call) -> None:
 
 
 def _mat_mul(call: Call) -> None:
-    if call.weight(1).ndim != 2:
-        raise call.refuse("only a product of features with a matrix has a layer")
     _linear(call, call.weight(1).T, None)
 
 
 def _linear(call: Call, weight: np.ndarray, bias: np.ndarray | None) -> None:
+    if weight.ndim != 2:
+        raise call.refuse("only a product of features with a matrix has a layer")
     weights = {"linear.weight": np.ascontiguousarray(weight)}
     if bias is not None:
         weights["linear.bias"] = np.broadcast_to(bias.ravel(), (len(weight),)).copy()
@@ -240,12 +273,15 @@ def _arithmetic(call: Call) -> None:
 def _affine(call: Call, index: int) -> None:
     tensor, value = call.inputs[1 - index], call.weight(index)
     channels = call.out.shape(tensor).channels
-    features = call.out.is_flat(tensor) and value.shape[-1:] == (channels,)
-    if value.size != 1 and not features and value.shape[-3:] != (channels, 1, 1):
+    by_channel = value.shape[-1:] if call.out.is_flat(tensor) else value.shape[-3:]
+    expected = (channels,) if call.out.is_flat(tensor) else (channels, 1, 1)
+    if value.size != 1 and (by_channel != expected or value.size != channels):
         raise call.refuse(f"a constant of the sizes {value.shape} has no layer, only one number a channel has")
     values = np.broadcast_to(value.ravel(), (channels,)).astype(np.float32)
     scale, shift = np.ones_like(values), np.zeros_like(values)
     if call.operator == "Add":
+        if call.out.biased(call.name, call.operator, tensor, call.output, values):
+            return
         shift = values
     elif call.operator == "Sub":
         scale, shift = (scale, -values) if index == 1 else (-scale, values)
@@ -275,7 +311,8 @@ def _clip(call: Call) -> None:
     low, high = (
         call.attributes[name] if name in call.attributes else call.constant(i) for name, i in (("min", 1), ("max", 2))
     )
-    if low is None or float(low) != 0 or (high is not None and float(high) != 6):
+    low, high = (None if limit is None else float(np.ravel(limit)[0]) for limit in (low, high))
+    if low != 0 or high not in (None, 6):
         raise call.refuse(f"clipping to {low}..{high} has no layer, only 0..6 and 0.. have")
     call.activation("relu" if high is None else "relu6")
 
@@ -305,15 +342,21 @@ def _gelu(call: Call) -> None:
 
 def _softmax(call: Call) -> None:
     axis = call.attributes.get("axis", -1)
-    if axis != 1 and not (axis == -1 and call.out.is_flat(call.x)):
+    flat, shape = call.out.is_flat(call.x), call.out.shape(call.x)
+    if axis not in ((1, -1) if flat else (1, -3)):
         raise call.refuse("only a softmax over channels has a layer")
+    if call.opset < 13 and not flat and shape.elements != shape.channels:
+        raise call.refuse(f"a softmax of opset {call.opset} runs over all that follows the batch, not over channels")
     call.activation("softmax" if call.operator == "Softmax" else "log_softmax")
 
 
 def _pad(call: Call) -> None:
     pads, value = call.numbers("pads", 1), call.constant(2)
     axes, mode = call.constant(3), call.attributes.get("mode", "constant")
-    if pads is None or mode != "constant" or axes is not None or len(pads) != 8 or any(pads[0:2] + pads[4:6]):
+    if pads is not None and axes is not None:
+        given = dict(zip([*(int(axis) % 4 for axis in axes), *(int(axis) % 4 + 4 for axis in axes)], pads, strict=True))
+        pads = [given.get(side, 0) for side in range(8)]
+    if pads is None or mode != "constant" or len(pads) != 8 or any(pads[0:2] + pads[4:6]):
         raise call.refuse("only a border of one value around height and width has a layer")
     if min(pads) < 0:
         raise call.refuse("a border is negative")
@@ -323,6 +366,21 @@ def _pad(call: Call) -> None:
 
 def _same(call: Call) -> None:
     call.out.alias(call.x, call.output)
+
+
+def _dropout(call: Call) -> None:
+    training = call.constant(2)
+    if training is not None and training.any():
+        raise call.refuse("dropout in training mode")
+    _same(call)
+
+
+def _cast(call: Call) -> None:
+    from onnx import TensorProto
+
+    if call.attributes["to"] not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16):
+        raise call.refuse("only casts to floating-point numbers can be left out")
+    _same(call)
 
 
 def _simple(kind: str) -> Callable[[Call], None]:
@@ -344,7 +402,9 @@ HANDLERS: dict[str, Callable[[Call], None]] = {
     "Sum": _sum,
     "Concat": _concat,
     "Pad": _pad,
-    **dict.fromkeys(("Dropout", "Identity", "Cast"), _same),
+    "Dropout": _dropout,
+    "Identity": _same,
+    "Cast": _cast,
     **{name: _simple(name.lower()) for name in ("Relu", "Sigmoid", "Tanh", "HardSwish")},
     "Clip": _clip,
     "LeakyRelu": _leaky,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from operator import getitem
 from typing import Any
 
@@ -28,16 +31,28 @@ def read_module(module: nn.Module, name: str, source: str, shape: Shape) -> Grap
     Raises:
         InputError: the module cannot be traced, or has an operator without a layer; the message names it.
     """
-    image = torch.zeros(1, shape.channels, shape.height, shape.width)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's own about torch
+        image = torch.zeros(1, shape.channels, shape.height, shape.width)
+        with _quiet():
             program = torch.export.export(module.cpu().float().eval(), (image,))
             program = program.run_decompositions({})  # what works in place becomes a new tensor
     except Exception as error:  # whatever the user's own code raises
         cause = (str(error).strip().splitlines() or [""])[0]
         raise InputError(f"{source}: torch.export fails ({type(error).__name__}: {cause})") from None
     return _Reader(program, name, source, shape).graph()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's warnings, log and dumps: what matters of them is in the error."""
+    disabled = logging.root.manager.disable
+    logging.disable()
+    try:
+        with warnings.catch_warnings(), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
 
 
 class _Reader:
@@ -198,7 +213,7 @@ def _adaptive(call: _Call) -> None:
 
 
 def _mean(call: _Call) -> None:
-    if sorted(axis % 4 for axis in call.values["dim"] or ()) != [2, 3] or call.out.is_flat(call.x):
+    if sorted(axis % 4 for axis in call.values.get("dim") or ()) != [2, 3] or call.out.is_flat(call.x):
         raise call.refuse("only a mean over height and width has a layer")
     pooled = call.output if call.values["keepdim"] else f"{call.output}:map"
     call.out.layer(call.name, call.operator, call.x, pooled, GlobalPool())

@@ -61,9 +61,9 @@ def get_model(name: str) -> Model:
     check_model(name)
     if name in MODELS:
         return MODELS[name]()
-    from .importers import import_model
+    from .importers import outline
 
-    return import_model(name).model
+    return outline(name).model
 
 
 def check_model(name: str, where: str = "") -> None:
