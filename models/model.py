@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
@@ -213,22 +214,23 @@ class Model:
         """The units, then the layers of the tail one by one; training may be cut after any of them."""
         found = [Step(u.name, k) for u, k in zip(self.units, self.unit_kernels, strict=False)]
         units, linear = {u.name for u in self.units}, 0
-        for i, k in enumerate(self.unit_kernels[-1]):
-            layer, name = self.kernels[k].layer, f"tail.{i}"
+        shape, kernels = self.in_shapes[-1], iter(self.unit_kernels[-1])
+        for i, layer in enumerate(self.tail):
+            inside = tuple(islice(kernels, sum(1 for _ in leaves((layer,), shape))))
+            shape, name = layer.out_shape(shape), f"tail.{i}"
             if isinstance(layer, Linear):
                 linear += 1
                 name = f"fc{linear}"
             elif isinstance(layer, GlobalPool):
                 name = "pool"
-            found.append(Step(f"tail.{i}" if name in units else name, (k,)))
+            found.append(Step(f"tail.{i}" if name in units else name, inside))
         return tuple(found)
 
     def cut_bytes(self, steps: int, value_bytes: int) -> int:
         """Bytes of one image that cross a cut after the first ``steps`` steps; 0 of them send the image itself."""
         if steps <= len(self.units):
             return self.boundary_bytes(steps, value_bytes)
-        last = self.kernels[self.steps[steps - 1].kernels[-1]]
-        return last.out_shape.elements * value_bytes
+        return chain_out(self.tail[: steps - len(self.units)], self.in_shapes[-1]).elements * value_bytes
 
     @cached_property
     def macs(self) -> int:

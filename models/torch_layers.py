@@ -341,7 +341,9 @@ class BlockModule(nn.Module):
         return [x] * len(self.branches) if sizes is None else x.split(list(sizes), 1)
 
     def merge(self, outs: list[Tensor]) -> Tensor:
-        """The branches' outputs put together."""
+        """The branches' outputs put together; features and maps of one value a channel give features."""
+        if len({out.ndim for out in outs}) > 1:
+            outs = [out.flatten(1) for out in outs]
         merged = torch.cat(outs, 1) if self.layer.combine == "concat" else torch.stack(outs).sum(0)
         return self.act(merged)
 

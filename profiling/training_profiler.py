@@ -66,8 +66,6 @@ class TorchTrainer(TorchDevice):
             torch_model = build(model) if isinstance(model, Model) else model
             torch_model.to(on).train()
         self.model, self.optimizer = torch_model.model, optimizer
-        if len(torch_model.steps) != len(self.model.steps):
-            raise InputError(f"{self.model.name}: its tail has branches, so it cannot be trained step by step")
         self._steps = list(torch_model.steps)
         self.touches(touched_bytes(self.model))
 
