@@ -114,7 +114,9 @@ def import_model(name: str) -> ImportedModel:
         return import_onnx(place, shape)
     module, size = _made(place)
     if shape is None and size is None:
-        raise InputError(f"{place}: the size of its input is not known; give it as {place}@3x224x224")
+        raise InputError(
+            f"{place}: the size of its input is not known; give it with --input 3x224x224 or as {place}@3x224x224"
+        )
     return import_module(module, shape or _sizes(place, size), _tidy(place.rpartition(":")[2]), place)
 
 

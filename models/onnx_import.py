@@ -92,8 +92,8 @@ class _Reader:
         if shape is None and not all(sizes[1:]):
             names = ", ".join(name for name, size in zip(free[1:], sizes[1:], strict=True) if not size)
             raise InputError(
-                f"{self.source}: input {value.name} leaves sizes open ({names}); give them as "
-                f"{self.source}@3x224x224 (channels, height, width)"
+                f"{self.source}: input {value.name} leaves sizes open ({names}); give them with --input 3x224x224 "
+                f"(channels, height, width) or as {self.source}@3x224x224"
             )
         for axis, (size, given) in enumerate(zip(sizes, wanted, strict=True)):
             if axis and size and given and size != given:

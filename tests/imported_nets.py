@@ -1,11 +1,23 @@
-"""Networks as their users write them in torch: nothing of them comes from the suite."""
+"""Networks as their users write them in torch: nothing of them comes from the suite. And ONNX files made by hand."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import torch
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
+
+from splitgym.models.importers import ImportedModel
+from splitgym.models.layers import Shape
+from splitgym.models.model import Model
+from splitgym.models.torch_units import TorchModel, run_split
 
 
 def vgg16(size: int = 224, width: int = 64, classes: int = 1000) -> nn.Module:
@@ -50,12 +62,12 @@ class Bottleneck(nn.Module):
 class ResNet50(nn.Module):
     """ResNet-50 (v1.5)."""
 
-    def __init__(self, width: int = 64, classes: int = 1000) -> None:
+    def __init__(self, width: int = 64, classes: int = 1000, depths: Sequence[int] = (3, 4, 6, 3)) -> None:
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width)
         self.relu, self.maxpool = nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)
         blocks, channels = list[nn.Module](), width
-        for stage, depth in enumerate((3, 4, 6, 3)):
+        for stage, depth in enumerate(depths):
             for block in range(depth):
                 blocks.append(Bottleneck(channels, width << stage, 2 if stage and not block else 1))
                 channels = 4 * (width << stage)
@@ -142,27 +154,25 @@ class Inverted(nn.Module):
         return x + self.layers(x) if self.residual else self.layers(x)
 
 
-class MobileNetV2(nn.Module):
-    """MobileNet-v2; its head takes the mean by itself."""
+MOBILE_PLAN = (
+    (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)
+)  # fmt: skip
 
-    def __init__(self, classes: int = 1000) -> None:
+
+class MobileNetV2(nn.Module):
+    """MobileNet-v2; its head takes the mean by itself. ``plan``: expansion, channels, count, stride of its stages."""
+
+    def __init__(
+        self, classes: int = 1000, plan: Sequence[tuple[int, int, int, int]] = MOBILE_PLAN, width: int = 1280
+    ) -> None:
         super().__init__()
         layers, channels = [conv_norm(3, 32, 3, 2, act=nn.ReLU6)], 32
-        plan = (
-            (1, 16, 1, 1),
-            (6, 24, 2, 2),
-            (6, 32, 3, 2),
-            (6, 64, 4, 2),
-            (6, 96, 3, 1),
-            (6, 160, 3, 2),
-            (6, 320, 1, 1),
-        )
         for expand, outputs, count, stride in plan:
             for i in range(count):
                 layers.append(Inverted(channels, outputs, stride if i == 0 else 1, expand))
                 channels = outputs
-        self.features = nn.Sequential(*layers, conv_norm(channels, 1280, 1, act=nn.ReLU6))
-        self.classifier = nn.Linear(1280, classes)
+        self.features = nn.Sequential(*layers, conv_norm(channels, width, 1, act=nn.ReLU6))
+        self.classifier = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x).mean([2, 3]))
@@ -196,10 +206,97 @@ def scrambled(module: nn.Module, seed: int = 0) -> nn.Module:
             if part.bias is not None:
                 nn.init.uniform_(part.bias, -0.1, 0.1, generator=generator)
         elif isinstance(part, nn.BatchNorm2d | nn.BatchNorm1d):
-            assert part.running_mean is not None
-            assert part.running_var is not None
-            nn.init.normal_(part.running_mean, 0.0, 0.1, generator=generator)
-            nn.init.uniform_(part.running_var, 0.5, 1.5, generator=generator)
-            nn.init.uniform_(part.weight, 0.5, 1.2, generator=generator)
-            nn.init.normal_(part.bias, 0.0, 0.1, generator=generator)
+            if part.running_mean is not None and part.running_var is not None:
+                nn.init.normal_(part.running_mean, 0.0, 0.1, generator=generator)
+                nn.init.uniform_(part.running_var, 0.5, 1.5, generator=generator)
+            if part.affine:
+                nn.init.uniform_(part.weight, 0.5, 1.2, generator=generator)
+                nn.init.normal_(part.bias, 0.0, 0.1, generator=generator)
     return module.eval()
+
+
+def image(shape: Shape, seed: int = 0) -> Tensor:
+    """One image, (1, channels, height, width)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(1, shape.channels, shape.height, shape.width, generator=generator)
+
+
+def exported(module: nn.Module, path: Path, shape: Shape, dynamo: bool, **options: Any) -> Path:
+    """The module as an ONNX file."""
+    with warnings.catch_warnings():  # the exporters' own
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (image(shape),), path, dynamo=dynamo, verbose=False, **options)
+    return path
+
+
+def onnx_file(
+    path: Path,
+    nodes: Sequence[Any],
+    sizes: Sequence[int | str | None] = (1, 2, 6, 5),
+    weights: Mapping[str, np.ndarray] | None = None,
+    opset: int = 18,
+    types: tuple[type, type] = (np.float32, np.float32),
+) -> Path:
+    """An ONNX file made by hand: it reads ``x`` and gives the last node's first output.
+
+    Args:
+        path: where to.
+        nodes: in order.
+        sizes: of ``x``; names and None leave an axis open.
+        weights: initializers by name.
+        opset: version of ONNX's operators.
+        types: of the input and the output.
+    """
+    of = [helper.np_dtype_to_tensor_dtype(np.dtype(kind)) for kind in types]
+    given = [helper.make_tensor_value_info("x", of[0], sizes)]
+    output = [helper.make_tensor_value_info(nodes[-1].output[0], of[1], None)]
+    initial = [numpy_helper.from_array(np.asarray(value), name) for name, value in (weights or {}).items()]
+    graph = helper.make_graph(nodes, "by_hand", given, output, initial)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
+    return path
+
+
+def run_reference(path: Path, x: Tensor) -> Tensor:
+    """What ONNX's own reference evaluator makes of the image."""
+    model = onnx.load(path)
+    kind = helper.tensor_dtype_to_np_dtype(model.graph.input[0].type.tensor_type.elem_type)
+    (out,) = ReferenceEvaluator(model).run(None, {model.graph.input[0].name: x.numpy().astype(kind)})
+    return torch.from_numpy(np.asarray(out, dtype=np.float32))
+
+
+@torch.inference_mode()
+def assert_equal_outputs(
+    imported: ImportedModel, x: Tensor, expected: Tensor, tolerance: float = 1e-5, plans: int = 2
+) -> TorchModel:
+    """The chained units and tail give what is expected, relative to its largest value, whole and split by rows.
+
+    Args:
+        imported: the network.
+        x: (1, channels, height, width).
+        expected: the original's output; flattened or not.
+        tolerance: largest difference over the largest value.
+        plans: random cuts and fence posts to try, empty parts among them.
+    """
+    torch_model = imported.build()
+    actual, heads = torch_model(x)
+    assert heads == []
+    _assert_close(actual, expected, tolerance)
+    for seed in range(plans):
+        split, _ = run_split(torch_model, x, *random_plan(imported.model, seed))
+        _assert_close(split, expected, tolerance)
+    return torch_model
+
+
+def _assert_close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
+    scale = float(expected.abs().max())
+    assert actual.numel() == expected.numel(), (actual.shape, expected.shape)
+    assert 0 < scale < float("inf"), "an output like that proves nothing"
+    torch.testing.assert_close(actual.reshape(expected.shape), expected, rtol=0, atol=tolerance * scale)
+
+
+def random_plan(model: Model, seed: int) -> tuple[list[int], list[list[int]]]:
+    """Where volumes end, and the fence posts of three parts of each, one part often empty."""
+    rng, count = np.random.default_rng(seed), len(model.units)
+    stops = [*sorted(rng.choice(np.arange(1, count), min(2, count - 1), replace=False).tolist()), count]
+    heights = [model.out_shape(stop - 1).height for stop in stops]
+    return stops, [[0, *sorted(rng.choice([0, h // 3, h // 2, h], 2).tolist()), h] for h in heights]

@@ -36,7 +36,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from splitgym.envs import FAMILIES
 from splitgym.models.errors import InputError
 from splitgym.models.importers import ImportedModel, import_model, import_module, import_onnx, runnable
-from splitgym.models.layers import Block, Conv, Linear, Pool, Shape
+from splitgym.models.layers import Block, Conv, GlobalPool, Linear, Pool, Shape
 from splitgym.models.zoo import get_model
 
 
@@ -422,6 +422,21 @@ def test_a_block_that_reads_every_row_belongs_to_the_tail() -> None:
         assert_equal_outputs(imported, x, net(x))
     assert [unit.name for unit in imported.model.units] == ["conv1", "conv2"]
     assert [type(layer) for layer in imported.model.tail] == [Block]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_average_of_the_whole_map_begins_the_tail(whole: bool) -> None:
+    """One that keeps columns apart is a pool like any other."""
+    pool, features = (nn.AvgPool2d((6, 9)), 4) if whole else (nn.AdaptiveAvgPool2d((1, None)), 36)
+    net, shape = (
+        scrambled(nn.Sequential(nn.Conv2d(3, 4, 1), pool, nn.Flatten(), nn.Linear(features, 2))),
+        Shape(3, 6, 9),
+    )
+    imported, x = import_module(net, shape), image(shape)
+    with torch.inference_mode():
+        assert_equal_outputs(imported, x, net(x))
+    assert [unit.name for unit in imported.model.units] == (["conv1"] if whole else ["conv1", "pool1"])
+    assert [type(layer) for layer in imported.model.tail] == ([GlobalPool, Linear] if whole else [Linear])
 
 
 def skipping_features(net: Any, x: Tensor) -> Tensor:
