@@ -39,7 +39,7 @@ def measured(model_name: str) -> Run:
     begin = time.perf_counter()
     backend = TorchBackend(get_model(model_name))
     effort = Effort(passes=backend.passes)
-    header = journal_header(backend.model, backend, effort, every=EVERY)
+    header = journal_header(backend.model, backend, effort)
     with (
         tempfile.TemporaryDirectory() as folder,
         Journal(Path(folder) / "table.partial.csv", header, COLUMNS) as journal,

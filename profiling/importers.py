@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date as day
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -256,7 +257,13 @@ def _update_s(
 def _facts(read: Sequence[Heights] | Sequence[Batches], given: Mapping[str, str]) -> dict[str, str]:
     """Device, precision, software and date: as given, else as the last file that says it."""
     stated = {key: value for found in read for key, value in found.facts.items()}
-    return stated | {key: value for key, value in given.items() if value}
+    facts = stated | {key: value for key, value in given.items() if value}
+    if facts.get("date"):
+        try:
+            facts["date"] = day.fromisoformat(facts["date"]).isoformat()
+        except ValueError:
+            raise InputError(f"date is {facts['date']!r}, allowed: a day such as 2026-01-31") from None
+    return facts
 
 
 def _provenance(paths: Sequence[File], facts: dict[str, str], note: str) -> Provenance:

@@ -42,6 +42,7 @@ class Journal:
         path: of the file, which goes on if it is there.
         header: what is measured and how, each one line of text; an existing file must say the same.
         columns: names of cell, size, ``pass`` and of every part of a sample.
+        fresh: begin anew.
 
     Attributes:
         entries: samples by visit.
@@ -51,20 +52,21 @@ class Journal:
         InputError: the file is damaged, is about something else, is in use, or cannot be written.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, str], columns: Sequence[str]) -> None:
+    def __init__(self, path: Path, header: Mapping[str, str], columns: Sequence[str], fresh: bool = False) -> None:
         self.path, self._columns = path, tuple(columns)
         self.entries: dict[Key, Samples] = {}
         header = {"schema": SCHEMA, **header}
         try:
             if not path.exists() or path.stat().st_size == 0:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                lines = [f"# {key}: {value}" for key, value in header.items()]
-                write_text(path, "\n".join([*lines, ",".join(columns)]) + "\n")
+                write_text(path, self._head(header))
             self._file: Any = path.open("r+b", buffering=0)
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from None
         try:
             self._lock()
+            if fresh:
+                self._begin(header)
             self._read(header)
         except BaseException:
             self._file.close()
@@ -80,21 +82,26 @@ class Journal:
         self._file.close()
 
     def append(self, key: Key, samples: Samples) -> None:
-        """Keep the samples of a visit, (samples, parts), on disk before this returns."""
+        """Keep the samples of a visit, (samples, parts), in the file before this returns.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
         text = io.StringIO()
         parts = [" ".join(map(repr, part)) for part in samples.T.tolist()]
         csv.writer(text, lineterminator="\n").writerow([*key, *parts])
+        line = text.getvalue().encode()
         try:
-            self._file.write(text.getvalue().encode())
+            written = self._file.write(line)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({error.strerror})") from None
+        if written < len(line):
+            raise InputError(f"{self.path}: cannot be written (no space left)")
         self.entries[key] = samples
 
-    def kept(self, visits: int) -> str:
+    def kept(self, done: int, visits: int) -> str:
         """How much of so many visits is on disk, in words."""
-        if not self.entries:
-            return "nothing was measured before"
-        return f"{len(self.entries)} of {visits} measurements are kept in {self.path}"
+        return f"{done} of {visits} measurements are kept in {self.path}" if done else "nothing else was measured"
 
     def _lock(self) -> None:
         try:
@@ -103,6 +110,16 @@ class Journal:
             raise InputError(f"{self.path}: another process is measuring into it") from None
         except OSError:  # a file system without locks
             return
+
+    def _head(self, header: Mapping[str, str]) -> str:
+        lines = [f"# {key}: {value}" for key, value in header.items()]
+        return "\n".join([*lines, ",".join(self._columns)]) + "\n"
+
+    def _begin(self, header: Mapping[str, str]) -> None:
+        """Leave nothing but the header."""
+        self._file.truncate(0)
+        self._file.write(self._head(header).encode())
+        self._file.seek(0)
 
     def _read(self, header: Mapping[str, str]) -> None:
         data = self._file.read()
@@ -124,9 +141,11 @@ class Journal:
     def _check_header(self, lines: Sequence[str], header: Mapping[str, str]) -> None:
         found = {key.strip(): value.strip() for key, _, value in (line[1:].partition(":") for line in lines)}
         for key, value in header.items():
-            if found.get(key) != value:
+            if key not in found:
+                raise InputError(f"{self.path}: is damaged, its header has no {key}; --fresh begins anew")
+            if found[key] != value:
                 raise InputError(
-                    f"{self.path}: was begun with {key} {found.get(key, '(none)')!r}, now it is {value!r}; "
+                    f"{self.path}: was begun with {key} {found[key]!r}, now it is {value!r}; "
                     "the same options go on with it, --fresh begins anew"
                 )
 

@@ -36,6 +36,10 @@ class OutOfMemory(Exception):
     """The device has not enough memory for what it was asked to run."""
 
 
+class DeviceFailure(Exception):
+    """The device could not run what it was asked to; the text says why."""
+
+
 class Device(Protocol):
     """What runs something somewhere.
 
@@ -129,30 +133,42 @@ def measure(
 ) -> dict[tuple[str, int], Samples]:
     """Visit every cell in every pass, but for what the journal has.
 
+    A cell for which the device has not enough memory is left out, and the others are measured all the same.
+
     Returns:
         Samples by cell name and size, (repeats, parts).
 
     Raises:
-        InputError: the device is out of memory; the journal keeps the rest.
+        InputError: the device ran out of memory, once everything else is measured, or could not run a cell; the
+            journal keeps what was measured.
         KeyboardInterrupt: with a text that says what the journal keeps.
     """
     visits = effort.passes * len(cells)
-    progress(len(journal.entries) / visits, "")
+    done = sum((c.name, c.size, number) in journal.entries for c in cells for number in range(effort.passes))
+    failed: dict[tuple[str, int], str] = {}
     try:
         for number in range(effort.passes):
             for i in np.random.default_rng(number).permutation(len(cells)):
                 cell = cells[i]
                 key = cell.name, cell.size, number
-                if key in journal.entries:
+                if key in journal.entries or key[:2] in failed:
                     continue
                 try:
                     samples = _visit(cell, effort.warmup, effort.samples(number))
                 except OutOfMemory as error:
-                    raise InputError(f"{cell.text}: out of memory ({error}); {journal.kept(visits)}") from None
+                    failed[key[:2]] = f"{cell.text}: out of memory ({error})"
+                    continue
+                except (DeviceFailure, InputError) as error:
+                    raise InputError(f"{cell.text}: {error}; {journal.kept(done, visits)}") from None
                 journal.append(key, samples)
-                progress(len(journal.entries) / visits, cell.text)
+                done += 1
+                progress(done / visits, cell.text)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted; {journal.kept(visits)}") from None
+        raise KeyboardInterrupt(f"interrupted; {journal.kept(done, visits)}") from None
+    if failed:
+        first, more = next(iter(failed.values())), len(failed) - 1
+        others = f", and so are {more} others" if more else ""
+        raise InputError(f"{first}{others}; {journal.kept(done, visits)}")
     return {
         (cell.name, cell.size): np.concatenate([journal.entries[cell.name, cell.size, n] for n in range(effort.passes)])
         for cell in cells
@@ -204,7 +220,10 @@ class Measured:
 
 
 def journal_header(model: Model, backend: Device, effort: Effort, **more: object) -> dict[str, str]:
-    """What a journal of measurements says about them; ``more`` come last."""
+    """What a journal of measurements says about them; ``more`` come last.
+
+    Which cells there are is not in it: a measurement goes on with other rows or batch sizes, too.
+    """
     about = {name: getattr(backend, name) for name in ("device", "precision", "software", "note")}
     facts = {"repeats": effort.repeats, "warm-up": effort.warmup, "passes": effort.passes, **more}
     return {

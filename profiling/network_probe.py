@@ -156,6 +156,8 @@ def _report(link: LinkMeasurement) -> None:
     ):
         say(f"  copies         {out / 1e9:.2f} GB/s out of tensors, {back / 1e9:.2f} into them, at {name}")
     most = max(n for n, _ in link.samples_up + link.samples_down)
-    say(f"  messages of up to {most // 1024} kB are {link.residual * 100:.0f} % off this line (median)")
+    say(
+        f"  messages of up to {most // 1024} kB are {link.residual * 100:.0f} % off overhead + bytes / goodput (median)"
+    )
     if link.residual > POOR_RESIDUAL:
         note(f"more than {POOR_RESIDUAL * 100:.0f} % off: the link is unsteady or no line; measure again, or longer")

@@ -13,6 +13,7 @@ from .measuring import KernelTimes, Measured
 from .training import TrainingProfile
 
 MOST_PANELS = 12  # of kernels by shape; the slowest are drawn
+MOST_BANDS = 6  # of kernels in a panel; more are a fog
 MOST_BATCHES = 4
 ACROSS = 4
 
@@ -59,10 +60,15 @@ def _kernel_panel(panel: Any, group: Sequence[KernelTimes]) -> dict[str, Any]:
     for i, times in enumerate(group):
         color = COLORS[i % 10]
         low, median, high = times.seconds * 1e3
-        band = panel.fill_between(times.rows, low, high, color=color, alpha=0.25, linewidth=0)
+        band = None
+        if len(group) <= MOST_BANDS:
+            band = panel.fill_between(times.rows, low, high, color=color, alpha=0.25, linewidth=0)
         marker = "." if len(median) < 60 else ""
         (line,) = panel.plot(times.rows, median, color=color, linewidth=1.3, marker=marker, markersize=4)
-        handles |= {} if i else {"median": line, "middle half of the runs": band}
+        if not i:
+            handles["median"] = line
+        if band is not None:
+            handles["middle half of the runs"] = band
     slowest = max(group, key=lambda times: times.seconds[1, -1])
     (share,) = panel.plot(
         [0, slowest.rows[-1]], [0, slowest.seconds[1, -1] * 1e3], color=INK, linewidth=0.9, linestyle=":", zorder=1

@@ -202,6 +202,7 @@ def _messages(wire: Wire, seconds: float, tell: Callable[[float], None]) -> Mess
     begin_s, passes, spent = time.perf_counter(), 0, 0.0
     while passes < LEAST_PASSES or (passes < MOST_PASSES and spent < 1.0):
         for n in sizes:
+            _up_s(wire, 1)  # a large message just before would slow a tiny one
             tiny.append(_up_s(wire, 1))
             up[n].append(_up_s(wire, n))
             down[n].append(_down_s(wire, n))

@@ -278,8 +278,9 @@ def test_weights_that_do_not_fit_are_one_line(monkeypatch: pytest.MonkeyPatch, c
 def test_a_picture_that_cannot_be_written_is_one_line(capsys: Capture) -> None:
     Path("t.png").mkdir()
     assert main([*QUICK, "--out", "t.csv"]) == 2
-    assert "t.csv: cannot be written" in capsys.readouterr().err.splitlines()[-1]
+    assert "t.png: cannot be written" in capsys.readouterr().err.splitlines()[-1]
     assert Path("t.partial.csv").exists()
+    assert not Path("t.csv").exists()
 
 
 def test_a_folder_is_no_table(capsys: Capture) -> None:
