@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ def _measure_kernels(args: argparse.Namespace, torch_model: TorchModel, words: S
     model, backend = torch_model.model, _backend(args, torch_model)
     out = args.out or _default_out(model.name, f"{backend.device}-{backend.name}", False)
     effort = Effort(args.repeats, args.warmup, backend.passes)
-    header = journal_header(model, backend, effort, every=args.every or 1)
+    header = journal_header(model, backend, effort)
     beside = {"extras": backend.extras, "whole": backend.prepare_whole} if backend.name == "torch" else {}
 
     def measured(journal: Journal, progress: Callable[[float, str], None]) -> Any:
@@ -118,8 +119,7 @@ def _measure_training(args: argparse.Namespace, torch_model: TorchModel, words: 
     trainer = TorchTrainer(torch_model, args.optimizer or "sgd", args.threads or 1, args.device, args.on or "cpu")
     out = args.out or _default_out(trainer.model.name, f"{trainer.device}-{trainer.name}", True)
     effort, batches = Effort(args.repeats, args.warmup, trainer.passes), args.batches or BATCHES
-    facts = {"optimizer": trainer.optimizer, "batches": ",".join(map(str, batches))}
-    header = journal_header(trainer.model, trainer, effort, **facts)
+    header = journal_header(trainer.model, trainer, effort, optimizer=trainer.optimizer)
 
     def measured(journal: Journal, progress: Callable[[float, str], None]) -> Any:
         return measure_profile(trainer, batches, effort, journal, progress)
@@ -127,7 +127,9 @@ def _measure_training(args: argparse.Namespace, torch_model: TorchModel, words: 
     found = _journaled(out, args, words, header, COLUMNS, measured)
     _write(out, found.profile, training_figure(found.profile))
     print_steps(found)
-    return _tell(out, f"in a scenario of l2s, hiertrain or edgemove, for one side: profiles: {{SIDE: {out}}}")
+    covers = f"batches of {min(batches)} to {max(batches)}"
+    use = f"profiles: {{device: {out}}} in a scenario of l2s or hiertrain, {{pixel6a: {out}}}, say, of edgemove"
+    return _tell(out, f"covers {covers}; {use}")
 
 
 def _journaled(
@@ -144,9 +146,7 @@ def _journaled(
 
     _check_out(out, args.overwrite)
     path = out.with_suffix(".partial.csv")
-    if args.fresh:
-        path.unlink(missing_ok=True)
-    with Journal(path, header, columns) as journal:
+    with Journal(path, header, columns, args.fresh) as journal:
         if journal.resumed:
             note(f"{path}: goes on after {journal.resumed} measurements; --fresh begins anew")
         try:
@@ -170,11 +170,11 @@ def _write(out: Path, found: Any, figure: Any) -> None:
     """Write table and picture; the journal has nothing more to say."""
     from .canvas import save_figure
 
-    try:
-        found.save(out)
-        save_figure(figure, out.with_suffix(".png"))
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
+    for path, save in ((out.with_suffix(".png"), partial(save_figure, figure)), (out, found.save)):
+        try:
+            save(path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror})") from None
     out.with_suffix(".partial.csv").unlink(missing_ok=True)
 
 
@@ -191,7 +191,8 @@ def _backend(args: argparse.Namespace, torch_model: TorchModel) -> Any:
         from .tensorrt_profiler import TensorRTBackend
 
         weights = torch_weights(torch_model)
-        return TensorRTBackend(torch_model.model, weights, args.precision or "FP16", device=args.device)
+        precision, timer = args.precision or "FP16", args.timer or "events"
+        return TensorRTBackend(torch_model.model, weights, precision, device=args.device, timer=timer)
     from .torch_profiler import TorchBackend
 
     return TorchBackend(torch_model, args.threads or 1, args.device, args.on or "cpu")
@@ -226,7 +227,7 @@ def _check_options(args: argparse.Namespace) -> None:
     for name in others:
         if getattr(args, name) is not None:
             raise InputError(f"--{name} is not for {kind}")
-    for name in ("threads", "on") if args.backend == "tensorrt" else ("precision",):
+    for name in ("threads", "on") if args.backend == "tensorrt" else ("precision", "timer"):
         if getattr(args, name) is not None:
             raise InputError(f"--{name} is not for --backend {args.backend}")
 
@@ -242,13 +243,21 @@ def _parser() -> Parser:
     group = parser.add_argument_group("training instead of inference")
     group.add_argument("--training", action="store_true", help="forward, backward and update of every step")
     text = ",".join(map(str, BATCHES))
-    group.add_argument("--batches", metavar="N,...", type=_batches, help=f"batch sizes ({text})")
+    group.add_argument(
+        "--batches",
+        metavar="N,...",
+        type=_batches,
+        help=f"batch sizes, linear between ({text}); scenarios take 16 (l2s), 32 (edgemove), up to 128 (hiertrain)",
+    )
     group.add_argument("--optimizer", choices=OPTIMIZER_BYTES, help="what updates the weights (sgd)")
     group = parser.add_argument_group("measuring")
     group.add_argument("--backend", choices=("torch", "tensorrt"), default="torch", help="what runs kernels (torch)")
     group.add_argument("--threads", metavar="N", type=whole, help="torch: of the CPU (1)")
     group.add_argument("--on", choices=("cpu", "cuda"), help="torch: where it runs (cpu)")
     group.add_argument("--precision", choices=("FP16", "FP32"), help="tensorrt: (FP16)")
+    group.add_argument(
+        "--timer", choices=("events", "profiler"), help="tensorrt: CUDA events or TensorRT's own profiler (events)"
+    )
     group.add_argument("--repeats", metavar="N", type=whole, default=20, help="runs of everything that is timed (20)")
     group.add_argument("--warmup", metavar="N", type=whole, default=3, help="runs that are not, before them (3)")
     group.add_argument("--every", metavar="K", type=whole, help="every K rows, linear between (1: all)")
@@ -292,17 +301,18 @@ def _help() -> str:
             "A latency table takes the place of modelled latencies, a training profile (--training) that of modelled "
             "training times. Both are CSV files that say where their numbers come from. In a scenario file:",
         ),
-        "    tables: {nano: profiles/vgg16-nano-torch.csv}        # --env distredge, by type of device",
-        "    profiles: {device: profiles/vgg16-nano-torch-training.csv}",
-        "                                                         # --env l2s (device, edge), hiertrain (device,",
-        "                                                         # edge, cloud), edgemove (by name of device)",
+        "    {model: vgg16, devices: [nano, nano], mbps: [50, 50], tables: {nano: T.csv}}       # --env distredge",
+        "    {model: vgg16, edge: gpu, mbps: 60, profiles: {device: P.csv}}                     # --env l2s; or edge",
+        "    {model: vgg16, edge_cloud_mbps: 3, profiles: {device: P.csv}}       # --env hiertrain; or edge, cloud",
+        "    {model: vgg16_32, cycle: 500, on_device_s: 900, profiles: {pixel6a: P.csv}}        # --env edgemove",
         "",
         "how it measures:",
         *wrapped(
             "  ",
             "Every kernel at every number of rows is visited in several passes, warmed up, and timed; the table holds "
             "medians. Ctrl-C keeps what is measured in a file beside the table (.partial.csv), and the same command "
-            "goes on. Nothing else should run meanwhile.",
+            "goes on. Nothing else should run meanwhile. The spread in the printed tables is the width of the middle "
+            "half of the runs over the median. TensorRT's engines stay below ~/.cache/splitgym (1 GB for VGG-16).",
         ),
         "",
         "other ways to a file:",

@@ -7,10 +7,10 @@ in whatever memory layout TensorRT likes best, as between two kernels of one eng
 
 There are two sources of times:
 
-* CUDA events around one execution, on one stream: what :meth:`TensorRTBackend.prepare` gives and tables are made of.
-  On small kernels they contain the time that the host takes to start them.
-* TensorRT's own profiler (``IProfiler``), :meth:`TensorRTBackend.layer_times_s`: time by layer of an engine. DistrEdge
-  took its profiles with it.
+* CUDA events around one execution, on one stream. On small kernels they contain the time that the host takes to start
+  them.
+* TensorRT's own profiler (``IProfiler``): the sum over the layers of an engine, or each of them
+  (:meth:`TensorRTBackend.layer_times_s`). DistrEdge took its profiles with it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..models.errors import InputError
 from ..models.model import Model
 from ..trt_kernels.engines import Engines
 from ..trt_kernels.execute import Runner
 from ..trt_kernels.gpu import Gpu
-from ..trt_kernels.versions import load_tensorrt
+from ..trt_kernels.versions import load_tensorrt, strongly_typed
 from ..trt_kernels.weights import KernelWeights
 from .machine import board_name, slug
-from .measuring import OutOfMemory, Run
+from .measuring import DeviceFailure, OutOfMemory, Run
 
+TIMERS = {"events": "CUDA events around each run", "profiler": "times by TensorRT's profiler"}  # with notes
 _GPU_CLOCKS = Path("/sys/class/devfreq")
 _GPU_SUFFIXES = (".gpu", ".gp10b", ".gv11b", ".ga10b")  # what Jetsons call their GPU
 
@@ -43,10 +45,11 @@ class TensorRTBackend:
         precision: FP16 or FP32.
         cache_dir: where engines and timing caches are kept, by default below the user's cache folder.
         device: name in tables; by default that of the board, or of the GPU in a PC.
-        gpu: which GPU.
+        timer: a key of ``TIMERS``, where times come from.
 
     Raises:
-        InputError: TensorRT or PyCUDA or a GPU is missing, or the weights are another model's.
+        InputError: TensorRT or PyCUDA or a GPU is missing, the weights are another model's, or an unknown precision
+            or timer.
     """
 
     name = "tensorrt"
@@ -59,15 +62,19 @@ class TensorRTBackend:
         precision: str = "FP16",
         cache_dir: Path | None = None,
         device: str | None = None,
-        gpu: int = 0,
+        timer: str = "events",
     ) -> None:
+        if timer not in TIMERS:
+            raise InputError(f"timer is {timer!r}, allowed: {', '.join(TIMERS)}")
         self._trt = load_tensorrt()
-        self._gpu = Gpu(gpu)
-        self.precision = precision
+        self._gpu = Gpu()
+        self.precision, self._timer = precision, timer
         self.software = f"TensorRT {self._trt.__version__}, CUDA {self._gpu.cuda}"
         board = board_name()
         self.device = device or slug(board if "jetson" in board.lower() else self._gpu.name)
-        self.note = "; ".join(("one engine a kernel, CUDA events around each run", *power_notes()))
+        allowed = precision == "FP16" and not strongly_typed(self._trt)
+        notes = ["FP16 allowed: a kernel may run in FP32"] if allowed else []
+        self.note = "; ".join((f"one engine a kernel, {TIMERS[timer]}", *notes, *power_notes()))
         with self._gpu.current():
             about = f"{self._gpu.name} {self._gpu.capability}"
             self._engines = Engines(self._trt, model, weights, about, precision, cache_dir)
@@ -77,13 +84,16 @@ class TensorRTBackend:
 
         Raises:
             OutOfMemory: the GPU has not enough memory; the run raises it, too.
+            DeviceFailure: the GPU or TensorRT fails; the run raises it, too.
             InputError: TensorRT cannot build the engine.
         """
         runner = self._runner(kernel, rows)
+        with self._device_errors():
+            layer_times_s = runner.layer_timer() if self._timer == "profiler" else None
 
         def run() -> float:
-            with memory_errors():
-                return runner.seconds()
+            with self._device_errors():
+                return runner.seconds() if layer_times_s is None else sum(layer_times_s().values())
 
         return run
 
@@ -91,28 +101,29 @@ class TensorRTBackend:
         """Mean seconds of every layer of a kernel's engine, by TensorRT's own profiler.
 
         Raises:
-            OutOfMemory, InputError: as :meth:`prepare`.
+            OutOfMemory, DeviceFailure, InputError: as :meth:`prepare`.
         """
         runner = self._runner(kernel, rows)
-        with memory_errors():
+        with self._device_errors():
             return runner.layer_times_s(runs)
 
     def _runner(self, kernel: int, rows: int) -> Runner:
-        with memory_errors():
+        with self._device_errors():
             with self._gpu.current():
                 built = self._engines.kernel(kernel, rows)
             runner = Runner(self._trt, self._gpu, built)
             runner.fill()
         return runner
 
-
-@contextmanager
-def memory_errors() -> Iterator[None]:
-    """Raise :class:`OutOfMemory` for the GPU's :class:`MemoryError`."""
-    try:
-        yield
-    except MemoryError as error:
-        raise OutOfMemory(str(error)) from None
+    @contextmanager
+    def _device_errors(self) -> Iterator[None]:
+        """Turn shortage of memory into :class:`OutOfMemory`, what else fails on the GPU into :class:`DeviceFailure`."""
+        try:
+            yield
+        except MemoryError as error:
+            raise OutOfMemory(str(error)) from None
+        except (RuntimeError, self._gpu.driver.Error) as error:
+            raise DeviceFailure(str(error)) from None
 
 
 def power_notes(command: Callable[[Sequence[str]], str] | None = None, clocks: Path = _GPU_CLOCKS) -> list[str]:

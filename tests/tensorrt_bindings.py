@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -111,15 +111,6 @@ class Api:
     version: str
     names: dict[str, str]
     classes: dict[str, Class]
-
-    def without(self, version: str, *left_out: str) -> Api:
-        """An older release that lacks some names, of the module or of any class."""
-        classes = {
-            name: Class(*({n: v for n, v in part.items() if n not in left_out} for part in vars(found).values()))  # pyright: ignore
-            for name, found in self.classes.items()
-        }
-        names = {name: own for name, own in self.names.items() if name not in left_out}
-        return replace(self, version=version, names=names, classes=classes)
 
 
 def available() -> list[Path]:

@@ -66,10 +66,24 @@ class TensorFormat(IntEnum):
     CHW32, HWC = 5, 8
 
 
-class Weights:
-    """Points to an array without keeping it: whoever builds a network keeps it until the engine is built."""
+# By type; the documentation of TensorFormat says which types a format is for.
+FORMATS = {
+    DataType.FLOAT: {TensorFormat.LINEAR, TensorFormat.CHW32, TensorFormat.HWC},
+    DataType.HALF: {TensorFormat.LINEAR, TensorFormat.CHW2, TensorFormat.HWC8, TensorFormat.CHW32},
+}
 
-    def __init__(self, a: np.ndarray) -> None:
+
+class Weights:
+    """Points to an array without keeping it: whoever builds a network keeps it until the engine is built.
+
+    Made from a type alone they are empty.
+    """
+
+    def __init__(self, a: np.ndarray | DataType) -> None:
+        self.size = 0
+        if isinstance(a, DataType):
+            self.dtype = a
+            return
         assert a.flags.c_contiguous, "TensorRT reads weights in C order"
         self._array = weakref.ref(a)
         self._copy: np.ndarray | None = None
@@ -123,6 +137,9 @@ class ITensor:
     @allowed_formats.setter
     def allowed_formats(self, value: int) -> None:
         self._needs_to_cross()
+        formats = {form for form in TensorFormat if value >> form & 1}
+        assert sum(1 << form for form in formats) == value, f"unknown formats in {value:b}"
+        assert formats <= FORMATS[self._type], f"{self._type.name} cannot be in all of {formats}"
         self._formats = value
 
     @property
@@ -155,7 +172,7 @@ class ILayer:
 
     def _weights(self, weights: Weights | None, count: int) -> torch.Tensor | None:
         """The numbers, float32; TensorRT checks how many there are and, in a typed network, of which type."""
-        if weights is None:
+        if weights is None or not weights.size:
             return None
         assert weights.size == count, f"{weights.size} weights, {count} are needed"
         assert weights.dtype == self._out.dtype, "weights and input are of different types"
@@ -420,11 +437,23 @@ class IConstantLayer(ILayer):
 class INetworkDefinition:
     """Records layers; ``evaluate`` runs them. Methods are TensorRT's, with its names of arguments."""
 
-    def __init__(self, strongly_typed: bool) -> None:
-        self.strongly_typed = strongly_typed
+    def __init__(self, generation: str) -> None:
+        self._generation = generation
+        self.strongly_typed = generation != "8"
         self.inputs: dict[str, ITensor] = {}
         self.outputs: dict[str, ITensor] = {}
         self.layers: list[ILayer] = []
+
+    def _agreed(self, *weights: Weights | None) -> list[Weights | None]:
+        """The weights of one layer, which must agree in type.
+
+        Those left out are empty, and of the type FLOAT up to release 10.3, whatever the others are.
+        """
+        left_out = Weights(DataType.FLOAT) if self._generation in ("8", "10") else None
+        given = [left_out if part is None else part for part in weights]
+        types = {part.dtype for part in given if part is not None}
+        assert len(types) == 1, f"weights of several types: {types}"
+        return given
 
     def _recorded(self, layer: Any) -> Any:
         self.layers.append(layer)
@@ -443,18 +472,24 @@ class INetworkDefinition:
         assert tensor.name not in {"", *self.inputs, *self.outputs}, "a name of its own is needed"
         self.outputs[tensor.name] = tensor
         tensor.is_network_output = True
+        if not self.strongly_typed:
+            tensor._type = DataType.FLOAT  # unless it is set from now on
 
     def add_convolution_nd(
         self, input: ITensor, num_output_maps: int, kernel_shape: Sequence[int], kernel: Weights,
         bias: Weights | None = None,
     ) -> IConvolutionLayer:  # fmt: skip
-        return self._recorded(IConvolutionLayer(self, input, num_output_maps, kernel_shape, kernel, bias))
+        return self._recorded(
+            IConvolutionLayer(self, input, num_output_maps, kernel_shape, *self._agreed(kernel, bias))
+        )
 
     def add_deconvolution_nd(
         self, input: ITensor, num_output_maps: int, kernel_shape: Sequence[int], kernel: Weights,
         bias: Weights | None = None,
     ) -> IDeconvolutionLayer:  # fmt: skip
-        return self._recorded(IDeconvolutionLayer(self, input, num_output_maps, kernel_shape, kernel, bias))
+        return self._recorded(
+            IDeconvolutionLayer(self, input, num_output_maps, kernel_shape, *self._agreed(kernel, bias))
+        )
 
     def add_pooling_nd(self, input: ITensor, type: PoolingType, window_size: Sequence[int]) -> IPoolingLayer:
         return self._recorded(IPoolingLayer(self, input, type, window_size))
@@ -475,7 +510,8 @@ class INetworkDefinition:
         self, input: ITensor, mode: ScaleMode, shift: Weights | None = None, scale: Weights | None = None,
         power: Weights | None = None, channel_axis: int | None = None,
     ) -> IScaleLayer:  # fmt: skip
-        assert power is None
+        shift, scale, power = self._agreed(shift, scale, power)
+        assert power is None or not power.size
         assert channel_axis is not None
         return self._recorded(IScaleLayer(self, input, mode, shift, scale, channel_axis))
 
@@ -503,7 +539,7 @@ class INetworkDefinition:
         """What building an engine does to the weights: from now on nobody else needs to keep them."""
         for layer in self.layers:
             for name in ("_kernel", "_bias", "_shift", "_scale", "_values"):
-                if isinstance(weights := getattr(layer, name, None), Weights):
+                if isinstance(weights := getattr(layer, name, None), Weights) and weights.size:
                     weights.copy()
 
     def evaluate(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -120,10 +120,9 @@ class Builder:
             raise TypeError("pybind11::init(): factory function returned nullptr")
 
     def create_network(self, flags: int = 0) -> fake.INetworkDefinition:
-        typed = self._world.typed
         wanted = {"8": 1 << 0, "10": 1 << 1, "11": 1 << 0}[self._world.generation]
         assert flags == wanted, f"flags {flags:b}"
-        return fake.INetworkDefinition(typed)
+        return fake.INetworkDefinition(self._world.generation)
 
     def create_builder_config(self) -> IBuilderConfig:
         return IBuilderConfig(self._world.typed)
@@ -147,18 +146,22 @@ class Builder:
 
 
 class Runtime:
+    """Loads engines; they and their contexts log where it does. ``load_error`` makes it fail."""
+
     def __init__(self, logger: ILogger) -> None:
         self._world: World = World.current
+        self._logger = logger
 
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:
-        if not serialized_engine.startswith(ENGINE):
+        if not serialized_engine.startswith(ENGINE) or self._world.load_error:
+            self._logger.log(Severity.ERROR, self._world.load_error or "magicTag mismatch")
             return None
-        return ICudaEngine(self._world.networks[int(serialized_engine[len(ENGINE) :])])
+        return ICudaEngine(self._world.networks[int(serialized_engine[len(ENGINE) :])], self._logger)
 
 
 class ICudaEngine:
-    def __init__(self, network: fake.INetworkDefinition) -> None:
-        self._network = network
+    def __init__(self, network: fake.INetworkDefinition, logger: ILogger) -> None:
+        self._network, self._logger = network, logger
         self._names = [*network.inputs, *network.outputs]
         self.num_io_tensors = len(self._names)
 
@@ -166,24 +169,31 @@ class ICudaEngine:
         return self._names[index]
 
     def create_execution_context(self) -> IExecutionContext | None:
-        return None if World.current.no_context else IExecutionContext(self._network)
+        world = World.current
+        if world.context_error:
+            self._logger.log(Severity.ERROR, world.context_error)
+            return None
+        world.execution_contexts += 1
+        return IExecutionContext(self._network, self._logger)
 
 
 class IExecutionContext:
-    def __init__(self, network: fake.INetworkDefinition) -> None:
-        self._network = network
+    def __init__(self, network: fake.INetworkDefinition, logger: ILogger) -> None:
+        self._network, self._logger = network, logger
         self._addresses: dict[str, int] = {}
         self.profiler: Any = None
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         assert name in {**self._network.inputs, **self._network.outputs}
         self._addresses[name] = memory
-        return memory % 256 == 0
+        return not World.current.refuses_addresses and memory % 256 == 0
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         world = World.current
-        if world.not_run:
+        if world.run_error:
+            self._logger.log(Severity.ERROR, world.run_error)
             return False
+        assert self._addresses.keys() == {*self._network.inputs, *self._network.outputs}
         world.put(stream_handle, self._compute)
         if self.profiler is not None:
             for layer in self._network.layers:
@@ -265,10 +275,6 @@ class Device:
     def __init__(self, index: int) -> None:
         assert World.current.initialised
 
-    @staticmethod
-    def count() -> int:
-        return 1
-
     def name(self) -> str:
         return "NVIDIA H100 80GB HBM3"
 
@@ -292,8 +298,10 @@ class World:
         self.known_trials: list[frozenset[str]] = []
         self.memory: dict[int, np.ndarray] = {}
         self.contexts: list[Context] = []
-        self.initialised = self.no_gpu = self.no_context = self.not_run = False
-        self.refusal = ""
+        self.execution_contexts = 0
+        self.initialised = self.no_gpu = self.refuses_addresses = False
+        self.refusal = self.load_error = self.context_error = self.run_error = ""
+        self.stream_error: Exception | None = None  # what waiting raises
         self.memory_bytes = 1 << 30
         self._queues: dict[int, list[Callable[[], None]]] = {}
         self._addresses = count(1)
@@ -310,6 +318,8 @@ class World:
         self.need_context()
         for work in self._queues.pop(stream, []):
             work()
+        if self.stream_error is not None:
+            raise self.stream_error
 
     def tensorrt(self) -> SimpleNamespace:
         """The module ``tensorrt``."""

@@ -50,7 +50,7 @@ SIDE = Shape(3, 9, 7)
 
 
 def new_graph(precision: str = "FP32", generation: str = "11") -> Graph:
-    return Graph(World(generation).tensorrt(), INetworkDefinition(generation != "8"), precision)
+    return Graph(World(generation).tensorrt(), INetworkDefinition(generation), precision)
 
 
 def slices(model: Model, start: int, seed: int) -> dict[str, RowSlice]:
@@ -192,6 +192,19 @@ def test_half_precision_reaches_every_tensor_and_weight(generation: str) -> None
     with torch.inference_mode():
         wanted = torch_model.run_part(0, 2, maps, 1, 4).tensors[MAIN].tensor
     assert_close(graph.network.evaluate(feed(ports, maps))["out."], wanted, rtol=5e-3)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize(
+    "layer",
+    [Conv(3, out_channels=2, bias=False), ConvTranspose(3, out_channels=2, bias=False), Pointwise(norm=True)],
+    ids=repr,
+)
+def test_weights_that_are_left_out_are_of_the_layers_type(generation: str, layer: Layer) -> None:
+    graph = new_graph("FP16", generation)
+    torch_model = alone(layer, SIDE)
+    kernel_network(graph, torch_model.model.kernels[0], torch_weights(torch_model)[0], 1, 4)
+    graph.scaled(graph.network.inputs["in."], np.ones(SIDE.channels))  # a shift alone
 
 
 def check_part(torch_model: TorchModel, start: int, stop: int, a: int, b: int, seed: int = 0) -> None:

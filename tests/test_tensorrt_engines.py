@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tensorrt_fake import GENERATIONS
-from tensorrt_fake_runtime import KERNEL_MS, World
+from tensorrt_fake import GENERATIONS, INetworkDefinition, TensorFormat
+from tensorrt_fake_runtime import KERNEL_MS, DriverMemoryError, Error, World
 
 from splitgym.models.errors import InputError
 from splitgym.models.layers import Block, Conv, GlobalPool, Linear, Pool, Shape
@@ -22,6 +22,7 @@ from splitgym.profiling.journal import Journal
 from splitgym.profiling.measuring import (
     COLUMNS,
     Backend,
+    DeviceFailure,
     Effort,
     OutOfMemory,
     journal_header,
@@ -32,7 +33,6 @@ from splitgym.profiling.tensorrt_profiler import TensorRTBackend, power_notes
 from splitgym.trt_kernels.engines import EngineKey, Engines, default_folder
 from splitgym.trt_kernels.execute import Runner
 from splitgym.trt_kernels.gpu import Gpu
-from splitgym.trt_kernels.versions import enqueuer
 from splitgym.trt_kernels.weights import torch_weights
 
 
@@ -180,6 +180,38 @@ def test_tensorrts_own_times_are_by_layer(newest: World, torch_model: TorchModel
     assert times_s == backend.layer_times_s(0, 12, runs=7)
 
 
+def test_a_backend_takes_the_profilers_times(world: World, torch_model: TorchModel, tmp_path: Path) -> None:
+    weights = torch_weights(torch_model)
+    backend = TensorRTBackend(torch_model.model, weights, cache_dir=tmp_path, timer="profiler")
+    run = backend.prepare(0, 5)
+    made = world.execution_contexts
+    assert [run() for _ in range(3)] == pytest.approx([2 * KERNEL_MS * 1e-3] * 3)
+    assert world.execution_contexts == made
+    assert world.contexts == []
+
+
+def test_the_note_says_how_times_are_taken(world: World, torch_model: TorchModel, tmp_path: Path) -> None:
+    weights = torch_weights(torch_model)
+
+    def start_of_note(precision: str, timer: str) -> list[str]:
+        note = TensorRTBackend(torch_model.model, weights, precision, tmp_path, timer=timer).note
+        return [part for part in note.split("; ") if part.startswith(("one engine", "FP16"))]
+
+    events = "one engine a kernel, CUDA events around each run"
+    allowed = ["FP16 allowed: a kernel may run in FP32"] if world.generation == "8" else []
+    assert start_of_note("FP16", "events") == [events, *allowed]
+    assert start_of_note("FP32", "events") == [events]
+    assert start_of_note("FP16", "profiler") == ["one engine a kernel, times by TensorRT's profiler", *allowed]
+
+
+def test_a_single_precision_kernel_may_have_layouts_of_its_type(world: World, torch_model, tmp_path: Path) -> None:
+    backend = TensorRTBackend(torch_model.model, torch_weights(torch_model), "FP32", tmp_path)
+    assert backend.prepare(0, 5)() > 0
+    tensors = [world.networks[-1].inputs["in."], world.networks[-1].outputs["out."]]
+    wanted = sum(1 << form for form in (TensorFormat.LINEAR, TensorFormat.HWC, TensorFormat.CHW32))
+    assert {tensor.allowed_formats for tensor in tensors} == {wanted}
+
+
 def test_a_second_process_builds_nothing(world: World, torch_model: TorchModel, tmp_path: Path) -> None:
     weights = torch_weights(torch_model)
     first = TensorRTBackend(torch_model.model, weights, cache_dir=tmp_path).prepare(1, 4)()
@@ -252,23 +284,89 @@ def test_what_cannot_be_built_is_named(newest: World, torch_model: TorchModel, t
     assert not list(tmp_path.glob("*.engine"))
 
 
+def test_a_fresh_engine_that_cannot_be_loaded_is_named(newest: World, torch_model: TorchModel, tmp_path: Path) -> None:
+    backend = TensorRTBackend(torch_model.model, torch_weights(torch_model), cache_dir=tmp_path)
+    newest.load_error = "no plugin"
+    with pytest.raises(InputError, match=r"^conv2, 3 rows of small: TensorRT \S+ cannot load it: no plugin$"):
+        backend.prepare(3, 3)
+
+
+def test_an_earlier_error_is_no_reason(newest: World, torch_model: TorchModel, tmp_path: Path, monkeypatch) -> None:
+    backend = TensorRTBackend(torch_model.model, torch_weights(torch_model), cache_dir=tmp_path)
+    newest.refusal = "out of memory"
+    with pytest.raises(OutOfMemory):
+        backend.prepare(3, 3)
+    newest.refusal = ""
+    monkeypatch.setattr(INetworkDefinition, "add_convolution_nd", lambda *_, **__: None)
+    with pytest.raises(InputError, match=r"^model small: kernel conv2: TensorRT refuses the layer$"):
+        backend.prepare(3, 3)
+
+
+@pytest.mark.parametrize("pattern", ["*.engine", "trials-*.cache"])
+def test_a_kept_file_that_cannot_be_read_is_named(newest: World, torch_model, tmp_path: Path, pattern: str) -> None:
+    backend = TensorRTBackend(torch_model.model, torch_weights(torch_model), cache_dir=tmp_path)
+    backend.prepare(0, 4)
+    (kept,) = tmp_path.glob(pattern)
+    kept.unlink()
+    kept.mkdir()
+    with pytest.raises(InputError) as caught:
+        backend.prepare(0, 4 if pattern == "*.engine" else 5)
+    assert str(caught.value) == f"{kept}: cannot be read (Is a directory)"
+
+
 def test_the_gpus_memory_runs_out(newest: World, torch_model: TorchModel, tmp_path: Path) -> None:
     backend = TensorRTBackend(torch_model.model, torch_weights(torch_model), cache_dir=tmp_path)
     newest.memory_bytes = 6000  # the input fits
     with pytest.raises(OutOfMemory, match="cuMemAlloc failed"):
         backend.prepare(0, 12)
     newest.memory_bytes = 1 << 20
-    newest.no_context = True
-    with pytest.raises(OutOfMemory, match="intermediate results"):
+    newest.context_error = "Error Code 2: OutOfMemory (Requested size was 7 bytes.)"
+    with pytest.raises(OutOfMemory, match=r"cannot make an execution context: .* 7 bytes"):
         backend.prepare(0, 12)
     assert newest.contexts == []
 
 
-def test_a_run_that_fails_is_no_time(newest: World, torch_model: TorchModel, tmp_path: Path) -> None:
-    run = TensorRTBackend(torch_model.model, torch_weights(torch_model), cache_dir=tmp_path).prepare(0, 2)
-    newest.not_run = True
-    with pytest.raises(RuntimeError, match="could not run"):
+@pytest.mark.parametrize("timer", ["events", "profiler"])
+@pytest.mark.parametrize(
+    ("reason", "error"), [("Cuda Runtime (invalid argument)", DeviceFailure), ("2: [] OutOfMemory ()", OutOfMemory)]
+)
+def test_a_run_that_fails_says_why(newest: World, torch_model: TorchModel, tmp_path, timer, reason, error) -> None:
+    weights = torch_weights(torch_model)
+    run = TensorRTBackend(torch_model.model, weights, cache_dir=tmp_path, timer=timer).prepare(0, 2)
+    newest.run_error = reason
+    for _ in range(2):
+        with pytest.raises(error) as caught:
+            run()
+        assert str(caught.value) == f"TensorRT could not run the engine: {reason}"
+    newest.run_error = ""
+    assert run() > 0
+    newest.run_error = "another reason"  # an earlier shortage of memory is not this one
+    with pytest.raises(DeviceFailure, match=r"engine: another reason$"):
         run()
+    assert newest.contexts == []
+
+
+@pytest.mark.parametrize("timer", ["events", "profiler"])
+@pytest.mark.parametrize(
+    ("fault", "error"), [(Error("illegal memory access"), DeviceFailure), (DriverMemoryError("none left"), OutOfMemory)]
+)
+def test_a_gpu_that_fails_says_why(newest: World, torch_model: TorchModel, tmp_path, timer, fault, error) -> None:
+    weights = torch_weights(torch_model)
+    run = TensorRTBackend(torch_model.model, weights, cache_dir=tmp_path, timer=timer).prepare(0, 2)
+    newest.stream_error = fault
+    with pytest.raises(error, match=f"^{fault}$"):
+        run()
+    assert newest.contexts == []
+
+
+def test_what_cannot_be_made_ready_is_a_failure(newest: World, torch_model: TorchModel, tmp_path: Path) -> None:
+    backend = TensorRTBackend(torch_model.model, torch_weights(torch_model), cache_dir=tmp_path)
+    newest.refuses_addresses = True
+    with pytest.raises(DeviceFailure, match=r"^TensorRT refuses the address of tensor in\.: it says no reason$"):
+        backend.prepare(0, 2)
+    newest.context_error = "no kernel image"
+    with pytest.raises(DeviceFailure, match=r"^TensorRT cannot make an execution context: no kernel image$"):
+        backend.prepare(0, 2)
     assert newest.contexts == []
 
 
@@ -291,7 +389,7 @@ def test_what_is_not_installed_is_said_in_one_line(newest: World, monkeypatch, t
     name = {"tensorrt": "TensorRT", "pycuda": "PyCUDA"}[missing]
     assert str(caught.value).startswith(f"{name} is not available (")
     assert 'pip install "splitgym[tensorrt]"' in str(caught.value)
-    assert "JetPack" in str(caught.value)
+    assert "on a Jetson with JetPack 6" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -300,8 +398,6 @@ def test_a_machine_without_a_gpu(newest: World, torch_model: TorchModel) -> None
     with pytest.raises(InputError, match=r"^CUDA finds no GPU \(cuInit failed: no CUDA-capable device is detected\)$"):
         TensorRTBackend(torch_model.model, torch_weights(torch_model))
     newest.no_gpu = False
-    with pytest.raises(InputError, match=r"^GPU 3 is not there, CUDA finds 1$"):
-        TensorRTBackend(torch_model.model, torch_weights(torch_model), gpu=3)
     gpu = Gpu()
     newest.no_gpu = True
     with gpu.current(), pytest.raises(InputError, match=r"^TensorRT 11\S+ does not start: CUDA initialization failure"):
@@ -312,6 +408,8 @@ def test_bad_arguments_are_refused(newest: World, torch_model: TorchModel, tmp_p
     weights = torch_weights(torch_model)
     with pytest.raises(InputError, match=r"^precision is 'INT8', allowed: FP16, FP32$"):
         TensorRTBackend(torch_model.model, weights, "INT8")
+    with pytest.raises(InputError, match=r"^timer is 'clock', allowed: events, profiler$"):
+        TensorRTBackend(torch_model.model, weights, timer="clock")
     with pytest.raises(InputError, match=r"^weights are for 1 kernels, the model small has 4$"):
         TensorRTBackend(torch_model.model, weights[:1])
     blocked = tmp_path / "file"
@@ -341,13 +439,3 @@ def test_power_settings_are_noted(tmp_path: Path) -> None:
     assert power_notes(lambda words: said[words[0]], tmp_path / "none") == [
         "GPU clock up to 1980 MHz, power limit 700.00 W"
     ]
-
-
-def test_a_release_without_tensor_addresses_is_given_bindings() -> None:
-    calls = []
-    engine = SimpleNamespace(num_bindings=2, get_binding_name=lambda index: ["in.", "out."][index])
-    context = SimpleNamespace(execute_async_v2=lambda bindings, stream_handle: calls.append((bindings, stream_handle)))
-    enqueuer(engine, context, {"out.": 512, "in.": 256}, 7)()
-    assert calls == [([256, 512], 7)]
-    with pytest.raises(KeyError):
-        enqueuer(engine, context, {"in.": 256}, 7)

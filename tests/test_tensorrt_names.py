@@ -23,12 +23,6 @@ SOURCES = (
       ("activations", "engines", "execute", "graph", "layers", "networks", "versions", "weights")),
     "profiling/tensorrt_profiler.py",
 )  # fmt: skip
-# What releases before 8.5 lack: no bindings of theirs are published, but every name that takes its place there is
-# still in 8.6.
-NEWER = (
-    "execute_async_v3", "get_tensor_name", "num_io_tensors", "set_tensor_address", "set_memory_pool_limit",
-    "MemoryPoolType", "SampleMode",
-)  # fmt: skip
 # Attributes of our own objects that classes of TensorRT have, too.
 OURS = {
     "bias", "combine", "dilation", "dtype", "itemsize", "kernel", "log", "name", "padding", "precision", "shape",
@@ -40,11 +34,9 @@ pytestmark = pytest.mark.skipif(bool(tensorrt_bindings.missing()), reason=tensor
 
 @pytest.fixture(scope="module")
 def apis(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Api]:
-    """Every release by version, and one of before 8.5."""
+    """Every release by version."""
     folders = tensorrt_bindings.available()
-    found = {f.name: tensorrt_bindings.read_api(f, tmp_path_factory.mktemp("libraries")) for f in folders}
-    last = next(api for version, api in found.items() if version.startswith("8.6"))
-    return {**found, "8.2": last.without("8.2", *NEWER)}
+    return {f.name: tensorrt_bindings.read_api(f, tmp_path_factory.mktemp("libraries")) for f in folders}
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +67,7 @@ def test_the_walk_knows_branches_by_release(apis: dict[str, Api], sources: dict[
     assert {version for version, found in uses.items() if typed in found} == {
         version for version in apis if not version.startswith("8")
     }
-    assert {version for version, found in uses.items() if ("BuilderFlag", "FP16") in found} == {"8.6.1", "8.2"}
-    assert {version for version, found in uses.items() if ("IExecutionContext", "execute_async_v2") in found} == {"8.2"}
-    assert {version for version, found in uses.items() if ("", "SliceMode") in found} == {"8.2"}
+    assert {version for version, found in uses.items() if ("BuilderFlag", "FP16") in found} == {"8.6.1"}
     assert all(("IConvolutionLayer", "num_groups") in found for found in uses.values())
     assert all(("IProfiler", "report_layer_time") in found for found in uses.values())
 
@@ -102,7 +92,12 @@ def test_the_walk_knows_branches_by_release(apis: dict[str, Api], sources: dict[
         ("trt_kernels/networks.py", "tensor.allowed_formats", "tensor.allowed_format"),
         ("trt_kernels/networks.py", "tensor.is_network_input", "tensor.is_input"),
         ("trt_kernels/versions.py", "MemoryPoolType.WORKSPACE", "MemoryPoolType.SCRATCH"),
-        ("trt_kernels/versions.py", "engine.num_bindings", "engine.bindings"),  # only before 8.5
+        ("trt_kernels/graph.py", "trt.Weights(self.dtype)", "trt.Weights(dtype=self.dtype)"),
+        ("trt_kernels/graph.py", "power=", "exponent="),
+        ("trt_kernels/graph.py", "SampleMode.FILL", "SliceMode.FILL"),  # was in 8, is gone
+        ("trt_kernels/execute.py", "engine.num_io_tensors", "engine.num_bindings"),  # likewise
+        ("trt_kernels/execute.py", "context.set_tensor_address", "context.set_address"),
+        ("trt_kernels/execute.py", "execute_async_v3", "execute_async_v2"),
         ("trt_kernels/versions.py", "trt.BuilderFlag.TF32", "trt.BuilderFlag.FP16"),  # gone in 11
         ("trt_kernels/versions.py", "config.clear_flag", "config.unset_flag"),
         ("trt_kernels/engines.py", "ignore_mismatch", "ignore_mismatches"),
@@ -175,7 +170,7 @@ def compare_class(fake: type, real: Class, name: str) -> None:
 def test_the_stand_in_has_the_names_and_arguments_of_the_bindings(apis: dict[str, Api]) -> None:
     compared = set()
     for version, api in apis.items():
-        known = {name: fake for name, fake in fakes(version).items() if name in api.classes and version != "8.2"}
+        known = {name: fake for name, fake in fakes(version).items() if name in api.classes}
         for name, fake in known.items():
             compare = compare_enum if issubclass(fake, IntEnum) else compare_class
             compare(fake, api.classes[name], name)

@@ -23,7 +23,7 @@ from .versions import channel_layouts, check_precision, configure, network_flags
 from .weights import KernelWeights, check_weights, digest
 
 REVISION = 1  # of what the networks look like: engines of another one are not reused
-WORKSPACE_BYTES = 1 << 30
+WORKSPACE_BYTES = 1 << 30  # scratch memory that one kernel may use
 _MEMORY = re.compile(r"out ?of ?memory|memory allocation|insufficient (device )?memory", re.IGNORECASE)
 
 
@@ -46,6 +46,16 @@ def new_log(trt: Any) -> Any:
                 self.errors.append(" ".join(msg.split()))
 
     return Log()
+
+
+def last_error(log: Any) -> str:
+    """The last error that a log of :func:`new_log` remembers."""
+    return log.errors[-1] if log.errors else "it says no reason"
+
+
+def failure(log: Any, what: str, kind: type[Exception]) -> Exception:
+    """What to raise where TensorRT failed: what failed and the last error, a :class:`MemoryError` if memory was it."""
+    return (MemoryError if _MEMORY.search(" ".join(log.errors)) else kind)(f"{what}: {last_error(log)}")
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class Built:
     ports: Ports
     precision: str
     padded: bool  # its memory layouts may hold more channels than its maps have
+    log: Any  # where TensorRT's errors go
 
 
 class Engines:
@@ -99,7 +110,6 @@ class Engines:
         device: the GPU's name and compute capability.
         precision: a key of ``versions.PRECISIONS``.
         folder: where engines are kept, by default :func:`default_folder`.
-        workspace_bytes: scratch memory that one kernel may use.
 
     Raises:
         InputError: the weights are another model's, an unknown precision, TensorRT does not start, or the folder
@@ -108,18 +118,17 @@ class Engines:
 
     def __init__(
         self, trt: Any, model: Model, weights: Sequence[KernelWeights], device: str, precision: str = "FP16",
-        folder: Path | None = None, workspace_bytes: int = WORKSPACE_BYTES,
+        folder: Path | None = None,
     ) -> None:  # fmt: skip
         check_precision(precision)
         check_weights(model, weights)
         self.trt, self.model, self.weights, self.device, self.precision = trt, model, weights, device, precision
         self.folder = folder if folder is not None else default_folder()
-        self._workspace_bytes = workspace_bytes
         self._log = new_log(trt)
         try:
             self._builder, self._runtime = trt.Builder(self._log), trt.Runtime(self._log)
         except TypeError:  # the bindings' way of saying that there is no GPU, or no driver for it
-            raise InputError(f"TensorRT {trt.__version__} does not start: {self._last_error()}") from None
+            raise InputError(f"TensorRT {trt.__version__} does not start: {last_error(self._log)}") from None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -133,7 +142,7 @@ class Engines:
         reordering them. What they hold has no meaning outside.
 
         Raises:
-            InputError: TensorRT cannot build it, or a file cannot be written.
+            InputError: TensorRT cannot build or load it, or a file cannot be read or written.
             MemoryError: the device has not enough memory.
         """
         kernel = self.model.kernels[index]
@@ -145,7 +154,7 @@ class Engines:
 
         key = self._key(f"{kernel.name}, {rows} rows", f"any of {layouts:b}", "")
         engine = self._engine(key, network)
-        return Built(engine, kernel_ports(kernel, a, b), self.precision, padded=True)
+        return Built(engine, kernel_ports(kernel, a, b), self.precision, padded=True, log=self._log)
 
     def part(self, start: int, stop: int, a: int, b: int) -> Built:
         """The engine of units ``[start, stop)`` for the output rows ``[a, b)`` of the last one.
@@ -162,7 +171,7 @@ class Engines:
         used = [self.weights[k] for k in self.model.volume(start, stop).kernels]
         first, last = self.model.units[start].name, self.model.units[stop - 1].name
         key = self._key(f"{first} to {last}, rows {a} to {b}", "rows", digest(used))
-        return Built(self._engine(key, network), ports, self.precision, padded=False)
+        return Built(self._engine(key, network), ports, self.precision, padded=False, log=self._log)
 
     def _key(self, part: str, layouts: str, weights: str) -> EngineKey:
         fingerprint, version = self.model.fingerprint, self.trt.__version__
@@ -170,13 +179,14 @@ class Engines:
 
     def _engine(self, key: EngineKey, network: Callable[[Graph], None]) -> Any:
         path = self.folder / key.file_name
-        if path.exists() and (engine := self._runtime.deserialize_cuda_engine(path.read_bytes())) is not None:
+        kept = _read(path)
+        if kept and (engine := self._runtime.deserialize_cuda_engine(kept)) is not None:
             return engine
         plan = self._build(key.part, network)
         _write(path, plan)
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            raise self._failure(key.part)
+            raise self._failure(key.part, "load")
         return engine
 
     def _build(self, part: str, fill: Callable[[Graph], None]) -> bytes:
@@ -187,35 +197,44 @@ class Engines:
         try:
             fill(graph)
         except InputError as error:
-            detail = f" ({self._last_error()})" if self._log.errors else ""
+            detail = f" ({last_error(self._log)})" if self._log.errors else ""
             raise InputError(f"model {self.model.name}: {error}{detail}") from None
         config = self._builder.create_builder_config()
-        configure(self.trt, config, self.precision, self._workspace_bytes)
+        configure(self.trt, config, self.precision, WORKSPACE_BYTES)
         self._load_trials(config)
         serialized = self._builder.build_serialized_network(network=network, config=config)
         if serialized is None:
-            raise self._failure(part)
+            raise self._failure(part, "build")
         _write(self._trials, bytes(config.get_timing_cache().serialize()))
         return bytes(serialized)
 
     def _load_trials(self, config: Any) -> None:
-        known = self._trials.read_bytes() if self._trials.exists() else b""
-        for data in (known, b""):  # what TensorRT does not accept starts anew
+        for data in (_read(self._trials), b""):  # what TensorRT does not accept starts anew
             cache = config.create_timing_cache(data)
             if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
                 return
 
-    def _failure(self, part: str) -> Exception:
-        """Why the last engine could not be made."""
-        text = f"{part} of {self.model.name}: TensorRT {self.trt.__version__} cannot build it: {self._last_error()}"
-        return MemoryError(text) if _MEMORY.search(" ".join(self._log.errors)) else InputError(text)
-
-    def _last_error(self) -> str:
-        return self._log.errors[-1] if self._log.errors else "it says no reason"
+    def _failure(self, part: str, action: str) -> Exception:
+        what = f"{part} of {self.model.name}: TensorRT {self.trt.__version__} cannot {action} it"
+        return failure(self._log, what, InputError)
 
 
 def _plain(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:80]
+
+
+def _read(path: Path) -> bytes:
+    """What a file holds, nothing where there is none.
+
+    Raises:
+        InputError: it is there and cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _write(path: Path, data: bytes) -> None:

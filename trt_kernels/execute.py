@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .engines import Built
+from .engines import Built, failure
 from .gpu import Gpu
 from .networks import Port
-from .versions import PRECISIONS, enqueuer
+from .versions import PRECISIONS
 
 CHANNEL_BLOCK = 32  # no memory layout of TensorRT pads channels further
 
@@ -41,6 +41,7 @@ class Runner:
 
     Raises:
         MemoryError: the device has not enough memory.
+        RuntimeError: TensorRT cannot make it ready.
     """
 
     def __init__(self, trt: Any, gpu: Gpu, built: Built) -> None:
@@ -49,23 +50,27 @@ class Runner:
         self._dtype = np.dtype(PRECISIONS[built.precision])
         driver = gpu.driver
         with gpu.current():
-            self._context = self._new_context()
             self._memory = {port.name: driver.mem_alloc(self._bytes(port)) for port in self._all_ports}
             self._host: dict[str, npt.NDArray[Any]] = {}
             if not built.padded:
                 self._host = {port.name: driver.pagelocked_empty(port.sizes, self._dtype) for port in self._all_ports}
             self._begin, self._end = driver.Event(), driver.Event()
-        self._enqueue = self._bound(self._context)
+            self._context = self._new_context()
 
     @property
     def _all_ports(self) -> tuple[Port, ...]:
         return (*self.ports.inputs, *self.ports.outputs)
 
     def _new_context(self) -> Any:
-        engine = self._built.engine
+        """An execution context that knows where inputs and outputs are."""
+        engine, log = self._built.engine, self._built.log
+        log.errors.clear()
         context = engine.create_execution_context()
         if context is None:
-            raise MemoryError("TensorRT cannot make room for the engine's intermediate results")
+            raise failure(log, "TensorRT cannot make an execution context", RuntimeError)
+        for name in (engine.get_tensor_name(i) for i in range(engine.num_io_tensors)):
+            if not context.set_tensor_address(name, int(self._memory[name])):
+                raise failure(log, f"TensorRT refuses the address of tensor {name}", RuntimeError)
         return context
 
     def _bytes(self, port: Port) -> int:
@@ -73,10 +78,6 @@ class Runner:
         if self._built.padded:
             channels = -(-channels // CHANNEL_BLOCK) * CHANNEL_BLOCK
         return prod((batch, channels, rows, width)) * self._dtype.itemsize
-
-    def _bound(self, context: Any) -> Any:
-        addresses = {name: int(memory) for name, memory in self._memory.items()}
-        return enqueuer(self._built.engine, context, addresses, self.gpu.stream.handle)
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """Run the engine on maps.
@@ -90,6 +91,8 @@ class Runner:
         Raises:
             ValueError: an input is missing or has other sizes, or the engine is only to be timed.
             RuntimeError: TensorRT could not run it.
+            MemoryError: the device has not enough memory.
+            pycuda.driver.Error: the device failed while it ran, as in all that runs an engine.
         """
         if self._built.padded:
             raise ValueError("this engine is only to be timed: what its memory holds is laid out by TensorRT")
@@ -102,7 +105,7 @@ class Runner:
             for port in self.ports.inputs:
                 self._host[port.name][...] = inputs[port.name]
                 driver.memcpy_htod_async(self._memory[port.name], self._host[port.name], stream)
-            self._start(self._enqueue)
+            self._start(self._context)
             for port in self.ports.outputs:
                 driver.memcpy_dtoh_async(self._host[port.name], self._memory[port.name], stream)
             stream.synchronize()
@@ -126,30 +129,46 @@ class Runner:
         """
         with self.gpu.current():
             self._begin.record(self.gpu.stream)
-            self._start(self._enqueue)
+            self._start(self._context)
             self._end.record(self.gpu.stream)
             self._end.synchronize()
             return self._begin.time_till(self._end) * 1e-3
 
-    def layer_times_s(self, runs: int = 20) -> dict[str, float]:
-        """Mean seconds of every layer by TensorRT's own profiler, over some runs after one to warm up.
+    def layer_timer(self) -> Callable[[], dict[str, float]]:
+        """A function that runs once and gives the seconds of every layer by TensorRT's own profiler.
 
         The profiler waits for every run, so it has an execution context of its own.
 
         Raises:
+            RuntimeError, MemoryError: as :meth:`seconds`, and so does the function.
+        """
+        profiler = new_profiler(self._trt)
+        with self.gpu.current():
+            context = self._new_context()
+            context.profiler = profiler
+
+        def times_s() -> dict[str, float]:
+            profiler.times_s.clear()
+            with self.gpu.current():
+                self._start(context)
+                self.gpu.stream.synchronize()
+            return dict(profiler.times_s)
+
+        return times_s
+
+    def layer_times_s(self, runs: int = 20) -> dict[str, float]:
+        """Mean seconds of every layer by TensorRT's own profiler, over some runs after one to warm up.
+
+        Raises:
             RuntimeError, MemoryError: as :meth:`seconds`.
         """
-        with self.gpu.current():
-            context, total = self._new_context(), new_profiler(self._trt)
-            enqueue = self._bound(context)
-            self._start(enqueue)
-            self.gpu.stream.synchronize()
-            context.profiler = total
-            for _ in range(runs):
-                self._start(enqueue)
-                self.gpu.stream.synchronize()
-        return {name: seconds / runs for name, seconds in total.times_s.items()}
+        times_s = self.layer_timer()
+        times_s()
+        measured = [times_s() for _ in range(runs)]
+        return {name: sum(run[name] for run in measured) / runs for name in measured[0]}
 
-    def _start(self, enqueue: Any) -> None:
-        if not enqueue():
-            raise RuntimeError("TensorRT could not run the engine")
+    def _start(self, context: Any) -> None:
+        log = self._built.log
+        log.errors.clear()
+        if not context.execute_async_v3(self.gpu.stream.handle):
+            raise failure(log, "TensorRT could not run the engine", RuntimeError)

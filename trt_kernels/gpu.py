@@ -25,10 +25,7 @@ def load_driver() -> Any:
 
 
 class Gpu:
-    """One GPU.
-
-    Args:
-        index: which one.
+    """The first GPU that CUDA shows (CUDA_VISIBLE_DEVICES chooses another).
 
     Attributes:
         driver: the module ``pycuda.driver``.
@@ -38,19 +35,16 @@ class Gpu:
         stream: on which everything runs.
 
     Raises:
-        InputError: no PyCUDA, no driver, or no such GPU.
+        InputError: no PyCUDA, no driver, or no GPU.
     """
 
-    def __init__(self, index: int = 0) -> None:
+    def __init__(self) -> None:
         self.driver = load_driver()
         try:
             self.driver.init()
-            count = self.driver.Device.count()
+            device = self.driver.Device(0)
         except self.driver.Error as error:
             raise InputError(f"CUDA finds no GPU ({error})") from None
-        if not 0 <= index < count:
-            raise InputError(f"GPU {index} is not there, CUDA finds {count}")
-        device = self.driver.Device(index)
         self.name = device.name()
         self.capability = ".".join(map(str, device.compute_capability()))
         self.cuda = ".".join(map(str, self.driver.get_version()[:2]))

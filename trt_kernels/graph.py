@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from ..models.errors import InputError
 from ..models.layers import Shape
-from .versions import PRECISIONS, data_type, fill_mode
+from .versions import PRECISIONS, data_type
 
 CHANNELS, HEIGHT, WIDTH = 1, 2, 3  # axes of a map
 Sizes = tuple[int, ...]
 
 
-class Rows(NamedTuple):
+class MapRows(NamedTuple):
     """Rows ``[lo, hi)`` of a map of ``shape``; ``tensor`` is None where there are none."""
 
     tensor: Any
@@ -71,7 +71,8 @@ class Graph:
         return self._raw(array)
 
     def _optional(self, values: npt.NDArray[Any] | None) -> Any:
-        return None if values is None else self.weights(values)
+        """Weights that may be none: empty ones of the same type, since left out they may be of another."""
+        return self.trt.Weights(self.dtype) if values is None else self.weights(values)
 
     def _raw(self, array: npt.NDArray[Any]) -> Any:
         self._kept.append(array)
@@ -134,7 +135,7 @@ class Graph:
         """``scale * tensor + shift`` by channel."""
         layer = self.network.add_scale_nd(
             input=tensor, mode=self.trt.ScaleMode.CHANNEL, shift=self.weights(shift), scale=self._optional(scale),
-            channel_axis=CHANNELS,
+            power=self._optional(None), channel_axis=CHANNELS,
         )  # fmt: skip
         return self.added(layer, "scale").get_output(0)
 
@@ -155,31 +156,31 @@ class Graph:
         layer = self.network.add_slice(input=tensor, start=tuple(start), shape=tuple(sizes), stride=stride)
         layer = self.added(layer, "slice" if fill is None else "pad")
         if fill is not None:
-            layer.mode = fill_mode(self.trt)
+            layer.mode = self.trt.SampleMode.FILL
             layer.set_input(4, self.constant(np.array(fill)))
         return layer.get_output(0)
 
-    def cropped(self, x: Rows, lo: int, hi: int) -> Rows:
+    def cropped(self, x: MapRows, lo: int, hi: int) -> MapRows:
         """Rows ``[lo, hi)`` of some rows, none if ``hi <= lo``.
 
         Raises:
             ValueError: rows are wanted that are not there.
         """
         if hi <= lo:
-            return Rows(None, lo, lo, x.shape)
+            return MapRows(None, lo, lo, x.shape)
         if lo < x.lo or hi > x.hi:
             raise ValueError(f"rows [{lo}, {hi}) are wanted, only [{x.lo}, {x.hi}) are there")
         if (lo, hi) == (x.lo, x.hi):
             return x
         tensor = self.window(x.tensor, (0, 0, lo - x.lo, 0), map_sizes(x.shape, hi - lo))
-        return Rows(tensor, lo, hi, x.shape)
+        return MapRows(tensor, lo, hi, x.shape)
 
-    def common_rows(self, parts: Sequence[Rows]) -> list[Rows]:
+    def common_rows(self, parts: Sequence[MapRows]) -> list[MapRows]:
         """The rows that all parts have."""
         lo, hi = max(x.lo for x in parts), min(x.hi for x in parts)
         return [self.cropped(x, lo, hi) for x in parts]
 
-    def concatenated(self, parts: Sequence[Rows]) -> Rows:
+    def concatenated(self, parts: Sequence[MapRows]) -> MapRows:
         """The channels of several maps one behind another, in the rows that all of them have."""
         parts = self.common_rows(parts)
         first = parts[0]
@@ -188,8 +189,8 @@ class Graph:
             return first._replace(shape=shape)
         layer = self.added(self.network.add_concatenation(inputs=[x.tensor for x in parts]), "concat")
         layer.axis = CHANNELS
-        return Rows(layer.get_output(0), first.lo, first.hi, shape)
+        return MapRows(layer.get_output(0), first.lo, first.hi, shape)
 
-    def flattened(self, x: Rows) -> Any:
+    def flattened(self, x: MapRows) -> Any:
         """All values as channels of one row and column."""
         return x.tensor if x.sizes[HEIGHT:] == (1, 1) else self.reshaped(x.tensor, (1, prod(x.sizes), 1, 1))

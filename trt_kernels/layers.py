@@ -26,11 +26,11 @@ from ..models.layers import (
     Reorg,
 )
 from .activations import activate
-from .graph import HEIGHT, WIDTH, Graph, Rows, Sizes, map_sizes
+from .graph import HEIGHT, WIDTH, Graph, MapRows, Sizes, map_sizes
 from .weights import KernelWeights, folded, norm_scale_shift
 
 
-def add_kernel(graph: Graph, layer: Layer, weights: KernelWeights, x: Rows, a: int, b: int) -> Any:
+def add_kernel(graph: Graph, layer: Layer, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
     """The tensor of output rows ``[a, b)`` (a < b) of a layer.
 
     Args:
@@ -50,7 +50,7 @@ def _edge_rows(layer: Conv | Conv3d | Pool, height: int, a: int, b: int) -> Pair
     return max(0, above), max(0, below)
 
 
-def _bordered(graph: Graph, x: Rows, above: int, below: int, left: int, right: int, value: float) -> Any:
+def _bordered(graph: Graph, x: MapRows, above: int, below: int, left: int, right: int, value: float) -> Any:
     """A map with a border of one value."""
     _, channels, rows, width = x.sizes
     sizes = (1, channels, above + rows + below, left + width + right)
@@ -84,7 +84,7 @@ def _convolution(
     return conv
 
 
-def _conv(graph: Graph, layer: Conv, weights: KernelWeights, x: Rows, a: int, b: int) -> Any:
+def _conv(graph: Graph, layer: Conv, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
     kernel, bias = folded(weights, 0)
     if x.tensor is None:
         return activate(graph, _only_bias(graph, bias, map_sizes(layer.out_shape(x.shape), b - a)), layer.activation)
@@ -95,7 +95,7 @@ def _conv(graph: Graph, layer: Conv, weights: KernelWeights, x: Rows, a: int, b:
     return activate(graph, conv.get_output(0), layer.activation)
 
 
-def _conv3d(graph: Graph, layer: Conv3d, weights: KernelWeights, x: Rows, a: int, b: int) -> Any:
+def _conv3d(graph: Graph, layer: Conv3d, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
     kernel, bias = folded(weights, 0)
     out, depth = layer.out_shape(x.shape), layer.padding_depth
     if x.tensor is None:
@@ -112,7 +112,7 @@ def _conv3d(graph: Graph, layer: Conv3d, weights: KernelWeights, x: Rows, a: int
     return graph.reshaped(activate(graph, tensor, layer.activation), map_sizes(out, b - a))
 
 
-def _conv_transpose(graph: Graph, layer: ConvTranspose, weights: KernelWeights, x: Rows, a: int, b: int) -> Any:
+def _conv_transpose(graph: Graph, layer: ConvTranspose, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
     kernel, bias = folded(weights, 1)
     out = layer.out_shape(x.shape)
     if x.tensor is None:  # every row lies between two windows
@@ -126,13 +126,13 @@ def _conv_transpose(graph: Graph, layer: ConvTranspose, weights: KernelWeights, 
     conv.pre_padding, conv.post_padding = (max(0, a - first), side), (max(0, end - b), side)
     tensor = conv.get_output(0)
     if outside:
-        inside = Rows(tensor, max(a, first), min(b, end), out)
+        inside = MapRows(tensor, max(a, first), min(b, end), out)
         tensor = _bordered(graph, inside, inside.lo - a, b - inside.hi, 0, 0, 0.0)
         tensor = tensor if bias is None else graph.scaled(tensor, bias)
     return activate(graph, tensor, layer.activation)
 
 
-def _pool(graph: Graph, layer: Pool, weights: KernelWeights, x: Rows, a: int, b: int) -> Any:
+def _pool(graph: Graph, layer: Pool, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
     size, stride, padding, dilation = layer.window
     out = layer.out_shape(x.shape)
     above, below = _edge_rows(layer, x.shape.height, a, b)
@@ -157,7 +157,7 @@ def _pool(graph: Graph, layer: Pool, weights: KernelWeights, x: Rows, a: int, b:
     return pool.get_output(0)
 
 
-def _dilated_max(graph: Graph, layer: Pool, x: Rows, before: Pair, sizes: Sizes) -> Any:
+def _dilated_max(graph: Graph, layer: Pool, x: MapRows, before: Pair, sizes: Sizes) -> Any:
     """The largest of the map's shifted copies: TensorRT's pooling has no dilation."""
     size, stride, _, dilation = layer.window
     operation, largest = graph.trt.ElementWiseOperation.MAX, None
@@ -168,23 +168,23 @@ def _dilated_max(graph: Graph, layer: Pool, x: Rows, before: Pair, sizes: Sizes)
     return largest
 
 
-def _global_pool(graph: Graph, layer: GlobalPool, weights: KernelWeights, x: Rows, a: int, b: int) -> Any:
+def _global_pool(graph: Graph, layer: GlobalPool, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
     return graph.reduced(x.tensor, graph.trt.ReduceOperation.AVG, (HEIGHT, WIDTH))
 
 
-def _linear(graph: Graph, layer: Linear, weights: KernelWeights, x: Rows, a: int, b: int) -> Any:
+def _linear(graph: Graph, layer: Linear, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
     kernel = weights["linear.weight"][:, :, None, None]
     conv = graph.convolution(graph.flattened(x), kernel, weights.get("linear.bias"))
     return activate(graph, conv.get_output(0), layer.activation)
 
 
-def _reorg(graph: Graph, layer: Reorg, weights: KernelWeights, x: Rows, a: int, b: int) -> Any:
+def _reorg(graph: Graph, layer: Reorg, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
     out, s = layer.out_shape(x.shape), layer.stride
     patches = (1, x.shape.folded_channels, b - a, s, out.width, s)
     return graph.reshaped(graph.reshaped(x.tensor, patches, (0, 1, 3, 5, 2, 4)), map_sizes(out, b - a))
 
 
-def _pointwise(graph: Graph, layer: Pointwise, weights: KernelWeights, x: Rows, a: int, b: int) -> Any:
+def _pointwise(graph: Graph, layer: Pointwise, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
     tensor = x.tensor
     if layer.norm:
         scale, shift = norm_scale_shift(weights)
@@ -192,13 +192,13 @@ def _pointwise(graph: Graph, layer: Pointwise, weights: KernelWeights, x: Rows, 
     return activate(graph, tensor, layer.activation)
 
 
-def _pad(graph: Graph, layer: Pad, weights: KernelWeights, x: Rows, a: int, b: int) -> Any:
+def _pad(graph: Graph, layer: Pad, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
     above = max(0, min(b, layer.top) - a)
     below = max(0, b - max(a, layer.top + x.shape.height))
     return _bordered(graph, x, above, below, layer.left, layer.right, layer.value)
 
 
-_KERNELS: dict[type[Layer], Callable[[Graph, Any, KernelWeights, Rows, int, int], Any]] = {
+_KERNELS: dict[type[Layer], Callable[[Graph, Any, KernelWeights, MapRows, int, int], Any]] = {
     Conv: _conv,
     Conv3d: _conv3d,
     ConvTranspose: _conv_transpose,

@@ -12,7 +12,7 @@ from typing import Any
 from ..models.layers import Block, Layer, Shape
 from ..models.model import MAIN, Kernel, Model, Volume
 from .activations import activate
-from .graph import CHANNELS, Graph, Rows, Sizes, map_sizes
+from .graph import CHANNELS, Graph, MapRows, Sizes, map_sizes
 from .layers import add_kernel
 from .versions import set_output_type
 from .weights import KernelWeights
@@ -79,7 +79,7 @@ def kernel_network(
     ports = kernel_ports(kernel, a, b)
     tensors = _add_inputs(graph, ports, layouts)
     lo = ports.inputs[0].lo if ports.inputs else 0
-    x = Rows(tensors.get(MAIN), lo, ports.inputs[0].hi if ports.inputs else lo, kernel.in_shape)
+    x = MapRows(tensors.get(MAIN), lo, ports.inputs[0].hi if ports.inputs else lo, kernel.in_shape)
     out = add_kernel(graph, kernel.layer, weights, x, a, b)
     _mark_outputs(graph, ports, {MAIN: out}, layouts)
     return ports
@@ -127,7 +127,7 @@ def part_network(
     volume, ports = _volume(model, start, stop, a, b), part_ports(model, start, stop, a, b)
     tensors = _add_inputs(graph, ports)
     carried = {
-        name: Rows(tensors.get(name), int(lo[a]), int(hi[b]), shape)
+        name: MapRows(tensors.get(name), int(lo[a]), int(hi[b]), shape)
         for name, lo, hi, shape in zip(
             volume.needs, volume.need_lo, volume.need_hi, _shapes(model, volume.needs, start), strict=True
         )
@@ -162,9 +162,9 @@ class _Units:
         self.graph, self.model, self.weights, self.plan = graph, model, weights, rows
         self.unit = ""  # in hand: what no kernel of its own does is named after it
 
-    def run(self, start: int, stop: int, carried: dict[str, Rows]) -> dict[int, Rows]:
+    def run(self, start: int, stop: int, carried: dict[str, MapRows]) -> dict[int, MapRows]:
         """Bring the tensors at a boundary, by name, to a later one; returns the side heads on the way."""
-        heads: dict[int, Rows] = {}
+        heads: dict[int, MapRows] = {}
         for i in range(start, stop):
             unit = self.model.units[i]
             joins = [self._chain(join.layers, carried[join.source]) for join in unit.joins]
@@ -177,21 +177,21 @@ class _Units:
                 heads[i] = self._chain(unit.head, carried[MAIN])
         return heads
 
-    def _chain(self, layers: Sequence[Layer], x: Rows) -> Rows:
+    def _chain(self, layers: Sequence[Layer], x: MapRows) -> MapRows:
         for layer in layers:
             x = self._block(layer, x) if isinstance(layer, Block) else self._kernel(layer, x)
         return x
 
-    def _kernel(self, layer: Layer, x: Rows) -> Rows:
+    def _kernel(self, layer: Layer, x: MapRows) -> MapRows:
         index, a, b = next(self.plan)
         self.graph.kernel = self.model.kernels[index].name
         out, height = layer.out_shape(x.shape), x.shape.height
         if b <= a:
-            return Rows(None, a, a, out)
+            return MapRows(None, a, a, out)
         needed = self.graph.cropped(x, int(layer.input_lo(a, height)), int(layer.input_hi(b, height)))
-        return Rows(add_kernel(self.graph, layer, self.weights[index], needed, a, b), a, b, out)
+        return MapRows(add_kernel(self.graph, layer, self.weights[index], needed, a, b), a, b, out)
 
-    def _block(self, block: Block, x: Rows) -> Rows:
+    def _block(self, block: Block, x: MapRows) -> MapRows:
         shape = block.out_shape(x.shape)
         parts = [self._chain(branch, self._branch_input(block, i, x)) for i, branch in enumerate(block.branches)]
         self.graph.kernel = self.unit
@@ -201,9 +201,9 @@ class _Units:
             whole = self._sum(self.graph.common_rows(parts))
         if whole.tensor is None:
             return whole._replace(shape=shape)
-        return Rows(activate(self.graph, whole.tensor, block.activation), whole.lo, whole.hi, shape)
+        return MapRows(activate(self.graph, whole.tensor, block.activation), whole.lo, whole.hi, shape)
 
-    def _branch_input(self, block: Block, index: int, x: Rows) -> Rows:
+    def _branch_input(self, block: Block, index: int, x: MapRows) -> MapRows:
         """What a branch reads: all channels, or its own."""
         sizes, shape = block.split_channels, block.branch_shape(x.shape, index)
         if sizes is None or x.tensor is None:
@@ -211,9 +211,9 @@ class _Units:
         self.graph.kernel = self.unit
         start = [0] * len(x.sizes)
         start[CHANNELS] = sum(sizes[:index])
-        return Rows(self.graph.window(x.tensor, start, map_sizes(shape, x.hi - x.lo)), x.lo, x.hi, shape)
+        return MapRows(self.graph.window(x.tensor, start, map_sizes(shape, x.hi - x.lo)), x.lo, x.hi, shape)
 
-    def _sum(self, parts: Sequence[Rows]) -> Rows:
+    def _sum(self, parts: Sequence[MapRows]) -> MapRows:
         total = parts[0]
         if total.tensor is not None:
             operation = self.graph.trt.ElementWiseOperation.SUM

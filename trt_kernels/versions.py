@@ -6,7 +6,6 @@ strongly typed: every tensor has the type that its inputs and weights give it. I
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,8 @@ from ..models.errors import InputError
 PRECISIONS: dict[str, npt.DTypeLike] = {"FP16": np.float16, "FP32": np.float32}
 INSTALL = (
     'install it with pip install "splitgym[tensorrt]" on a machine with an NVIDIA GPU and the CUDA toolkit '
-    "(on a Jetson TensorRT comes with JetPack)"
+    "(on a Jetson with JetPack 6 TensorRT is part of the system: make the virtual environment with "
+    "--system-site-packages)"
 )
 
 
@@ -70,23 +70,13 @@ def configure(trt: Any, config: Any, precision: str, workspace_bytes: int) -> No
         config.clear_flag(trt.BuilderFlag.TF32)  # on by default, with a mantissa of 10 bits
     elif not strongly_typed(trt):
         config.set_flag(trt.BuilderFlag.FP16)
-    if hasattr(config, "set_memory_pool_limit"):
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_bytes)
-    else:
-        config.max_workspace_size = workspace_bytes
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_bytes)
 
 
 def set_output_type(trt: Any, tensor: Any, precision: str) -> None:
     """Make a network output have the type of the precision; a strongly typed network has it so already."""
     if not strongly_typed(trt):
         tensor.dtype = data_type(trt, precision)
-
-
-def fill_mode(trt: Any) -> Any:
-    """The mode of a slice layer that gives places outside its input a value of one's own."""
-    if hasattr(trt, "SampleMode"):
-        return trt.SampleMode.FILL
-    return trt.SliceMode.FILL
 
 
 def channel_layouts(trt: Any, precision: str) -> int:
@@ -96,24 +86,3 @@ def channel_layouts(trt: Any, precision: str) -> int:
     else:
         layouts = (trt.TensorFormat.LINEAR, trt.TensorFormat.HWC, trt.TensorFormat.CHW32)
     return sum(1 << int(layout) for layout in layouts)
-
-
-def enqueuer(engine: Any, context: Any, addresses: Mapping[str, int], stream_handle: int) -> Callable[[], bool]:
-    """A function that starts one execution on a stream and says whether it could.
-
-    Args:
-        engine, context: a ``ICudaEngine`` and an ``IExecutionContext`` of it.
-        addresses: device address of every input and output by name.
-        stream_handle: a CUDA stream.
-
-    Raises:
-        KeyError: an input or output of the engine has no address.
-        RuntimeError: TensorRT refuses an address.
-    """
-    if not hasattr(context, "execute_async_v3"):
-        bindings = [addresses[engine.get_binding_name(i)] for i in range(engine.num_bindings)]
-        return lambda: context.execute_async_v2(bindings, stream_handle)
-    for name in (engine.get_tensor_name(i) for i in range(engine.num_io_tensors)):
-        if not context.set_tensor_address(name, addresses[name]):
-            raise RuntimeError(f"TensorRT refuses the address of tensor {name}")
-    return lambda: context.execute_async_v3(stream_handle)
