@@ -37,7 +37,7 @@ def table_figure(model: Model, measured: Measured) -> Any:
     panels = list(figure.subplots(down, across, squeeze=False).ravel())
     handles: dict[str, Any] = {}
     for panel, group in zip(panels, shown, strict=False):
-        handles |= _kernel_panel(panel, [measured.times[k] for k in group])
+        handles = _kernel_panel(panel, [measured.times[k] for k in group]) | handles
         panel.set_title(_names([model.kernels[k].name for k in group]), loc="left", fontsize=9)
     for i, panel in enumerate(panels):
         if i >= len(shown):
@@ -68,7 +68,7 @@ def _kernel_panel(panel: Any, group: Sequence[KernelTimes]) -> dict[str, Any]:
         if not i:
             handles["median"] = line
         if band is not None:
-            handles["middle half of the runs"] = band
+            handles.setdefault("middle half of the runs", band)
     slowest = max(group, key=lambda times: times.seconds[1, -1])
     (share,) = panel.plot(
         [0, slowest.rows[-1]], [0, slowest.seconds[1, -1] * 1e3], color=INK, linewidth=0.9, linestyle=":", zorder=1

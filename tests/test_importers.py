@@ -111,7 +111,7 @@ def trained(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [name for name in NETS if name != "googlenet_like"])  # that one is among the full ones
 def test_a_module_gives_the_same_network(name: str) -> None:
     net, x, expected = net_and_output(name)
     imported = import_module(net, Shape(*x.shape[1:]))
