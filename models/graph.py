@@ -217,6 +217,38 @@ class GraphBuilder:
                 return
         raise self.refuse(node, operator, "a product of two maps (a gate over channels, say) has no layer")
 
+    def affine(
+        self, node: str, operator: str, tensor: str, output: str, kind: str, value: np.ndarray, first: bool = False
+    ) -> None:
+        """A constant, one number or one a channel, added to a tensor, taken off it, or as its factor.
+
+        Args:
+            kind: add, sub, mul or div.
+            first: whether the constant comes before the operator.
+
+        Raises:
+            InputError: another constant, or one that is divided.
+        """
+        channels, flat = self.shape(tensor).channels, self.is_flat(tensor)
+        by_channel, expected = (value.shape[-1:], (channels,)) if flat else (value.shape[-3:], (channels, 1, 1))
+        if value.size != 1 and (by_channel != expected or value.size != channels):
+            why = f"a constant of the sizes {value.shape} has no layer, only one number a channel has"
+            raise self.refuse(node, operator, why)
+        values = np.broadcast_to(value.ravel(), (channels,)).astype(np.float32)
+        if kind == "add" and self.biased(node, operator, tensor, output, values):
+            return
+        if kind == "div" and first:
+            raise self.refuse(node, operator, "a constant divided by a map has no layer")
+        ones, zeros = np.ones_like(values), np.zeros_like(values)
+        scale, shift = {
+            "add": (ones, values),
+            "sub": (-ones, values) if first else (ones, -values),
+            "mul": (values, zeros),
+            "div": (1.0 / values if kind == "div" else ones, zeros),
+        }[kind]
+        weights = norm_weights(scale, shift, zeros, ones, 0.0)
+        self.layer(node, operator, tensor, output, Pointwise(norm=True, activation="none"), weights)
+
     def biased(self, node: str, operator: str, tensor: str, output: str, bias: np.ndarray) -> bool:
         """Add a bias to a fully connected layer that has none; whether the tensor comes from one."""
         made = self._made.get(self._name(tensor))
@@ -265,13 +297,6 @@ class GraphBuilder:
         """Whether every value of a tensor is a channel of its own."""
         shape = self.shape(tensor)
         return shape.elements == shape.channels
-
-
-def affine_weights(scale: np.ndarray, shift: np.ndarray) -> Weights:
-    """A scale and a shift by channel as the weights of a norm."""
-    ones = np.ones(scale.size, dtype=np.float32)
-    zeros = np.zeros(scale.size, dtype=np.float32)
-    return norm_weights(scale, shift, zeros, ones, 0.0)
 
 
 def norm_weights(

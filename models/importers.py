@@ -162,7 +162,7 @@ def import_module(module: nn.Module, shape: Shape, name: str = "", source: str =
     """Read a torch module.
 
     Args:
-        module: takes (1, channels, height, width), returns one tensor; it is put in eval mode.
+        module: takes (1, channels, height, width), returns one tensor; a copy of it is read in eval mode.
         shape: of the input.
         name: of the model, by default the class's.
         source: where the module comes from, for messages.

@@ -13,6 +13,7 @@ from .graph import Graph, GraphBuilder
 from .layers import Shape
 from .onnx_operators import HANDLERS, Call
 
+LEAST_OPSET = 7  # before it additions did not broadcast as they do now
 SMALL = 1024  # bytes: constants up to this size may be sizes, which shape inference needs to see
 
 
@@ -59,6 +60,8 @@ class _Reader:
             raise InputError(f"{source}: the network has {counts}, allowed: one of each")
         shape = self._fixed_input(given[0], shape)
         self.opset = max((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), default=1)
+        if self.opset < LEAST_OPSET:
+            raise InputError(f"{source}: is of opset {self.opset}, allowed: {LEAST_OPSET} or later")
         self.sizes = self._inferred_sizes(proto)
         self.out = GraphBuilder(name, source, given[0].name, shape)
 
@@ -118,12 +121,23 @@ class _Reader:
                 d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim
             )
             for value in (*inferred.value_info, *inferred.output)
+            if value.type.tensor_type.HasField("shape")
         }
 
     def graph(self) -> Graph:
+        needed = self._needed()
         for number, node in enumerate(self.graph_proto.node):
-            self._read(node, str(node.name or f"{node.op_type}_{number}"))  # bytes where it is not UTF-8
+            if needed.intersection(node.output):
+                self._read(node, str(node.name or f"{node.op_type}_{number}"))  # bytes where it is not UTF-8
         return self.out.finish(self.graph_proto.output[0].name)
+
+    def _needed(self) -> set[str]:
+        """The tensors that the output depends on: a head that was cut off may have left its nodes."""
+        needed = {self.graph_proto.output[0].name}
+        for node in reversed(self.graph_proto.node):
+            if needed.intersection(node.output):
+                needed.update(node.input)
+        return needed
 
     def _read(self, node: Any, name: str) -> None:
         try:

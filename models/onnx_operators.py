@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
-from .graph import GraphBuilder, Weights, affine_weights, norm_weights
+from .graph import GraphBuilder, Weights, norm_weights
 from .layers import Conv, ConvTranspose, GlobalPool, Linear, Pad, Pair, Pointwise, Pool
 
 
@@ -205,6 +205,8 @@ def _ceil_mode(call: Call, sides: Sequence[int], kernel: Pair, stride: Pair, dil
     reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     if not _is_uneven(sides) and (2 * sides[0] > reach[0] or 2 * sides[2] > reach[1]):
         raise call.refuse("a padding wider than half the window has no layer")
+    if max(sides[:2]) >= reach[0] or max(sides[2:]) >= reach[1]:
+        raise call.refuse("a padding as wide as the window has no layer")
     if not call.attributes.get("ceil_mode", 0) or not _is_uneven(sides):
         return bool(call.attributes.get("ceil_mode", 0))
     shape = call.out.shape(call.x)
@@ -271,27 +273,8 @@ def _arithmetic(call: Call) -> None:
 
 
 def _affine(call: Call, index: int) -> None:
-    tensor, value = call.inputs[1 - index], call.weight(index)
-    channels = call.out.shape(tensor).channels
-    by_channel = value.shape[-1:] if call.out.is_flat(tensor) else value.shape[-3:]
-    expected = (channels,) if call.out.is_flat(tensor) else (channels, 1, 1)
-    if value.size != 1 and (by_channel != expected or value.size != channels):
-        raise call.refuse(f"a constant of the sizes {value.shape} has no layer, only one number a channel has")
-    values = np.broadcast_to(value.ravel(), (channels,)).astype(np.float32)
-    scale, shift = np.ones_like(values), np.zeros_like(values)
-    if call.operator == "Add":
-        if call.out.biased(call.name, call.operator, tensor, call.output, values):
-            return
-        shift = values
-    elif call.operator == "Sub":
-        scale, shift = (scale, -values) if index == 1 else (-scale, values)
-    elif call.operator == "Mul":
-        scale = values
-    elif index == 1:
-        scale = 1.0 / values
-    else:
-        raise call.refuse("a constant divided by a map has no layer")
-    call.layer(Pointwise(norm=True, activation="none"), affine_weights(scale, shift), tensor)
+    tensor, kind = call.inputs[1 - index], call.operator.lower()
+    call.out.affine(call.name, call.operator, tensor, call.output, kind, call.weight(index), first=index == 0)
 
 
 def _sum(call: Call) -> None:
@@ -312,6 +295,7 @@ def _clip(call: Call) -> None:
         call.attributes[name] if name in call.attributes else call.constant(i) for name, i in (("min", 1), ("max", 2))
     )
     low, high = (None if limit is None else float(np.ravel(limit)[0]) for limit in (low, high))
+    high = None if high is not None and high >= np.finfo(np.float32).max else high
     if low != 0 or high not in (None, 6):
         raise call.refuse(f"clipping to {low}..{high} has no layer, only 0..6 and 0.. have")
     call.activation("relu" if high is None else "relu6")
@@ -341,7 +325,7 @@ def _gelu(call: Call) -> None:
 
 
 def _softmax(call: Call) -> None:
-    axis = call.attributes.get("axis", -1)
+    axis = call.attributes.get("axis", -1 if call.opset >= 13 else 1)
     flat, shape = call.out.is_flat(call.x), call.out.shape(call.x)
     if axis not in ((1, -1) if flat else (1, -3)):
         raise call.refuse("only a softmax over channels has a layer")

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
+from copy import deepcopy
 from io import StringIO
 from operator import getitem
 from typing import Any
@@ -34,7 +35,8 @@ def read_module(module: nn.Module, name: str, source: str, shape: Shape) -> Grap
     try:
         image = torch.zeros(1, shape.channels, shape.height, shape.width)
         with _quiet():
-            program = torch.export.export(module.cpu().float().eval(), (image,))
+            own = deepcopy(module).cpu().float().eval()
+            program = torch.export.export(own, (image,))
             program = program.run_decompositions({})  # what works in place becomes a new tensor
     except Exception as error:  # whatever the user's own code raises
         cause = (str(error).strip().splitlines() or [""])[0]
@@ -134,6 +136,13 @@ class _Call:
             raise self.refuse(f"{name} is no weight")
         return self._constants[value.name].float().numpy()
 
+    def number(self, value: Any) -> np.ndarray | None:
+        """An operand that is a number or a constant, None where it is a map."""
+        if isinstance(value, int | float):
+            return np.array(value, dtype=np.float32)
+        found = self._constants.get(getattr(value, "name", ""))
+        return None if found is None else found.float().numpy()
+
     def weight(self, name: str) -> np.ndarray:
         value = self.constant(name)
         if value is None:
@@ -231,11 +240,26 @@ def _linear(call: _Call) -> None:
     call.layer(Linear(len(weight), bias is not None, "none"), weights)
 
 
-def _add(call: _Call) -> None:
-    if call.values.get("alpha", 1) != 1:
-        raise call.refuse("alpha is not 1")
-    tensors = [call.tensor("self"), call.tensor("other")]
-    call.out.merge(call.name, call.operator, tensors, call.output, "add")
+def _arithmetic(call: _Call) -> None:
+    """Two maps added, x * sigmoid(x), or a map and a constant by channel."""
+    if call.values.get("alpha", 1) != 1 or call.values.get("rounding_mode") is not None:
+        raise call.refuse("alpha or a rounding mode has no layer")
+    kind, names = call.operator, ["self", "other"]
+    if kind == "rsub":
+        kind, names = "sub", ["other", "self"]
+    for name, map_name in (names[::-1], names):
+        if (found := call.number(call.values[name])) is not None:
+            call.out.affine(
+                call.name, call.operator, call.tensor(map_name), call.output, kind, found, first=name == names[0]
+            )
+            return
+    tensors = [call.tensor(name) for name in names]
+    if kind == "add":
+        call.out.merge(call.name, kind, tensors, call.output, "add")
+    elif kind == "mul":
+        call.out.gate(call.name, kind, tensors[0], tensors[1], call.output)
+    else:
+        raise call.refuse("only two maps that are added have a layer")
 
 
 def _cat(call: _Call) -> None:
@@ -246,10 +270,6 @@ def _cat(call: _Call) -> None:
         call.out.alias(parts[0].name, call.output)
     else:
         call.out.merge(call.name, call.operator, [part.name for part in parts], call.output, "concat")
-
-
-def _mul(call: _Call) -> None:
-    call.out.gate(call.name, call.operator, call.tensor("self"), call.tensor("other"), call.output)
 
 
 def _clamp(call: _Call) -> None:
@@ -318,9 +338,8 @@ _HANDLERS: dict[str, Callable[[_Call], None]] = {
     "adaptive_avg_pool2d": _adaptive,
     "mean": _mean,
     "linear": _linear,
-    "add": _add,
+    **dict.fromkeys(("add", "sub", "rsub", "mul", "div"), _arithmetic),
     "cat": _cat,
-    "mul": _mul,
     "leaky_relu": _leaky,
     "elu": _elu,
     "gelu": _gelu,

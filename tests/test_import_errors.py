@@ -246,6 +246,18 @@ def by_hand(path: Path, *nodes: Any, opset: int = 18, **weights: Any) -> Path:
     return onnx_file(path, nodes, (1, 2, 6, 5), given, opset)
 
 
+def test_what_lies_behind_the_output_is_not_read(tmp_path: Path) -> None:
+    nodes = [CONV, node("Relu", "c", out="y"), node("ArgMax", "y", out="unused")]
+    path = onnx_file(tmp_path / "net.onnx", nodes, (1, 2, 6, 5), WEIGHTS, 18)
+    changed(path, lambda proto: setattr(proto.graph.output[0], "name", "y"))
+    assert [unit.name for unit in import_onnx(path).model.units] == ["conv1"]
+
+
+def test_an_opset_that_means_something_else_is_refused(tmp_path: Path) -> None:
+    path = by_hand(tmp_path / "old.onnx", CONV, node("Relu", "c"), opset=6)
+    assert the_error(import_onnx, path) == f"{path}: is of opset 6, allowed: 7 or later"
+
+
 def test_a_network_that_depends_on_every_row_from_the_start_is_refused(tmp_path: Path) -> None:
     path = by_hand(
         tmp_path / "mlp.onnx", node("Flatten", "x", out="f"), node("Gemm", "f", "m"), m=np.ones((60, 3), "f")
@@ -300,6 +312,9 @@ REFUSED: dict[str, tuple[list[Any], dict[str, Any], int, str]] = {  # nodes, wei
     "MaxPool ceil_mode": (
         [CONV, node("MaxPool", "c", kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 1, 0], ceil_mode=1)], {}, 18,
         "ceil_mode with an uneven padding has no layer",
+    ),
+    "MaxPool pads as wide as the window": (
+        [CONV, node("MaxPool", "c", kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 3, 3])], {}, 18, "as wide as the"
     ),
     "MaxPool wide pads": (
         [CONV, node("MaxPool", "c", kernel_shape=[3, 3], pads=[2, 2, 2, 2])], {}, 18, "wider than half the window"
@@ -418,7 +433,9 @@ TORCH_REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {  # a net, the 
         lambda: Net(lambda parts, x: parts["head"](x), head=nn.Sequential(nn.ReLU(), nn.Upsample(scale_factor=2))),
         "parts.head.1 has the unsupported operator upsample_nearest2d; supported: ",
     ),
-    "number": (lambda: Net(lambda parts, x: x + 1), "add (add) cannot be imported: other does not come from the"),
+    "constant": (
+        lambda: Net(lambda parts, x: x + torch.arange(8.0)), "arange has the unsupported operator arange; supported: "
+    ),
     "weight": (lambda: Net(lambda parts, x: F.conv2d(x, x)), "conv2d_1 (conv2d) cannot be imported: weight is no"),
     "same": (
         lambda: ends_with(nn.Conv2d(12, 1, 2, padding="same")),

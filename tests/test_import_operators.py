@@ -217,7 +217,7 @@ ONNX_CASES: dict[str, Case] = {
         node("MaxPool", "c", out="m", kernel_shape=[7, 8]), node("Flatten", "m", out="a"), POOLED,
         node("Flatten", "g", out="b"), node("Concat", "a", "b", out="f", axis=1), features=8,
     ),
-    "Pad by attribute": Case([node("Pad", "c", pads=[0, 0, 1, 2, 0, 0, 3, 0], value=1.5)], opset=2),
+    "Pad by attribute": Case([node("Pad", "c", pads=[0, 0, 1, 2, 0, 0, 3, 0], value=1.5)], opset=7),
     "Pad by input": Case([node("Pad", "c", "p", "v")], {"p": sizes(0, 0, 0, 2, 0, 0, 3, 1), "v": number(-2)}),
     "Pad without a value": Case([node("Pad", "c", "p")], {"p": sizes(0, 0, 2, 1, 0, 0, 1, 1)}, opset=11),
     "Pad of some axes": Case([node("Pad", "c", "p", "", "a")], {"p": sizes(1, 2, 3, 4), "a": sizes(-1, 2)}),
@@ -250,7 +250,8 @@ ONNX_CASES: dict[str, Case] = {
         {"w": (np.arange(-6, 6).reshape(3, 4, 1, 1) / 8).astype(np.float16)},
     ),
     **{op: one(op) for op in ("Relu", "Sigmoid", "Tanh", "HardSwish", "Elu")},
-    "Clip by attribute": one("Clip", opset=6, min=0.0, max=6.0),
+    "Clip by attribute": one("Clip", opset=7, min=0.0, max=6.0),
+    "Clip to the largest number": one("Clip", opset=7, min=0.0, max=3.4028234663852886e38),
     "Clip by input": Case([node("Clip", "c", "low", "high")], {"low": number(0), "high": number(6)}),
     "Clip below": Case([node("Clip", "c", "low")], {"low": number(0)}),
     "Clip by arrays": Case([node("Clip", "c", "low", "high")], {"low": np.zeros(1, np.float32), "high": number(6)}),
@@ -427,7 +428,23 @@ def vector_net() -> Net:
     return Net(vectors, first=nn.Linear(24, 6), norm=nn.BatchNorm1d(6), last=nn.Linear(6, 5, bias=False))
 
 
+def constants(net: Any, x: Tensor) -> Tensor:
+    x = (x - net.mean) / net.deviation
+    y = 1 - net.conv(x) * 0.17
+    return y + (x * 2 + net.mean) / 3
+
+
+class Scaled(Net):
+    """A net with constants by channel."""
+
+    def __init__(self, function: Callable[[Any, Tensor], Tensor], **parts: nn.Module) -> None:
+        super().__init__(function, **parts)
+        self.register_buffer("mean", torch.tensor([0.1, -0.2, 0.3, 0.4]).view(4, 1, 1))
+        self.register_buffer("deviation", torch.tensor([0.5, 2.0, 1.5, 1.0]).view(1, 4, 1, 1))
+
+
 TORCH_CASES: dict[str, tuple[Callable[[], nn.Module], str]] = {  # a net, the operators that torch.export makes of it
+    "arithmetic": (lambda: Scaled(constants, conv=nn.Conv2d(4, 4, 3, padding=1)), "add sub mul div rsub"),
     "activations": (
         lambda: Net(activations),
         "relu relu6 sigmoid tanh silu hardsigmoid hardswish leaky_relu elu gelu hardtanh clamp clamp_min softmax "
