@@ -237,7 +237,7 @@ def test_a_half_written_last_line_is_dropped(tmp_path: Path) -> None:
 
 
 def _header(**changes: object) -> dict[str, str]:
-    return journal_header(LENET, Fake(affine), Effort(8, 1, 4), every=1) | {k: str(v) for k, v in changes.items()}
+    return journal_header(LENET, Fake(affine), Effort(8, 1, 4)) | {k: str(v) for k, v in changes.items()}
 
 
 @pytest.mark.parametrize(
