@@ -242,8 +242,10 @@ def _linear(call: _Call) -> None:
 
 def _arithmetic(call: _Call) -> None:
     """Two maps added, x * sigmoid(x), or a map and a constant by channel."""
-    if call.values.get("alpha", 1) != 1 or call.values.get("rounding_mode") is not None:
-        raise call.refuse("alpha or a rounding mode has no layer")
+    if call.values.get("alpha", 1) != 1:
+        raise call.refuse("alpha is not 1")
+    if call.values.get("rounding_mode") is not None:
+        raise call.refuse("a rounding mode has no layer")
     kind, names = call.operator, ["self", "other"]
     if kind == "rsub":
         kind, names = "sub", ["other", "self"]
