@@ -1,4 +1,4 @@
-"""What the viewers of all families share: figures on Agg canvases, as pixels. matplotlib is imported when used."""
+"""What the viewers of all families share: figures as pixels."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from ..profiling.canvas import new_figure
+
 
 def canvas_figure(width_in: float, height_in: float) -> Any:
-    """An empty matplotlib figure on an Agg canvas, never pyplot's."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width_in, height_in), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    """An empty figure as a viewer draws it: a frame has 100 pixels an inch."""
+    return new_figure(width_in, height_in, dpi=100)
 
 
 def frame(figure: Any) -> np.ndarray:

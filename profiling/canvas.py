@@ -18,12 +18,12 @@ INK = "#333333"
 GRID = "#e6e6e6"
 
 
-def new_figure(width_in: float, height_in: float) -> Any:
+def new_figure(width_in: float, height_in: float, dpi: int = DPI) -> Any:
     """An empty matplotlib figure on an Agg canvas."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width_in, height_in), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(width_in, height_in), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
