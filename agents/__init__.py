@@ -1,1 +1,1 @@
-"""Who decides, and how agents are trained and judged."""
+"""Who decides."""

@@ -2,7 +2,7 @@
 
 Heuristics, planners, bandits and networks are all asked the same way, ``predict(observation, state, episode_start,
 deterministic) -> (actions, state)``, on batched observations as Stable-Baselines3 does it, and are judged by one loop
-(:mod:`splitgym.agents.evaluate`). ``state`` carries whatever an agent remembers between calls.
+(:mod:`splitgym.experiments.play`). ``state`` carries whatever an agent remembers between calls.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from ..envs import get_family
-from ..models.errors import InputError
+from ..ui.errors import InputError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

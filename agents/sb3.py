@@ -26,8 +26,8 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from ..envs import FAMILIES, BatchEnv
-from ..models.errors import InputError
 from ..models.plans import KINDS, write_text
+from ..ui.errors import InputError
 from .core import OnReport, Report, follow
 
 REPORT_S = 0.5  # an interruption waits for a report: no longer than this between two

@@ -13,10 +13,10 @@ from measure import Figure, vector_rate
 from scipy.stats import t as student
 
 from splitgym.agents.core import Learner, agents_of, make_agent
-from splitgym.agents.evaluate import assess, make_env, play
 from splitgym.envs import get_family
 from splitgym.envs.deprune.curves import Curves, load_curves
 from splitgym.envs.deprune.scenarios import DEFAULT_SCENARIO, SCENARIOS
+from splitgym.experiments.play import assess, make_env, play
 
 ENV = "splitgym/Deprune-v0"
 NEAR = 0.98  # of what training from scratch reaches (Fig. 12)

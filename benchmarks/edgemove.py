@@ -12,9 +12,9 @@ import numpy as np
 from measure import Figure, vector_rate
 
 from splitgym.agents.core import Learner, agents_of, make_agent
-from splitgym.agents.evaluate import assess, make_env, play
 from splitgym.envs import get_family
 from splitgym.envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, SWEEP_MBPS, TASKS
+from splitgym.experiments.play import assess, make_env, play
 
 ENV = "splitgym/EdgeMove-v0"
 SCHEMES = ("on-device", "device-cloud", "pipedream-e", "edgemove")

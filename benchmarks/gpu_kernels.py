@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from splitgym.models.errors import InputError
 from splitgym.trt_kernels.launch import GpuKernels
 from splitgym.trt_kernels.selection import top_maps
+from splitgym.ui.errors import InputError
 
 LAUNCHES = 10  # a sample, so that the GPU is never waiting for Python
 WIDTHS = (224, 225)  # rows that 16-byte words fit, and rows that they do not

@@ -12,7 +12,6 @@ import numpy as np
 from measure import Figure, vector_rate
 
 from splitgym.agents.core import Learner, agents_of, make_agent
-from splitgym.agents.evaluate import assess, play
 from splitgym.agents.hiertrain.layerwise import ASSIGNMENTS
 from splitgym.agents.hiertrain.planners import PLANNERS
 from splitgym.envs import get_family
@@ -23,6 +22,7 @@ from splitgym.envs.hiertrain.scenarios import GROUPS as SCENARIO_GROUPS
 from splitgym.envs.hiertrain.scenarios import SCALING, get_scenario
 from splitgym.envs.hiertrain.schedule import ROLES, alone, schedules
 from splitgym.envs.hiertrain.system import CLOUD, DEVICE, EDGE, System
+from splitgym.experiments.play import assess, play
 
 ENV = "splitgym/HierTrain-v0"
 PUBLISHED = {"alexnet": (2.3, 4.5), "lenet5": (1.7, 6.9)}  # up to, over All-Edge and over All-Cloud

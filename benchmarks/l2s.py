@@ -17,10 +17,10 @@ import numpy as np
 from measure import Figure, vector_rate
 
 from splitgym.agents.core import get_spec, make_agent
-from splitgym.agents.evaluate import Explanations
 from splitgym.envs.l2s.scenarios import GROUPS as SCENARIO_GROUPS
 from splitgym.envs.l2s.scenarios import get_scenario
 from splitgym.envs.l2s.system import System
+from splitgym.experiments.play import Explanations
 
 ENV = "splitgym/L2S-v0"
 SEEDS = 20

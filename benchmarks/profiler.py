@@ -17,10 +17,10 @@ from typing import NamedTuple
 import numpy as np
 from measure import Figure
 
-from splitgym.models.zoo import get_model
-from splitgym.profiling.journal import Journal
-from splitgym.profiling.measuring import COLUMNS, Effort, journal_header, measure_table
-from splitgym.profiling.torch_profiler import TorchBackend
+from splitgym.models.zoo.catalogue import get_model
+from splitgym.profiling.measure.journal import Journal
+from splitgym.profiling.measure.measuring import COLUMNS, Effort, journal_header, measure_table
+from splitgym.profiling.measure.torch_profiler import TorchBackend
 
 MODEL, EVERY = "vgg16", 8
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from splitgym.agents.core import AgentSpec, agents_module, agents_of, hyperparams_of
-from splitgym.agents.evaluate import make_env
 from splitgym.envs import FAMILIES, Family
+from splitgym.experiments.play import make_env
 from splitgym.models.plans import write_text
 
 DOCS = Path(__file__).resolve().parent

@@ -18,7 +18,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from ..models.errors import InputError
+from ..ui.errors import InputError
 
 Info = dict[str, Any]
 

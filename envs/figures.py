@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..profiling.canvas import new_figure
+from ..ui.canvas import new_figure
 
 
 def canvas_figure(width_in: float, height_in: float) -> Any:

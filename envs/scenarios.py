@@ -7,8 +7,8 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..models.errors import InputError
-from ..models.importers import from_folder
+from ..models.own.read import from_folder
+from ..ui.errors import InputError
 from .core import Dynamics
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from .errors import InputError
+from ..ui.errors import InputError
 from .layers import Block, Conv, Linear, Shape
 from .model import Model
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..ui.errors import InputError
 from .compression import compressing_cut, layer_cut, widened
-from .errors import InputError
 from .model import Model
 
 SCHEMA = 1

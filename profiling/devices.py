@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..models.errors import InputError
+from ..ui.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ..models.errors import InputError
 from ..models.plans import write_text
+from ..ui.errors import InputError
 
 SCHEMA = 1
 KIND = "link"

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..models.errors import InputError
-from .files import read_lines
+from ..ui.errors import InputError
+from ..ui.files import read_lines
 
 # Share of a shaped rate that is payload: 1448 of the 1538 bytes that a full TCP segment takes on the wire.
 PAYLOAD_FRACTION = 0.94

@@ -29,11 +29,11 @@ from typing import Literal, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from ..models.errors import InputError
 from ..models.model import Model
 from ..models.plans import write_text
+from ..ui.errors import InputError
+from ..ui.files import read_lines
 from .devices import Device, calibration_date, get_device
-from .files import read_lines
 from .latency import kernel_seconds
 
 SCHEMA = "1"

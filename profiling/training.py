@@ -24,9 +24,9 @@ from operator import index
 import numpy as np
 import numpy.typing as npt
 
-from ..models.errors import InputError
 from ..models.layers import Conv, Conv3d, ConvTranspose, Linear
 from ..models.model import Kernel, Model
+from ..ui.errors import InputError
 from .devices import Device, calibration_date, get_device
 from .latency import kernel_seconds
 from .tables import Provenance, check_header, few, read_entries, write_entries

@@ -17,12 +17,13 @@ from typing import Any
 
 import pytest
 import yaml
-from toy_family import registered
 
 from splitgym.agents.core import agents_of
 from splitgym.envs import FAMILIES, Family
 
-ROOT = Path(__file__).resolve().parents[1]
+from . import ROOT
+from .envs.toy_family import registered
+
 SCRIPT = ROOT / "docs" / "make_pages.py"
 FIELDS = "## Fields of a scenario"
 
@@ -128,7 +129,7 @@ def test_metrics_tell_unit_rank_and_summary() -> None:
 def test_a_family_from_elsewhere_has_a_page(toy: Family) -> None:
     page = make_pages.pages()["toy.md"]
     assert "Scalar." in page
-    assert "import toy_family\n" in page
+    assert "import tests.envs.toy_family\n" in page
     assert FIELDS not in page
     assert list(rows(page, "Scenarios", key=1)) == ["near", "far", "noisy"]
     assert rows(page, "Scenarios", key=1)["near"] == ["`all-fixed`", "`near` (default)", "a target close by"]

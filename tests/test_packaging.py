@@ -19,7 +19,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-ROOT = Path(__file__).resolve().parents[1]
+from . import ROOT
+
 PACKAGING_FILES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 # Who may import whom: each package only itself and those before it.
 ORDER = ("models", "trt_kernels", "profiling", "envs", "agents")

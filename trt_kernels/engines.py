@@ -15,8 +15,8 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..models.errors import InputError
 from ..models.model import Model
+from ..ui.errors import InputError
 from .graph import Graph
 from .networks import Ports, kernel_network, kernel_ports, middle_rows, part_network, part_ports
 from .versions import channel_layouts, check_precision, configure, network_flags

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..models.errors import InputError
+from ..ui.errors import InputError
 from .versions import INSTALL
 
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..models.errors import InputError
 from ..models.layers import Shape
+from ..ui.errors import InputError
 from .versions import PRECISIONS, data_type
 
 CHANNELS, HEIGHT, WIDTH = 1, 2, 3  # axes of a map

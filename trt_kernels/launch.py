@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..models.errors import InputError
+from ..ui.errors import InputError
 from .gpu import load_driver
 from .kernels import SOURCES, THREADS, Kernels, Launch
 

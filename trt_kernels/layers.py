@@ -12,19 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..models.layers import (
-    Conv,
-    Conv3d,
-    ConvTranspose,
-    GlobalPool,
-    Layer,
-    Linear,
-    Pad,
-    Pair,
-    Pointwise,
-    Pool,
-    Reorg,
-)
+from ..models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pad, Pair, Pointwise, Pool, Reorg
 from .activations import activate
 from .graph import HEIGHT, WIDTH, Graph, MapRows, Sizes, map_sizes
 from .weights import KernelWeights, folded, norm_scale_shift

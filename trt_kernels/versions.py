@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..models.errors import InputError
+from ..ui.errors import InputError
 
 PRECISIONS: dict[str, npt.DTypeLike] = {"FP16": np.float16, "FP32": np.float32}
 INSTALL = (

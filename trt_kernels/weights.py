@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..models.errors import InputError
 from ..models.model import Model
+from ..ui.errors import InputError
 
 Floats = npt.NDArray[np.float32]
 KernelWeights = Mapping[str, npt.NDArray[Any]]
@@ -26,7 +26,7 @@ def torch_weights(torch_model: Any) -> list[dict[str, npt.NDArray[Any]]]:
 
     The arrays share memory with parameters that are float32 on the CPU already.
     """
-    from ..models.torch_units import kernel_modules
+    from ..models.runnable.units import kernel_modules
 
     return [_module_weights(module) for module in kernel_modules(torch_model)]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...models.errors import InputError
+from ...experiments.deprune.figures import curve_rows, draw_trace, eval_figures
 from ...models.plans import CompressedPlan, load_plan
+from ...ui.errors import InputError
 from ..core import Agent, AgentSpec, sb3_agent
 from . import hyperparams
-from .figures import curve_rows, draw_trace, eval_figures
 from .schedule_agent import ScheduleAgent, best, constant, deprune, prune
 
 DEFAULT_AGENT = "deprune"

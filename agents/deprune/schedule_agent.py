@@ -10,7 +10,7 @@ import numpy as np
 from ...envs.deprune.dynamics import DepruneDynamics
 from ...envs.deprune.learners import learning_model
 from ...envs.deprune.planning import best_schedule
-from ...models.errors import InputError
+from ...ui.errors import InputError
 from ..core import follow
 
 

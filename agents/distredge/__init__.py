@@ -6,12 +6,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ...models.errors import InputError
+from ...experiments.distredge.figures import draw_plan, eval_figures
 from ...models.plans import SpatialPlan, load_plan
+from ...ui.errors import InputError
 from ..core import Agent, AgentSpec, sb3_agent
 from . import hyperparams
 from .baselines import PLANNERS
-from .figures import draw_plan, eval_figures
 from .plan_agent import ENV_KWARGS, PlanAgent
 
 DEFAULT_AGENT = "risk-seeking"

@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from ...envs import FAMILIES
-from ...models.errors import InputError
 from ...models.plans import SpatialPlan, write_text
+from ...ui.errors import InputError
 from ..core import OnReport, Report, follow
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...models.errors import InputError
+from ...experiments.edgemove.figures import curve_rows, draw_trace, eval_figures
 from ...models.plans import PipelinePlan, load_plan
+from ...ui.errors import InputError
 from ..core import Agent, AgentSpec, sb3_agent
 from . import hyperparams
 from .baselines import DeviceCloud, OnDevice, Oracle, PipeDreamE
 from .edgemove import EdgeMove
-from .figures import curve_rows, draw_trace, eval_figures
 from .lookahead import Lookahead
 from .plan_agent import Placed
 

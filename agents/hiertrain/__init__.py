@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...models.errors import InputError
+from ...experiments.hiertrain.figures import curve_rows, draw_plan, draw_trace, eval_figures
 from ...models.plans import HybridPlan, load_plan
+from ...ui.errors import InputError
 from ..core import Agent, AgentSpec, sb3_agent
 from . import hyperparams
-from .figures import curve_rows, draw_plan, draw_trace, eval_figures
 from .layerwise import ASSIGNMENTS
 from .plan_agent import LayerAgent, PlanAgent
 from .planners import PLANNERS

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...models.errors import InputError
+from ...experiments.l2s.figures import curve_rows, draw_trace, eval_figures
 from ...models.plans import CutPlan, load_plan
+from ...ui.errors import InputError
 from ..core import Agent, AgentSpec, sb3_agent
 from . import hyperparams
 from .bandits import DiscountedLinUCB, LinTS, LinUCB, LinUCBE
 from .baselines import PICKS, Fixed, Oracle
-from .figures import curve_rows, draw_trace, eval_figures
 from .l2s import L2S
 
 DEFAULT_AGENT = "l2s"

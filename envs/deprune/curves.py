@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ...models.errors import InputError
+from ...ui.errors import InputError
 
 PARAMETERS = ("top", "drop", "bend", "tau", "alpha", "up", "down", "delta", "rest", "boost")
 

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...models.errors import InputError
 from ...models.layers import Shape
+from ...ui.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp")
 DIGITS_TEST = 360  # of the 1797 digits, always the same ones

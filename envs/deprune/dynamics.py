@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from ...models.errors import InputError
 from ...models.plans import CompressedPlan
+from ...ui.errors import InputError
 from ..core import check_options
 from ..scenarios import ScenarioDynamics
 from .learners import CurveLearner, Learner, TrainLearner, training_data

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ...models.errors import InputError
+from ...ui.errors import InputError
 from ..core import seeds_of
 from .curves import Curves, LearningModel
 from .system import System

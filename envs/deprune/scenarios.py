@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
-from ...models.errors import InputError
-from ...models.zoo import check_model, model_title
+from ...models.zoo.catalogue import check_model, model_title
 from ...profiling.devices import device_names
+from ...ui.errors import InputError
 from ..scenarios import change, is_file, load
 from .curves import get_curves, load_curves
 

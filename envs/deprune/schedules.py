@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ...models.errors import InputError
+from ...ui.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -107,7 +107,7 @@ def reset_filter(logits: Tensor, generator: torch.Generator) -> None:
     """
     import torch
 
-    from ...models.torch_compression import draw_logits
+    from ...models.runnable.compression import draw_logits
 
     with torch.no_grad():
         high = torch.sigmoid(logits) > 0.5

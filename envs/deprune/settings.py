@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from ...models.compression import Cut, Interface, Padding, compressing_cut, layer_cut
-from ...models.errors import InputError
 from ...models.model import Model
+from ...ui.errors import InputError
 
 MAX_DELTA = 1000.0
 LEAST_LAMBDA = 1e-12  # of those that are not 0; below it the minimum of pruneLoss would lie on a tangent

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...models.errors import InputError
+from ...ui.errors import InputError
 from .settings import EpochRecord
 from .trainer import OnStep, Training
 

@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...models.errors import InputError
 from ...models.model import Model
-from ...models.torch_compression import Halves, kept_maps, split_model
+from ...models.runnable.compression import Halves, kept_maps, split_model
+from ...ui.errors import InputError
 from .data import Dataset
 from .losses import prune_gradient, prune_loss, scaled_delta
 from .schedules import reset_filter, selected_lr

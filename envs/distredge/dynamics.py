@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from ...models.errors import InputError
 from ...models.plans import SpatialPlan, volume_ranges
 from ...profiling.link_file import LinkMeasurement
+from ...ui.errors import InputError
 from ..core import check_options
 from ..links import LinkRates
 from ..scenarios import ScenarioDynamics

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...models.errors import InputError
 from ...models.plans import check_device_names
-from ...models.zoo import MODELS, model_title
+from ...models.zoo.catalogue import MODELS, model_title
 from ...profiling.network import PAYLOAD_FRACTION
+from ...ui.errors import InputError
 from ..scenarios import change, is_file, load
 
 

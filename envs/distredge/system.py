@@ -10,13 +10,13 @@ from functools import cached_property
 
 import numpy as np
 
-from ...models.errors import InputError
 from ...models.model import Model
 from ...models.plans import SpatialPlan
-from ...models.zoo import get_model
+from ...models.zoo.catalogue import get_model
 from ...profiling.devices import device_names, get_device
 from ...profiling.link_file import LinkMeasurement, load_link
 from ...profiling.tables import LatencyTable, load_table, modelled_table
+from ...ui.errors import InputError
 from ..links import load_traces
 from .physics import Events, Links, Physics, Progress, Rates
 from .scenarios import Scenario

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...models.errors import InputError
+from ...ui.errors import InputError
 from .geography import CENTRE_DEG, load_places, to_metres
 from .scenarios import MOST_SITES, Scenario
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from ...models.errors import InputError
 from ...models.plans import PipelinePlan
+from ...ui.errors import InputError
 from ..core import check_options, seeds_of
 from ..scenarios import ScenarioDynamics
 from .actions import Choices, action_space

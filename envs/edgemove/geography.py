@@ -8,8 +8,8 @@ from math import isfinite
 
 import numpy as np
 
-from ...models.errors import InputError
-from ...profiling.files import read_lines
+from ...ui.errors import InputError
+from ...ui.files import read_lines
 
 EARTH_RADIUS_M = 6_371_000.0
 CENTRE_DEG = (-37.8136, 144.9631)  # Melbourne's CBD: where a synthetic city lies

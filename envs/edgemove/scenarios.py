@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
-from ...models.errors import InputError
-from ...models.zoo import check_model, model_title
+from ...models.zoo.catalogue import check_model, model_title
 from ...profiling.devices import device_names
 from ...profiling.training import OPTIMIZER_BYTES
+from ...ui.errors import InputError
 from ..scenarios import change, is_file, load
 
 MOST_SITES = 2000

@@ -10,11 +10,11 @@ from math import ceil
 import numpy as np
 
 from ...models.cuts import cut_points
-from ...models.errors import InputError
 from ...models.model import Model
 from ...models.plans import PipelinePlan
-from ...models.zoo import get_model
+from ...models.zoo.catalogue import get_model
 from ...profiling.training import TrainingProfile, load_profile, modelled_profile
+from ...ui.errors import InputError
 from .city import build_city
 from .scenarios import Scenario
 from .walks import Walks

@@ -13,11 +13,11 @@ from functools import cached_property
 import numpy as np
 
 from ...models.cuts import cut_points
-from ...models.errors import InputError
 from ...models.model import Model
 from ...models.plans import HybridPlan
-from ...models.zoo import get_model
+from ...models.zoo.catalogue import get_model
 from ...profiling.training import TrainingProfile, load_profile, modelled_profile
+from ...ui.errors import InputError
 from .scenarios import WORKERS, Scenario
 from .schedule import Schedules, schedules
 

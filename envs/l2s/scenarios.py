@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
-from ...models.errors import InputError
-from ...models.zoo import MODELS, check_model, model_title
+from ...models.zoo.catalogue import MODELS, check_model, model_title
 from ...profiling.devices import device_names
 from ...profiling.network import PAYLOAD_FRACTION
 from ...profiling.training import OPTIMIZER_BYTES
+from ...ui.errors import InputError
 from ..scenarios import change, is_file, load
 
 EDGES = {"gpu": "gtx1080ti", "cpu": "i7-8700k"}  # the paper's edge server with and without its GPU

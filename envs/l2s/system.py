@@ -12,13 +12,13 @@ from functools import cached_property
 import numpy as np
 
 from ...models.cuts import cut_points
-from ...models.errors import InputError
 from ...models.layers import Conv, Conv3d, ConvTranspose, Linear, Pointwise
 from ...models.model import Kernel, Model
-from ...models.zoo import get_model
+from ...models.zoo.catalogue import get_model
 from ...profiling.devices import get_device
 from ...profiling.network import BandwidthTrace
 from ...profiling.training import VALUE_BYTES, TrainingProfile, load_profile, modelled_profile
+from ...ui.errors import InputError
 from ..links import load_traces
 from .scenarios import Scenario
 

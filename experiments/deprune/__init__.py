@@ -1,0 +1,1 @@
+"""What experiments on Prune-Deprune show."""

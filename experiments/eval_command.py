@@ -1,0 +1,249 @@
+"""``splitgym-eval``: agents against each other over scenarios and seeds; a table, results.csv and charts."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from ..agents.core import AgentSpec, agents_module, agents_of, get_spec
+from ..envs import Family
+from ..models.plans import write_text
+from ..ui.canvas import footnote, save_figure
+from ..ui.console import INTERRUPTED, Parser, entry, note, print_table, stdout, whole
+from ..ui.errors import InputError
+from ..ui.progress import Bar
+from . import tables
+from .eval_tasks import Setting, make_settings, make_tasks, match_runs, share_hyperparams
+from .figures import grouped_bars, has_error_bars
+from .options import add_env_options, env_options, family_help, family_of, parse_pairs
+from .results import Result, by_group, fill_regret, finite, write_csv
+from .run_folder import check_free, free_folder, versions
+from .training import check_planner_options
+from .workers import Task, run_tasks
+
+PROG = "splitgym-eval"
+RESULTS = "results.csv"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluate as the command line says; returns the exit code."""
+    return entry(PROG, _main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    family = family_of(argv)
+    args = _parser(family).parse_args(argv)
+    options = env_options(args)
+    specs = _agents(family, args.agents)
+    _check_options(specs, options)
+    groups, asked = _scenarios(family, args.scenarios)
+    if args.out is not None:
+        check_free(args.out, RESULTS)
+    settings = make_settings(family, asked, options)
+    runs = match_runs(family, args.runs or [], settings, specs)
+    hyperparams = share_hyperparams(family, settings, specs, runs, parse_pairs("--hyperparams", args.hyperparams))
+    tasks = make_tasks(family, settings, specs, runs, options, hyperparams, args)
+    out = args.out or free_folder(f"{family.name}-eval")
+    _tell_options(specs, options)
+    _tell_training(tasks, out)
+    results, stopped = _evaluate(tasks, args.workers or os.cpu_count() or 1, out)
+    if not results:
+        raise KeyboardInterrupt
+    command = sys.argv if argv is None else [PROG, *argv]
+    shown = {group: [s.name for s in settings if s.asked in names] for group, names in groups.items()}
+    _conclude(family, results, settings, shown, out, command)
+    if stopped:
+        note(f"interrupted: {len(results)} of {len(tasks)} evaluations are in the results")
+        return INTERRUPTED
+    return 0
+
+
+def _parser(family: Family) -> Parser:
+    parser = Parser(
+        PROG,
+        "Compare agents over scenarios and seeds: a table, results.csv and a chart for every group of scenarios.\n"
+        "Agents that learn come from run folders (--runs) or are trained.",
+        lambda: family_help(family, _examples(family)),
+    )
+    group = add_env_options(parser, family)
+    default = family.default_scenario
+    group.add_argument("--scenarios", metavar="A,B", nargs="+", help=f"scenarios, groups of them, or all ({default})")
+    group = parser.add_argument_group("agents")
+    module = agents_module(family.name)
+    plan_files = " plan files," if hasattr(module, "plan_spec") else ""
+    everyone = ", ".join(getattr(module, "EVAL_AGENTS", agents_of(family.name)))
+    group.add_argument("--agents", metavar="A,B", nargs="+", help=f"agents,{plan_files} or all (all: {everyone})")
+    group.add_argument(
+        "--hyperparams", metavar="K=V", nargs="+", action="extend", help="for every agent here that has them"
+    )
+    group.add_argument(
+        "--runs", metavar="DIR", nargs="+", action="extend", help="run folders with trained agents, or folders of such"
+    )
+    group.add_argument("--train-episodes", metavar="N", type=whole, help="budget of those that are trained (their own)")
+    group = parser.add_argument_group("evaluation")
+    group.add_argument("--seeds", metavar="K", type=whole, help="seeds 0..K-1 (1, or those of the runs)")
+    group.add_argument("--episodes", metavar="N", type=whole, help="episodes of each evaluation (as the env says)")
+    group.add_argument("--workers", metavar="N", type=whole, help="processes; results do not depend on it (one a core)")
+    group.add_argument("--out", metavar="DIR", type=Path, help="new folder for the results (runs/<env>-eval-<n>)")
+    return parser
+
+
+def _examples(family: Family) -> list[str]:
+    agents = list(agents_of(family.name))
+    group = next(iter(family.groups), "all")
+    env = f"{PROG} --env {family.name}"
+    return [
+        f"{env} --scenarios {','.join(family.scenarios[:2])} --agents {','.join(agents[-3:])}",
+        f"{env} --scenarios {group} --agents {','.join(agents[:3])} --seeds 3 --out results/{group}",
+        f"{env} --scenarios all --agents all --runs runs --workers 8",
+    ]
+
+
+def _words(lists: Sequence[str] | None) -> list[str]:
+    """Comma-separated words, each once."""
+    words = [word.strip() for text in lists or () for word in text.split(",")]
+    return list(dict.fromkeys(word for word in words if word))
+
+
+def _agents(family: Family, lists: Sequence[str] | None) -> list[AgentSpec]:
+    known = agents_of(family.name)
+    names = _words(lists)
+    if lists is not None and not names:
+        raise InputError(f"--agents: names nobody; known: {', '.join(known)}, or all")
+    if not names or "all" in names:
+        names = [*getattr(agents_module(family.name), "EVAL_AGENTS", known), *(n for n in names if n != "all")]
+        names = list(dict.fromkeys(names))
+    return [get_spec(family.name, name, "--agents") for name in names]
+
+
+def _scenarios(family: Family, lists: Sequence[str] | None) -> tuple[dict[str, list[str]], list[str]]:
+    """(group of the charts -> scenarios, all scenarios), from names of scenarios and groups."""
+    names = _words(lists)
+    if lists is not None and not names:
+        raise InputError(f"--scenarios: names nothing; known: {', '.join(family.scenarios)}")
+    names = names or [family.default_scenario]
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        if name == "all":
+            for group, members in family.groups.items():
+                groups[group] = list(members)
+            grouped = {s for members in family.groups.values() for s in members}
+            rest = [s for s in family.scenarios if s not in grouped]
+            if rest:
+                groups.setdefault("scenarios", []).extend(rest)
+        elif name in family.groups and name not in family.scenarios:
+            groups[name] = list(family.groups[name])
+        else:
+            groups.setdefault("scenarios", []).append(name)
+    return groups, list(dict.fromkeys(s for members in groups.values() for s in members))
+
+
+def _check_options(specs: Sequence[AgentSpec], options: Mapping[str, Any]) -> None:
+    """An agent alone needs the options as they are; beside others, it keeps those that define it.
+
+    Raises:
+        InputError: names the agent and the option.
+    """
+    if len(specs) == 1 and not specs[0].learns:
+        check_planner_options(specs[0], options)
+
+
+def _tell_options(specs: Sequence[AgentSpec], options: Mapping[str, Any]) -> None:
+    for spec in specs:
+        own = {k: v for k, v in spec.env_kwargs.items() if not spec.learns and options.get(k, v) != v}
+        if own:
+            note(f"{spec.name} has its own {', '.join(f'{name}={value}' for name, value in own.items())}")
+
+
+def _tell_training(tasks: Sequence[Task], out: Path) -> None:
+    names = list(dict.fromkeys(t.agent for t in tasks if t.trains))
+    if names:
+        count = sum(t.trains for t in tasks)
+        note(f"no run is given for {', '.join(names)}: {count} trainings first, kept in {out / 'runs'} (reuse: --runs)")
+
+
+def _evaluate(tasks: Sequence[Task], workers: int, out: Path) -> tuple[list[Result], bool]:
+    """Results in the order of the tasks, and whether Ctrl-C left some out."""
+    keep = out / "runs" if any(task.trains for task in tasks) else None
+    weight = sum(task.weight for task in tasks)
+    share = {task.index: 0.0 for task in tasks}
+    found: dict[int, Result] = {}
+    with Bar("evaluating") as bar:
+
+        def on_progress(task: Task, done: float) -> None:
+            share[task.index] = done
+            total = sum(share[t.index] * t.weight for t in tasks) / weight
+            bar.show(total, f"{len(found)} of {len(tasks)}  {task.agent} on {task.scenario_name}")
+
+        try:
+            with closing(run_tasks(tasks, min(workers, len(tasks)), keep, on_progress)) as done:
+                for task, result in done:
+                    found[task.index] = result
+                    on_progress(task, 1.0)
+        except KeyboardInterrupt:
+            return [found[i] for i in sorted(found)], True
+    return [found[i] for i in sorted(found)], False
+
+
+def _conclude(
+    family: Family,
+    results: Sequence[Result],
+    settings: Sequence[Setting],
+    groups: Mapping[str, Sequence[str]],
+    out: Path,
+    command: Sequence[str],
+) -> None:
+    """Print the table and write results.csv, eval.json and the charts."""
+    results, used = fill_regret(results, family, {s.name for s in settings if s.is_random})
+    provenance = list(dict.fromkeys(line for s in settings for line in s.provenance))
+    figures = _figures(family, results, groups)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_csv(out / RESULTS, results, family)
+        about = {
+            "command": list(command),
+            "versions": versions(),
+            "provenance": provenance,
+            "regret_against_best_of_results": {name: finite(value) for name, value in used.items()},
+            "results": [{"scenario": r.scenario, **r.to_json()} for r in results],
+        }
+        write_text(out / "eval.json", json.dumps(about, indent=1, allow_nan=False) + "\n")
+        for name, figure in figures.items():
+            spread = "; error bars: standard deviation over seeds" if has_error_bars(figure) else ""
+            footnote(figure, f"numbers: {tables.sources(provenance)}{spread}")
+            save_figure(figure, out / f"{name}.png")
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
+    console = stdout()
+    title, parts = tables.comparison(results, family, console.width)
+    console.print(f"\n{title}", style="bold", soft_wrap=True)
+    for number, table in enumerate(parts):
+        if number:
+            console.print()
+        print_table(console, table)
+    lines = tables.provenance_lines(provenance)
+    if used and family.regret is not None:
+        which = "these scenarios" if len(used) > 1 else next(iter(used))
+        lines.insert(0, f"no best-known plan fits {which}: {family.regret} there is against the best of these results")
+    for line in lines:
+        console.print(line, style="dim", soft_wrap=True)
+    written = ", ".join([RESULTS, "eval.json", *(f"{name}.png" for name in figures)])
+    console.print(f"written to {out}: {written}", soft_wrap=True)
+
+
+def _figures(family: Family, results: Sequence[Result], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The family's own charts, or bars of the headline metric for every group."""
+    own = getattr(agents_module(family.name), "eval_figures", None)
+    if own is not None:
+        return own(results, groups)
+    figures = {}
+    for group, values in by_group(results, groups, family.headline).items():
+        flat = [v for agents in values.values() for seeds in agents.values() for v in seeds]
+        label, factor = tables.axis_of(family, family.headline, flat)
+        figures[group] = grouped_bars(values, label, f"{family.title}: {group}", factor)
+    return figures

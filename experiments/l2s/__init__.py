@@ -1,0 +1,1 @@
+"""What experiments on L2S show."""

@@ -1,0 +1,165 @@
+"""What the scripts about environments share: the options that say which one, and a help that lists what it has."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import math
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from ..agents.core import agents_of
+from ..envs import FAMILIES, Family, get_family
+from ..models.own.option import add_model_options, model_of
+from ..ui.console import Parser, listed, positive_number, wrapped
+from ..ui.errors import InputError
+
+
+def family_of(argv: Sequence[str] | None) -> Family:
+    """The family that ``--env`` names, before everything else is parsed, since the help text depends on it."""
+    first = Parser("splitgym", "", str)
+    first.add_argument("--env", default=next(iter(FAMILIES)))
+    words = list(sys.argv[1:] if argv is None else argv)
+    bare = [word for word in words if word not in ("-h", "--help")]
+    return get_family(first.parse_known_args(bare)[0].env)
+
+
+def add_env_options(parser: Parser, family: Family) -> argparse._ArgumentGroup:
+    """The options that say which environment: a group that the script adds its own to."""
+    group = parser.add_argument_group("environment")
+    group.add_argument("--env", metavar="NAME", help=f"which system: {', '.join(FAMILIES)} ({family.name})")
+    group.add_argument(
+        "--env-kwargs",
+        metavar="K=V",
+        nargs="+",
+        action="extend",
+        help="options of the environment and fields of its scenario, values as in YAML",
+    )
+    if has_field(family, "model"):
+        add_model_options(group)
+    else:
+        group.set_defaults(model=None, input=None)
+    if not has_field(family, "traces"):
+        group.set_defaults(trace=None, trace_factor=None)
+        return group
+    group.add_argument(
+        "--trace",
+        metavar="FILE",
+        nargs="+",
+        action="extend",
+        help="links follow measured rates: one file for all, or one for each (seconds, Mbit/s)",
+    )
+    group.add_argument("--trace-factor", metavar="F", type=positive_number, help="multiplies the rates of --trace")
+    return group
+
+
+def has_field(family: Family, name: str) -> bool:
+    """Whether the family's scenarios have a field, such as ``traces``."""
+    env: Any = gym.make(family.env_id, scenario=family.default_scenario, disable_env_checker=True)
+    return name in env.unwrapped.dynamics.settings
+
+
+def env_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments of the environment from the options of :func:`add_env_options`.
+
+    Raises:
+        InputError: not K=V, a name given twice, or a name that has its own option.
+    """
+    options = parse_pairs("--env-kwargs", args.env_kwargs)
+    own = {"scenario": "--scenario", "traces": "--trace", "trace_factor": "--trace-factor"}
+    if args.model is not None:
+        own["model"] = "--model"
+    for name in options:
+        if name in own:
+            raise InputError(f"--env-kwargs: {name} has its own option, {own[name]}")
+        if name in ("id", "render_mode", "max_episode_steps", "disable_env_checker"):
+            raise InputError(f"--env-kwargs: {name} is not an option of the environment")
+    if (model := model_of(args)) is not None:
+        options["model"] = model
+    if args.trace:
+        options["traces"] = [str(Path(path).resolve()) for path in args.trace]
+    if args.trace_factor is not None:
+        if not args.trace:
+            raise InputError("--trace-factor scales the rates of --trace, which is missing")
+        options["trace_factor"] = args.trace_factor
+    return options
+
+
+def family_help(family: Family, examples: Sequence[str]) -> str:
+    """The end of --help: environments, then scenarios, options and agents of the chosen one, then examples."""
+    env: Any = gym.make(family.env_id, scenario=family.default_scenario, disable_env_checker=True)
+    options = inspect.signature(type(env.unwrapped)).parameters.values()
+    own = [p for p in options if p.name not in ("scenario", "render_mode") and p.kind is not p.VAR_KEYWORD]
+    fields = env.unwrapped.dynamics.settings
+    lines = [
+        "environments (--env):",
+        *listed({f.name: f.title for f in FAMILIES.values()}),
+        "",
+        f"scenarios of {family.name}:",
+        *listed({name: family.summaries.get(name, "") for name in family.scenarios}),
+        *wrapped("  or ", "; ".join(filter(None, (family.scenario_forms, "a YAML file with a scenario's fields")))),
+        "",
+        "groups of scenarios:",
+        *listed({name: ", ".join(members) for name, members in family.groups.items()}),
+        "",
+        f"options of {family.name} (--env-kwargs), with their defaults:",
+        *wrapped("  ", " ".join(f"{p.name}={_yaml(p.default)}" for p in own)),
+        f"fields of its scenarios (also --env-kwargs), as {family.default_scenario} has them:",
+        *listed({name: _yaml(value) for name, value in fields.items() if name != "name"}),
+        "",
+        f"agents of {family.name}:",
+        *listed({spec.name: spec.summary for spec in agents_of(family.name).values()}),
+        "",
+        "examples:",
+        *(f"  {example}" for example in examples),
+    ]
+    return "\n".join(lines).replace("%", "%%")
+
+
+def _yaml(value: Any) -> str:
+    return json.dumps(value).replace('"', "")
+
+
+def parse_pairs(option: str, pairs: Sequence[str] | None) -> dict[str, Any]:
+    """``K=V`` words with YAML values.
+
+    Raises:
+        InputError: not K=V, not YAML, or a name given twice.
+    """
+    import yaml
+
+    found: dict[str, Any] = {}
+    for pair in pairs or ():
+        name, equals, text = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"{option}: {pair!r} is not of the form name=value")
+        if name in found:
+            raise InputError(f"{option}: {name} is given twice")
+        try:
+            found[name] = _scalars(yaml.safe_load(text))
+        except (yaml.YAMLError, ValueError):
+            raise InputError(f"{option}: the value of {name}, {text!r}, is neither a finite number nor YAML") from None
+    return found
+
+
+def _scalars(value: Any) -> Any:
+    """Plain data: numbers such as 1e-4, which YAML 1.1 takes for text, as numbers.
+
+    Raises:
+        ValueError: infinite, not a number, or no plain data (a date, say).
+    """
+    if isinstance(value, list):
+        return [_scalars(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): _scalars(v) for k, v in value.items()}
+    if isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", value):
+        value = float(value)
+    if not isinstance(value, (str, int, float, type(None))) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError
+    return value

@@ -1,0 +1,347 @@
+"""The run folder: everything about one training, each file whole or not there.
+
+| file | what |
+| --- | --- |
+| config.json | what was asked, resolved: scenario, options, hyperparameters, seed, budget, versions, command |
+| model/ | what the learner saved, with progress.json: how far it had come |
+| curve.csv, learning_curve.png | the learning curve |
+| plan.json, timeline.png | the plan that the agent plays |
+| result.json | the final table |
+| wandb/ | an offline run, where it was tracked |
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ..agents.core import Learner
+from ..models.plans import write_text
+from ..ui.errors import InputError
+from .tracking import MODES
+
+SCHEMA = 1
+PACKAGES = ("splitgym", "numpy", "gymnasium", "torch", "stable-baselines3", "wandb")
+CONFIG = "config.json"
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_budget(value: Any) -> bool:
+    return value is None or _is_whole(value, 1)
+
+
+# What config.json may hold: field -> (whether a value is allowed, what is allowed in words); text where not listed.
+_Allowed = tuple[Callable[[Any], bool], str]
+_TEXT: _Allowed = (lambda value: isinstance(value, str), "text")
+_OBJECT: _Allowed = (lambda value: isinstance(value, dict), "an object")
+_BUDGET: _Allowed = (_is_budget, "null or a whole number of at least 1")
+_ALLOWED: dict[str, _Allowed] = {
+    **dict.fromkeys(("settings", "env_kwargs", "hyperparams", "versions"), _OBJECT),
+    **dict.fromkeys(("episodes", "steps"), _BUDGET),
+    "seed": (lambda value: _is_whole(value, 0), "a whole number, 0 or more"),
+    "track": (lambda value: isinstance(value, str) and value in MODES, ", ".join(MODES)),
+    "command": (lambda value: isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of texts"),
+}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run was asked to do, with everything resolved.
+
+    Attributes:
+        env: family name.
+        scenario: name or path that makes the env; ``scenario_name`` is what it calls itself.
+        settings: every field of the scenario.
+        env_kwargs: options that the agent's env was made with.
+        agent, hyperparams, seed: the agent.
+        episodes, steps: the budget; both None for the agent's own.
+        track: off, offline or online; ``track_id`` names the run there.
+        versions, command, started: where it comes from.
+        fingerprint: of all inputs of the env, tables and traces included; empty where it has none.
+    """
+
+    env: str
+    scenario: str
+    scenario_name: str
+    settings: Mapping[str, Any]
+    env_kwargs: Mapping[str, Any]
+    agent: str
+    hyperparams: Mapping[str, Any]
+    seed: int
+    episodes: int | None
+    steps: int | None
+    track: str
+    track_id: str
+    versions: Mapping[str, str]
+    command: Sequence[str]
+    started: str
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        episodes, steps, share: as in :class:`splitgym.agents.core.Report`.
+        best: best headline value so far.
+        seconds: time spent on training.
+    """
+
+    episodes: int = 0
+    steps: int = 0
+    share: float = 0.0
+    best: float | None = None
+    seconds: float = 0.0
+
+
+class RunFolder:
+    """A run on disk. Reading never changes it, except :meth:`recover`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig) -> RunFolder:
+        """Make the folder with its config.
+
+        Raises:
+            InputError: as :func:`check_free`, or the folder cannot be made.
+        """
+        check_free(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            folder = cls(path)
+            folder.write_config(config)
+        except OSError as error:
+            raise InputError(f"--out {path}: cannot be written ({error.strerror})") from None
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run.
+
+        Raises:
+            InputError: the folder is no run.
+        """
+        if not path.is_dir():
+            raise InputError(f"{path}: is not a folder; a run folder has {CONFIG} and model/")
+        if not (path / CONFIG).is_file():
+            raise InputError(f"{path}: is not a run folder, {CONFIG} is missing")
+        return cls(path)
+
+    def write_config(self, config: RunConfig) -> None:
+        self.write_json(CONFIG, {"schema": SCHEMA, **asdict(config)})
+
+    def read_config(self) -> RunConfig:
+        """The config.
+
+        Raises:
+            InputError: names the file and the field that is wrong.
+        """
+        data = self._read_json(CONFIG)
+        if data.get("schema") != SCHEMA:
+            raise InputError(f"{self.path / CONFIG}: schema is {data.get('schema')!r}, allowed: {SCHEMA}")
+        values = {}
+        for field in fields(RunConfig):
+            if field.name not in data and field.default is MISSING:
+                raise InputError(f"{self.path / CONFIG}: field {field.name} is missing")
+            values[field.name] = value = data.get(field.name, field.default)
+            is_allowed, allowed = _ALLOWED.get(field.name, _TEXT)
+            if not is_allowed(value):
+                raise InputError(f"{self.path / CONFIG}: {field.name} is {value!r}, allowed: {allowed}")
+        return RunConfig(**values)
+
+    def checkpoint(self, learner: Learner, progress: Progress, curve: Sequence[Mapping[str, float]]) -> None:
+        """Save the learner and how far it has come; a crash in between leaves the last checkpoint."""
+        new, old, model = self.path / ".model.new", self.path / ".model.old", self.path / "model"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        learner.save(new)
+        (new / "progress.json").write_text(json.dumps(asdict(progress), indent=1) + "\n")
+        self.write_curve(curve)
+        shutil.rmtree(old, ignore_errors=True)
+        if model.exists():
+            model.rename(old)
+        new.rename(model)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def recover(self) -> None:
+        """Clear away what a killed run left behind: half-written files, a model that was about to be replaced."""
+        model, old = self.path / "model", self.path / ".model.old"
+        if not model.exists() and old.exists():
+            old.rename(model)
+        for leftover in (old, self.path / ".model.new"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for temporary in self.path.glob(".*.tmp"):
+            temporary.unlink()
+
+    @property
+    def _model(self) -> Path:
+        """The last checkpoint; a killed run may have left it under the name it has while it is replaced."""
+        model = self.path / "model"
+        return model if model.is_dir() else self.path / ".model.old"
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return (self._model / "progress.json").is_file()
+
+    def read_progress(self) -> Progress:
+        """How far the last checkpoint is.
+
+        Raises:
+            InputError: there is none, or it is broken.
+        """
+        model = self._model
+        if not (model / "progress.json").is_file():
+            raise InputError(f"{self.path}: holds no trained model (model/progress.json is missing)")
+        data = self._read_json(f"{model.name}/progress.json")
+        known = {field.name for field in fields(Progress)}
+        if set(data) != known:
+            raise InputError(f"{model / 'progress.json'}: needs exactly the fields {', '.join(sorted(known))}")
+        return Progress(**data)
+
+    def load_model(self, learner: Learner) -> Progress:
+        """Load the last checkpoint into a learner.
+
+        Raises:
+            InputError: there is none, or it is broken.
+        """
+        model, progress = self._model, self.read_progress()
+        try:
+            learner.load(model)
+        except InputError:
+            raise
+        except Exception as error:  # whatever a library says about a damaged file
+            raise InputError(f"{model}: cannot be loaded ({type(error).__name__}: {_first_line(error)})") from None
+        return progress
+
+    def write_curve(self, curve: Sequence[Mapping[str, float]]) -> None:
+        """Write curve.csv, one line a report; columns that came later are empty before."""
+        columns = list(dict.fromkeys(name for row in curve for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows(curve)
+        write_text(self.path / "curve.csv", text.getvalue())
+
+    def read_curve(self, episodes: int) -> list[dict[str, float]]:
+        """The learning curve up to the checkpoint at ``episodes``."""
+        path = self.path / "curve.csv"
+        if not path.is_file():
+            return []
+        try:
+            with path.open(newline="") as file:
+                rows = [
+                    {k: int(v) if v.isdigit() else float(v) for k, v in row.items() if v}
+                    for row in csv.DictReader(file)
+                ]
+        except (ValueError, AttributeError, TypeError):
+            raise InputError(f"{path}: is damaged; allowed: a header and lines of numbers") from None
+        return [row for row in rows if row.get("episodes", 0) <= episodes]
+
+    def write_json(self, name: str, data: Mapping[str, Any]) -> None:
+        write_text(self.path / name, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        except ValueError as error:
+            raise InputError(f"{path}: is not JSON ({error})") from None
+        if not isinstance(data, dict):
+            raise InputError(f"{path}: must hold a JSON object")
+        return data
+
+
+def check_free(path: Path, holds: str = CONFIG) -> None:
+    """A folder to write into must be new or empty.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if (path / holds).exists():
+        what = "a run; go on with --resume, or" if holds == CONFIG else "results;"
+        raise InputError(f"--out {path}: already holds {what} name another folder")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"--out {path}: is a file, allowed: a new or empty folder")
+    if path.is_dir() and any(path.iterdir()):
+        raise InputError(f"--out {path}: is not empty, allowed: a new or empty folder")
+    parent = next(p for p in path.absolute().parents if p.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise InputError(f"--out {path}: {parent} is not a folder that can be written to")
+
+
+def file_stem(text: str) -> str:
+    """A text as a plain file name."""
+    return re.sub(r"[^\w.+-]+", "_", text)
+
+
+def free_folder(stem: str) -> Path:
+    """The first of runs/<stem>-1, runs/<stem>-2, ... that does not exist."""
+    base = Path("runs")
+    stem = file_stem(stem)
+    number = 1
+    while (base / f"{stem}-{number}").exists():
+        number += 1
+    return base / f"{stem}-{number}"
+
+
+def find_runs(paths: Sequence[str]) -> list[tuple[RunFolder, bool]]:
+    """Run folders named directly, or lying in a named folder.
+
+    Returns:
+        (run, whether it was named directly), in order.
+
+    Raises:
+        InputError: a folder that neither is a run nor holds any.
+    """
+    found: list[tuple[RunFolder, bool]] = []
+    for text in paths:
+        path = Path(text)
+        if not path.is_dir():
+            raise InputError(f"--runs {path}: is not a folder; allowed: run folders, or folders that hold some")
+        inside = [RunFolder(p) for p in sorted(path.iterdir()) if (p / CONFIG).is_file()]
+        if (path / CONFIG).is_file():
+            found.append((RunFolder(path), True))
+        elif inside:
+            found += [(run, False) for run in inside]
+        else:
+            raise InputError(f"--runs {path}: neither is a run folder ({CONFIG} is missing) nor holds any")
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide what comes out; absent ones are left out."""
+    found = {"python": sys.version.split()[0]}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def plain(value: Any) -> Any:
+    """A value as it comes back from JSON."""
+    return json.loads(json.dumps(value))
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")

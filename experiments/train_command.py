@@ -1,0 +1,181 @@
+"""``splitgym-train``: train an agent, see it beside the baselines, keep everything in a run folder."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..agents.core import Learner, agents_module, agents_of, get_spec
+from ..envs import Family, get_family
+from ..ui.console import Parser, entry, note, seed_number, stderr, whole
+from ..ui.errors import InputError
+from .options import add_env_options, env_options, family_help, family_of, has_field, parse_pairs
+from .run_folder import CONFIG, Progress, RunFolder, check_free, free_folder
+from .tracking import MODES, Tracker, tracking_mode
+from .train_session import PROG, RESULT, Session
+from .training import Job, new_job, reopened_job
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train as the command line says; returns the exit code."""
+    return entry(PROG, _main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    family = family_of(argv)
+    args = _parser(family).parse_args(argv)
+    if args.episodes is not None and args.steps is not None:
+        raise InputError("--episodes and --steps both name the budget; give one")
+    if args.resume is not None:
+        return _resume(args)
+    return _start(args, family, sys.argv if argv is None else [PROG, *argv])
+
+
+def _parser(family: Family) -> Parser:
+    module = agents_module(family.name)
+    parser = Parser(
+        PROG,
+        "Train an agent (or let a planner plan), then see it beside the baselines. A run folder keeps everything.\n"
+        f"With nothing but --env {family.name} it takes {module.DEFAULT_AGENT} on {family.default_scenario}.",
+        lambda: family_help(family, _examples(family)),
+    )
+    group = add_env_options(parser, family)
+    default = family.default_scenario
+    group.add_argument("--scenario", metavar="NAME", help=f"the setting, by name or as a YAML file ({default})")
+    group = parser.add_argument_group("agent")
+    plan_file = ", or a plan file" if hasattr(module, "plan_spec") else ""
+    group.add_argument("--agent", metavar="NAME", help=f"who decides{plan_file} ({module.DEFAULT_AGENT})")
+    group.add_argument(
+        "--hyperparams", metavar="K=V", nargs="+", action="extend", help="on top of the agent's own, values as in YAML"
+    )
+    group.add_argument("--seed", metavar="N", type=seed_number, help="of env and agent (0)")
+    group.add_argument("--episodes", metavar="N", type=whole, help="budget of training (the agent's own)")
+    group.add_argument("--steps", metavar="N", type=whole, help="the same in env steps")
+    group = parser.add_argument_group("run")
+    group.add_argument("--out", metavar="DIR", type=Path, help="run folder (runs/<env>-<scenario>-<agent>-s<seed>-<n>)")
+    group.add_argument(
+        "--resume", metavar="DIR", type=Path, help="go on with a run that was interrupted, or with a larger budget"
+    )
+    group.add_argument("--track", choices=MODES, help="Weights & Biases (offline); WANDB_MODE wins")
+    return parser
+
+
+def _examples(family: Family) -> list[str]:
+    default, specs = agents_module(family.name).DEFAULT_AGENT, agents_of(family.name)
+    learners = [name for name, spec in specs.items() if spec.learns]
+    learner = default if default in learners else next(iter(learners), default)
+    planner = next((name for name in specs if name not in learners), default)
+    env = f"{PROG} --env {family.name}"
+    return [
+        env,
+        f"{env} --scenario {family.scenarios[0]} --agent {learner} --seed 1 --out runs/mine",
+        f"{env} --agent ppo --steps 200000 --hyperparams learning_rate=1e-3",
+        f"{env} --agent {planner} --env-kwargs name=value other=[1,2]",
+        *([f"{env} --trace measured.txt --trace-factor 40"] if has_field(family, "traces") else []),
+        f"{PROG} --resume runs/mine",
+        f"{PROG} --resume runs/mine --steps 400000",
+    ]
+
+
+def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> int:
+    spec = get_spec(family.name, args.agent or agents_module(family.name).DEFAULT_AGENT)
+    scenario = args.scenario or family.default_scenario
+    mode, told = tracking_mode(args.track)
+    seed = args.seed or 0
+    options, hyperparams = env_options(args), parse_pairs("--hyperparams", args.hyperparams)
+    if args.out is not None:
+        check_free(args.out)
+    with stderr().status(f"{spec.name}: {'setting up' if spec.learns else 'planning'} …"):
+        job = new_job(
+            family, spec, scenario, options, seed, hyperparams, args.episodes, args.steps, mode, command
+        )  # fmt: skip
+    config = job.config
+    path = args.out or free_folder(f"{config.env}-{config.scenario_name}-{config.agent}-s{config.seed}")
+    folder = RunFolder.create(path, config)
+    try:
+        session = Session(job, folder, _tracker(mode, folder, job), options)
+    except BaseException:  # Ctrl-C too: there is nothing in it yet
+        shutil.rmtree(folder.path)
+        raise
+    if told:
+        note(told)
+    try:
+        return session.run(Progress(), [])
+    except Exception:
+        if not (folder.has_model or (folder.path / RESULT).is_file()):
+            session.tracker.finish(exit_code=1)
+            shutil.rmtree(folder.path)
+        raise
+
+
+def _resume(args: argparse.Namespace) -> int:
+    for name in ("out", "hyperparams", "env_kwargs", "model", "input", "trace", "trace_factor"):
+        if getattr(args, name) is not None:
+            option = name.replace("_", "-")
+            raise InputError(f"--resume takes everything but the budget from the run; leave out --{option}")
+    folder = RunFolder.open(args.resume)
+    config = folder.read_config()
+    for name, given, known in (
+        ("env", args.env, (config.env,)),
+        ("scenario", args.scenario, (config.scenario, config.scenario_name)),
+        ("agent", args.agent, (config.agent,)),
+        ("seed", args.seed, (config.seed,)),
+    ):
+        if given is not None and given not in known:
+            raise InputError(f"--resume {args.resume}: is a run with {name} {known[-1]}, not {given}")
+    try:
+        family = get_family(config.env)
+        spec = get_spec(family.name, config.agent, "agent")
+    except InputError as error:
+        raise InputError(f"{folder.path / CONFIG}: {error}") from None
+    if not spec.learns:
+        raise InputError(f"--resume {args.resume}: agent {spec.name} is not trained beforehand; nothing to go on with")
+    mode, told = tracking_mode(args.track or config.track)
+    if args.episodes is not None or args.steps is not None:
+        config = replace(config, episodes=args.episodes, steps=args.steps)
+    with stderr().status(f"{spec.name}: loading {args.resume} …"):
+        job = reopened_job(family, spec, folder, config)
+        assert isinstance(job.agent, Learner)
+        progress = folder.load_model(job.agent)
+    larger = _check_budget(args, progress)
+    folder.recover()
+    if larger:
+        folder.write_config(config)
+    if told:
+        note(told)
+    tracker = _tracker(mode, folder, job)
+    options = {k: v for k, v in config.env_kwargs.items() if k not in spec.env_kwargs}
+    return Session(job, folder, tracker, options).run(progress, folder.read_curve(progress.episodes))
+
+
+def _check_budget(args: argparse.Namespace, progress: Progress) -> bool:
+    """Whether a new budget is named; it must leave something to do."""
+    for name, done in (("episodes", progress.episodes), ("steps", progress.steps)):
+        budget = getattr(args, name)
+        if budget is not None and budget <= done:
+            raise InputError(f"--{name} {budget}: the run in {args.resume} has done {done}; name more, in all")
+        if budget is not None:
+            return True
+    if progress.share >= 1.0:
+        raise InputError(
+            f"--resume {args.resume}: the run has spent its budget ({progress.episodes} episodes); "
+            "name a larger one with --episodes"
+        )
+    return False
+
+
+def _tracker(mode: str, folder: RunFolder, job: Job) -> Tracker:
+    config = job.config
+    shown = {
+        **{k: getattr(config, k) for k in ("env", "agent", "seed", "episodes", "steps", "env_kwargs", "hyperparams")},
+        "scenario": config.scenario_name,
+        "settings": config.settings,
+        "versions": config.versions,
+        "numbers": list(job.env.unwrapped.dynamics.provenance),
+    }
+    axis = "episodes" if job.spec.learns else "round"
+    return Tracker(mode, folder.path, folder.path.name, config.track_id, shown, axis)

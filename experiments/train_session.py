@@ -1,0 +1,304 @@
+"""One call of ``splitgym-train`` behind its command line: training, the agent's own episode, the comparison."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..agents.core import AgentSpec, Report, agents_module, agents_of
+from ..ui.canvas import footnote, save_figure
+from ..ui.console import Interrupts, note, print_table, stderr, stdout
+from ..ui.errors import InputError
+from ..ui.progress import Bar
+from . import tables
+from .figures import learning_curve
+from .play import Played, assess, play
+from .progress import TrainingBar
+from .results import Result, better, fill_regret, finite
+from .run_folder import SCHEMA, Progress, RunFolder
+from .tracking import Tracker
+from .training import Job, Training
+
+PROG = "splitgym-train"
+RESULT = "result.json"
+LONG_STEPS = 1000  # an episode from here on takes seconds to play, and shows a bar
+
+
+class Session:
+    """One call of the script: training, then the comparison."""
+
+    def __init__(self, job: Job, folder: RunFolder, tracker: Tracker, options: Mapping[str, Any]) -> None:
+        self.job, self.folder, self.tracker, self.options = job, folder, tracker, options
+        self.family, self.config = job.family, job.config
+        self.hooks: ModuleType = agents_module(self.family.name)
+        self.dynamics = job.env.unwrapped.dynamics
+        self.curve: list[dict[str, float]] = []
+        self.progress = Progress()
+        self.results: list[Result] = []  # the agent's own, once it is there
+        self.pictures: dict[str, Path] = {}
+        self.stopped: int | None = None  # number of the signal that ended it
+
+    def run(self, progress: Progress, curve: list[dict[str, float]]) -> int:
+        """Do it all; returns the exit code.
+
+        Raises:
+            KeyboardInterrupt: stopped at once; the message says what is kept and where.
+        """
+        self.progress = progress
+        try:
+            self._run(curve)
+        except KeyboardInterrupt:
+            if not (self.job.spec.learns or self.results):  # there is nothing in the folder yet
+                self.tracker.finish(exit_code=1)
+                shutil.rmtree(self.folder.path)
+                raise
+            self.stopped = self.stopped or signal.SIGINT
+            self._write_result(self.results, {})
+            raise KeyboardInterrupt(self._hint()) from None
+        if self.stopped is None:
+            return 0
+        note(self._hint())
+        return 128 + self.stopped
+
+    def _run(self, curve: list[dict[str, float]]) -> None:
+        if self.job.spec.learns:
+            with Interrupts("stopping; what was learned is kept (again to stop at once)") as interrupts:
+                self._train(curve, interrupts)
+                self.stopped = interrupts.signal
+                mine = self._own()
+                self.stopped = interrupts.signal
+        else:
+            mine = self._own()
+        self._conclude(mine, self._others())
+
+    def _hint(self) -> str:
+        """After an interruption: what there is and how to go on."""
+        path, done = self.folder.path, self.progress.episodes
+        if not self.job.spec.learns:
+            return f"interrupted; what is done is in {path}"
+        if self.progress.share >= 1.0:
+            return f"interrupted after the training, which is complete; what is done is in {path}"
+        if not self.folder.has_model:
+            return f"interrupted before the first checkpoint; {path} has the config only"
+        return f"interrupted after {done} episodes; go on with: {_command()} --resume {path}"
+
+    def _train(self, curve: list[dict[str, float]], interrupts: Interrupts) -> None:
+        training = Training(self.job, self.folder, self.progress, curve)
+        self.curve = training.curve
+        with TrainingBar(self._describe, self.progress) as bar:
+
+            def on_point(report: Report, row: Mapping[str, float] | None) -> None:
+                if row is not None:
+                    self.tracker.log(row)
+                self.progress = training.progress
+                bar.update(report)
+                interrupts.check()
+
+            try:
+                training.learn(on_point)
+            except KeyboardInterrupt:
+                interrupts.signal = interrupts.signal or signal.SIGINT
+        self.progress = training.progress
+
+    def _describe(self, best: float) -> str:
+        return f"best {tables.show_value(self.family, self.family.headline, best)}" if math.isfinite(best) else ""
+
+    def _own(self) -> Result:
+        """Play the agent and write what it does, before the comparison takes its time."""
+        config, spec, progress = self.config, self.job.spec, self.progress
+        begun = time.perf_counter()
+        played = self._play()
+        seconds = progress.seconds if spec.learns else self.job.seconds
+        kind = "trained" if spec.learns else "planned"
+        if not spec.learns:
+            seconds = getattr(self.job.agent, "planning_s", seconds + time.perf_counter() - begun)
+            kind = "planned" if self.dynamics.plan_decides else "online"
+        mine = Result(config.scenario_name, spec.name, config.seed, played.metrics, kind, played.plan, seconds)
+        self.results = [mine]
+        if played.plan is not None:
+            self._write_plan("plan.json", played.plan, mine.metrics[self.family.headline])
+            self._draw_plan(played.plan)
+        if played.trace is not None:
+            self._keep_trace(played.trace)
+        self._write_best_plan(mine, progress)
+        self._write_result([mine], {})
+        return mine
+
+    def _play(self) -> Played:
+        agent, env, seed = self.job.agent, self.job.env, self.config.seed
+        steps = self.dynamics.eval_episodes * self.dynamics.episode_steps
+        if steps < LONG_STEPS and not self.dynamics.slow_steps:
+            with stderr().status(f"{self.config.agent}: playing …"):
+                return play(agent, env, None, seed)
+        with Bar("playing") as bar:
+            return play(agent, env, None, seed, lambda share: bar.show(share, self.config.agent))
+
+    def _keep_trace(self, trace: Mapping[str, np.ndarray]) -> None:
+        """Pictures of the episode; it is the learning curve of an agent that learns while it plays."""
+        rows = getattr(self.hooks, "curve_rows", None)
+        if rows is not None and not self.job.spec.learns:
+            curve = rows(self.job.env, trace)
+            self.folder.write_curve(curve)
+            for row in curve:
+                self.tracker.log(row)
+        draw = getattr(self.hooks, "draw_trace", None)
+        if draw is not None:
+            for name, figure in draw(self.job.env, trace, self.config.agent).items():
+                self._save_picture(name, figure)
+
+    def _save_picture(self, name: str, figure: Any) -> None:
+        footnote(figure, f"numbers: {tables.sources(self.dynamics.provenance)}")
+        path = self.pictures[name] = self.folder.path / f"{name}.png"
+        save_figure(figure, path)
+
+    def _write_plan(self, name: str, plan: Mapping[str, Any], value: float) -> None:
+        about = {"env": self.config.env, "scenario": self.config.scenario_name, "agent": self.config.agent}
+        notes = {**about, "seed": self.config.seed, "numbers": list(self.dynamics.provenance)}
+        if self.dynamics.plan_decides:  # else the value is the mean over episodes, each with its own plan
+            notes[self.family.headline] = finite(value)
+        self.folder.write_json(name, {**plan, "notes": notes})
+
+    def _draw_plan(self, plan: Mapping[str, Any]) -> None:
+        draw = getattr(self.hooks, "draw_plan", None)
+        if draw is not None:
+            path = self.pictures["timeline"] = self.folder.path / "timeline.png"
+            save_figure(draw(self.job.env, plan, self.config.agent), path)
+
+    def _write_best_plan(self, mine: Result, progress: Progress) -> None:
+        """Where training has seen a better plan than the one that the agent plays, keep that too."""
+        plan = getattr(self.job.agent, "best_plan", None)
+        best, value = progress.best, mine.metrics[self.family.headline]
+        if plan is None or best is None or not self.dynamics.plan_decides:
+            return
+        if better(self.family, best, value) and not math.isclose(best, value, rel_tol=1e-9):
+            self._write_plan("best_plan.json", plan.to_json(), best)
+            shown = tables.show_value(self.family, self.family.headline, best)
+            note(f"an episode of training was better than what the agent plays now: {shown}, kept in best_plan.json")
+
+    def _draw_curve(self, others: Sequence[Result]) -> None:
+        headline = self.family.headline
+        values = [row[f"best_{headline}"] for row in self.curve if f"best_{headline}" in row]
+        label, factor = tables.axis_of(self.family, headline, values)
+        figure = learning_curve(
+            self.curve,
+            headline,
+            label,
+            factor,
+            {r.agent: r.metrics[headline] for r in others},
+            self.family.lower_is_better,
+            f"{self.config.agent} on {self.config.scenario_name}, seed {self.config.seed}",
+        )
+        self._save_picture("learning_curve", figure)
+
+    def _others(self) -> list[Result]:
+        """The baselines and references, each on the scenario as it was asked for; Ctrl-C leaves the rest out."""
+        found: list[Result] = []
+        specs = [s for s in agents_of(self.family.name).values() if _is_yardstick(s) and s.name != self.config.agent]
+        try:
+            with stderr().status("") as status:
+                for number, spec in enumerate(specs, start=1):
+                    status.update(f"comparing with {spec.name} ({number} of {len(specs)}) …")
+                    try:
+                        result = assess(self.family, spec, self.config.scenario, self.options, self.config.seed)
+                    except InputError as error:
+                        note(f"{spec.name} is left out: {error}")
+                        continue
+                    found.append(result)
+        except KeyboardInterrupt:
+            self.stopped = self.stopped or signal.SIGINT
+            note(f"the comparison stops here; left out: {', '.join(s.name for s in specs[len(found) :])}")
+        return found
+
+    def _conclude(self, mine: Result, others: Sequence[Result]) -> None:
+        results, used = fill_regret([mine, *others], self.family)
+        if self.curve:
+            self._draw_curve(others)
+        self._write_result(results, used)
+        self._track_results(results)
+        out = stdout()
+        out.print(self._headline(), style="bold", soft_wrap=True)
+        print_table(out, tables.ranking(results, self.family, "*" if used else ""))
+        for line in [*self._regret_lines(results[0], used), *tables.provenance_lines(self.dynamics.provenance)]:
+            out.print(line, style="dim", soft_wrap=True)
+        out.print(f"written to {self.folder.path}", soft_wrap=True)
+        if (self.folder.path / "wandb").is_dir():
+            out.print(f"look at the curves with: wandb leet {self.folder.path / 'wandb'}", soft_wrap=True)
+
+    def _headline(self) -> str:
+        spec, name = self.job.spec, self.config.scenario_name
+        summary = self.dynamics.summary
+        what = f"{name} ({summary})" if summary else name
+        if not spec.learns:
+            return f"\n{what}: {spec.name} against the baselines"
+        done = self.progress
+        budget = f"{done.episodes} episodes" if done.episodes else f"{done.steps} steps"
+        trained = f"{spec.name} after {budget}, seed {self.config.seed}"
+        return f"\n{what}: {trained}, against the baselines"
+
+    def _regret_lines(self, mine: Result, used: Mapping[str, float]) -> list[str]:
+        family = self.family
+        if used:
+            why = (
+                "the optimum is not computed with these options"
+                if family.exact
+                else "no best-known plan fits this scenario and its tables"
+            )
+            return [f"* {why}: regret is against the best of this table"]
+        if family.regret_note or family.regret is None:
+            return [family.regret_note] if family.regret_note else []
+        if self.dynamics.eval_episodes > 1:
+            return ["regret is against the best of a bank of known plans at each episode"]
+        sign = 1.0 if family.lower_is_better else -1.0
+        known = mine.metrics[family.headline] - sign * mine.metrics[family.regret]
+        return [f"regret is against the best-known plan, {tables.show_value(family, family.headline, known)}"]
+
+    def _write_result(self, results: Sequence[Result], used: Mapping[str, float]) -> None:
+        progress = self.progress
+        data = {
+            "schema": SCHEMA,
+            "env": self.config.env,
+            "scenario": self.config.scenario_name,
+            "agent": self.config.agent,
+            "headline": self.family.headline,
+            "episodes": progress.episodes,
+            "steps": progress.steps,
+            "train_seconds": round(progress.seconds, 3),
+            "finished": not self.job.spec.learns or progress.share >= 1.0,
+            "interrupted": self.stopped is not None,
+            "regret_against": self._regret_against(used),
+            "provenance": list(self.dynamics.provenance),
+            "results": [result.to_json() for result in results],
+        }
+        self.folder.write_json(RESULT, data)
+
+    def _regret_against(self, used: Mapping[str, float]) -> str:
+        return "best of this table" if used else "optimum" if self.family.exact else "best known"
+
+    def _track_results(self, results: Sequence[Result]) -> None:
+        metrics = list(results[0].metrics)
+        rows = [[r.agent, r.kind, *(finite(r.metrics[m]) for m in metrics), finite(r.seconds)] for r in results]
+        self.tracker.finish(
+            ["agent", "kind", *metrics, "seconds"],
+            rows,
+            self.pictures,
+            {name: value for name, value in results[0].metrics.items() if math.isfinite(value)},
+        )
+
+
+def _is_yardstick(spec: AgentSpec) -> bool:
+    return (spec.baseline or spec.reference) and not spec.learns
+
+
+def _command() -> str:
+    """How the script was called, for a hint that can be copied."""
+    name = Path(sys.argv[0]).name
+    return f"python {name}" if name.endswith(".py") else PROG

@@ -1,0 +1,209 @@
+"""Evaluations in worker processes. What comes out does not depend on how many there are."""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import shutil
+import signal
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..agents.core import Learner, Report, get_spec
+from ..envs import Family, register_family
+from .play import assess, play
+from .results import Result
+from .run_folder import RunFolder, file_stem
+from .training import Job, Training, new_job, reopened_job, single_thread
+
+TRAINING_WEIGHT = 25.0  # of a training in the progress bar, beside 1 for a planner
+REPORT_S = 0.5
+
+OnProgress = Callable[["Task", float], None]
+_outbox: Any = None  # in a worker: where its progress goes
+
+
+@dataclass(frozen=True)
+class Task:
+    """One agent on one scenario with one seed.
+
+    Attributes:
+        index: its place in the results.
+        scenario: what makes the env; ``scenario_name`` is what it calls itself.
+        options: env options that the user asks for.
+        episodes: of the evaluation, the env's own when None.
+        train_episodes: budget of a training, the agent's own when None.
+        run: run folder with the trained agent, None to train or plan.
+        hyperparams: on top of the agent's own; a run has its own.
+    """
+
+    index: int
+    family: Family
+    agent: str
+    learns: bool
+    scenario: str
+    scenario_name: str
+    seed: int
+    options: Mapping[str, Any]
+    episodes: int | None
+    train_episodes: int | None
+    run: str | None
+    hyperparams: Mapping[str, Any]
+
+    @property
+    def trains(self) -> bool:
+        return self.learns and self.run is None
+
+    @property
+    def weight(self) -> float:
+        return TRAINING_WEIGHT if self.trains else 1.0
+
+
+def run_tasks(
+    tasks: Sequence[Task], workers: int, keep: Path | None, on_progress: OnProgress
+) -> Generator[tuple[Task, Result], None, None]:
+    """Carry out tasks, the long ones first.
+
+    Args:
+        tasks: what to do.
+        workers: processes; 1 works in this one.
+        keep: where the run folders of trainings go.
+        on_progress: called with a task and how much of it is done, 0..1.
+
+    Yields:
+        Every task with its result, as they are done.
+
+    Raises:
+        InputError: from a task; the others are stopped.
+    """
+    ordered = sorted(tasks, key=lambda task: (-task.weight, task.index))
+    try:
+        if workers == 1:
+            single_thread()
+            for task in ordered:
+                yield task, carry_out(task, keep, lambda share, task=task: on_progress(task, share))
+        else:
+            yield from _in_processes(ordered, workers, keep, on_progress)
+    finally:
+        _clear(keep)
+
+
+def _in_processes(
+    tasks: Sequence[Task], workers: int, keep: Path | None, on_progress: OnProgress
+) -> Iterator[tuple[Task, Result]]:
+    context = multiprocessing.get_context("spawn")
+    not_ours = set(multiprocessing.active_children())
+    outbox = context.Queue()
+    pool = ProcessPoolExecutor(workers, context, _begin, (tasks[0].family, outbox))
+    by_index = {task.index: task for task in tasks}
+    waiting: dict[Future[Result], Task] = {}
+    try:
+        waiting |= {pool.submit(_carry_out, task, keep): task for task in tasks}
+        while waiting:
+            done, _ = wait(waiting, REPORT_S, FIRST_COMPLETED)
+            for index, share in _drain(outbox):
+                on_progress(by_index[index], share)
+            yield from _collect(done, waiting)
+    finally:
+        if waiting:  # an error, or the caller has stopped
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - not_ours:
+                process.terminate()
+        pool.shutdown()
+        outbox.close()
+        outbox.join_thread()
+
+
+def _clear(keep: Path | None) -> None:
+    """Take away what stopped trainings have left, and folders that hold nothing."""
+    if keep is None:
+        return
+    for unfinished in keep.glob(".*.tmp"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    for folder in (keep, keep.parent):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _collect(done: set[Future[Result]], waiting: dict[Future[Result], Task]) -> Iterator[tuple[Task, Result]]:
+    for future in done:
+        result = future.result()
+        yield waiting.pop(future), result
+
+
+def _drain(outbox: Any) -> list[tuple[int, float]]:
+    """The newest share of every task that reported."""
+    newest: dict[int, float] = {}
+    while True:
+        try:
+            index, share = outbox.get_nowait()
+        except queue.Empty:
+            return list(newest.items())
+        newest[index] = share
+
+
+def _begin(family: Family, outbox: Any) -> None:
+    """In a new worker: Ctrl-C is the parent's business, and a family from elsewhere must be known here too."""
+    global _outbox
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    single_thread()
+    register_family(family)
+    _outbox = outbox
+
+
+def _carry_out(task: Task, keep: Path | None) -> Result:
+    return carry_out(task, keep, lambda share: _outbox.put((task.index, share)))
+
+
+def carry_out(task: Task, keep: Path | None, on_share: Callable[[float], None]) -> Result:
+    """One task, in this process."""
+    spec = get_spec(task.family.name, task.agent)
+    if not spec.learns:
+        return assess(
+            task.family, spec, task.scenario, task.options, task.seed, task.episodes, task.hyperparams
+        )  # fmt: skip
+    if task.run is not None:
+        folder = RunFolder(Path(task.run))
+        job = reopened_job(task.family, spec, folder, folder.read_config())
+        assert isinstance(job.agent, Learner)
+        progress = folder.load_model(job.agent)
+        seconds = progress.seconds
+    else:
+        assert keep is not None
+        job = new_job(
+            task.family, spec, task.scenario, task.options, task.seed, task.hyperparams,
+            episodes=task.train_episodes, command=["splitgym-eval"],
+        )  # fmt: skip
+        seconds = _train(job, keep, on_share)
+    played = play(job.agent, job.env, task.episodes, task.seed)
+    return Result(
+        task.scenario_name, spec.name, task.seed, played.metrics, "trained", played.plan, seconds, played.trace
+    )
+
+
+def _train(job: Job, keep: Path, on_share: Callable[[float], None]) -> float:
+    """Train into a run folder that appears when it is whole; returns the seconds it took."""
+    config = job.config
+    name = file_stem(f"{config.env}-{config.scenario_name}-{config.agent}-s{config.seed}")
+    hidden = keep / f".{name}.tmp"
+    shutil.rmtree(hidden, ignore_errors=True)
+    folder = RunFolder.create(hidden, config)
+    training = Training(job, folder)
+    told = 0.0
+
+    def on_point(report: Report, row: Mapping[str, float] | None) -> None:
+        nonlocal told
+        if time.perf_counter() - told > REPORT_S:
+            told = time.perf_counter()
+            on_share(0.99 * report.share)
+
+    try:
+        training.learn(on_point)
+        hidden.rename(keep / name)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+    return training.progress.seconds

@@ -1,0 +1,39 @@
+"""The options that name a network, the same on every command line."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ...ui.console import note
+from ...ui.errors import InputError
+from ..zoo.catalogue import MODELS
+from .read import from_folder, notes_on, with_input
+
+
+def add_model_options(group: argparse._ArgumentGroup) -> None:
+    """``--model`` and ``--input``."""
+    group.add_argument(
+        "--model",
+        metavar="NAME",
+        help=f"the network: your own (net.onnx, or module:factory for torch), or one of {', '.join(MODELS)}",
+    )
+    group.add_argument(
+        "--input", metavar="CxHxW", help="input size of your own network where it leaves that open, such as 3x224x224"
+    )
+
+
+def model_of(args: argparse.Namespace) -> str | None:
+    """The network's name as scenarios take it, files with their whole path; says how one's own was cut up.
+
+    Raises:
+        InputError: a size without a network, or a network that cannot be read in.
+    """
+    if args.model is None:
+        if args.input is not None:
+            raise InputError("--input is the size of --model's input; --model is missing")
+        return None
+    name = from_folder(with_input(args.model, args.input), Path.cwd())
+    for line in notes_on(name):
+        note(line)
+    return name

@@ -1,0 +1,1 @@
+"""The layers, units and compressing cuts of models as torch modules."""

@@ -1,0 +1,92 @@
+"""The zoo: every network that ships with the suite, by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+
+from ...ui.errors import InputError
+from ..model import Model
+from .classifiers import (
+    VGG_CHANNELS,
+    alexnet,
+    basic_block,
+    bottleneck,
+    googlenet,
+    inception_v3,
+    lenet5,
+    resnet,
+    small_resnet,
+    vgg,
+)
+from .detectors import openpose, ssd_resnet50, ssd_vgg16, voxelnet, yolov2
+
+# The variants for 32x32 images end in _32. The papers that use VGG there do not print their classifiers;
+# these are the two sizes in common use (512-512-10 for VGG-16, 512-10 for VGG-11).
+MODELS: dict[str, Callable[[], Model]] = {
+    "alexnet": lambda: alexnet("alexnet"),
+    "vgg11": lambda: vgg("vgg11", 11),
+    "vgg16": lambda: vgg("vgg16", 16),
+    "vgg19": lambda: vgg("vgg19", 19),
+    "resnet34": lambda: resnet("resnet34", basic_block),
+    "resnet50": lambda: resnet("resnet50", bottleneck),
+    "inception_v3": inception_v3,
+    "googlenet": googlenet,
+    "yolov2": yolov2,
+    "ssd_vgg16": ssd_vgg16,
+    "ssd_resnet50": ssd_resnet50,
+    "openpose": openpose,
+    "voxelnet": voxelnet,
+    "lenet5": lenet5,
+    "alexnet_64": lambda: alexnet("alexnet_64", 64, 200),  # tiny ImageNet
+    "vgg11_32": lambda: vgg("vgg11_32", 11, 32, (10,)),
+    "vgg11_32_half": lambda: vgg("vgg11_32_half", 11, 32, (10,), [c // 2 for c in VGG_CHANNELS]),
+    "vgg16_32": lambda: vgg("vgg16_32", 16, 32, (512, 10)),
+    "resnet34_32": lambda: small_resnet("resnet34_32", basic_block),
+    "resnet50_32": lambda: small_resnet("resnet50_32", bottleneck),
+    # Text as 32 tokens with 32-dimensional embeddings, speech as 32 frames of 32 mel bands: maps of one channel.
+    "vgg16_text": lambda: vgg("vgg16_text", 16, 32, (512, 4), in_channels=1),
+    "resnet50_speech": lambda: small_resnet("resnet50_speech", bottleneck, 1, 12),
+}
+
+
+@cache
+def get_model(name: str) -> Model:
+    """The network called ``name``, from the zoo or a user's own (see :mod:`.importers`); the same object every time.
+
+    Raises:
+        InputError: no such network, or one that cannot be read in.
+    """
+    check_model(name)
+    if name in MODELS:
+        return MODELS[name]()
+    from ..own.read import outline
+
+    return outline(name).model
+
+
+def check_model(name: str, where: str = "") -> None:
+    """Whether a name can be a network's; a user's own is not read in.
+
+    Raises:
+        InputError: it is not, beginning with ``where``.
+    """
+    if name not in MODELS and not is_own(name):
+        known = f"known models: {', '.join(MODELS)}; or your own: path.onnx, module:factory"
+        raise InputError(f"{where}{': ' * bool(where)}unknown model {name!r}; {known}")
+
+
+def is_own(name: str) -> bool:
+    """Whether a network is a user's own, named by an ONNX file or a factory."""
+    return without_size(name).endswith(".onnx") or ":" in name
+
+
+def model_title(name: str) -> str:
+    """A network's name for people: of a user's own file only the last part of its path."""
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
+def without_size(name: str) -> str:
+    """The name without the size of its input."""
+    return re.sub(r"@\d+x\d+x\d+$", "", name)

@@ -1,0 +1,1 @@
+"""Other tools' profiles as tables: trtexec, PipeDream, plain CSV."""

@@ -1,0 +1,1 @@
+"""Measuring how long layers take on this machine: ``splitgym-profile``."""

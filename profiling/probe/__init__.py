@@ -1,0 +1,1 @@
+"""Measuring the link between two machines."""

@@ -1,0 +1,485 @@
+"""Agents that learn: the paper's OSDS, the risk-seeking learner, any SB3 algorithm."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from splitgym.agents import sb3
+from splitgym.agents.core import Report, get_spec, make_agent
+from splitgym.agents.distredge.osds import GatedNoise, Osds, TwoRateDDPG
+from splitgym.agents.distredge.risk_seeking import MixedPolicy, RiskSeeking
+from splitgym.agents.sb3 import Sb3Learner
+from splitgym.envs import FAMILIES
+from splitgym.experiments.play import make_env, play
+from splitgym.ui.errors import InputError
+
+DISTREDGE = FAMILIES["distredge"]
+SMALL = {"net_arch": [16]}
+REPLAY = {"batch_size": 32, "buffer_size": 5000, "learning_starts": 40, "gradient_steps": 1}
+# Small networks and few lanes: what is checked here does not depend on learning well.
+TINY: dict[str, dict[str, Any]] = {
+    "osds": {"actor_net": [16], "critic_net": [16], "batch_size": 32},
+    "risk-seeking": {"lanes": 16, "hidden": 16},
+    "ppo": {"lanes": 4, "n_steps": 20, "batch_size": 40, "n_epochs": 2, "policy_kwargs": SMALL},
+    "sac": {"lanes": 4, "policy_kwargs": SMALL, **REPLAY},
+    "a2c": {"lanes": 4, "n_steps": 10, "policy_kwargs": SMALL},
+    "td3": {"lanes": 4, "policy_kwargs": SMALL, **REPLAY},
+    "ddpg": {"lanes": 4, "policy_kwargs": SMALL, **REPLAY},
+}
+FOUR = ("osds", "risk-seeking", "ppo", "sac")
+MORE = tuple(pytest.param(name, marks=pytest.mark.slow) for name in ("a2c", "td3", "ddpg"))
+EPISODES = 48
+
+
+def make_learner(name: str, seed: int = 0, scenario: str = "DB-50", **hyperparams: Any) -> Any:
+    env = make_env(DISTREDGE, scenario, get_spec("distredge", name).env_kwargs)
+    return make_agent("distredge", name, env, seed, **{**TINY[name], **hyperparams})
+
+
+def batch_env(learner: Any) -> Any:
+    return learner.env if isinstance(learner, RiskSeeking) else learner.vec.env
+
+
+def lanes_of(learner: Any) -> int:
+    return batch_env(learner).num_envs
+
+
+def best_s(learner: Any) -> float:
+    return learner.best if isinstance(learner, RiskSeeking) else learner.vec.best
+
+
+def learn(learner: Any, episodes: int = EPISODES) -> tuple[list[Report], list[float]]:
+    """Train: (reports, latency of every episode)."""
+    reports: list[Report] = []
+    latencies: list[float] = []
+    dynamics = batch_env(learner).dynamics
+    measure = dynamics.metrics
+
+    def metrics(lanes: np.ndarray) -> dict[str, np.ndarray]:
+        found = measure(lanes)
+        latencies.extend(found["latency_s"].tolist())
+        return found
+
+    dynamics.metrics = metrics
+    learner.learn(episodes, None, reports.append)
+    dynamics.metrics = measure
+    return reports, latencies
+
+
+def history(name: str, seed: int) -> tuple[Any, ...]:
+    learner = make_learner(name, seed)
+    reports, latencies = learn(learner)
+    return latencies, [repr((r.episodes, r.steps, r.best, r.recent)) for r in reports], learner.best_plan
+
+
+@pytest.mark.parametrize("name", [*FOUR, *MORE])
+def test_same_seed_same_result_other_seed_other(name: str) -> None:
+    first = history(name, seed=1)
+    assert history(name, seed=1) == first
+    assert history(name, seed=2)[0] != first[0]
+
+
+@pytest.mark.parametrize("name", [*FOUR, *MORE])
+def test_keeps_the_best_plan_and_plays_it(name: str) -> None:
+    learner = make_learner(name)
+    reports, latencies = learn(learner)
+    assert EPISODES <= len(latencies) < EPISODES + 2 * lanes_of(learner)
+    assert best_s(learner) == min(latencies)
+    dynamics = learner.dynamics
+    learner.best_plan.validate(dynamics.system.model)
+    assert dynamics.system.evaluate([learner.best_plan])[0] == pytest.approx(min(latencies), rel=1e-15)
+    env = make_env(DISTREDGE, "DB-50", get_spec("distredge", name).env_kwargs)
+    played = play(learner, env)
+    assert played.metrics["latency_s"] == best_s(learner)
+    assert played.plan == learner.best_plan.to_json()
+    # What is reported on the way.
+    assert [r.best for r in reports] == sorted((r.best for r in reports), reverse=True)
+    assert [r.episodes for r in reports] == sorted(r.episodes for r in reports)
+    assert reports[-1].share == 1.0
+    assert reports[-1].episodes == len(latencies)
+    assert reports[-1].steps == len(latencies) * dynamics.episode_steps
+    assert reports[-1].best_plan == learner.best_plan
+    assert all(0 <= r.share <= 1 for r in reports)
+
+
+@pytest.mark.parametrize("name", [*FOUR, *MORE])
+def test_saved_loaded_and_gone_on_with(name: str, tmp_path: Path) -> None:
+    learner = make_learner(name)
+    learn(learner)
+    learner.save(tmp_path / "model")
+    again = make_learner(name)
+    again.load(tmp_path / "model")
+    assert again.best_plan == learner.best_plan
+    assert best_s(again) == best_s(learner)
+    env = make_env(DISTREDGE, "DB-50", get_spec("distredge", name).env_kwargs)
+    assert play(again, env).metrics["latency_s"] == best_s(learner)
+    reports, latencies = learn(again, EPISODES)  # the budget is spent
+    assert latencies == []
+    reports, latencies = learn(again, 2 * EPISODES)
+    assert EPISODES <= len(latencies) < EPISODES + 2 * lanes_of(again)
+    assert reports[0].episodes > EPISODES - 1
+    assert reports[-1].episodes >= 2 * EPISODES
+    assert best_s(again) == min(best_s(learner), *latencies)
+    assert again.dynamics.system.evaluate([again.best_plan])[0] == pytest.approx(best_s(again), rel=1e-15)
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_loaded_policy_is_the_saved_one(name: str, tmp_path: Path) -> None:
+    """Where links vary the policy is asked, not the best plan: its weights must have come through."""
+    learner = make_learner(name, scenario="dynamic-nano")
+    learner.learn(24, None, lambda report: None)
+    learner.save(tmp_path / "model")
+    again = make_learner(name, seed=9, scenario="dynamic-nano")
+    observation = np.stack([learner.dynamics.observation_space.sample() for _ in range(20)])
+    before, _ = again.predict(observation, deterministic=True)
+    again.load(tmp_path / "model")
+    expected, _ = learner.predict(observation, deterministic=True)
+    found, _ = again.predict(observation, deterministic=True)
+    assert np.array_equal(found, expected)
+    assert not np.array_equal(before, expected)
+
+
+@pytest.mark.parametrize("name", ["osds", "sac"])
+def test_replay_comes_back(name: str, tmp_path: Path) -> None:
+    learner = make_learner(name)
+    learner.learn(24, None, lambda report: None)
+    learner.save(tmp_path)
+    again = make_learner(name)
+    again.load(tmp_path)
+    old, new = learner.model.replay_buffer, again.model.replay_buffer
+    assert new.size() == old.size() > 0
+    for field in ("observations", "actions", "rewards", "next_observations", "dones"):
+        assert np.array_equal(getattr(new, field)[: new.size()], getattr(old, field)[: old.size()])
+
+
+@pytest.mark.parametrize("name", FOUR)
+@pytest.mark.parametrize("missing", ["learner.json", "weights"])
+def test_incomplete_model_folder_is_one_line(name: str, missing: str, tmp_path: Path) -> None:
+    learner = make_learner(name)
+    learner.save(tmp_path)
+    file = tmp_path / missing
+    if missing == "weights":
+        file = tmp_path / ("policy.pt" if name == "risk-seeking" else "model.zip")
+    file.unlink()
+    with pytest.raises(InputError) as caught:
+        make_learner(name).load(tmp_path)
+    assert str(caught.value).startswith(f"{file}: missing")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_interrupted_it_stays_usable(name: str, tmp_path: Path) -> None:
+    learner = make_learner(name)
+
+    def interrupt(report: Report) -> None:
+        if report.episodes >= 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learner.learn(EPISODES, None, interrupt)
+    assert learner.best_plan is not None
+    learner.save(tmp_path)
+    env = make_env(DISTREDGE, "DB-50", get_spec("distredge", name).env_kwargs)
+    assert play(learner, env).metrics["latency_s"] == best_s(learner)
+    reports, _ = learn(learner)
+    assert reports[-1].episodes >= EPISODES
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_budget_in_steps(name: str) -> None:
+    learner = make_learner(name)
+    reports: list[Report] = []
+    stages = learner.dynamics.episode_steps
+    learner.learn(None, 20 * stages, reports.append)
+    rollout = {"ppo": 80, "risk-seeking": 16 * stages}.get(name, lanes_of(learner))
+    assert 20 * stages <= reports[-1].steps < 20 * stages + rollout
+
+
+def test_own_budget_when_none_is_given() -> None:
+    learner = make_learner("risk-seeking", episodes=40)
+    reports: list[Report] = []
+    learner.learn(None, None, reports.append)
+    assert reports[-1].episodes == 48  # whole batches of 16
+    learner = make_learner("ppo", episodes=10)
+    learner.learn(None, None, reports.append)
+    assert 10 <= reports[-1].episodes < 20
+
+
+def test_hyperparameters_are_left_as_they_are() -> None:
+    """SB3 writes into policy_kwargs; two agents made from the same ones must not notice."""
+    given = {"net_arch": {"pi": [8], "vf": [8]}}
+    for _ in range(2):
+        make_learner("ppo", policy_kwargs=given)
+    assert given == {"net_arch": {"pi": [8], "vf": [8]}}
+
+
+@pytest.mark.parametrize(
+    ("report_s", "budget", "expected"), [(0.0, 4_000_000, [1, 2, 3, 4, 5]), (1e9, 2000, [1, 6, 11, 16, 21])]
+)
+def test_reports_come_by_the_clock_too(
+    report_s: float, budget: int, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a budget of millions of steps a report must not wait for a share of it."""
+    monkeypatch.setattr(sb3, "REPORT_S", report_s)
+    learner, seen = make_learner("osds"), []
+
+    def interrupt(report: Report) -> None:
+        seen.append(report.steps)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learner.learn(None, budget, interrupt)
+    assert seen == expected
+
+
+def test_algorithm_that_does_not_fit_the_actions() -> None:
+    with pytest.raises(InputError) as caught:
+        Sb3Learner(make_env(DISTREDGE, "DB-50", {}), "dqn", lanes=1, episodes=1)
+    assert "DQN" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_learner_state_is_plain_json(tmp_path: Path) -> None:
+    for name in ("ppo", "risk-seeking"):
+        learner = make_learner(name)
+        learner.learn(16, None, lambda report: None)
+        learner.save(tmp_path / name)
+        state = json.loads((tmp_path / name / "learner.json").read_text())
+        assert state["best_plan"] == learner.best_plan.to_json()
+        assert state["best"] == best_s(learner)
+        assert state["episodes"] >= 16
+
+
+# OSDS ----------------------------------------------------------------------------------------------------------------
+
+
+def test_exploration_is_gated_as_in_algorithm_2() -> None:
+    noise = GatedNoise(3, 0.1, 1 / 250, seed=0)
+    for episode in range(400):
+        assert noise.episode == episode
+        assert noise.epsilon == pytest.approx(max(0.0, 1 - (episode / 250) ** 2))
+        noise.reset()
+    assert noise.epsilon == 0.0
+    assert not any(noise().any() for _ in range(200))
+
+
+@pytest.mark.parametrize(("episode", "share"), [(0, 1.0), (125, 0.75), (200, 0.36), (250, 0.0)])
+def test_share_and_size_of_the_noise(episode: int, share: float) -> None:
+    noise = GatedNoise(3, 0.1, 1 / 250, seed=1)
+    noise.episode = episode
+    drawn = np.array([noise() for _ in range(4000)])
+    explored = drawn.any(axis=1)
+    assert explored.mean() == pytest.approx(share, abs=0.03)
+    if share:
+        assert drawn[explored].std() == pytest.approx(np.sqrt(0.1), rel=0.05)
+        assert drawn[explored].mean() == pytest.approx(0.0, abs=0.02)
+
+
+def linear_sizes(net: torch.nn.Module) -> list[tuple[int, int]]:
+    return [(m.in_features, m.out_features) for m in net.modules() if isinstance(m, torch.nn.Linear)]
+
+
+@pytest.mark.parametrize(("scenario", "variance"), [("DB-50", 0.1), ("LC", 1.0)])
+def test_osds_is_the_papers(scenario: str, variance: float) -> None:
+    """Sec. V: networks, batch, discount, noise; and LC-PSS at 0.75 with the observation of Eq. 7."""
+    env = make_env(DISTREDGE, scenario, get_spec("distredge", "osds").env_kwargs)
+    learner: Any = make_agent("distredge", "osds", env)
+    assert type(learner) is Osds
+    model: Any = learner.model
+    devices = learner.dynamics.system.n_devices
+    seen, actions = devices + 4, devices - 1
+    assert env.observation_space.shape == (seen,)
+    assert linear_sizes(model.actor) == [(seen, 400), (400, 200), (200, 100), (100, actions)]
+    critic = [(seen + actions, 400), (400, 200), (200, 100), (100, 100), (100, 1)]
+    assert linear_sizes(model.critic) == linear_sizes(model.critic_target) == critic
+    assert isinstance(model.actor.mu[-1], torch.nn.Tanh)
+    assert (model.batch_size, model.gamma, model.n_envs) == (64, 0.99, 1)
+    assert model.action_noise.sigma == pytest.approx(np.sqrt(variance))
+    assert model.action_noise.delta_eps == 1 / 250
+    assert learner.episodes == 4000
+
+
+def test_actor_and_critic_learn_at_rates_of_their_own() -> None:
+    learner = make_learner("osds", actor_rate=1e-4, critic_rate=1e-3)
+    learner.learn(20, None, lambda report: None)
+    assert learner.model._n_updates > 0
+    rates = [[g["lr"] for g in net.optimizer.param_groups] for net in (learner.model.actor, learner.model.critic)]
+    assert rates == [[1e-4], [1e-3]]
+    frozen = make_learner("osds", actor_rate=0.0, critic_rate=1e-3)
+    before = [{k: v.clone() for k, v in net.state_dict().items()} for net in (frozen.model.actor, frozen.model.critic)]
+    frozen.learn(20, None, lambda report: None)
+    after = [net.state_dict() for net in (frozen.model.actor, frozen.model.critic)]
+    changed = [any(not torch.equal(new[k], v) for k, v in old.items()) for old, new in zip(before, after, strict=True)]
+    assert changed == [False, True]
+
+
+def test_rates_survive_saving(tmp_path: Path) -> None:
+    learner = make_learner("osds", actor_rate=2e-4, critic_rate=3e-3)
+    learner.learn(10, None, lambda report: None)
+    learner.save(tmp_path)
+    again = make_learner("osds", actor_rate=2e-4, critic_rate=3e-3)
+    again.load(tmp_path)
+    assert isinstance(again.model, TwoRateDDPG)
+    again.learn(20, None, lambda report: None)
+    assert [net.optimizer.param_groups[0]["lr"] for net in (again.model.actor, again.model.critic)] == [2e-4, 3e-3]
+
+
+def test_unsorted_actions_are_learnt_from() -> None:
+    """Algorithm 2, line 17: the replay holds the actor's own output; only the plan is sorted."""
+    learner = make_learner("osds")
+    played: list[np.ndarray] = []
+    step_async = learner.vec.step_async
+    learner.vec.step_async = lambda actions: (played.append(actions.copy()), step_async(actions))
+    learner.learn(30, None, lambda report: None)
+    buffer = learner.model.replay_buffer
+    stored = buffer.actions[: buffer.size(), 0]
+    assert len(stored) == len(played) - 1  # training ends before SB3 stores the last one
+    assert np.allclose(stored, np.concatenate(played[:-1]), atol=1e-6)
+    assert np.any(np.diff(stored, axis=1) < 0)
+    assert all(list(split) == sorted(split) for split in learner.best_plan.splits)
+
+
+def test_the_noise_counts_episodes_from_one_and_on_after_loading(tmp_path: Path) -> None:
+    learner = make_learner("osds")
+    seen: list[int] = []
+    learner.learn(30, None, lambda report: seen.append(learner.model.action_noise.episode))
+    assert sorted(set(seen)) == list(range(1, 31))
+    learner.save(tmp_path)
+    again = make_learner("osds")
+    again.load(tmp_path)
+    seen.clear()
+    again.learn(40, None, lambda report: seen.append(again.model.action_noise.episode))
+    assert sorted(set(seen)) == list(range(31, 41))
+
+
+def test_actor_and_critic_of_the_best_episode_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    learner = make_learner("osds", actor_rate=1e-2)
+    kept: list[tuple[float, dict[str, torch.Tensor]]] = []
+    keep_best = learner.keep_best
+
+    def spy() -> None:
+        keep_best()
+        kept.append((learner.vec.best, {k: v.clone() for k, v in learner.model.policy.state_dict().items()}))
+
+    monkeypatch.setattr(learner, "keep_best", spy)
+    _, latencies = learn(learner)
+    assert [best for best, _ in kept] == [
+        value for i, value in enumerate(latencies) if value < min(latencies[:i], default=np.inf)
+    ]
+    best, final = kept[-1][1], learner.model.policy.state_dict()
+    assert all(torch.equal(learner._best_weights[k], v) for k, v in best.items())
+    assert any(not torch.equal(final[k], v) for k, v in best.items())
+    learner.save(tmp_path)
+    again = make_learner("osds")
+    again.load(tmp_path)
+    assert all(torch.equal(again._best_weights[k], v) for k, v in best.items())
+
+
+def test_where_links_vary_the_actor_as_it_is_decides() -> None:
+    """There the best episode may only have met the best rates."""
+    learner = make_learner("osds", scenario="dynamic-nano", actor_rate=1e-2)
+    learner.learn(EPISODES, None, lambda report: None)
+    size = learner.dynamics.observation_space.shape[0]
+    observation = np.random.default_rng(0).uniform(0.0, 1.0, (5, size)).astype(np.float32)
+    actions, _ = learner.predict(observation, deterministic=True)
+    assert np.array_equal(actions, learner.model.predict(observation, deterministic=True)[0])
+    learner.model.policy.load_state_dict(learner._best_weights)
+    assert not np.array_equal(actions, learner.model.predict(observation, deterministic=True)[0])
+
+
+def test_the_first_steps_are_the_actors() -> None:
+    """Algorithm 2 has no steps at random: without noise every action is the actor's, updates wait for a batch."""
+    learner = make_learner("osds", variance=0.0)
+    model, first = learner.model, []
+    begin = {k: v.clone() for k, v in model.policy.state_dict().items()}
+    updates: list[tuple[int, int]] = []
+    step_async = learner.vec.step_async
+
+    def spy(actions: np.ndarray) -> None:
+        updates.append((model.num_timesteps, model._n_updates))
+        if model._n_updates == 0:
+            assert np.array_equal(actions, model.predict(model._last_obs, deterministic=True)[0])
+            first.append(actions)
+        step_async(actions)
+
+    learner.vec.step_async = spy
+    learner.learn(None, 60, lambda report: None)
+    assert len(first) == 32  # a batch
+    assert [done for done, count in updates if count == 0] == list(range(32))
+    assert updates[-1] == (59, 28)
+    assert any(not torch.equal(v, begin[k]) for k, v in model.policy.state_dict().items())
+
+
+# The risk-seeking learner --------------------------------------------------------------------------------------------
+
+
+def test_risk_seeking_refuses_a_fixed_partition() -> None:
+    for options in ({}, {"partition": "auto"}, {"partition": [9]}):
+        with pytest.raises(InputError, match="partition=learned"):
+            make_agent("distredge", "risk-seeking", make_env(DISTREDGE, "DB-50", options))
+
+
+@pytest.mark.parametrize(("patience", "stop"), [(120, 80), (3, 48), (3, 64), (3, 80), (3, 96)])
+def test_risk_seeking_resumes_exactly(patience: int, stop: int, tmp_path: Path) -> None:
+    """Stopped and gone on with, it finds what it would have found in one go, fresh starts of the policy included."""
+    whole = make_learner("risk-seeking", patience=patience)
+    _, expected = learn(whole, 160)
+    first = make_learner("risk-seeking", patience=patience)
+    _, before = learn(first, stop)
+    first.save(tmp_path)
+    second = make_learner("risk-seeking", patience=patience)
+    second.load(tmp_path)
+    _, after = learn(second, 160)
+    assert before + after == expected
+    assert second.best_plan == whole.best_plan
+    assert second.starts == whole.starts
+    assert (whole.starts > 1) == (patience == 3)
+
+
+def test_log_likelihood_is_that_of_the_sampled_decisions() -> None:
+    """Gaussian splits where the volume ends, and the Bernoulli end itself (torch's own distributions)."""
+    torch.manual_seed(0)
+    policy = MixedPolicy(6, 3, 8, end_bias=-0.5)
+    seen = torch.randn(40, 6)
+    action = torch.cat([torch.randn(40, 3), torch.where(torch.rand(40, 1) < 0.5, 1.0, -1.0)], dim=1)
+    mean, std, end = policy(seen)
+    ends = action[:, -1] > 0
+    splits = torch.distributions.Normal(mean, std).log_prob(action[:, :-1]).sum(-1)
+    expected = torch.distributions.Bernoulli(logits=end).log_prob(ends.float()) + torch.where(ends, splits, 0.0)
+    constant = torch.where(ends, 3 * 0.5 * np.log(2 * np.pi), 0.0)  # of the Gaussian; it moves no gradient
+    found, entropy = policy.log_prob(seen, action)
+    assert torch.allclose(found, expected + constant, atol=1e-5)
+    bernoulli = torch.distributions.Bernoulli(logits=end).entropy().mean()
+    assert torch.allclose(entropy, bernoulli + std.log().mean(), atol=1e-5)
+
+
+def test_risk_seeking_learns_from_the_best() -> None:
+    """The likelihood of the best episodes of a batch rises, that of the batch's rest does not as much."""
+    learner = make_learner("risk-seeking", lanes=64, entropy=0.0, quantile=0.1, memory=1, epochs=8)
+    learner._observation, _ = learner.env.reset(seed=0)
+    observations, actions, latency = learner._rollout()
+    top = np.argsort(latency)[:6]
+
+    def likelihood() -> np.ndarray:
+        with torch.no_grad():
+            found, _ = learner.policy.log_prob(observations.flatten(0, 1), actions.flatten(0, 1))
+        return found.reshape(observations.shape[:2]).sum(0).numpy()
+
+    before = likelihood()
+    learner._learn_from(observations, actions, latency)
+    rise = likelihood() - before
+    assert rise[top].mean() > 0
+    assert rise[top].mean() > np.delete(rise, top).mean()
+
+
+def test_risk_seeking_finds_better_than_offload() -> None:
+    learner = make_learner("risk-seeking", scenario="NA-nano", lanes=128, hidden=64)
+    learner.learn(128 * 40, None, lambda report: None)
+    assert learner.best < learner.dynamics.system.reference_s

@@ -1,0 +1,400 @@
+"""Every registered agent answers as the protocol says, and planners play the plans that they name."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import yaml
+
+from splitgym.agents import core
+from splitgym.agents.core import (
+    Agent,
+    AgentSpec,
+    Learner,
+    agents_module,
+    agents_of,
+    follow,
+    get_spec,
+    hyperparams_of,
+    make_agent,
+)
+from splitgym.agents.distredge.baselines import PLANNERS
+from splitgym.agents.distredge.plan_agent import ENV_KWARGS, PlanAgent
+from splitgym.envs import FAMILIES
+from splitgym.envs.distredge.dynamics import DistrEdgeDynamics
+from splitgym.experiments.play import make_env, play
+from splitgym.ui.errors import InputError
+
+DISTREDGE = FAMILIES["distredge"]
+# Less work than the hyperparameter files ask for, where making an agent already is work.
+QUICK: dict[tuple[str, str], dict[str, Any]] = {
+    ("distredge", "joint"): {"population": 64, "parents": 16, "patience": 1, "rounds": 1},
+    ("distredge", "risk-seeking"): {"lanes": 8},
+}
+# The default scenario of each family, then scenarios that make agents behave in another way.
+DEFAULTS = [(f.name, name, f.default_scenario) for f in FAMILIES.values() for name in agents_of(f.name)]
+SETTINGS = [
+    *DEFAULTS,
+    *(("distredge", name, "dynamic-nano") for name in agents_of("distredge")),
+    *(("l2s", name, "resnet34-recovery") for name in agents_of("l2s") if not get_spec("l2s", name).learns),
+]
+
+
+def make_batch(family: str, lanes: int, **kwargs: Any) -> Any:
+    return gym.make_vec(FAMILIES[family].env_id, num_envs=lanes, autoreset_mode="SameStep", **kwargs)
+
+
+def quick_agent(family: str, name: str, env: Any, seed: int = 0) -> Agent:
+    return make_agent(family, name, env, seed, **QUICK.get((family, name), {}))
+
+
+@pytest.mark.parametrize(("family", "name", "scenario"), SETTINGS)
+def test_every_agent_decides_for_batches_and_plays(family: str, name: str, scenario: str) -> None:
+    spec = get_spec(family, name)
+    env = make_env(FAMILIES[family], scenario, spec.env_kwargs)
+    agent = quick_agent(family, name, env)
+    assert isinstance(agent, Agent)
+    assert isinstance(agent, Learner) == spec.learns
+    for lanes, deterministic in ((1, True), (5, True), (5, False)):
+        batch = make_batch(family, lanes, scenario=scenario, **spec.env_kwargs)
+        observation, _ = batch.reset(seed=7)
+        state, starts, ended = None, np.ones(lanes, dtype=bool), 0
+        for _ in range(env.unwrapped.dynamics.episode_steps + 2):
+            actions, state = agent.predict(observation, state, starts, deterministic=deterministic)
+            assert actions.shape == batch.action_space.shape
+            assert all(env.action_space.contains(action) for action in actions)
+            observation, _, starts, _, _ = batch.step(actions)
+            ended += starts.sum()
+        assert ended >= lanes
+    metrics = play(agent, env, episodes=1).metrics
+    assert set(metrics) == set(env.unwrapped.dynamics.metric_kinds)
+    assert np.isfinite(metrics[FAMILIES[family].headline])
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_registry_is_whole(family: str) -> None:
+    module, specs = agents_module(family), agents_of(family)
+    assert len(specs) == len(module.AGENTS)
+    default = specs[module.DEFAULT_AGENT]
+    assert not default.baseline
+    assert not default.reference
+    assert set(getattr(module, "EVAL_AGENTS", ())) <= set(specs)
+    assert any(spec.baseline for spec in specs.values())
+    assert any(spec.reference for spec in specs.values())
+    assert not any(spec.baseline and spec.learns for spec in specs.values())
+    assert all(spec.summary and "\n" not in spec.summary for spec in specs.values())
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_every_entry_of_the_hyperparameter_file_belongs_to_an_agent(family: str) -> None:
+    path = Path(core.__file__).parent / "hyperparams" / f"{family}.yaml"
+    table = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    assert set(table) <= set(agents_of(family))
+    assert all("default" in entry for entry in table.values())
+
+
+def test_hyperparameters_of_a_scenario() -> None:
+    """The paper's: sigma^2 is 0.1 with four providers, 1 with sixteen."""
+    paper = {
+        "episodes": 4000,
+        "variance": 0.1,
+        "delta_eps": 1 / 250,
+        "actor_rate": 1e-4,
+        "critic_rate": 1e-3,
+        "actor_net": [400, 200, 100],
+        "critic_net": [400, 200, 100, 100],
+        "batch_size": 64,
+        "gamma": 0.99,
+        "buffer_size": 100_000,  # ours: room for every step
+    }
+    assert hyperparams_of("distredge", "osds", "DB-50") == paper
+    for scenario in ("LA", "LB", "LC", "LD", "LD-resnet50"):
+        assert hyperparams_of("distredge", "osds", scenario) == {**paper, "variance": 1.0}
+    for scenario in ("LAboard", "L", "LE", "laboratory", "my-LA"):
+        assert hyperparams_of("distredge", "osds", scenario) == paper
+    assert hyperparams_of("distredge", "offload", "DB-50") == {}
+
+
+def test_longest_name_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {"a": {"default": {"x": 0, "y": 0}, "D": {"x": 1}, "DB-50": {"x": 2}, "DB": {"x": 3}}}
+    monkeypatch.setattr(core, "_hyperparams", lambda family: table)
+    scenarios = ("DB-50-yolov2", "DB-300", "DB-500", "DC-50", "NA-nano")
+    found = {s: hyperparams_of("distredge", "a", s)["x"] for s in scenarios}
+    assert found == {"DB-50-yolov2": 2, "DB-300": 3, "DB-500": 3, "DC-50": 0, "NA-nano": 0}
+    assert hyperparams_of("distredge", "a", "DB-50") == {"x": 2, "y": 0}
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_unknown_agent_lists_the_known(family: str) -> None:
+    for call in (get_spec, lambda f, n: make_agent(f, n, None)):
+        with pytest.raises(InputError) as caught:
+            call(family, "nobody")
+        message = str(caught.value)
+        assert "\n" not in message
+        assert all(word in message for word in ("'nobody'", *agents_of(family)))
+
+
+@pytest.mark.parametrize(("family", "name"), [(f, n) for f in FAMILIES for n in agents_of(f)])
+def test_unknown_hyperparameter_is_named(family: str, name: str) -> None:
+    env = make_env(FAMILIES[family], FAMILIES[family].default_scenario, get_spec(family, name).env_kwargs)
+    with pytest.raises(InputError) as caught:
+        make_agent(family, name, env, colour="red")
+    assert str(caught.value) == f"agent {name}: unknown hyperparameter 'colour'"
+
+
+NOT_ALLOWED: list[tuple[str, str, Any, str]] = [
+    ("osds", "batch_size", -1, "batch_size: must be greater than or equal to 1, not -1"),
+    ("osds", "batch_size", 1.5, "batch_size: must be a valid integer, not 1.5"),
+    ("osds", "batch_size", True, "batch_size: must be a valid integer, not True"),
+    ("osds", "variance", -1, "variance: must be greater than or equal to 0, not -1"),
+    ("osds", "variance", float("nan"), "variance: must be a finite number, not nan"),
+    ("osds", "actor_net", ["a"], "actor_net[0]: must be a valid integer, not 'a'"),
+    ("osds", "actor_net", [4, -3], "actor_net[1]: must be greater than or equal to 1, not -3"),
+    ("osds", "buffer_size", "abc", "buffer_size: must be a valid integer, not 'abc'"),
+    ("osds", "gamma", 5, "gamma: must be less than or equal to 1, not 5"),
+    ("osds", "actor_rate", -1, "actor_rate: must be greater than or equal to 0, not -1"),
+    ("osds", "episodes", 0, "episodes: must be greater than or equal to 1, not 0"),
+    ("risk-seeking", "quantile", 2, "quantile: must be less than or equal to 1, not 2"),
+    ("risk-seeking", "patience", 0, "patience: must be greater than or equal to 1, not 0"),
+    ("risk-seeking", "lanes", 0, "lanes: must be greater than or equal to 1, not 0"),
+    ("risk-seeking", "lanes", 1.5, "lanes: must be a valid integer, not 1.5"),
+    ("risk-seeking", "memory", -3, "memory: must be greater than or equal to 0, not -3"),
+    ("ppo", "policy", "Foo", "policy: must be 'MlpPolicy' or 'MultiInputPolicy', not 'Foo'"),
+    ("ppo", "lanes", 0, "lanes: must be greater than or equal to 1, not 0"),
+    ("ppo", "learning_rate", None, "learning_rate: must be a valid number, not None"),
+    ("ddpg", "gradient_steps", -2, "gradient_steps: must be greater than or equal to -1, not -2"),
+    ("joint", "population", 0, "population: must be greater than or equal to 1, not 0"),
+    ("joint", "parents", 0, "parents: must be greater than or equal to 1, not 0"),
+    ("joint", "rounds", 0, "rounds: must be greater than or equal to 1, not 0"),
+    ("aofl", "replan_delay_s", -1, "replan_delay_s: must be greater than or equal to 0, not -1"),
+]
+
+
+@pytest.mark.parametrize(("name", "hyperparam", "value", "message"), NOT_ALLOWED)
+def test_hyperparameter_out_of_range_is_one_line(name: str, hyperparam: str, value: Any, message: str) -> None:
+    env = make_env(DISTREDGE, "DB-50", get_spec("distredge", name).env_kwargs)
+    with pytest.raises(InputError) as caught:
+        make_agent("distredge", name, env, **{hyperparam: value})
+    assert str(caught.value) == f"agent {name}: hyperparameter {message}"
+
+
+def test_whole_numbers_may_be_written_as_powers_of_ten() -> None:
+    env = make_env(DISTREDGE, "DB-50", {})
+    learner: Any = make_agent("distredge", "osds", env, episodes=1e3)
+    assert learner.episodes == 1000
+    assert isinstance(learner.episodes, int)
+
+
+@pytest.mark.parametrize(("name", "hyperparam"), [("ppo", "device"), ("sac", "algorithm"), ("offload", "threshold")])
+def test_what_is_not_for_the_user_is_unknown(name: str, hyperparam: str) -> None:
+    env = make_env(DISTREDGE, "DB-50", get_spec("distredge", name).env_kwargs)
+    with pytest.raises(InputError) as caught:
+        make_agent("distredge", name, env, **{hyperparam: 1})
+    assert str(caught.value) == f"agent {name}: unknown hyperparameter {hyperparam!r}"
+
+
+def test_smallest_joint_search_allowed_works() -> None:
+    env = make_env(DISTREDGE, "NA-nano", get_spec("distredge", "joint").env_kwargs)
+    agent: Any = make_agent("distredge", "joint", env, population=1, parents=1, patience=1, rounds=1)
+    offload: Any = make_agent("distredge", "offload", env)
+    latency_s = env.unwrapped.dynamics.system.evaluate([agent.best_plan, offload.best_plan])
+    assert latency_s[0] <= latency_s[1]
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = sys.modules["stable_baselines3"] = None
+from splitgym.agents.core import get_spec, make_agent
+from splitgym.experiments.play import make_env
+from splitgym.envs import FAMILIES
+from splitgym.ui.errors import InputError
+for name in ("aofl", "osds", "risk-seeking", "ppo"):
+    env = make_env(FAMILIES["distredge"], "DB-50", get_spec("distredge", name).env_kwargs)
+    try:
+        print(type(make_agent("distredge", name, env)).__name__)
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_without_torch_planners_work_and_learners_say_what_they_need() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=True)
+    planner, *learners = done.stdout.splitlines()
+    assert planner == "PlanAgent"
+    assert len(learners) == 3
+    for name, line in zip(("osds", "risk-seeking", "ppo"), learners, strict=True):
+        assert re.fullmatch(rf"agent {name}: needs the package (torch|stable_baselines3), which is not installed", line)
+
+
+def test_unknown_hyperparameter_is_named_by_newer_pythons_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(env: Any, seed: int) -> Agent:
+        raise TypeError("f() got an unexpected keyword argument 'rat'. Did you mean 'rate'?")
+
+    monkeypatch.setattr(core, "get_spec", lambda family, name: AgentSpec(name, "", make))
+    with pytest.raises(InputError, match=r"unknown hyperparameter 'rat'$"):
+        make_agent("distredge", "a", make_env(DISTREDGE, "DB-50", {}))
+
+
+def test_other_type_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(env: Any, seed: int) -> Agent:
+        raise TypeError("unsupported operand")
+
+    monkeypatch.setattr(core, "get_spec", lambda family, name: AgentSpec(name, "", make))
+    with pytest.raises(TypeError, match="unsupported operand"):
+        make_agent("distredge", "a", make_env(DISTREDGE, "DB-50", {}))
+
+
+def test_follow_goes_through_a_plan_lane_by_lane() -> None:
+    plan = np.arange(3.0)[:, None]
+    state, seen = None, []
+    for starts in ([True, True], [False, False], [False, True], [False, False], None):
+        actions, state = follow(plan, 2, state, starts)
+        seen.append(actions[:, 0].tolist())
+    assert seen == [[0, 0], [1, 1], [2, 0], [0, 1], [1, 2]]
+
+
+# Planners ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*PLANNERS, "joint"])
+@pytest.mark.parametrize("scenario", ["DB-50", "DC-300", "LB", "NA-nano-resnet50", "DB-50-ssd_vgg16"])
+def test_what_a_planner_plays_is_its_plan(scenario: str, name: str) -> None:
+    env = make_env(DISTREDGE, scenario, get_spec("distredge", name).env_kwargs)
+    agent: Any = quick_agent("distredge", name, env)
+    played = play(agent, env)
+    system = env.unwrapped.dynamics.system
+    assert played.metrics["latency_s"] == system.evaluate([agent.best_plan])[0]
+    assert played.metrics["volumes"] == len(agent.best_plan.cuts)
+    assert played.plan == agent.best_plan.to_json()
+    batch = make_batch("distredge", 3, scenario=scenario, **ENV_KWARGS)
+    assert play(agent, batch, episodes=3).metrics["latency_s"] == pytest.approx(played.metrics["latency_s"], rel=1e-15)
+
+
+class Session:
+    """Images one after another on a dynamic network, with the rates and the clock at the start of each."""
+
+    def __init__(self, seed: int = 3, **options: Any) -> None:
+        self.env = make_env(DISTREDGE, options.pop("scenario", "dynamic-nano"), {**ENV_KWARGS, **options})
+        self.dynamics: DistrEdgeDynamics = self.env.unwrapped.dynamics
+        self.seed = seed
+        self.mbps: list[np.ndarray] = []
+        self.plans: list[tuple[Any, Any]] = []
+
+    def play(self, agent: Agent, images: int) -> None:
+        state = None
+        for image in range(images):
+            observation, _ = self.env.reset(seed=self.seed if image == 0 else None)
+            self.mbps.append(self.dynamics.observer.rates_mbps(observation[None])[0].astype(float))
+            assert self.mbps[-1] == pytest.approx(self.dynamics.mbps[:, 0], rel=1e-5)
+            done, starts = False, np.ones(1, dtype=bool)
+            while not done:
+                actions, state = agent.predict(observation[None], state, starts, deterministic=True)
+                observation, _, done, _, _ = self.env.step(actions[0])
+                starts = np.zeros(1, dtype=bool)
+            self.plans.append(key(self.dynamics.plan(0)))
+
+    def planned(self, name: str, image: int) -> tuple[Any, Any]:
+        """What a planner says to the rates of an image."""
+        return key(PLANNERS[name](self.dynamics.system, self.mbps[image]))
+
+
+def key(plan: Any) -> tuple[Any, Any]:
+    return plan.cuts, plan.splits
+
+
+def test_replanning_keeps_the_old_plan_until_the_new_one_is_ready() -> None:
+    """Images 100 s apart and 250 s for a plan: asked for at image 1, there at image 4, asked for again at image 5."""
+    session = Session(gap_s=100.0)
+    session.play(make_agent("distredge", "aofl", session.env, replan_delay_s=250.0, threshold=0.0), 9)
+    expected = [session.planned("aofl", image) for image in (0, 0, 0, 0, 1, 1, 1, 1, 5)]
+    assert session.plans == expected
+    assert len({expected[0], expected[4], expected[8]}) == 3
+
+
+@pytest.mark.parametrize("name", ["aofl", "coedge"])
+def test_replanning_without_delay_follows_every_image(name: str) -> None:
+    session = Session(gap_s=200.0)
+    session.play(make_agent("distredge", name, session.env, replan_delay_s=0.0, threshold=0.0), 5)
+    assert session.plans == [session.planned(name, image) for image in range(5)]
+    assert len(set(session.plans)) > 2
+
+
+def test_replanning_goes_on_when_the_trace_starts_over() -> None:
+    """Images 1000 s apart, 600 s for a plan: asked for at 3000 s, it is there at 4000 s, in the trace's next hour."""
+    session = Session(gap_s=1000.0)
+    session.play(make_agent("distredge", "aofl", session.env, replan_delay_s=600.0, threshold=0.0), 6)
+    assert session.plans == [session.planned("aofl", image) for image in (0, 0, 1, 1, 3, 3)]
+    assert len(set(session.plans)) == 3
+
+
+def test_a_plan_may_take_longer_than_the_trace(tmp_path: Path) -> None:
+    """A trace of a minute, over and over: a plan that takes 200 s is ready after three rounds of it."""
+    trace = tmp_path / "trace.csv"
+    trace.write_text("\n".join(f"{t} {rate}" for t, rate in [(0, 30), (10, 300), (20, 10), (30, 100), (50, 5)]))
+    session = Session(scenario="NA-nano", traces=[str(trace)], gap_s=25.0)
+    assert session.dynamics.links.period_s == pytest.approx(60.0)
+    session.play(make_agent("distredge", "aofl", session.env, replan_delay_s=200.0, threshold=0.0), 10)
+    assert session.plans == [session.planned("aofl", image) for image in (0,) * 9 + (1,)]
+    assert session.plans[9] != session.plans[0]
+
+
+def test_small_changes_of_the_rates_ask_for_no_plan() -> None:
+    session = Session(gap_s=100.0)
+    session.play(make_agent("distredge", "aofl", session.env, replan_delay_s=0.0, threshold=0.5), 12)
+    used, expected = 0, []
+    for image, mbps in enumerate(session.mbps):
+        if np.any(np.abs(mbps / session.mbps[used] - 1) > 0.5):
+            used = image
+        expected.append(session.planned("aofl", used))
+    assert session.plans == expected
+    steady = Session(gap_s=100.0)
+    steady.play(make_agent("distredge", "aofl", steady.env, replan_delay_s=0.0, threshold=1e9), 4)
+    assert steady.plans == [steady.planned("aofl", 0)] * 4
+
+
+@pytest.mark.parametrize("name", ["modnn", "mednn", "deepthings", "deeperthings", "offload"])
+def test_only_coedge_and_aofl_look_at_the_rates(name: str) -> None:
+    session = Session(gap_s=300.0)
+    agent: Any = make_agent("distredge", name, session.env)
+    session.play(agent, 4)
+    assert set(session.plans) == {key(agent.best_plan)}
+
+
+def test_nothing_is_planned_again_on_constant_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = make_env(DISTREDGE, "DB-50", ENV_KWARGS)
+    calls: list[Any] = []
+
+    def planner(system: Any, mbps: Any) -> Any:
+        calls.append(mbps)
+        return PLANNERS["aofl"](system, mbps)
+
+    play(PlanAgent(env, planner, replans=True), env, episodes=4)
+    assert calls == [None]
+
+
+def test_lanes_plan_for_themselves() -> None:
+    """Two lanes on networks of their own decide as they would alone."""
+    images, options = 4, {"gap_s": 150.0}
+    batch = make_batch("distredge", 2, scenario="dynamic-nano", **ENV_KWARGS, **options)
+    env = make_env(DISTREDGE, "dynamic-nano", {**ENV_KWARGS, **options})
+    agent = make_agent("distredge", "aofl", env, replan_delay_s=200.0, threshold=0.0)
+    plans: list[list[tuple[Any, Any]]] = [[], []]
+    observation, _ = batch.reset(seed=20)
+    state, starts = None, np.ones(2, dtype=bool)
+    while len(plans[0]) < images:
+        actions, state = agent.predict(observation, state, starts, deterministic=True)
+        observation, _, starts, _, _ = batch.step(actions)
+        for lane in np.flatnonzero(starts):
+            plans[lane].append(key(batch.dynamics.plan(int(lane))))
+    for lane in range(2):
+        alone = Session(seed=20 + lane, **options)
+        alone.play(make_agent("distredge", "aofl", alone.env, replan_delay_s=200.0, threshold=0.0), images)
+        assert alone.plans == plans[lane]
+    assert plans[0] != plans[1]

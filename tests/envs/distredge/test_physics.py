@@ -1,0 +1,115 @@
+"""DistrEdge's batched physics against the plain event-by-event reference, and by hand."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splitgym.envs.distredge.scenarios import SCENARIOS, get_scenario
+from splitgym.envs.distredge.system import PlanBatch, System
+from splitgym.models.plans import SpatialPlan
+
+from .event_reference import latency_s
+
+MODELS = ("vgg16", "resnet50", "inception_v3", "yolov2", "ssd_vgg16", "openpose", "voxelnet")
+
+
+def random_plan(system: System, rng: np.random.Generator, most_volumes: int = 6) -> SpatialPlan:
+    """Random cuts and splits, many of them with empty parts."""
+    units = system.n_units
+    inside = rng.choice(np.arange(1, units), size=min(units - 1, rng.integers(0, most_volumes)), replace=False)
+    cuts = (*sorted(int(c) for c in inside), units)
+    splits = []
+    for cut in cuts:
+        rows = rng.integers(0, system.heights[cut - 1] + 1, system.n_devices - 1)
+        splits.append(tuple(int(r) for r in np.sort(rows)))
+    return SpatialPlan(system.model.name, system.names, cuts, tuple(splits))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_physics_equals_event_reference(model: str) -> None:
+    system = System(get_scenario("ND-xavier", model=model, devices=("xavier", "tx2", "nano", "pi3")))
+    rng = np.random.default_rng(len(model))
+    for _ in range(25):
+        plan = random_plan(system, rng)
+        expected = latency_s(system, plan, system.mbps.tolist())
+        assert system.evaluate([plan])[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("scenario", ["DB-50", "DC-300", "NA-nano", "LB"])
+def test_batch_of_plans_equals_reference_under_other_rates(scenario: str) -> None:
+    system = System(get_scenario(scenario))
+    rng = np.random.default_rng(5)
+    plans = [random_plan(system, rng) for _ in range(40)]
+    mbps = rng.uniform(5, 400, (system.n_devices, len(plans)))
+    together = system.evaluate(PlanBatch.of(plans, system.n_units), system.every_volume, mbps)
+    for i, plan in enumerate(plans):
+        assert together[i] == pytest.approx(latency_s(system, plan, mbps[:, i].tolist()), rel=1e-12)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=20)
+def test_one_plan_and_many_agree_to_the_bit(seed: int) -> None:
+    system = _lb()
+    rng = np.random.default_rng(seed)
+    plans = [random_plan(system, rng) for _ in range(9)]
+    together = system.evaluate(PlanBatch.of(plans, system.n_units), system.every_volume)
+    for plan, latency in zip(plans, together, strict=True):
+        assert system.evaluate(PlanBatch.of([plan], system.n_units), system.every_volume)[0] == latency
+
+
+@cache
+def _lb() -> System:
+    return System(get_scenario("LB"))
+
+
+def test_offload_by_hand() -> None:
+    """Image over the slower of two links, the whole model, the result back (DA-50: TX2 at 50 Mbps)."""
+    system = System(get_scenario("DA-50"))
+    byte_s = 8 / (0.94 * 50e6) + 1 / 0.8e9 + 1 / 1.5e9
+    expected = 1.5e-3 + 224 * 224 * 3 * byte_s + system.model_s[0] + 1.5e-3 + 2000 * byte_s
+    assert system.reference_s == pytest.approx(expected, rel=1e-12)
+
+
+def test_only_missing_rows_cross_a_cut() -> None:
+    """Device 0 owns 7 of 14 rows and needs 8 for its half of pool5: one row moves, nothing else."""
+    system = System(get_scenario("DB-300", devices=("nano", "nano"), mbps=(300.0, 300.0)))
+    plan = SpatialPlan("vgg16", system.names, (17, 18), ((7,), (4,)))
+    _, _, events = system.replay(plan)
+    moved = [e for e in events.rows if e[0] == "send" and e[4] in "01"]
+    assert len(moved) == 1
+    _, _, start_s, end_s, _ = moved[0]
+    row_bytes = 14 * 512 * 2
+    assert end_s - start_s == pytest.approx(1.5e-3 + row_bytes * (8 / (0.94 * 300e6) + 2 / 0.6e9))
+
+
+def test_faster_links_never_hurt() -> None:
+    system = System(get_scenario("DA-50"))
+    rng = np.random.default_rng(3)
+    plans = [random_plan(system, rng) for _ in range(50)]
+    slow = system.evaluate(plans, mbps=np.full((4, 1), 50.0))
+    fast = system.evaluate(plans, mbps=np.full((4, 1), 100.0))
+    assert np.all(fast < slow)
+
+
+def test_replay_tells_the_same_latency_and_totals() -> None:
+    system = System(get_scenario("DC-50"))
+    plan = random_plan(system, np.random.default_rng(0))
+    latency, progress, events = system.replay(plan)
+    assert latency == system.evaluate([plan])[0]
+    assert max(end for *_, end, _ in events.rows) == pytest.approx(latency)
+    for d in range(system.n_devices):
+        busy = sum(end - start for kind, who, start, end, _ in events.rows if kind == "compute" and who == d)
+        assert busy == pytest.approx(progress.compute_s[d, 0])
+
+
+def test_every_scenario_has_a_reference_and_a_fingerprint_of_its_own() -> None:
+    systems = [System(s) for s in SCENARIOS.values()]
+    assert all(0 < s.reference_s < 10 for s in systems)
+    assert len({s.fingerprint for s in systems}) == len(systems)
+    changed = System(get_scenario("DB-50", eta=0.9))
+    assert changed.fingerprint != System(get_scenario("DB-50")).fingerprint

@@ -1,0 +1,134 @@
+"""What L2S's weight synchronisation costs, against copies moved by hand, and the clock that it moves."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splitgym.envs.l2s.env import L2SEnv
+from splitgym.envs.l2s.scenarios import get_scenario
+
+from .reference import Copies, make, plain_totals_s, play, random_actions
+
+ROUNDS, SLOWER = 24, 11
+
+
+@cache
+def sync_env(name: str, sync: str, period: int, privacy_point: int) -> L2SEnv:
+    changes = [[SLOWER, 10.0]]
+    options: dict[str, Any] = {"sync_period": period, "privacy_point": privacy_point, "mbps_changes": changes}
+    device = "pi3" if name.startswith("alexnet") else "tx2-pytorch"  # the one's messages cost more than the edge's
+    return make(name, sync=sync, rounds=ROUNDS, device=device, **options)
+
+
+@pytest.mark.parametrize("sync", ["period", "change", "ask"])
+@given(data=st.data())
+@settings(max_examples=60)
+def test_the_ledger_books_what_moving_copies_by_hand_costs(sync: str, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(["alexnet-gpu-60", "resnet34-gpu-60", "vgg16-gpu-60"]))
+    period, first = data.draw(st.sampled_from([1, 2, 5, 7, 100])), data.draw(st.sampled_from([0, 4]))
+    env = sync_env(name, sync, period, first)
+    points = env.dynamics.system.n_points
+    narrow = data.draw(st.integers(1, points))  # a few points, so that some rounds stay where they are
+    choices = data.draw(st.lists(st.integers(0, narrow - 1), min_size=2, max_size=ROUNDS))
+    asked = [sync == "ask" and data.draw(st.booleans()) for _ in choices]
+    copies = Copies(env.dynamics.system.scenario)
+    env.reset(seed=0)
+    for t, (choice, asks) in enumerate(zip(choices, asked, strict=True)):
+        mbps, spent_s = 60.0 if t < SLOWER else 10.0, 0.0
+        if asks:
+            spent_s += copies.synchronise(mbps)
+        copies.train(first + choice)
+        if any(copies.stale) if sync == "change" else (t + 1) % period == 0:
+            spent_s += copies.synchronise(mbps)
+        observation, *_, info = env.step(choice + points * asks)
+        assert info["round"]["sync_s"] == pytest.approx(spent_s, rel=1e-12)
+        assert observation["stale_layers"].tolist() == copies.stale
+
+
+@given(choices=st.lists(st.integers(0, 7), min_size=8, max_size=8), stay=st.integers(1, 3))
+@settings(max_examples=40)
+def test_at_a_constant_rate_waiting_never_costs_more(choices: list[int], stay: int) -> None:
+    played = {}
+    for sync in ("period", "change"):
+        rounds, _, _ = play(_steady(sync), np.repeat(choices, stay)[:ROUNDS], seed=0)
+        played[sync] = sum(r["sync_s"] for r in rounds)
+    assert played["period"] <= played["change"] * (1 + 1e-12)
+    assert (played["change"] == 0) == _weightless(choices)
+
+
+@cache
+def _steady(sync: str) -> L2SEnv:
+    return make("alexnet-gpu-60", sync=sync, rounds=ROUNDS, sync_period=6)
+
+
+def _weightless(choices: list[int]) -> bool:
+    """Whether no layer with weights ever changes sides."""
+    weights = _steady("period").dynamics.system.weight_bytes[4:]
+    return len({weights[choice] for choice in choices}) == 1
+
+
+def test_without_a_move_nothing_is_sent() -> None:
+    for sync in ("period", "change", "ask"):
+        env = make("resnet34-gpu-60", sync=sync, rounds=30, sync_period=4)
+        points = env.dynamics.system.n_points
+        rounds, _, _ = play(env, [6 + points * (sync == "ask" and t % 3 == 0) for t in range(30)], seed=0)
+        assert {r["sync_s"] for r in rounds} == {0.0}
+
+
+def test_an_episode_begins_with_equal_copies() -> None:
+    env = make("alexnet-gpu-60", sync_period=100, rounds=20)
+    env.reset(seed=0)
+    for choice in (0, 7):
+        observation, *_ = env.step(choice)
+    assert observation["stale_layers"].tolist() == [0.0] * 4 + [1.0] * 7
+    observation, _ = env.reset()
+    assert not observation["stale_layers"].any()
+    assert not env.step(7)[0]["stale_layers"].any()
+
+
+# The clock of a link that varies.
+
+
+def write_trace(folder: Path) -> tuple[str, Any]:
+    """A trace file whose rate changes every second and a half, and its rate at any time."""
+    mbps = np.random.default_rng(3).uniform(5.0, 200.0, 37).round(1)
+    times = 1.5 * np.arange(37)
+    file = folder / "wifi.csv"
+    file.write_text("".join(f"{t} {rate}\n" for t, rate in zip(times, mbps, strict=True)))
+    return str(file), lambda clock_s: float(mbps[int(clock_s % (1.5 * 37) // 1.5)])
+
+
+@pytest.mark.parametrize("sync", ["period", "change"])
+def test_the_clock_moves_by_the_rounds_delay_and_the_synchronisation(tmp_path: Path, sync: str) -> None:
+    path, rate_at = write_trace(tmp_path)
+    options: dict[str, Any] = {"load_changes": [[15, 4.0]], "edge_load": 2.0, "rounds": 30, "sync_period": 4}
+    env = make("alexnet-gpu-60", sync=sync, traces=[path], trace_factor=2.0, noise=0.05, **options)
+    scenario = get_scenario("alexnet-gpu-60", load_changes=[[15, 4.0]])
+    clock_s, seen = 0.0, set()
+    for episode in range(3):  # reset() goes on with the trace, reset(seed) does not
+        rounds, _, info = play(env, random_actions(env, episode), seed=0 if episode in (0, 2) else None)
+        clock_s = 0.0 if episode == 2 else clock_s
+        assert sum(r["sync_s"] for r in rounds) > 1.0
+        for t, told in enumerate(rounds):
+            mbps = 2.0 * rate_at(clock_s)
+            totals = plain_totals_s(scenario, mbps, 2.0 if t < 15 else 4.0)
+            assert info["trace"]["mbps"][t] == np.float32(mbps)
+            assert told["oracle_delay_s"] == pytest.approx(min(totals), rel=1e-9)
+            assert told["delay_s"] == pytest.approx(totals[told["point"] - 4], rel=0.25)  # 5 of noise's deviations
+            clock_s += told["delay_s"] + told["sync_s"]
+            seen.add(mbps)
+    assert len(seen) > 15
+
+
+def test_the_trace_sets_the_nominal_rate(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("0 10\n10 40\n20 40\n")
+    system = make("alexnet-gpu-60", traces=[str(tmp_path / "a.csv")], trace_factor=3.0).dynamics.system
+    assert system.mbps == pytest.approx(3.0 * 30.0)
+    assert any("imported" in line for line in make(traces=[str(tmp_path / "a.csv")]).dynamics.provenance)

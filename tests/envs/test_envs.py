@@ -1,0 +1,436 @@
+"""Every registered environment: checkers, scalar = batch, seeds, autoreset; a new family is covered by registering."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils.env_checker import check_env
+from gymnasium.utils.env_match import check_environments_match
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.env_checker import check_env as sb3_check_env
+
+from splitgym.envs import FAMILIES, BatchEnv, Family, ScalarEnv
+from splitgym.ui.errors import InputError
+
+SETTINGS = [(family, scenario) for family in FAMILIES.values() for scenario in family.scenarios]
+FEW = [
+    ("distredge", {"scenario": "DB-50"}),
+    ("distredge", {"scenario": "LB", "observation": "full"}),
+    ("distredge", {"scenario": "DA-50", "observation": "full", "partition": "learned"}),
+    ("distredge", {"scenario": "NA-nano-ssd_vgg16", "partition": "auto", "reward": "paper"}),
+    ("distredge", {"scenario": "dynamic-nano", "observation": "full", "gap_s": 7.0}),
+    ("l2s", {"scenario": "resnet34-gpu-60", "rounds": 12}),
+    ("l2s", {"scenario": "resnet34-dynamic", "rounds": 15, "sync": "change"}),
+    ("l2s", {"scenario": "alexnet-gpu-100", "reward": "total", "privacy_point": 0, "sync_period": 3, "rounds": 10}),
+    (
+        "l2s",
+        {
+            "scenario": "vgg16-gpu-60", "sync": "ask", "rounds": 9,
+            "mbps_changes": [[4, 10.0]], "load_changes": [[2, 3.0], [7, 1.5]],
+        },
+    ),
+    ("edgemove", {"scenario": "vgg16-cifar10", "on_device_s": 800.0}),
+    ("edgemove", {"scenario": "resnet50-cinic10-x2", "on_device_s": 3100.0, "action": "paper"}),
+    ("edgemove", {"scenario": "vgg16-cifar10-100mbps", "on_device_s": 700.0, "action": "flat", "probe": "blocking"}),
+    ("edgemove", {"scenario": "resnet50-speech", "on_device_s": 1500.0, "walks": "train", "half_duplex": True}),
+    ("hiertrain", {"scenario": "alexnet-drift", "blocks": 8}),
+    ("hiertrain", {"scenario": "lenet5-2", "plans": "layers", "activation_bits": 8, "blocks": 6}),
+    ("hiertrain", {"scenario": "alexnet-3.5", "share_links": True, "relay": "store", "cost": "event", "blocks": 5}),
+    ("deprune", {"scenario": "vgg11-cifar10", "epochs": 6}),
+    ("deprune", {"scenario": "vgg11-cifar10-dynamic", "time_weight": 0.3, "epochs": 9}),
+    ("deprune", {"scenario": "vgg11-cifar10", "noise": False, "module": False, "epochs": 5}),
+]  # fmt: skip
+# What the scalar env computes by default and the vector env does not.
+WHOLE = {family: {"optimum": True} for family in ("distredge", "edgemove", "hiertrain")}
+CHEAP = {"l2s": {"record": False}, **{family: {"optimum": False} for family in WHOLE}}
+
+
+def ids(value: Any) -> str:
+    if isinstance(value, Family):
+        return value.name
+    return value if isinstance(value, str) else "-".join(map(str, value.values()))
+
+
+def make(family: str, **kwargs: Any) -> gym.Env:
+    return gym.make(FAMILIES[family].env_id, disable_env_checker=True, **kwargs).unwrapped
+
+
+def make_batch(family: str, n: int, **kwargs: Any) -> BatchEnv:
+    env = gym.make_vec(FAMILIES[family].env_id, num_envs=n, **kwargs)
+    assert isinstance(env, BatchEnv)
+    return env
+
+
+def random_action(env: gym.Env, rng: np.random.Generator) -> Any:
+    space = env.action_space
+    if isinstance(space, gym.spaces.Discrete):
+        return rng.integers(space.n)
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        return rng.integers(space.nvec)
+    assert isinstance(space, gym.spaces.Box)
+    return rng.uniform(-1, 1, space.shape).astype(np.float32)
+
+
+def lane_of(observation: Any, lane: int) -> Any:
+    """One lane of a batched observation."""
+    if isinstance(observation, dict):
+        return {key: values[lane] for key, values in observation.items()}
+    return observation[lane]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two observations are equal to the bit, in type and shape too."""
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    return one.dtype == other.dtype and np.array_equal(one, other)
+
+
+@pytest.mark.filterwarnings("ignore:Your observation [a-z]+ has an unconventional shape")  # a table, flattened by SB3
+@pytest.mark.parametrize(("family", "scenario"), SETTINGS, ids=ids)
+def test_checkers_pass(family: Family, scenario: str) -> None:
+    env = gym.make(family.env_id, scenario=scenario).unwrapped
+    check_env(env, skip_render_check=True)
+    sb3_check_env(env)
+
+
+@pytest.mark.parametrize(("family", "kwargs"), FEW, ids=ids)
+def test_render_check_passes(family: str, kwargs: dict) -> None:
+    env = gym.make(FAMILIES[family].env_id, render_mode="rgb_array", **kwargs)
+    check_env(env.unwrapped)
+    env.reset(seed=0)
+    done = False
+    while not done:
+        *_, done, _, _ = env.step(env.action_space.sample())
+    frame = env.render()
+    assert isinstance(frame, np.ndarray)
+    assert frame.ndim == 3
+    assert frame.dtype == np.uint8
+    assert len(np.unique(frame.reshape(-1, 3), axis=0)) > 10  # bars in colour, not an empty page
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+@pytest.mark.parametrize(("family", "kwargs"), FEW, ids=ids)
+def test_every_lane_equals_the_scalar_env_to_the_bit(family: str, kwargs: dict, mode: str) -> None:
+    lanes, rng = 4, np.random.default_rng(1)
+    batch = make_batch(family, lanes, autoreset_mode=mode, **WHOLE.get(family, {}), **kwargs)
+    scalars = [make(family, **kwargs) for _ in range(lanes)]
+    observations, _ = batch.reset(seed=11)
+    for i, env in enumerate(scalars):
+        assert same(env.reset(seed=11 + i)[0], lane_of(observations, i))
+    over = np.zeros(lanes, dtype=bool)
+    for _ in range(45):
+        actions = np.stack([random_action(scalars[0], rng) for _ in range(lanes)])
+        observations, rewards, terminated, truncated, infos = batch.step(actions)
+        assert not truncated.any()
+        for i, env in enumerate(scalars):
+            if over[i] and mode == "NextStep":
+                observation, reward, done, info = env.reset()[0], 0.0, False, {}
+            else:
+                observation, reward, done, _, info = env.step(actions[i])
+            if done:
+                ended = infos["final_info"] if mode == "SameStep" else infos
+                _same_info(ended, info, i)
+                if mode == "SameStep":
+                    assert same(lane_of(infos["final_obs"], i), observation)
+                    observation = env.reset()[0]
+            assert same(lane_of(observations, i), observation)
+            assert rewards[i] == reward
+            assert terminated[i] == done
+            over[i] = done
+
+
+def _same_info(batch: dict, scalar: dict, lane: int) -> None:
+    assert scalar["metrics"]
+    assert batch["_metrics"][lane]
+    for key, value in scalar["metrics"].items():
+        assert batch["metrics"][f"_{key}"][lane]
+        assert batch[f"_{key}"][lane]
+        for mine in (batch["metrics"][key][lane], batch[key][lane]):
+            assert mine == value or (np.isnan(mine) and np.isnan(value))
+    for key, value in scalar.items():
+        if isinstance(value, np.ndarray):
+            assert np.array_equal(batch[key][lane], value)
+
+
+@pytest.mark.parametrize(("family", "kwargs"), FEW, ids=ids)
+def test_lanes_out_of_step_do_not_disturb_each_other(family: str, kwargs: dict) -> None:
+    """With autoreset off, lanes are reset one by one; each must go on as its scalar env does."""
+    lanes, rng = 3, np.random.default_rng(2)
+    batch = make_batch(family, lanes, autoreset_mode="Disabled", **kwargs)
+    scalars = [make(family, **CHEAP.get(family, {}), **kwargs) for _ in range(lanes)]
+    batch.reset(seed=3)
+    for i, env in enumerate(scalars):
+        env.reset(seed=3 + i)
+    for step in range(60):
+        if step in (2, 5, 9):  # begin a new episode early in one lane
+            lane = step % lanes
+            batch.reset(options={"reset_mask": np.arange(lanes) == lane})
+            scalars[lane].reset()
+        actions = np.stack([random_action(scalars[0], rng) for _ in range(lanes)])
+        observations, rewards, terminated, _, _ = batch.step(actions)
+        for i, env in enumerate(scalars):
+            observation, reward, done, _, _ = env.step(actions[i])
+            assert same(lane_of(observations, i), observation)
+            assert rewards[i] == reward
+            assert terminated[i] == done
+            if done:
+                env.reset()
+        if terminated.any():
+            with pytest.raises(gym.error.ResetNeeded):
+                batch.step(actions)
+            observations, _ = batch.reset(options={"reset_mask": terminated})
+
+
+@pytest.mark.parametrize(("family", "kwargs"), FEW, ids=ids)
+def test_same_seed_same_trajectory_other_seed_other(family: str, kwargs: dict) -> None:
+    first, second = make(family, **kwargs), make(family, **kwargs)
+    check_environments_match(first, second, 40, seed=5, info_comparison="keys-equivalence")
+    rng, random = np.random.default_rng(0), first.dynamics.is_random  # type: ignore[attr-defined]
+    one, _ = first.reset(seed=5)
+    other, _ = second.reset(seed=6)
+    differs = not same(one, other)
+    for _ in range(30):
+        action = random_action(first, rng)
+        a, b = first.step(action), second.step(action)
+        differs |= not same(a[0], b[0]) or a[1] != b[1]
+        if a[2]:
+            first.reset()
+            second.reset()
+    assert differs == random
+
+
+@pytest.mark.parametrize(("family", "kwargs"), FEW, ids=ids)
+def test_observations_are_the_users_to_keep_and_to_change(family: str, kwargs: dict) -> None:
+    env, other, rng = make(family, **kwargs), make(family, **kwargs), np.random.default_rng(7)
+    observation, _ = env.reset(seed=2)
+    other.reset(seed=2)
+    for _ in range(8):
+        kept = copy.deepcopy(observation)
+        action = random_action(env, rng)
+        after, *_, over, _, _ = env.step(action)
+        assert same(observation, kept)
+        for values in observation.values() if isinstance(observation, dict) else [observation]:
+            values += 1
+        assert same(after, other.step(action)[0])
+        if over:
+            after, _ = env.reset()
+            other.reset()
+        observation = after
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_scalar_env_conventions(family: str) -> None:
+    env = make(family)
+    assert isinstance(env, ScalarEnv)
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(env.action_space.sample())
+    env.reset(seed=0)
+    done, info, steps = False, {}, 0
+    while not done:
+        assert not {"metrics", *env.dynamics.metric_kinds} & set(info)  # none before the end
+        _, reward, done, truncated, info = env.step(env.action_space.sample())
+        assert type(reward) is float
+        assert type(done) is bool
+        assert truncated is False
+        steps += 1
+    assert steps <= env.dynamics.episode_steps
+    assert set(info["metrics"]) == set(env.dynamics.metric_kinds)
+    assert all(type(v) is float for v in info["metrics"].values())
+    assert FAMILIES[family].headline in info["metrics"]
+    assert env.dynamics.provenance
+    assert all("modelled" in line for line in env.dynamics.provenance)
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_spec_is_json_able_and_envs_pickle_by_spec(family: str) -> None:
+    env = gym.make(FAMILIES[family].env_id, scenario=FAMILIES[family].scenarios[0])
+    assert env.spec is not None
+    assert EnvSpec.from_json(env.spec.to_json()).id == env.spec.id
+    json.dumps(env.unwrapped.dynamics.settings)  # type: ignore[attr-defined]
+    again = pickle.loads(pickle.dumps(env.spec)).make()
+    assert again.observation_space == env.observation_space
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_vector_env_declares_its_autoreset_mode(family: str) -> None:
+    assert make_batch(family, 2).metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    assert make_batch(family, 2, autoreset_mode="SameStep").metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    batch = make_batch(family, 2, autoreset_mode="SameStep")
+    wrapped = gym.wrappers.vector.RecordEpisodeStatistics(batch)
+    wrapped.reset(seed=0)
+    for _ in range(batch.dynamics.episode_steps):
+        wrapped.step(wrapped.action_space.sample())
+    assert len(wrapped.return_queue) >= 2
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+@pytest.mark.parametrize(
+    "kwargs",
+    [{"scenario": "nowhere"}, {"colour": "red"}, {"autoreset_mode": "Sometimes"}],
+    ids=["scenario", "option", "autoreset"],
+)
+def test_bad_arguments_are_one_line(family: str, kwargs: dict) -> None:
+    with pytest.raises(InputError) as caught:
+        gym.make_vec(FAMILIES[family].env_id, num_envs=1, **kwargs)
+    assert "\n" not in str(caught.value)
+    assert any(str(word) in str(caught.value) for pair in kwargs.items() for word in pair)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [
+        ({"observation": "some"}, "paper, full"),
+        ({"reward": "none"}, "speedup, paper"),
+        ({"partition": "fine"}, "learned"),
+        ({"partition": [3, 2]}, "increase"),
+        ({"partition": [0]}, "1..17"),
+        ({"alpha": 2.0}, "0..1"),
+        ({"devices": ("nano",), "mbps": (50.0,)}, "two"),
+        ({"names": ("a", "a", "b", "c")}, "named twice"),
+        ({"devices": ("nano", "toaster"), "mbps": (50.0, 50.0)}, "toaster"),
+        ({"model": "vgg17"}, "vgg16"),
+        ({"mbps": (50.0, -1.0, 50.0, 50.0)}, "positive"),
+        ({"mbps": (50.0, "fast", 50.0, 50.0)}, "mbps"),
+    ],
+    ids=lambda v: str(v)[:30],
+)
+def test_distredge_refuses_bad_options(kwargs: dict, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        make("distredge", **kwargs)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_clock_goes_on_and_restarts() -> None:
+    """The trace continues across images, by latency plus gap, and reset(seed) restarts it."""
+    env = make("distredge", scenario="dynamic-nano", observation="full", gap_s=100.0)
+    clock = env.dynamics.observer.names.index("clock share")  # type: ignore[attr-defined]
+    first, _ = env.reset(seed=1)
+    expected = 0.0
+    for _ in range(3):
+        done = False
+        while not done:
+            _, _, done, _, info = env.step(np.zeros(3, dtype=np.float32))
+        expected += info["latency_s"] + 100.0
+        observation, _ = env.reset()
+        assert observation[clock] == pytest.approx(expected / 3600.0, rel=1e-5)
+        assert not np.array_equal(observation, first)
+    assert np.array_equal(env.reset(seed=1)[0], first)
+
+
+def test_rewards_are_what_they_say() -> None:
+    for reward, value in (("speedup", "speedup"), ("paper", "ips")):
+        env = make("distredge", reward=reward)
+        env.reset(seed=0)
+        got, done, info = [], False, {}
+        while not done:
+            _, r, done, _, info = env.step(np.zeros(3, dtype=np.float32))
+            got.append(r)
+        assert got[:-1] == [0.0] * (len(got) - 1)
+        assert got[-1] == info[value]
+
+
+def test_learned_partition_reaches_any_fixed_one() -> None:
+    """Ending volumes at LC-PSS's cuts with the same splits gives the same latency as the fixed partition."""
+    fixed, learned = make("distredge"), make("distredge", partition="learned")
+    fixed.reset(seed=0)
+    rng, done, info = np.random.default_rng(4), False, {}
+    while not done:
+        _, _, done, _, info = fixed.step(random_action(fixed, rng))
+    plan = fixed.dynamics.plan(0)  # type: ignore[attr-defined]
+    assert info["plan"] == plan.to_json()
+    learned.reset(seed=0)
+    for action in learned.dynamics.plan_actions(plan):  # type: ignore[attr-defined]
+        *_, again = learned.step(action)
+    assert again["latency_s"] == info["latency_s"]
+    assert again["plan"] == info["plan"]
+
+
+def test_import_is_light_and_registration_idempotent() -> None:
+    code = (
+        "import sys, warnings; warnings.simplefilter('error'); import splitgym.envs, importlib;"
+        "importlib.reload(splitgym.envs);"
+        "heavy = {'torch', 'wandb', 'matplotlib', 'stable_baselines3'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_evaluation_on_dynamic_links_sees_the_whole_hour() -> None:
+    """Means shift at 20 and 40 minutes; the images of one evaluation must reach beyond both."""
+    env = make("distredge", scenario="dynamic-nano", observation="full")
+    env.reset(seed=0)
+    dynamics = env.dynamics  # type: ignore[attr-defined]
+    for _ in range(dynamics.eval_episodes):
+        done = False
+        while not done:
+            _, _, done, _, info = env.step(np.zeros(3, dtype=np.float32))
+        env.reset()
+    assert dynamics.links.period_s * 0.99 < dynamics._clock[0] < dynamics.links.period_s * 1.1
+    assert np.isfinite(info["regret_s"])
+
+
+def test_offload_has_speedup_one_at_any_rates() -> None:
+    env = make("distredge", scenario="dynamic-nano", partition="learned", optimum=False)
+    dynamics = env.dynamics  # type: ignore[attr-defined]
+    actions = dynamics.plan_actions(dynamics.system.everything_on(dynamics.system.best_provider))
+    env.reset(seed=3)
+    for _ in range(5):
+        for action in actions:
+            _, reward, _, _, info = env.step(action)
+        assert info["speedup"] == reward == pytest.approx(1.0)
+        env.reset()
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_misuse_is_refused(family: str) -> None:
+    env = make(family)
+    env.reset(seed=0)
+    space = env.action_space
+    assert space.shape is not None
+    with pytest.raises(ValueError, match="shape"):
+        env.step(np.zeros(sum(space.shape) + 4, dtype=space.dtype))
+    with pytest.raises(ValueError, match="NaN"):
+        env.step(np.full(space.shape, np.nan, dtype=np.float32))
+    if isinstance(space, gym.spaces.Discrete):
+        for outside in (-1, int(space.n)):
+            with pytest.raises(ValueError, match=rf"outside 0\.\.{space.n - 1}"):
+                env.step(outside)
+    done = False
+    while not done:
+        _, _, done, _, _ = env.step(env.action_space.sample())
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(env.action_space.sample())
+    with pytest.raises(InputError):
+        gym.make_vec(FAMILIES[family].env_id, num_envs=0)
+    with pytest.raises(InputError):
+        gym.make(FAMILIES[family].env_id, scenario=3)
+
+
+def test_same_step_lanes_draw_the_image_that_just_ended() -> None:
+    batch = make_batch("distredge", 2, autoreset_mode="SameStep", render_mode="rgb_array")
+    batch.reset(seed=0)
+    ended = False
+    while not ended:
+        _, _, terminated, _, _ = batch.step(batch.action_space.sample())
+        ended = terminated.all()
+    frames = batch.render()
+    assert frames is not None
+    assert all(len(np.unique(frame.reshape(-1, 3), axis=0)) > 300 for frame in frames)  # bars, not "no image yet"
+
+
+def test_files_of_a_scenario_are_found_from_where_it_lies(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wifi.txt").write_text("0 50\n1 150\n")
+    (tmp_path / "mine.yaml").write_text("model: vgg16\ndevices: [nano, nano]\nmbps: [100, 100]\ntraces: [wifi.txt]\n")
+    monkeypatch.chdir("/")
+    env = make("distredge", scenario=str(tmp_path / "mine.yaml"))
+    assert env.dynamics.system.mbps.tolist() == [100.0, 100.0]  # type: ignore[attr-defined]

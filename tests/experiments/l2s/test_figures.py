@@ -1,0 +1,388 @@
+"""L2S's pictures show what the traces hold, and stand missing agents, seeds, traces and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from splitgym.agents.core import get_spec, make_agent
+from splitgym.envs import get_family
+from splitgym.experiments.figures import has_error_bars
+from splitgym.experiments.l2s.figures import curve_rows, draw_trace, eval_figures
+from splitgym.experiments.l2s.lines import agent_colors
+from splitgym.experiments.l2s.rounds import (
+    average_ratio,
+    latest_errors,
+    prediction_errors,
+    regrets,
+    running_mean,
+    running_median,
+    spans,
+)
+from splitgym.experiments.play import Played, assess, make_env, options_for, play
+from splitgym.experiments.results import Result
+
+SWITCH = ((30, 20.0),)
+FAMILY = get_family("l2s")
+
+
+@cache
+def played(agent: str, scenario: str, rounds: int = 60, **options: Any) -> tuple[Any, Played]:
+    spec = get_spec("l2s", agent)
+    env = make_env(FAMILY, scenario, options_for(spec, {"rounds": rounds, **options}))
+    return env, play(make_agent("l2s", agent, env, 0), env, None, 0)
+
+
+def trace_of(agent: str, scenario: str, rounds: int = 60, **options: Any) -> Mapping[str, np.ndarray]:
+    trace = played(agent, scenario, rounds, **options)[1].trace
+    assert trace is not None
+    return trace
+
+
+@cache
+def result(agent: str, scenario: str, seed: int = 0, **options: Any) -> Result:
+    return assess(FAMILY, get_spec("l2s", agent), scenario, {"rounds": 40, **options}, seed)
+
+
+def results(agents: Sequence[str], scenarios: Sequence[str], seeds: int = 1, **options: Any) -> list[Result]:
+    return [result(a, s, seed, **options) for s in scenarios for a in agents for seed in range(seeds)]
+
+
+def without(results: Sequence[Result], *agents: str) -> list[Result]:
+    return [r for r in results if r.agent not in agents]
+
+
+def line(axes: Any, label: str) -> Any:
+    (found,) = [line for line in axes.get_lines() if line.get_label() == label]
+    return found
+
+
+def heights(drawn: Any) -> np.ndarray:
+    return np.asarray(drawn.get_ydata(), dtype=float)  # error bars keep theirs as objects
+
+
+def panel(figure: Any, ylabel: str) -> Any:
+    (found,) = [axes for axes in figure.axes if axes.get_ylabel().startswith(ylabel)]
+    return found
+
+
+def titled(figure: Any, title: str) -> Any:
+    (found,) = [axes for axes in figure.axes if axes.get_title(loc="left") == title]
+    return found
+
+
+def legend_names(figure: Any) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+# ---- statistics
+
+
+def test_running_mean_and_median_skip_what_is_not_finite() -> None:
+    values = np.array([1.0, np.nan, 3.0, np.inf, 5.0, 9.0])
+    np.testing.assert_allclose(running_mean(values, 2), [1.0, 1.0, 3.0, 3.0, 5.0, 7.0])
+    seeds = np.array([[1.0, np.nan, np.nan, 8.0], [3.0, np.nan, np.nan, np.nan]])
+    np.testing.assert_allclose(running_median(seeds, 2), [2.0, 2.0, np.nan, 8.0])
+    np.testing.assert_allclose(latest_errors(np.array([np.nan, 0.4, np.nan, 0.2])), [np.nan, 0.4, 0.4, 0.3])
+
+
+def test_spans_are_the_runs_of_true_values() -> None:
+    assert spans(np.array([True, True, False, True])) == [(0, 2), (3, 4)]
+    assert spans(np.array([], dtype=bool)) == []
+
+
+def test_errors_are_of_the_noiseless_edge_delay_and_only_where_the_edge_takes_part() -> None:
+    env, found = played("linucb-e", "resnet34-gpu-60")
+    trace, system = found.trace, env.unwrapped.dynamics.system
+    assert trace is not None
+    choice = trace["point"].astype(int) - system.scenario.privacy_point
+    expected = system.edge_delay_s(trace["mbps"].astype(float), 1.0, choice)
+    errors = prediction_errors(trace)
+    assert errors is not None
+    away = trace["point"] < system.last
+    assert away.any()
+    assert not away.all()
+    np.testing.assert_array_equal(np.isfinite(errors), away)
+    wanted = np.abs(trace["predicted_edge_s"] - expected)[away] / expected[away]
+    np.testing.assert_allclose(errors[away], wanted, atol=1e-4)
+    assert prediction_errors(trace_of("oracle", "resnet34-gpu-60")) is None
+
+
+@pytest.mark.parametrize("agent", ["oracle", "fpt", "l2s", "linucb-e"])
+def test_regret_of_the_trace_is_the_metric(agent: str) -> None:
+    _, found = played(agent, "resnet34-gpu-60")
+    assert found.trace is not None
+    assert regrets([found.trace])[0, -1] == pytest.approx(found.metrics["regret_s"], abs=1e-3)
+
+
+# ---- the learning curve
+
+
+def test_curve_rows_end_in_the_totals() -> None:
+    env, found = played("l2s", "resnet34-gpu-60")
+    trace = found.trace
+    assert trace is not None
+    rows = curve_rows(env, trace)
+    assert [row["round"] for row in rows] == list(range(1, 61))
+    last = rows[-1]
+    assert last["regret_s"] == pytest.approx(found.metrics["regret_s"], abs=1e-3)
+    assert last["sync_s"] == pytest.approx(found.metrics["sync_s"], rel=1e-5)
+    assert last["delay_s"] == pytest.approx(trace["delay_s"][-10:].mean(), rel=1e-5)
+    assert rows[0]["delay_s"] == pytest.approx(trace["delay_s"][0], rel=1e-6)
+    assert [row["point"] for row in rows] == trace["point"].tolist()
+    assert all(a["regret_s"] <= b["regret_s"] + 1e-6 for a, b in pairwise(rows))
+    errors = prediction_errors(trace)
+    assert errors is not None
+    seen = errors[np.isfinite(errors)]
+    assert last["prediction_error"] == pytest.approx(np.median(seen[-10:]))
+
+
+def test_curve_rows_are_at_most_a_thousand_and_evenly_spread() -> None:
+    env, found = played("oracle", "resnet34-gpu-60", 2345)
+    assert found.trace is not None
+    rows = curve_rows(env, found.trace)
+    rounds = [row["round"] for row in rows]
+    assert len(rows) == 1000
+    assert rounds[0] == 1
+    assert rounds[-1] == 2345
+    assert {b - a for a, b in pairwise(rounds)} == {2, 3}
+    assert all("prediction_error" not in row for row in rows)
+
+
+# ---- an episode
+
+
+def test_rounds_are_drawn_as_the_trace_has_them() -> None:
+    env, found = played("linucb-e", "resnet34-gpu-100", mbps_changes=SWITCH)
+    trace = found.trace
+    assert trace is not None
+    figure = draw_trace(env, trace, "linucb-e")["rounds"]
+    delay = panel(figure, "delay")
+    unit = 1e3 if "(ms)" in delay.get_ylabel() else 1.0
+    np.testing.assert_allclose(line(delay, "a round").get_ydata(), trace["delay_s"].astype(float) * unit)
+    np.testing.assert_allclose(
+        line(delay, "best point, expected").get_ydata(), trace["oracle_delay_s"].astype(float) * unit
+    )
+    pdt_s = env.unwrapped.dynamics.system.pdt_s
+    assert line(delay, "PDT, expected").get_ydata()[0] == pytest.approx(pdt_s * unit)
+    steps, dots, *_ = panel(figure, "partition").get_lines()
+    np.testing.assert_array_equal(steps.get_ydata(), trace["point"])
+    np.testing.assert_array_equal(dots.get_xdata(), np.arange(1, 61))
+    crosses = line(panel(figure, "partition"), "forced")
+    np.testing.assert_array_equal(crosses.get_xdata(), np.flatnonzero(trace["forced"]) + 1)
+    np.testing.assert_array_equal(panel(figure, "Mbps").get_lines()[0].get_ydata(), trace["mbps"])
+    assert panel(figure, "regret").get_lines()[0].get_ydata()[-1] > 0
+    names = env.unwrapped.dynamics.system.names
+    for tick in panel(figure, "partition").get_yticklabels():
+        number, name = tick.get_text().split()
+        assert names[int(number)] == name
+    figure.canvas.draw()
+
+
+def test_adaptations_are_shaded_and_nothing_is_where_no_agent_explains_itself() -> None:
+    env, found = played("l2s", "resnet34-gpu-60", 150)
+    assert found.trace is not None
+    adapting = found.trace["adapting"]
+    assert adapting.any()
+    assert not adapting.all()
+    figure = draw_trace(env, found.trace, "l2s")["rounds"]
+    assert len(panel(figure, "regret").patches) == len(spans(adapting))
+    env, found = played("oracle", "resnet34-gpu-60")
+    assert found.trace is not None
+    figure = draw_trace(env, found.trace, "oracle")["rounds"]
+    labels = [axes.get_ylabel().split(" ")[0] for axes in figure.axes]
+    assert labels == ["delay", "partition", "regret"]  # no prediction, and a rate that never changes
+    assert not panel(figure, "regret").patches
+
+
+def test_points_show_the_usual_late_choice() -> None:
+    env, found = played("pdt", "resnet34-gpu-60")
+    assert found.trace is not None
+    figure = draw_trace(env, found.trace, "pdt")["points"]
+    marks = {str(m.get_label()).split()[0]: m for m in figure.axes[0].get_lines()}
+    assert list(marks["chosen"].get_xdata()) == [env.unwrapped.dynamics.system.n_points - 1]
+    assert marks["optimum"].get_markerfacecolor() == "none"  # and so seen around the choice where they are the same
+    assert marks["optimum"].get_markersize() > marks["chosen"].get_markersize() + 4
+    assert "60 Mbps" in figure.axes[0].get_title(loc="left")
+
+
+# ---- an evaluation
+
+AGENTS = ("l2s", "linucb-e", "linucb", "oracle", "pdt", "fpt")
+CONSTANT = ("resnet34-gpu-60", "resnet34-cpu-60")
+
+
+def test_constant_links_show_how_agents_learn() -> None:
+    found = results(AGENTS, CONSTANT, seeds=2)
+    figures = eval_figures(found, {"constant": CONSTANT})
+    assert set(figures) == {"constant", "prediction_error", "delay_by_round", "forced_sampling"}
+    traces = [r.trace for r in found if (r.scenario, r.agent) == (CONSTANT[0], "fpt")]
+    drawn = line(titled(figures["delay_by_round"], CONSTANT[0]), "fpt").get_ydata()
+    np.testing.assert_allclose(drawn, average_ratio([t for t in traces if t is not None]))
+    errors = [prediction_errors(r.trace) for r in found if r.agent == "l2s" and r.scenario == CONSTANT[1] and r.trace]
+    drawn = line(titled(figures["prediction_error"], CONSTANT[1]), "l2s").get_ydata()
+    np.testing.assert_allclose(drawn, 100.0 * running_median(np.stack([e for e in errors if e is not None])))
+    assert legend_names(figures["prediction_error"]) == ["l2s", "linucb-e", "linucb"]
+    bars = [patch.get_height() for patch in figures["forced_sampling"].axes[0].patches]
+    oracle = np.mean([r.metrics["total_s"] for r in found if (r.scenario, r.agent) == (CONSTANT[0], "oracle")])
+    mine = np.mean([r.metrics["total_s"] for r in found if (r.scenario, r.agent) == (CONSTANT[0], "linucb")])
+    assert bars[0] == pytest.approx(mine / oracle)
+
+
+def test_forced_sampling_needs_both_and_takes_the_reference_that_is_there() -> None:
+    found = results(AGENTS, CONSTANT[:1])
+    group = {"constant": CONSTANT}
+    assert "forced_sampling" not in eval_figures(without(found, "linucb"), group)
+    by_pdt = eval_figures(without(found, "oracle"), group)["forced_sampling"]
+    assert by_pdt.axes[0].get_ylabel() == "total time / pdt's"
+    alone = eval_figures(without(found, "oracle", "pdt"), group)["forced_sampling"]
+    assert alone.axes[0].get_ylabel() == "total time (s)"
+
+
+def test_a_sweep_is_drawn_over_the_rates() -> None:
+    names = [f"{model}-gpu-{mbps}" for model in ("alexnet", "resnet34") for mbps in (200, 5, 60)]
+    found = results(("pdt", "fpt", "oracle"), names)
+    for group in ("sweep-gpu", "scenarios"):
+        figure = eval_figures(found, {group: names})[group]
+        axes = titled(figure, "alexnet, gpu")
+        assert axes.get_xscale() == "log"
+        unit = 1e3 if "(ms)" in axes.get_ylabel() else 1.0
+        (fpt,) = [c for c in axes.containers if c.get_label() == "fpt"]
+        wanted = {r.scenario: r.metrics["delay_s"] for r in found if r.agent == "fpt"}
+        np.testing.assert_array_equal(fpt[0].get_xdata(), [5, 60, 200])
+        np.testing.assert_allclose(heights(fpt[0]), [wanted[f"alexnet-gpu-{m}"] * unit for m in (5, 60, 200)])
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == ["5", "60", "200"]
+
+
+def test_privacy_shows_the_time_saved_by_rate() -> None:
+    names = [f"resnet34-gpu-{mbps}-p{p}" for mbps in (100, 200) for p in (8, 2)]
+    found = results(("oracle", "pdt"), names)
+    (axes,) = eval_figures(found, {"privacy": names})["privacy"].axes
+    lines = {c.get_label(): c[0] for c in axes.containers}
+    assert list(lines) == ["oracle, 100 Mbps", "oracle, 200 Mbps"]
+    saved = {r.scenario: 100.0 * r.metrics["saved"] for r in found if r.agent == "oracle"}
+    np.testing.assert_array_equal(lines["oracle, 200 Mbps"].get_xdata(), [2, 8])
+    np.testing.assert_allclose(
+        heights(lines["oracle, 200 Mbps"]), [saved["resnet34-gpu-200-p2"], saved["resnet34-gpu-200-p8"]]
+    )
+
+
+def test_changing_links_show_delay_and_regret_over_the_rounds() -> None:
+    found = results(("l2s", "oracle", "pdt"), ("resnet34-gpu-100",), mbps_changes=SWITCH)
+    figures = eval_figures(found, {"scenarios": ("resnet34-gpu-100",)})
+    assert {"resnet34-gpu-100", "resnet34-gpu-100-regret"} <= set(figures)
+    assert "prediction_error" not in figures
+    (mine,) = [r for r in found if r.agent == "l2s"]
+    assert mine.trace is not None
+    axes = panel(figures["resnet34-gpu-100-regret"], "regret")
+    unit = 1e3 if "(ms)" in axes.get_ylabel() else 1.0
+    assert line(axes, "l2s").get_ydata()[-1] == pytest.approx(mine.metrics["regret_s"] * unit, rel=1e-4)
+    axes = panel(figures["resnet34-gpu-100"], "delay")
+    unit = 1e3 if "(ms)" in axes.get_ylabel() else 1.0
+    np.testing.assert_allclose(
+        line(axes, "l2s").get_ydata(), running_mean(mine.trace["delay_s"].astype(float), 20) * unit
+    )
+    strip = panel(figures["resnet34-gpu-100"], "Mbps")
+    np.testing.assert_array_equal(strip.get_lines()[0].get_ydata(), mine.trace["mbps"])
+    assert strip.get_title(loc="right") == ""  # everyone met these
+
+
+def test_rates_that_differ_by_seed_are_said_to_be_whose_they_are() -> None:
+    found = results(("pdt", "linucb-e"), ("resnet34-dynamic",), seeds=2)
+    figures = eval_figures(found, {"changing": ("resnet34-dynamic",)})
+    for name in ("resnet34-dynamic", "resnet34-dynamic-regret"):
+        strip = panel(figures[name], "Mbps")
+        assert strip.get_title(loc="right") == "rates that linucb-e, seed 0 met"
+        first = next(r for r in found if (r.agent, r.seed) == ("linucb-e", 0))
+        assert first.trace is not None
+        np.testing.assert_array_equal(strip.get_lines()[0].get_ydata(), first.trace["mbps"])
+
+
+def test_only_charts_with_error_bars_have_them() -> None:
+    for seeds in (1, 2):
+        figures = eval_figures(results(("l2s", "pdt"), CONSTANT, seeds), {"scenarios": CONSTANT})
+        assert {name for name, figure in figures.items() if has_error_bars(figure)} == (
+            {"scenarios"} if seeds > 1 else set()
+        )
+
+
+def test_an_agent_has_one_color_in_all_figures() -> None:
+    found = results(("pdt", "linucb", "oracle", "linucb-e"), CONSTANT)
+    figures = eval_figures(found, {"constant": CONSTANT})
+    bars = {c.get_label(): c.patches[0].get_facecolor() for c in figures["forced_sampling"].axes[0].containers
+            if hasattr(c, "patches")}  # fmt: skip
+    from matplotlib.colors import to_rgba
+
+    lines = titled(figures["delay_by_round"], CONSTANT[0]).get_lines()
+    colors = {drawn.get_label(): to_rgba(drawn.get_color()) for drawn in lines}
+    assert bars["linucb"] == colors["linucb"]
+    assert bars["linucb-e"] == colors["linucb-e"]
+    assert len(set(colors.values())) == 4
+    assert agent_colors(["plan.json"])["linucb"] == agent_colors([])["linucb"]
+
+
+def test_many_agents_are_all_in_the_legend() -> None:
+    base = results(("fpt",), CONSTANT[:1])[0]
+    found = [replace(base, agent=f"agent-{i}") for i in range(16)]
+    figure = eval_figures(found, {"constant": CONSTANT})["delay_by_round"]
+    figure.canvas.draw()
+    assert legend_names(figure) == [f"agent-{i}" for i in range(16)]
+    box = figure.legends[0].get_window_extent()
+    assert box.x1 <= figure.bbox.x1
+    assert all(box.y0 >= axes.get_tightbbox().y1 - 1 for axes in figure.axes)
+
+
+def test_scenarios_from_files_are_drawn_under_safe_names() -> None:
+    base = results(("l2s", "pdt"), CONSTANT[:1])
+    found = [replace(r, scenario="my lab/../link: 1") for r in base]
+    figures = eval_figures(found, {"a/b c": ("my lab/../link: 1",)})
+    assert set(figures) == {"a_b_c", "prediction_error", "delay_by_round"}
+    values = [p.get_height() for p in figures["a_b_c"].axes[0].patches]
+    unit = 1e3 if "(ms)" in figures["a_b_c"].axes[0].get_ylabel() else 1.0
+    assert values == pytest.approx([r.metrics["delay_s"] * unit for r in base])
+    twice = eval_figures(found, {"x y": ("my lab/../link: 1",), "x/y": ("my lab/../link: 1",)})
+    assert {"x_y", "x_y-2"} <= set(twice)
+
+
+def test_nothing_fails_without_traces_or_with_nan() -> None:
+    found = results(AGENTS, CONSTANT[:1])
+    bare = [replace(r, trace=None) for r in found]
+    assert set(eval_figures(bare, {"constant": CONSTANT})) == {"constant", "forced_sampling"}
+    assert eval_figures([], {"constant": CONSTANT}) == {}
+    assert eval_figures(found, {"sweep-gpu": ("vgg16-gpu-5",)}) == {}
+    holes = []
+    for r in found:
+        assert r.trace is not None
+        delay_s = r.trace["delay_s"].copy()
+        delay_s[3:9] = np.nan
+        predicted = np.full(len(delay_s), np.nan)
+        holes.append(replace(r, trace={**r.trace, "delay_s": delay_s, "predicted_edge_s": predicted}))
+    for groups in ({"constant": CONSTANT}, {"scenarios": CONSTANT}):
+        figures = eval_figures(holes, groups)
+        assert "prediction_error" not in figures
+        for figure in figures.values():
+            figure.canvas.draw()
+    env, _ = played("l2s", CONSTANT[0], 40)
+    trace = next(r.trace for r in holes if r.agent == "l2s")
+    assert trace is not None
+    draw_trace(env, trace, "")["rounds"].canvas.draw()
+    assert len(curve_rows(env, trace)) == 40
+
+
+def test_one_round_is_enough() -> None:
+    env, found = played("l2s", CONSTANT[0], 1)
+    assert found.trace is not None
+    for figure in draw_trace(env, found.trace, "l2s").values():
+        figure.canvas.draw()
+    (row,) = curve_rows(env, found.trace)
+    assert row["round"] == 1
+    assert row["regret_s"] == pytest.approx(found.metrics["regret_s"], rel=1e-5)
+    one = result("l2s", CONSTANT[0], rounds=1)
+    for figure in eval_figures([one], {"constant": CONSTANT}).values():
+        figure.canvas.draw()

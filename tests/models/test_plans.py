@@ -1,0 +1,516 @@
+"""Plan files: what is written is read back, and every mistake in one is a single clear line."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splitgym.envs.distredge.scenarios import SCENARIOS
+from splitgym.models.model import Model
+from splitgym.models.plans import (
+    CompressedPlan,
+    CutPlan,
+    HybridPlan,
+    PipelinePlan,
+    SpatialPlan,
+    load_plan,
+    save_plan,
+    write_text,
+)
+from splitgym.models.zoo.catalogue import get_model
+from splitgym.ui.errors import InputError
+
+from .strategies import models, plans
+
+# Units 10, 14 and 18 of VGG-16 have 28, 14 and 7 output rows.
+DEVICES, CUTS, SPLITS = ("nano-1", "tx2-1", "pi3-1"), (10, 14, 18), ((10, 20), (0, 14), (7, 7))
+PLAN = SpatialPlan("vgg16", DEVICES, CUTS, SPLITS, {"agent": "aofl", "latency_s": 0.07})
+CUT = CutPlan("vgg16", ("tx2-pytorch", "gtx1080ti"), 7, {"agent": "linucb_e", "delay_s": 0.7})
+HYBRID = HybridPlan("vgg16", ("cloud", "device", "edge"), 3, 10, (28, 40, 60), {"agent": "exact", "iteration_s": 9.5})
+PIPELINE = PipelinePlan("vgg16", 9, "site-41", 2, {"agent": "edgemove", "cycle_s": 31.5})
+# Behind its first 5 modules VGG-16 has 64 maps of 112 x 112.
+COMPRESSED = CompressedPlan("vgg16", 5, 2, (2, 2, 16, 64), {"agent": "deprune", "score": 0.5})
+
+
+@cache
+def vgg() -> Model:
+    return get_model("vgg16")
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_file_round_trip(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    save_plan(PLAN, file)
+    again = load_plan(file, vgg(), SpatialPlan)
+    assert again == PLAN
+    assert type(again.cuts) is tuple
+    assert type(again.splits[0]) is tuple
+    data = json.loads(file.read_text())
+    assert (data["schema"], data["kind"], data["model"]) == (1, "spatial", "vgg16")
+    assert names_in(tmp_path) == ["plan.json"]
+
+
+def test_cut_plan_round_trip(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    save_plan(CUT, file)
+    again = load_plan(file, vgg(), CutPlan)
+    assert again == CUT
+    assert type(again.devices) is tuple
+    assert dict(again.notes) == {"agent": "linucb_e", "delay_s": 0.7}
+    data = json.loads(file.read_text())
+    assert (data["schema"], data["kind"], data["cut"]) == (1, "cut", 7)
+    assert names_in(tmp_path) == ["plan.json"]
+
+
+def test_hybrid_plan_round_trip(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    save_plan(HYBRID, file)
+    again = load_plan(file, vgg(), HybridPlan)
+    assert again == HYBRID
+    assert (type(again.roles), type(again.b)) == (tuple, tuple)
+    data = json.loads(file.read_text())
+    assert (data["schema"], data["kind"], data["m_s"], data["m_l"]) == (1, "hybrid", 3, 10)
+    assert (data["roles"], data["b"]) == (["cloud", "device", "edge"], [28, 40, 60])
+    assert names_in(tmp_path) == ["plan.json"]
+
+
+def test_pipeline_plan_round_trip(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    save_plan(PIPELINE, file)
+    assert load_plan(file, vgg(), PipelinePlan) == PIPELINE
+    data = json.loads(file.read_text())
+    assert (data["schema"], data["kind"], data["model"]) == (1, "pipeline", "vgg16")
+    assert (data["cut"], data["worker"], data["in_flight"]) == (9, "site-41", 2)
+    assert names_in(tmp_path) == ["plan.json"]
+
+
+def test_compressed_plan_round_trip(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    save_plan(COMPRESSED, file)
+    again = load_plan(file, vgg(), CompressedPlan)
+    assert again == COMPRESSED
+    assert type(again.budgets) is tuple
+    assert dict(again.notes) == {"agent": "deprune", "score": 0.5}
+    data = json.loads(file.read_text())
+    assert (data["schema"], data["kind"], data["model"]) == (1, "compressed", "vgg16")
+    assert (data["cut"], data["r"], data["budgets"]) == (5, 2, [2, 2, 16, 64])
+    assert names_in(tmp_path) == ["plan.json"]
+
+
+@given(
+    place=st.sampled_from([(0, 128, 224), (4, 64, 224), (5, 64, 112), (6, 128, 112), (28, 512, 14), (31, 512, 7)]),
+    r=st.integers(-1, 230),
+    budgets=st.lists(st.integers(-2, 600), min_size=1, max_size=5),
+)
+def test_budgets_of_what_a_cut_has_are_a_compressed_plan(
+    place: tuple[int, int, int], r: int, budgets: list[int]
+) -> None:
+    """(cut, maps there, their height): in front of everything the encoder makes 128 of the image's 3."""
+    cut, maps, height = place
+    plan = CompressedPlan("vgg16", cut, r, tuple(budgets))
+    again = CompressedPlan.from_json(json.loads(json.dumps(plan.to_json())), "plan")
+    assert again == plan
+    wrong = [i for i, budget in enumerate(budgets) if not 1 <= budget <= maps]
+    if not 1 <= r <= height:
+        with pytest.raises(
+            InputError, match=rf"^there: r is {r}, allowed for maps of {height}x{height}: 1 to {height}"
+        ):
+            plan.validate(vgg(), "there")
+    elif wrong:
+        text = rf"^there: budgets\[{wrong[0]}\]: budget is {budgets[wrong[0]]}, allowed: 1 to {maps}$"
+        with pytest.raises(InputError, match=text):
+            plan.validate(vgg(), "there")
+    else:
+        assert again.validate(vgg()) == plan
+
+
+@given(cut=st.integers(-3, 25), in_flight=st.integers(-2, 70), worker=st.sampled_from(["none", "cloud", "site-3"]))
+def test_any_cut_of_the_model_is_a_pipeline_plan(cut: int, in_flight: int, worker: str) -> None:
+    """The client trains one step at least; one minibatch at least is on its way."""
+    plan = PipelinePlan("vgg16", cut, worker, in_flight)
+    again = PipelinePlan.from_json(json.loads(json.dumps(plan.to_json())), "plan")
+    assert again == plan
+    if not 1 <= cut <= 21:
+        with pytest.raises(InputError, match=rf"^there: cut is {cut}, allowed: 1\.\.21"):
+            plan.validate(vgg(), "there")
+    elif in_flight < 1:
+        with pytest.raises(InputError, match=rf"^there: in_flight is {in_flight}, allowed: 1 or more"):
+            plan.validate(vgg(), "there")
+    else:
+        assert again.validate(vgg()) == plan
+
+
+@given(
+    m=st.lists(st.integers(0, 21), min_size=2, max_size=2),
+    b=st.lists(st.integers(0, 300), min_size=3, max_size=3).filter(any),
+    roles=st.permutations(["device", "edge", "cloud"]),
+)
+@settings(max_examples=150)
+def test_any_cuts_and_samples_are_a_hybrid_plan(m: list[int], b: list[int], roles: list[str]) -> None:
+    """As long as who has no layers has no samples, and there is one sample."""
+    plan = HybridPlan("vgg16", tuple(roles), min(m), max(m), tuple(b))
+    again = HybridPlan.from_json(json.loads(json.dumps(plan.to_json())), "plan")
+    assert again == plan
+    if (b[1] and min(m) == 0) or (b[2] and max(m) == 0):
+        with pytest.raises(InputError, match=r"^there: b gives worker [sl] \d+ samples, but m_[sl] is 0"):
+            plan.validate(vgg(), "there")
+    else:
+        assert again.validate(vgg()) == plan
+    if m[0] != m[1]:
+        with pytest.raises(InputError, match=rf"^there: m_s is {max(m)}, m_l {min(m)}, allowed: 0 <= m_s <= m_l <= 21"):
+            HybridPlan("vgg16", tuple(roles), max(m), min(m), tuple(b)).validate(vgg(), "there")
+
+
+def test_every_cut_of_every_model_is_a_plan() -> None:
+    """From all on the server to all on the device; layers of the tail count."""
+    for name, steps in (("vgg16", 21), ("alexnet", 11), ("resnet34", 20)):
+        model = get_model(name)
+        assert len(model.steps) == steps
+        for cut in range(steps + 1):
+            plan = CutPlan(name, ("a", "b"), cut)
+            assert CutPlan.from_json(json.loads(json.dumps(plan.to_json())), "plan").validate(model) == plan
+        for cut in (-1, steps + 1):
+            with pytest.raises(InputError, match=rf"^there: cut is {cut}, allowed: 0\.\.{steps}"):
+                CutPlan(name, ("a", "b"), cut).validate(model, "there")
+
+
+@given(data=st.data(), model=models())
+@settings(max_examples=60)
+def test_any_valid_plan_round_trips(data: st.DataObject, model: Model) -> None:
+    cuts, posts = data.draw(plans(model))
+    names = tuple(f"device {i}" for i in range(len(posts[0]) - 1))
+    plan = SpatialPlan(model.name, names, tuple(cuts), tuple(tuple(p[1:-1]) for p in posts), {"seed": 3})
+    assert plan.validate(model) is plan
+    text = json.dumps(plan.to_json())
+    assert SpatialPlan.from_json(json.loads(text), "plan").validate(model) == plan
+
+
+@given(data=st.data(), model=models())
+@settings(max_examples=100)
+def test_any_valid_plan_with_one_number_off_is_refused(data: st.DataObject, model: Model) -> None:
+    cuts, posts = data.draw(plans(model))
+    names = tuple(f"d{i}" for i in range(len(posts[0]) - 1))
+    splits = [list(p[1:-1]) for p in posts]
+    at = data.draw(st.integers(0, len(cuts) - 1))
+    height = posts[at][-1]
+    wrong = data.draw(st.sampled_from([-1, height + 1, 10**9]))
+    if len(names) > 1 and data.draw(st.booleans()):
+        splits[at][data.draw(st.integers(0, len(names) - 2))] = wrong
+        field = f"splits[{at}]"
+    else:
+        cuts[at] = data.draw(st.sampled_from([-1, 0, len(model.units) + 1, *cuts[:at]]))
+        field = f"cuts[{at}]"
+    plan = SpatialPlan(model.name, names, tuple(cuts), tuple(tuple(s) for s in splits))
+    with pytest.raises(InputError) as caught:
+        plan.validate(model, "there")
+    assert str(caught.value).startswith(f"there: {field}")
+
+
+BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "cuts decrease": ({"cuts": [14, 10, 18]}, ["cuts[1] is 10", "15..18"]),
+    "a cut twice": ({"cuts": [10, 10, 18]}, ["cuts[1] is 10", "11..18"]),
+    "a cut at 0": ({"cuts": [0, 14, 18]}, ["cuts[0] is 0", "1..18"]),
+    "cuts beyond the model": ({"cuts": [10, 14, 19]}, ["cuts[2] is 19", "15..18"]),
+    "cuts end early": ({"cuts": [10, 14, 17]}, ["cuts must end at 18", "17"]),
+    "no cuts": ({"cuts": [], "splits": []}, ["cuts must end at 18"]),
+    "cuts not integers": ({"cuts": [10, 14.0, 18]}, ["cuts must be a list of integers"]),
+    "cuts with a bool": ({"cuts": [True, 14, 18]}, ["cuts must be a list of integers"]),
+    "cuts a number": ({"cuts": 18}, ["cuts must be a list of integers"]),
+    "shares exceed the height": ({"splits": [[10, 20], [0, 15], [7, 7]]}, ["splits[1] is [0, 15]", "0..14"]),
+    "a negative row": ({"splits": [[-1, 20], [0, 14], [7, 7]]}, ["splits[0] is [-1, 20]", "0..28"]),
+    "rows decrease": ({"splits": [[10, 20], [20, 10], [7, 7]]}, ["splits[1] is [20, 10]", "not decrease"]),
+    "too few rows": ({"splits": [[10, 20], [0, 14], [7]]}, ["splits[2] has 1 rows", "allowed: 2"]),
+    "too many rows": ({"splits": [[10, 20, 30], [0, 14], [7, 7]]}, ["splits[0] has 3 rows", "allowed: 2"]),
+    "too few splits": ({"splits": [[10, 20], [0, 14]]}, ["splits has 2 entries", "3", "one per volume"]),
+    "rows not integers": ({"splits": [[10, "20"], [0, 14], [7, 7]]}, ["splits[0] must be a list of integers"]),
+    "splits not lists": ({"splits": [10, 14, 18]}, ["splits must be a list with one list"]),
+    "device twice": ({"devices": ["nano-1", "tx2-1", "nano-1"]}, ["'nano-1' is named twice"]),
+    "no device": ({"devices": []}, ["devices is empty"]),
+    "devices not names": ({"devices": ["nano-1", 2, "pi3-1"]}, ["devices must be a list of names"]),
+    "wrong model": ({"model": "vgg19"}, ["model is 'vgg19'", "'vgg16'"]),
+    "model not a name": ({"model": 16}, ["model must be a string"]),
+    "unknown field": ({"colour": "red"}, ["unknown field 'colour'", "model, devices, cuts, splits, notes"]),
+    "notes not an object": ({"notes": "good"}, ["notes must be an object"]),
+    "unknown field on two lines": ({"a\nb": 1}, ["unknown field 'a\\nb'"]),
+    "another schema": ({"schema": 2}, ["schema is 2", "allowed: 1"]),
+    "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "spatial"]),
+    "kind not a name": ({"kind": ["spatial"]}, ["kind is ['spatial']", "spatial"]),
+}
+
+
+BAD_CUT: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "cut negative": ({"cut": -1}, ["cut is -1", "0..21"]),
+    "cut beyond the model": ({"cut": 22}, ["cut is 22", "0..21", "vgg16"]),
+    "cut not an integer": ({"cut": 7.0}, ["cut must be an integer"]),
+    "cut in words": ({"cut": "7"}, ["cut must be an integer"]),
+    "cut a bool": ({"cut": True}, ["cut must be an integer"]),
+    "cut a list": ({"cut": [7]}, ["cut must be an integer"]),
+    "no cut": ({"cut": None}, ["cut must be an integer"]),
+    "one device": ({"devices": ["tx2-pytorch"]}, ["devices has 1 names", "allowed: 2"]),
+    "three devices": ({"devices": ["a", "b", "c"]}, ["devices has 3 names", "allowed: 2"]),
+    "no device": ({"devices": []}, ["devices has 0 names", "allowed: 2"]),
+    "devices a name": ({"devices": "tx2-pytorch"}, ["devices must be a list of names"]),
+    "devices not names": ({"devices": ["tx2-pytorch", 1]}, ["devices must be a list of names"]),
+    "wrong model": ({"model": "resnet34"}, ["model is 'resnet34'", "'vgg16'"]),
+    "model not a name": ({"model": None}, ["model must be a string"]),
+    "unknown field": ({"cuts": [7]}, ["unknown field 'cuts'", "model, devices, cut, notes"]),
+    "notes not an object": ({"notes": ["good"]}, ["notes must be an object"]),
+    "another schema": ({"schema": 0}, ["schema is 0", "allowed: 1"]),
+    "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "cut"]),
+}
+
+
+BAD_HYBRID: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "m_s beyond m_l": ({"m_s": 11}, ["m_s is 11, m_l 10", "0 <= m_s <= m_l <= 21"]),
+    "m_s negative": ({"m_s": -1}, ["m_s is -1", "0 <= m_s"]),
+    "m_l beyond the model": ({"m_l": 22}, ["m_l 22", "21"]),
+    "m_s not an integer": ({"m_s": 3.0}, ["m_s must be an integer"]),
+    "m_l in words": ({"m_l": "10"}, ["m_l must be an integer"]),
+    "m_l a bool": ({"m_l": True}, ["m_l must be an integer"]),
+    "no m_s": ({"m_s": None}, ["m_s must be an integer"]),
+    "samples without layers": ({"m_s": 0}, ["b gives worker s 40 samples, but m_s is 0", "allowed: 0"]),
+    "samples without any layers": ({"m_s": 0, "m_l": 0, "b": [28, 0, 60]}, ["worker l 60 samples, but m_l is 0"]),
+    "two shares": ({"b": [64, 64]}, ["b is [64, 64]", "3 numbers"]),
+    "four shares": ({"b": [32, 32, 32, 32]}, ["b is [32, 32, 32, 32]", "3 numbers"]),
+    "a negative share": ({"b": [140, -12, 0]}, ["b is [140, -12, 0]", "sum to the batch"]),
+    "no samples": ({"b": [0, 0, 0]}, ["b is [0, 0, 0]", "sum to the batch"]),
+    "shares not whole": ({"b": [28.0, 40, 60]}, ["b must be a list of integers"]),
+    "shares a number": ({"b": 128}, ["b must be a list of integers"]),
+    "two workers": ({"roles": ["cloud", "edge"]}, ["roles has 2 names", "3 (the workers o, s and l)"]),
+    "worker twice": ({"roles": ["cloud", "edge", "cloud"]}, ["'cloud' is named twice"]),
+    "roles not names": ({"roles": ["cloud", "edge", 0]}, ["roles must be a list of names"]),
+    "wrong model": ({"model": "vgg19"}, ["model is 'vgg19'", "'vgg16'"]),
+    "unknown field": ({"devices": ["a"]}, ["unknown field 'devices'", "model, roles, m_s, m_l, b, notes"]),
+    "notes not an object": ({"notes": 3}, ["notes must be an object"]),
+    "another schema": ({"schema": None}, ["schema is None", "allowed: 1"]),
+    "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "hybrid"]),
+}
+
+
+BAD_PIPELINE: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "nothing on the client": ({"cut": 0}, ["cut is 0", "1..21", "vgg16"]),
+    "cut negative": ({"cut": -1}, ["cut is -1", "1..21"]),
+    "cut beyond the model": ({"cut": 22}, ["cut is 22", "1..21"]),
+    "cut not an integer": ({"cut": 9.0}, ["cut must be an integer"]),
+    "cut a bool": ({"cut": True}, ["cut must be an integer"]),
+    "no cut": ({"cut": None}, ["cut must be an integer"]),
+    "none in flight": ({"in_flight": 0}, ["in_flight is 0", "1 or more"]),
+    "in_flight in words": ({"in_flight": "2"}, ["in_flight must be an integer"]),
+    "no worker's name": ({"worker": ""}, ["worker is empty", "none"]),
+    "worker by number": ({"worker": 41}, ["worker must be a string"]),
+    "no worker": ({"worker": None}, ["worker must be a string"]),
+    "wrong model": ({"model": "vgg19"}, ["model is 'vgg19'", "'vgg16'"]),
+    "model not a name": ({"model": 16}, ["model must be a string"]),
+    "unknown field": ({"devices": ["a"]}, ["unknown field 'devices'", "model, cut, worker, in_flight, notes"]),
+    "notes not an object": ({"notes": "good"}, ["notes must be an object"]),
+    "another schema": ({"schema": 2}, ["schema is 2", "allowed: 1"]),
+    "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "pipeline"]),
+}
+
+
+BAD_COMPRESSED: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "cut negative": ({"cut": -1}, ["layer is -1", "0 to 35", "vgg16"]),
+    "cut beyond the model": ({"cut": 36}, ["layer is 36", "0 to 35"]),
+    "cut not an integer": ({"cut": 5.0}, ["cut must be an integer"]),
+    "cut a bool": ({"cut": True}, ["cut must be an integer"]),
+    "no cut": ({"cut": None}, ["cut must be an integer"]),
+    "maps shrink by nothing": ({"r": 0}, ["r is 0", "1 to 112"]),
+    "r larger than the map": ({"r": 113}, ["r is 113", "112x112", "1 to 112"]),
+    "r not an integer": ({"r": "2"}, ["r must be an integer"]),
+    "no maps": ({"budgets": [2, 0, 64]}, ["budgets[1]", "budget is 0", "1 to 64"]),
+    "more maps than there are": ({"budgets": [2, 2, 65]}, ["budgets[2]", "budget is 65", "1 to 64"]),
+    "a negative budget": ({"budgets": [-4]}, ["budgets[0]", "budget is -4", "1 to 64"]),
+    "no epochs": ({"budgets": []}, ["budgets is empty", "one for every epoch"]),
+    "budgets not whole": ({"budgets": [2, 2.0]}, ["budgets must be a list of integers"]),
+    "budgets with a bool": ({"budgets": [True, 2]}, ["budgets must be a list of integers"]),
+    "budgets a number": ({"budgets": 64}, ["budgets must be a list of integers"]),
+    "wrong model": ({"model": "vgg19"}, ["model is 'vgg19'", "'vgg16'"]),
+    "model not a name": ({"model": 16}, ["model must be a string"]),
+    "unknown field": ({"devices": ["a"]}, ["unknown field 'devices'", "model, cut, r, budgets, notes"]),
+    "notes not an object": ({"notes": "good"}, ["notes must be an object"]),
+    "another schema": ({"schema": 2}, ["schema is 2", "allowed: 1"]),
+    "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "compressed"]),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), BAD_COMPRESSED.values(), ids=BAD_COMPRESSED)
+def test_each_mistake_in_a_compressed_plan_names_file_and_field(
+    tmp_path: Path, change: dict[str, Any], words: list[str]
+) -> None:
+    check_refused(tmp_path / "bad.json", json.dumps({**COMPRESSED.to_json(), **change}), words, CompressedPlan)
+
+
+@pytest.mark.parametrize(("change", "words"), BAD_PIPELINE.values(), ids=BAD_PIPELINE)
+def test_each_mistake_in_a_pipeline_plan_names_file_and_field(tmp_path: Path, change: dict, words: list[str]) -> None:
+    check_refused(tmp_path / "bad.json", json.dumps({**PIPELINE.to_json(), **change}), words, PipelinePlan)
+
+
+@pytest.mark.parametrize(("change", "words"), BAD_HYBRID.values(), ids=BAD_HYBRID)
+def test_each_mistake_in_a_hybrid_plan_names_file_and_field(tmp_path: Path, change: dict, words: list[str]) -> None:
+    check_refused(tmp_path / "bad.json", json.dumps({**HYBRID.to_json(), **change}), words, HybridPlan)
+
+
+@pytest.mark.parametrize(("change", "words"), BAD.values(), ids=BAD)
+def test_each_mistake_names_file_and_field(tmp_path: Path, change: dict[str, Any], words: list[str]) -> None:
+    check_refused(tmp_path / "bad.json", json.dumps({**PLAN.to_json(), **change}), words)
+
+
+@pytest.mark.parametrize(("change", "words"), BAD_CUT.values(), ids=BAD_CUT)
+def test_each_mistake_in_a_cut_plan_names_file_and_field(tmp_path: Path, change: dict, words: list[str]) -> None:
+    check_refused(tmp_path / "bad.json", json.dumps({**CUT.to_json(), **change}), words, CutPlan)
+
+
+KINDS = (PLAN, CUT, HYBRID, PIPELINE, COMPRESSED)
+OTHERS = [(plan, type(other)) for plan in KINDS for other in KINDS if plan is not other]
+
+
+@pytest.mark.parametrize(("plan", "asked"), OTHERS, ids=lambda v: getattr(v, "kind", ""))
+def test_a_plan_of_another_kind_than_asked_for(tmp_path: Path, plan: Any, asked: Any) -> None:
+    words = [f"kind is {plan.kind!r}", f"allowed here: {asked.kind}"]
+    check_refused(tmp_path / "plan.json", json.dumps(plan.to_json()), words, asked)
+
+
+@pytest.mark.parametrize("field", ["model", "devices", "cuts", "splits", "schema", "kind"])
+def test_missing_field(tmp_path: Path, field: str) -> None:
+    data = copy.deepcopy(PLAN.to_json())
+    del data[field]
+    check_refused(tmp_path / "bad.json", json.dumps(data), [field])
+
+
+@pytest.mark.parametrize("field", ["model", "devices", "cut", "schema", "kind"])
+def test_missing_field_of_a_cut_plan(tmp_path: Path, field: str) -> None:
+    data = copy.deepcopy(CUT.to_json())
+    del data[field]
+    check_refused(tmp_path / "bad.json", json.dumps(data), [field], CutPlan)
+
+
+@pytest.mark.parametrize("field", ["model", "roles", "m_s", "m_l", "b", "schema", "kind"])
+def test_missing_field_of_a_hybrid_plan(tmp_path: Path, field: str) -> None:
+    data = copy.deepcopy(HYBRID.to_json())
+    del data[field]
+    check_refused(tmp_path / "bad.json", json.dumps(data), [field], HybridPlan)
+
+
+@pytest.mark.parametrize("field", ["model", "cut", "worker", "in_flight", "schema", "kind"])
+def test_missing_field_of_a_pipeline_plan(tmp_path: Path, field: str) -> None:
+    data = copy.deepcopy(PIPELINE.to_json())
+    del data[field]
+    check_refused(tmp_path / "bad.json", json.dumps(data), [field], PipelinePlan)
+
+
+@pytest.mark.parametrize("field", ["model", "cut", "r", "budgets", "schema", "kind"])
+def test_missing_field_of_a_compressed_plan(tmp_path: Path, field: str) -> None:
+    data = copy.deepcopy(COMPRESSED.to_json())
+    del data[field]
+    check_refused(tmp_path / "bad.json", json.dumps(data), [field], CompressedPlan)
+
+
+def test_notes_may_be_left_out(tmp_path: Path) -> None:
+    data = PLAN.to_json()
+    del data["notes"]
+    (tmp_path / "plan.json").write_text(json.dumps(data))
+    assert load_plan(tmp_path / "plan.json", vgg(), SpatialPlan).notes == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["is not JSON"]),
+        ("{'schema': 1}", ["is not JSON"]),
+        (json.dumps(PLAN.to_json())[:-9], ["is not JSON"]),
+        ("[1, 2]", ["JSON object"]),
+        ("null", ["JSON object"]),
+        (b"\xff\xfe\x00", ["is not JSON"]),
+    ],
+    ids=["empty", "quotes", "cut off", "list", "null", "binary"],
+)
+def test_not_a_plan_at_all(tmp_path: Path, text: str | bytes, words: list[str]) -> None:
+    check_refused(tmp_path / "bad.json", text, words)
+
+
+def check_refused(file: Path, text: str | bytes, words: list[str], kind: Any = SpatialPlan) -> None:
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError) as caught:
+        load_plan(file, vgg(), kind)
+    message = str(caught.value)
+    assert message.startswith(f"{file}: ")
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere.json", tmp_path):
+        with pytest.raises(InputError, match="cannot be read") as caught:
+            load_plan(path, vgg(), SpatialPlan)
+        assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "plan.json"
+    save_plan(PLAN, file)
+    before = file.read_bytes()
+
+    def full_disk(self: Path, text: str, *args: Any, **kwargs: Any) -> int:
+        with self.open("w") as half:
+            half.write(text[: len(text) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_text(file, "x" * 1000)
+    assert file.read_bytes() == before
+    assert names_in(tmp_path) == ["plan.json"]
+
+
+def test_failed_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "plan.json"
+    save_plan(PLAN, file)
+    before = file.read_bytes()
+
+    def refused(*args: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(PermissionError):
+        save_plan(SpatialPlan("vgg16", ("a",), (18,), ((),)), file)
+    assert file.read_bytes() == before
+    assert names_in(tmp_path) == ["plan.json"]
+
+
+def test_notes_that_are_not_json_write_nothing(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        save_plan(SpatialPlan("vgg16", ("a",), (18,), ((),), {"rows": np.zeros(2)}), tmp_path / "plan.json")
+    assert names_in(tmp_path) == []
+
+
+def test_write_replaces_the_whole_file(tmp_path: Path) -> None:
+    file = tmp_path / "text"
+    write_text(file, "a long old text\n")
+    write_text(str(file), "new\n")
+    assert file.read_text() == "new\n"
+
+
+def test_one_device_has_no_rows_to_give() -> None:
+    plan = SpatialPlan("vgg16", ("alone",), (3, 18), ((), ()))
+    assert SpatialPlan.from_json(plan.to_json(), "plan").validate(vgg()) == plan
+
+
+def test_devices_of_every_scenario_can_be_named_in_a_plan() -> None:
+    for scenario in SCENARIOS.values():
+        names, rows = scenario.device_names, (3,) * (len(scenario.devices) - 1)
+        units = len(vgg().units)
+        SpatialPlan("vgg16", names, (units,), (rows,)).validate(vgg())
+        assert len(set(names)) == len(scenario.devices)

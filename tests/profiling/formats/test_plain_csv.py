@@ -1,0 +1,217 @@
+"""Plain CSV as tables and profiles: units, delimiters, order, and every kind of bad file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from splitgym.models.zoo.catalogue import get_model
+from splitgym.profiling.formats.read import detect, latency_table, training_profile
+from splitgym.profiling.tables import LatencyTable, modelled_table
+from splitgym.profiling.training import TrainingProfile, modelled_profile
+from splitgym.ui.errors import InputError
+
+from .foreign_profiles import (
+    ABOUT,
+    LENET,
+    WHOLE_CSV,
+    one_line,
+    written,
+)
+
+# --- CSV tables ---
+
+
+def csv_of(table: LatencyTable, head: str, per_second: float = 1.0, delimiter: str = ",") -> list[str]:
+    lines = [head.replace(",", delimiter)]
+    for name, height in zip(table.kernels, table.heights, strict=True):
+        for r in range(1, height + 1):
+            lines.append(delimiter.join([name, str(r), repr(float(table.kernel_s(name, r)) * per_second)]))
+    return lines
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from([",", ";", "\t"]))
+def test_the_order_of_lines_comments_and_delimiters_do_not_matter(
+    tmp_path_factory: pytest.TempPathFactory, random: Random, delimiter: str
+) -> None:
+    original = modelled_table(LENET, "tx2")
+    head, *lines = csv_of(original, "kernel,rows,seconds", delimiter=delimiter)
+    random.shuffle(lines)
+    lines.insert(random.randrange(len(lines)), "# by hand")
+    lines.insert(random.randrange(len(lines)), "")
+    path = written(tmp_path_factory.getbasetemp(), "\n".join(["# a comment", head, *lines]), "any.csv")
+    assert detect(path) == "csv"
+    table = latency_table(path, LENET, *ABOUT)
+    np.testing.assert_array_equal(table.seconds, original.seconds)
+    assert table.provenance.source == "imported"
+    assert "interpolated" not in table.label()
+
+
+@pytest.mark.parametrize(
+    ("head", "per_second"),
+    [
+        ("Layer,Rows,s", 1), ("name,height,latency_ms", 1e3), ("layer,output rows,Avg. Time (ms)", 1e3),
+        ("kernel,rows,medianMs", 1e3), ("kernel,rows,time [us]", 1e6), ("kernel,rows,µs", 1e6),
+        ("kernel,rows,mean_μs", 1e6), ("kernel,rows,duration_ns", 1e9),
+    ],
+)  # fmt: skip
+def test_units_come_from_the_columns_name(tmp_path: Path, head: str, per_second: float) -> None:
+    original = modelled_table(LENET, "tx2")
+    path = written(tmp_path, "\n".join(csv_of(original, head, per_second)))
+    np.testing.assert_allclose(latency_table(path, LENET, *ABOUT).seconds, original.seconds, rtol=1e-14)
+
+
+def test_the_median_is_read_before_the_mean_and_before_the_total(tmp_path: Path) -> None:
+    names = [k.name for k in LENET.kernels]
+    for head, seconds in (
+        ("min_ms,mean_ms,median_ms,p99_ms,note", 3e-3),
+        ("timeMs,averageMs,percentage,forward_ms,note", 2e-3),
+        ("ms,min_ms,p50,p90,note", 1e-3),
+    ):
+        text = "\n".join([f"kernel,{head}", *(f'{name},1,2,3,4,"a, b"' for name in names)])
+        table = latency_table(written(tmp_path, text), LENET, *ABOUT, shape_from="nano")
+        assert [table.kernel_s(k, h) for k, h in enumerate(table.heights)] == [seconds] * 7
+
+
+def test_a_saved_table_is_plain_csv_too_and_keeps_what_it_says(tmp_path: Path) -> None:
+    original = modelled_table(LENET, "tx2")
+    original.save(tmp_path / "own.csv")
+    table = latency_table(tmp_path / "own.csv", LENET)
+    np.testing.assert_array_equal(table.seconds, original.seconds)
+    for field in ("device", "precision", "software", "date"):
+        assert getattr(table.provenance, field) == getattr(original.provenance, field)
+    assert table.provenance.source == "imported"
+    assert "source: modelled" in table.provenance.note
+    assert latency_table(tmp_path / "own.csv", LENET, "board").provenance.device == "board"
+    with pytest.raises(InputError, match=r"own\.csv: model is 'lenet5', expected 'vgg16'"):
+        latency_table(tmp_path / "own.csv", get_model("vgg16"))
+
+
+def test_csv_files_at_several_heights(tmp_path: Path) -> None:
+    files = {
+        rows: written(tmp_path, "\n".join(["layer,ms", *(f"{k.name},{rows}" for k in LENET.kernels)]), f"{rows}.csv")
+        for rows in (16, 32)
+    }
+    table = latency_table(files, LENET, *ABOUT)
+    np.testing.assert_allclose(table.kernel_s("conv1", [1, 12, 20, 28]), np.array([16, 16, 24, 32]) / 1e3)
+    with_rows = written(tmp_path, "layer,rows,ms\nconv1,3,1", "rows.csv")
+    with pytest.raises(InputError, match=r"rows\.csv: has rows of its own"):
+        latency_table({16: with_rows, 32: files[32]}, LENET, *ABOUT)
+
+
+BAD_CSV: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
+    "unknown kernel": (lambda text: text.replace("conv2,", "conv9,"), ("line 4", "'conv9'", "conv1")),
+    "too many rows": (lambda text: text.replace("conv1,28", "conv1,29"), ("line 2", "rows of conv1", "1 to 28")),
+    "no rows": (lambda text: text.replace("conv1,28", "conv1,0"), ("line 2", "'0'", "1 to 28")),
+    "rows as text": (lambda text: text.replace("conv1,28", "conv1,all"), ("line 2", "'all'")),
+    "second line": (lambda text: text + "\nconv1,28,2", ("line 9", "second time", "conv1", "28 rows")),
+    "negative": (lambda text: text.replace("28,1.5", "28,-1.5"), ("line 2", "ms is '-1.5'", "0 or more")),
+    "nan": (lambda text: text.replace("28,1.5", "28,nan"), ("line 2", "ms is 'nan'", "finite")),
+    "decimal comma": (lambda text: text.replace("28,1.5", "28,1,5"), ("line 2", "4 fields", "3")),
+    "empty time": (lambda text: text.replace("28,1.5", "28,"), ("line 2", "ms is ''")),
+    "missing kernel": (lambda text: text.replace("tail.1,1,1.5\n", ""), ("1 kernels", "tail.1")),
+    "full height missing": (lambda text: text.replace("conv1,28", "conv1,27"), ("conv1", "full height, 28 rows")),
+    "no time column": (lambda text: text.replace("ms", "runs"), ("no column for the time", "kernel, rows, runs")),
+    "no unit": (lambda text: text.replace("ms", "latency"), ("no column for the time",)),
+    "two times": (lambda text: text.replace("rows,ms", "ms,time_ms"), ("ms and time_ms", "one")),
+    "a column twice": (lambda text: text.replace("rows,ms", "ms,MS"), ("line 1", "'ms'")),
+    "header only": (lambda text: text.splitlines()[0], ("no lines",)),
+    "other model": (lambda text: "# model: vgg16\n" + text, ("model is 'vgg16'", "'lenet5'")),
+    "open quote": (lambda text: text + '\n"' + "x" * 200_000, ("is not CSV",)),
+    "batch": (lambda text: text.replace("rows,", "batch,").replace(",28,", ",8,"), ("line 2", "batch is '8'", "1")),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CSV)
+def test_a_bad_csv_table_is_one_clear_line(tmp_path: Path, case: str) -> None:
+    edit, parts = BAD_CSV[case]
+    path = written(tmp_path, edit(WHOLE_CSV))
+    with pytest.raises(InputError) as caught:
+        latency_table(path, LENET, *ABOUT, shape_from="nano")
+    one_line(str(caught.value), str(path), *parts)
+
+
+# --- CSV profiles ---
+
+
+def csv_profile(profile: TrainingProfile, head: str, per_second: float = 1.0, batch: bool = True) -> list[str]:
+    lines = [head]
+    for b, size in enumerate(profile.batches):
+        for s, name in enumerate(profile.steps):
+            times = (profile.forward_s[b, s], profile.backward_s[b, s], profile.update_s[s])
+            cells = [repr(float(time) * per_second) for time in times]
+            lines.append(",".join([name, *([str(size)] if batch else []), *cells]))
+    return lines
+
+
+@given(st.randoms(use_true_random=False))
+def test_a_profile_survives_csv_in_any_order(tmp_path_factory: pytest.TempPathFactory, random: Random) -> None:
+    original = modelled_profile(LENET, "gtx1080ti", (1, 8, 32))
+    head, *lines = csv_profile(original, "step,batch,forward_s,backward_s,update_s")
+    random.shuffle(lines)
+    path = written(tmp_path_factory.getbasetemp(), "\n".join([head, *lines]), "any-profile.csv")
+    profile = training_profile(path, LENET, *ABOUT)
+    assert profile.batches == (1, 8, 32)
+    for name in ("forward_s", "backward_s", "update_s", "activation_bytes", "gradient_bytes", "params"):
+        np.testing.assert_array_equal(getattr(profile, name), getattr(original, name))
+    assert profile.provenance.source == "imported"
+
+
+def test_units_names_and_a_batch_from_outside(tmp_path: Path) -> None:
+    original = modelled_profile(LENET, "gtx1080ti", (8,))
+    lines = csv_profile(original, "Layer,fwd_us,Backward time (us),update_us", 1e6, batch=False)
+    profile = training_profile(written(tmp_path, "\n".join(lines)), LENET, *ABOUT, batch=8)
+    assert profile.batches == (8,)
+    np.testing.assert_allclose(profile.forward_s, original.forward_s, rtol=1e-14)
+    np.testing.assert_allclose(profile.backward_s, original.backward_s, rtol=1e-14)
+    np.testing.assert_allclose(profile.update_s, original.update_s, rtol=1e-14)
+
+
+def test_updates_that_differ_by_batch_size_give_their_median(tmp_path: Path) -> None:
+    lines = [f"{s.name},{b},1,1,{u}" for s in LENET.steps for b, u in ((1, 9), (2, 1), (4, 3))]
+    text = "\n".join(["step,batch,forward_ms,backward_ms,update_us", *lines])
+    np.testing.assert_array_equal(training_profile(written(tmp_path, text), LENET, *ABOUT).update_s, [3e-6] * 7)
+
+
+def test_kernels_are_added_up_to_steps(tmp_path: Path) -> None:
+    model = get_model("resnet34_32")
+    lines = ["kernel,batch,forward_ms,backward_ms", *(f"{k.name},4,1,3" for k in model.kernels)]
+    profile = training_profile(written(tmp_path, "\n".join(lines)), model, *ABOUT)
+    counts = np.array([len(step.kernels) for step in model.steps])
+    assert counts.max() == 3
+    np.testing.assert_allclose(profile.forward_s[0], counts * 1e-3)
+    np.testing.assert_allclose(profile.backward_s[0], counts * 3e-3)
+    both = "\n".join([*lines, "conv3_1,4,1,3"])
+    with pytest.raises(InputError, match=r"both conv3_1 and its kernel conv3_1\.0"):
+        training_profile(written(tmp_path, both), model, *ABOUT)
+    less = "\n".join(line for line in lines if not line.startswith("conv3_1.0.b1"))
+    with pytest.raises(InputError, match=r"step conv3_1 of resnet34_32 has no line"):
+        training_profile(written(tmp_path, less), model, *ABOUT)
+
+
+PROFILE_CSV = "\n".join(["step,batch,forward_ms,backward_ms", *(f"{s.name},2,1,3" for s in LENET.steps)])
+BAD_PROFILES: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
+    "no backward": (lambda text: text.replace("backward_ms", "other_ms"), ("no column for the backward time",)),
+    "unknown step": (lambda text: text.replace("fc2,", "fc9,"), ("line 7", "'fc9'", "fc1")),
+    "missing step": (lambda text: text.replace("\nfc2,2,1,3", ""), ("batch 2", "fc2")),
+    "missing at one batch": (lambda text: text + "\nfc2,4,1,3", ("batch 4", "conv1")),
+    "second line": (lambda text: text + "\nfc2,2,1,3", ("line 9", "second line for fc2 at batch 2")),
+    "batch of none": (lambda text: text.replace("fc2,2", "fc2,0"), ("line 7", "batch is '0'", "1 or more")),
+    "negative": (lambda text: text.replace("fc2,2,1", "fc2,2,-1"), ("line 7", "forward_ms is '-1'")),
+    "no batch": (lambda text: text.replace("batch", "note"), ("no column batch",)),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PROFILES)
+def test_a_bad_csv_profile_is_one_clear_line(tmp_path: Path, case: str) -> None:
+    edit, parts = BAD_PROFILES[case]
+    path = written(tmp_path, edit(PROFILE_CSV))
+    with pytest.raises(InputError) as caught:
+        training_profile(path, LENET, *ABOUT)
+    one_line(str(caught.value), str(path), *parts)

@@ -1,0 +1,192 @@
+"""What all command lines share: options, help that teaches, one-line errors, output, and being interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import signal
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from .errors import InputError
+
+INTERRUPTED = 130  # exit code: 128 + SIGINT
+HELP_WIDTH = 110
+PLAIN_WIDTH = 120  # characters where no terminal says how wide it is
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are ours: one line, printed by :func:`entry`."""
+
+    def __init__(self, prog: str, description: str, epilog: Callable[[], str]) -> None:
+        super().__init__(prog=prog, description=description, formatter_class=_HelpFormatter, allow_abbrev=False)
+        self._epilog = epilog  # takes long enough to be made only when it is read
+
+    def format_help(self) -> str:
+        self.epilog = self._epilog()
+        return super().format_help()
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, max_help_position=30, **options)
+
+
+def entry(prog: str, body: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
+    """Run a script's body; bad input becomes one line on stderr.
+
+    Returns:
+        The exit code: the body's own, 2 after bad input, 130 after Ctrl-C (SIGTERM counts as one).
+    """
+    try:
+        with _terminate_like_interrupt():
+            return body(argv)
+    except InputError as error:
+        print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:  # one with a text knows what was written
+        print(f"{prog}: {str(stop) or 'interrupted, nothing was written'}", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as stop:  # --help
+        return stop.code if isinstance(stop.code, int) else 0
+
+
+@contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
+    """SIGTERM unwinds like Ctrl-C, so that worker processes do not outlive this one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def listed(entries: Mapping[str, str]) -> list[str]:
+    width = max(map(len, entries), default=0)
+    return [line for name, text in entries.items() for line in wrapped(f"  {name:{width}}  ", text)]
+
+
+def wrapped(head: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text, HELP_WIDTH, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False
+    ) or [head.rstrip()]
+
+
+def whole(text: str) -> int:
+    """An integer of at least 1, for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"is {text!r}, allowed: a whole number of at least 1")
+    return value
+
+
+def seed_number(text: str) -> int:
+    """An integer of 0 or more, for argparse."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"is {text!r}, allowed: a whole number, 0 or more")
+    return int(text)
+
+
+def positive_number(text: str) -> float:
+    """A finite number above 0, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"is {text!r}, allowed: a finite number above 0")
+    return value
+
+
+def stdout() -> Console:
+    """Where results go."""
+    return _console(stderr=False)
+
+
+def stderr() -> Console:
+    """Where progress and notes go."""
+    return _console(stderr=True)
+
+
+def _console(stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, markup=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = max(console.width, PLAIN_WIDTH)
+    return console
+
+
+def note(text: str) -> None:
+    """One line for the person at the terminal, never wrapped."""
+    stderr().print(text, soft_wrap=True)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print with cells' markup on, wherever the console has it off."""
+    console.print(table, markup=True)
+
+
+def duration(seconds: float) -> str:
+    """A wall-clock time."""
+    if not math.isfinite(seconds):
+        return "–"
+    if seconds < 1:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+class Interrupts:
+    """Ctrl-C (and SIGTERM) while this context is open: the first asks to stop, the second stops at once.
+
+    Attributes:
+        signal: number of the signal that asked, None before.
+    """
+
+    def __init__(self, message: str) -> None:
+        self.signal: int | None = None
+        self._message = message
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._asked)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _asked(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+        os.write(2, f"\n{self._message}\n".encode())  # print() is not safe to re-enter from a handler
+
+    def check(self) -> None:
+        """Stop here if asked to.
+
+        Raises:
+            KeyboardInterrupt: a signal came since the context was opened.
+        """
+        if self.signal is not None:
+            raise KeyboardInterrupt
