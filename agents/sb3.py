@@ -26,9 +26,10 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from ..envs import FAMILIES, BatchEnv
-from ..models.plans import KINDS, write_text
+from ..models.plans import KINDS
 from ..ui.errors import InputError
-from .core import OnReport, Report, follow
+from ..ui.files import write_text
+from .protocol import OnReport, Report, follow
 
 REPORT_S = 0.5  # an interruption waits for a report: no longer than this between two
 
@@ -191,7 +192,7 @@ class Sb3Learner:
         return self.vec.best_plan
 
     def learn(self, episodes: int | None, steps: int | None, on_report: OnReport) -> None:
-        """Train until ``episodes`` or ``steps`` in all are done; see :class:`splitgym.agents.core.Learner`."""
+        """Train until ``episodes`` or ``steps`` in all are done; see :class:`splitgym.agents.protocol.Learner`."""
         if steps is None:
             episodes = episodes or self.episodes
         total = (episodes or 0) * self.dynamics.episode_steps if steps is None else steps

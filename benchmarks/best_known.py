@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from splitgym.agents.core import hyperparams_of
 from splitgym.agents.distredge.joint import ROUNDING, JointSearch
+from splitgym.agents.registry import hyperparams_of
 from splitgym.envs.distredge import best_known
 from splitgym.envs.distredge.scenarios import SCENARIOS, get_scenario
 from splitgym.envs.distredge.system import System
 from splitgym.envs.links import MEANS_MBPS
-from splitgym.models.plans import write_text
+from splitgym.ui.files import write_text
 
 FILE = Path(best_known.__file__).with_name("best_known.json")
 BANK = 24

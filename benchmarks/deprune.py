@@ -12,7 +12,8 @@ import numpy as np
 from measure import Figure, vector_rate
 from scipy.stats import t as student
 
-from splitgym.agents.core import Learner, agents_of, make_agent
+from splitgym.agents.protocol import Learner
+from splitgym.agents.registry import agents_of, make_agent
 from splitgym.envs import get_family
 from splitgym.envs.deprune.curves import Curves, load_curves
 from splitgym.envs.deprune.scenarios import DEFAULT_SCENARIO, SCENARIOS

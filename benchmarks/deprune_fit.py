@@ -21,7 +21,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from splitgym.envs.deprune.curves import PARAMETERS, LearningModel
-from splitgym.models.plans import write_text
+from splitgym.ui.files import write_text
 
 CURVES = Path(__file__).resolve().parents[1] / "envs" / "deprune" / "curves.json"
 START = (0.7, 0.03, 1.0, 3.0, 0.8, 0.8, 0.8, 0.3, 1.0, 0.1)

@@ -39,11 +39,11 @@ from splitgym.envs.deprune.schedules import (
 from splitgym.envs.deprune.settings import EpochRecord, Settings
 from splitgym.envs.deprune.trainer import Training, pick_device, train
 from splitgym.models.compression import widened
+from splitgym.models.lookup import get_model
 from splitgym.models.model import Model
-from splitgym.models.plans import write_text
-from splitgym.models.zoo.catalogue import get_model
 from splitgym.ui.console import entry, note
 from splitgym.ui.errors import InputError
+from splitgym.ui.files import write_text
 from splitgym.ui.progress import Bar
 
 SCHEMA = 1

@@ -12,10 +12,11 @@ import gymnasium as gym
 import numpy as np
 from measure import Figure, vector_rate
 
-from splitgym.agents.core import Learner, get_spec, hyperparams_of, make_agent
 from splitgym.agents.distredge.baselines import PLANNERS, aofl
 from splitgym.agents.distredge.joint import JointSearch
 from splitgym.agents.distredge.plan_agent import ENV_KWARGS
+from splitgym.agents.protocol import Learner
+from splitgym.agents.registry import get_spec, hyperparams_of, make_agent
 from splitgym.envs.distredge.best_known import BestKnown
 from splitgym.envs.distredge.planning import lc_pss, partition_scores
 from splitgym.envs.distredge.scenarios import SCENARIOS, get_scenario

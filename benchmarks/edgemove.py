@@ -11,7 +11,8 @@ import gymnasium as gym
 import numpy as np
 from measure import Figure, vector_rate
 
-from splitgym.agents.core import Learner, agents_of, make_agent
+from splitgym.agents.protocol import Learner
+from splitgym.agents.registry import agents_of, make_agent
 from splitgym.envs import get_family
 from splitgym.envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, SWEEP_MBPS, TASKS
 from splitgym.experiments.play import assess, make_env, play

@@ -11,9 +11,10 @@ import gymnasium as gym
 import numpy as np
 from measure import Figure, vector_rate
 
-from splitgym.agents.core import Learner, agents_of, make_agent
 from splitgym.agents.hiertrain.layerwise import ASSIGNMENTS
 from splitgym.agents.hiertrain.planners import PLANNERS
+from splitgym.agents.protocol import Learner
+from splitgym.agents.registry import agents_of, make_agent
 from splitgym.envs import get_family
 from splitgym.envs.hiertrain.cost import iteration_s, layers_s
 from splitgym.envs.hiertrain.planning import ExactPlanner

@@ -16,7 +16,7 @@ import gymnasium as gym
 import numpy as np
 from measure import Figure, vector_rate
 
-from splitgym.agents.core import get_spec, make_agent
+from splitgym.agents.registry import get_spec, make_agent
 from splitgym.envs.l2s.scenarios import GROUPS as SCENARIO_GROUPS
 from splitgym.envs.l2s.scenarios import get_scenario
 from splitgym.envs.l2s.system import System

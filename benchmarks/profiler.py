@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from measure import Figure
 
-from splitgym.models.zoo.catalogue import get_model
+from splitgym.models.lookup import get_model
 from splitgym.profiling.measure.journal import Journal
 from splitgym.profiling.measure.measuring import COLUMNS, Effort, journal_header, measure_table
 from splitgym.profiling.measure.torch_profiler import TorchBackend

@@ -375,9 +375,11 @@ class Family:
         labels: metric names for people, where the name and its unit do not say enough.
         summaries: one line for a scenario's name.
         agents: module with the family's agents, imported only when agents are used. It holds ``AGENTS``
-            (``AgentSpec``s) and ``DEFAULT_AGENT``, and may hold ``EVAL_AGENTS`` (names that eval compares by default),
-            ``draw_plan(env, plan, title)``, ``plan_spec(path)``, ``eval_figures(results, groups)`` and, where episodes
-            have a trace, ``draw_trace(env, trace, title)`` (name -> figure) and ``curve_rows(env, trace)``.
+            (``AgentSpec``s) and ``DEFAULT_AGENT``, and may hold ``EVAL_AGENTS`` (names that eval compares by default)
+            and ``plan_spec(path)``.
+        experiments: module with the family's pictures, empty for none of its own. It may hold
+            ``draw_plan(env, plan, title)``, ``eval_figures(results, groups)`` and, where episodes have a trace,
+            ``draw_trace(env, trace, title)`` (name -> figure) and ``curve_rows(env, trace)``.
     """
 
     name: str
@@ -389,6 +391,7 @@ class Family:
     default_scenario: str
     headline: str
     agents: str
+    experiments: str = ""
     lower_is_better: bool = True
     regret: str | None = None
     regret_note: str = ""

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..models.own.read import from_folder
+from ..models.own.names import from_folder
 from ..ui.errors import InputError
 from .core import Dynamics
 

@@ -10,16 +10,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ..agents.core import AgentSpec, agents_module, agents_of, get_spec
+from ..agents.registry import AgentSpec, agents_module, agents_of, get_spec
 from ..envs import Family
-from ..models.plans import write_text
 from ..ui.canvas import footnote, save_figure
 from ..ui.console import INTERRUPTED, Parser, entry, note, print_table, stdout, whole
 from ..ui.errors import InputError
+from ..ui.files import write_text
 from ..ui.progress import Bar
 from . import tables
 from .eval_tasks import Setting, make_settings, make_tasks, match_runs, share_hyperparams
-from .figures import grouped_bars, has_error_bars
+from .figures import grouped_bars, has_error_bars, hook
 from .options import add_env_options, env_options, family_help, family_of, parse_pairs
 from .results import Result, by_group, fill_regret, finite, write_csv
 from .run_folder import check_free, free_folder, versions
@@ -238,7 +238,7 @@ def _conclude(
 
 def _figures(family: Family, results: Sequence[Result], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """The family's own charts, or bars of the headline metric for every group."""
-    own = getattr(agents_module(family.name), "eval_figures", None)
+    own = hook(family, "eval_figures")
     if own is not None:
         return own(results, groups)
     figures = {}

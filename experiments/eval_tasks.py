@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..agents.core import AgentSpec, hyperparams_of
+from ..agents.registry import AgentSpec, hyperparams_of
 from ..envs import Family
 from ..ui.console import note
 from ..ui.errors import InputError

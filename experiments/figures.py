@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from ..envs import Family
 from ..ui.canvas import COLORS, INK, clean, new_figure, top_legend
 from .tables import number
 
 LOG_FROM = 4.0  # ratio of the highest to the lowest value that makes an axis logarithmic
 BARS_IN_A_ROW = 75  # of a bar chart; more begin another row
+
+
+def hook(family: Family, name: str) -> Any:
+    """What a family draws or tells by itself (see :class:`splitgym.envs.Family`), None where it leaves that to all."""
+    return getattr(import_module(family.experiments), name, None) if family.experiments else None
 
 
 def add_figure(figures: dict[str, Any], name: str, figure: Any) -> None:

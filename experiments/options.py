@@ -14,7 +14,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from ..agents.core import agents_of
+from ..agents.registry import agents_of
 from ..envs import FAMILIES, Family, get_family
 from ..models.own.option import add_model_options, model_of
 from ..ui.console import Parser, listed, positive_number, wrapped

@@ -11,7 +11,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from ..agents.core import Agent, AgentSpec, make_agent
+from ..agents.protocol import Agent
+from ..agents.registry import AgentSpec, make_agent
 from ..envs import Family
 from ..ui.errors import InputError
 from .results import Result

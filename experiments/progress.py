@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ..agents.core import Report
+from ..agents.protocol import Report
 from ..ui.progress import Bar
 from .run_folder import Progress
 

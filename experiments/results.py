@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..envs import Family
-from ..models.plans import write_text
+from ..ui.files import write_text
 
 COLUMNS = ("family", "scenario", "agent", "seed", "metric", "value")
 

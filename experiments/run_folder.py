@@ -25,9 +25,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..agents.core import Learner
-from ..models.plans import write_text
+from ..agents.protocol import Learner
 from ..ui.errors import InputError
+from ..ui.files import write_text
 from .tracking import MODES
 
 SCHEMA = 1
@@ -96,7 +96,7 @@ class Progress:
     """How far a run has come.
 
     Attributes:
-        episodes, steps, share: as in :class:`splitgym.agents.core.Report`.
+        episodes, steps, share: as in :class:`splitgym.agents.protocol.Report`.
         best: best headline value so far.
         seconds: time spent on training.
     """

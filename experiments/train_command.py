@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..agents.core import Learner, agents_module, agents_of, get_spec
+from ..agents.protocol import Learner
+from ..agents.registry import agents_module, agents_of, get_spec
 from ..envs import Family, get_family
 from ..ui.console import Parser, entry, note, seed_number, stderr, whole
 from ..ui.errors import InputError

@@ -9,18 +9,18 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from ..agents.core import AgentSpec, Report, agents_module, agents_of
+from ..agents.protocol import Report
+from ..agents.registry import AgentSpec, agents_of
 from ..ui.canvas import footnote, save_figure
 from ..ui.console import Interrupts, note, print_table, stderr, stdout
 from ..ui.errors import InputError
 from ..ui.progress import Bar
 from . import tables
-from .figures import learning_curve
+from .figures import hook, learning_curve
 from .play import Played, assess, play
 from .progress import TrainingBar
 from .results import Result, better, fill_regret, finite
@@ -39,7 +39,6 @@ class Session:
     def __init__(self, job: Job, folder: RunFolder, tracker: Tracker, options: Mapping[str, Any]) -> None:
         self.job, self.folder, self.tracker, self.options = job, folder, tracker, options
         self.family, self.config = job.family, job.config
-        self.hooks: ModuleType = agents_module(self.family.name)
         self.dynamics = job.env.unwrapped.dynamics
         self.curve: list[dict[str, float]] = []
         self.progress = Progress()
@@ -144,13 +143,13 @@ class Session:
 
     def _keep_trace(self, trace: Mapping[str, np.ndarray]) -> None:
         """Pictures of the episode; it is the learning curve of an agent that learns while it plays."""
-        rows = getattr(self.hooks, "curve_rows", None)
+        rows = hook(self.family, "curve_rows")
         if rows is not None and not self.job.spec.learns:
             curve = rows(self.job.env, trace)
             self.folder.write_curve(curve)
             for row in curve:
                 self.tracker.log(row)
-        draw = getattr(self.hooks, "draw_trace", None)
+        draw = hook(self.family, "draw_trace")
         if draw is not None:
             for name, figure in draw(self.job.env, trace, self.config.agent).items():
                 self._save_picture(name, figure)
@@ -168,7 +167,7 @@ class Session:
         self.folder.write_json(name, {**plan, "notes": notes})
 
     def _draw_plan(self, plan: Mapping[str, Any]) -> None:
-        draw = getattr(self.hooks, "draw_plan", None)
+        draw = hook(self.family, "draw_plan")
         if draw is not None:
             path = self.pictures["timeline"] = self.folder.path / "timeline.png"
             save_figure(draw(self.job.env, plan, self.config.agent), path)

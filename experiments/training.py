@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..agents.core import Agent, AgentSpec, Learner, Report, hyperparams_of
+from ..agents.protocol import Agent, Learner, Report
+from ..agents.registry import AgentSpec, hyperparams_of
 from ..envs import Family
 from ..ui.errors import InputError
 from .play import build_agent, make_env, options_for

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..agents.core import Learner, Report, get_spec
+from ..agents.protocol import Learner, Report
+from ..agents.registry import get_spec
 from ..envs import Family, register_family
 from .play import assess, play
 from .results import Result

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..ui.errors import InputError
+from ..ui.files import write_text
 from .compression import compressing_cut, layer_cut, widened
 from .model import Model
 
@@ -336,17 +337,6 @@ def check_device_names(devices: tuple[str, ...], where: str) -> None:
     for name in devices:
         if devices.count(name) > 1:
             raise InputError(f"{where}: device {name!r} is named twice; every device needs a name of its own")
-
-
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a file whole or not at all: a temporary name beside it, then a rename."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_plan(plan: Plan, path: str | os.PathLike[str]) -> None:

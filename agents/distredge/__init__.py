@@ -6,10 +6,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ...experiments.distredge.figures import draw_plan, eval_figures
 from ...models.plans import SpatialPlan, load_plan
 from ...ui.errors import InputError
-from ..core import Agent, AgentSpec, sb3_agent
+from ..protocol import Agent
+from ..registry import AgentSpec, sb3_agent
 from . import hyperparams
 from .baselines import PLANNERS
 from .plan_agent import ENV_KWARGS, PlanAgent
@@ -102,5 +102,3 @@ AGENTS: tuple[AgentSpec, ...] = (
     ),
 )  # fmt: skip
 EVAL_AGENTS = ("osds", "risk-seeking", "joint", *_BASELINES)
-
-__all__ = ["AGENTS", "DEFAULT_AGENT", "EVAL_AGENTS", "draw_plan", "eval_figures"]

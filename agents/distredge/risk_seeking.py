@@ -20,9 +20,10 @@ import torch
 from torch import nn
 
 from ...envs import FAMILIES
-from ...models.plans import SpatialPlan, write_text
+from ...models.plans import SpatialPlan
 from ...ui.errors import InputError
-from ..core import OnReport, Report, follow
+from ...ui.files import write_text
+from ..protocol import OnReport, Report, follow
 
 
 class MixedPolicy(nn.Module):
@@ -125,7 +126,7 @@ class RiskSeeking:
         self.memory: list[tuple[float, torch.Tensor, torch.Tensor]] = []
 
     def learn(self, episodes: int | None, steps: int | None, on_report: OnReport) -> None:
-        """Train until the budget is spent; see :class:`splitgym.agents.core.Learner`."""
+        """Train until the budget is spent; see :class:`splitgym.agents.protocol.Learner`."""
         budget = episodes or (steps // self.stages if steps else self.budget)
         if self._observation is None:
             self._observation, _ = self.env.reset(seed=self.seed)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...experiments.edgemove.figures import curve_rows, draw_trace, eval_figures
 from ...models.plans import PipelinePlan, load_plan
 from ...ui.errors import InputError
-from ..core import Agent, AgentSpec, sb3_agent
+from ..protocol import Agent
+from ..registry import AgentSpec, sb3_agent
 from . import hyperparams
 from .baselines import DeviceCloud, OnDevice, Oracle, PipeDreamE
 from .edgemove import EdgeMove
@@ -80,5 +80,3 @@ AGENTS: tuple[AgentSpec, ...] = (
     ),
 )  # fmt: skip
 EVAL_AGENTS = ("edgemove", "edgemove-literal", "lookahead", "on-device", "device-cloud", "pipedream-e", "oracle")
-
-__all__ = ["AGENTS", "DEFAULT_AGENT", "EVAL_AGENTS", "curve_rows", "draw_trace", "eval_figures", "plan_spec"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...experiments.hiertrain.figures import curve_rows, draw_plan, draw_trace, eval_figures
 from ...models.plans import HybridPlan, load_plan
 from ...ui.errors import InputError
-from ..core import Agent, AgentSpec, sb3_agent
+from ..protocol import Agent
+from ..registry import AgentSpec, sb3_agent
 from . import hyperparams
 from .layerwise import ASSIGNMENTS
 from .plan_agent import LayerAgent, PlanAgent
@@ -83,7 +83,3 @@ AGENTS: tuple[AgentSpec, ...] = (
     ),
 )  # fmt: skip
 EVAL_AGENTS = ("hiertrain", "exact", *_ALONE, *_LAYERS)
-
-__all__ = [
-    "AGENTS", "DEFAULT_AGENT", "EVAL_AGENTS", "curve_rows", "draw_plan", "draw_trace", "eval_figures", "plan_spec",
-]  # fmt: skip

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...experiments.l2s.figures import curve_rows, draw_trace, eval_figures
 from ...models.plans import CutPlan, load_plan
 from ...ui.errors import InputError
-from ..core import Agent, AgentSpec, sb3_agent
+from ..protocol import Agent
+from ..registry import AgentSpec, sb3_agent
 from . import hyperparams
 from .bandits import DiscountedLinUCB, LinTS, LinUCB, LinUCBE
 from .baselines import PICKS, Fixed, Oracle
@@ -81,5 +81,3 @@ AGENTS: tuple[AgentSpec, ...] = (
     ),
 )  # fmt: skip
 EVAL_AGENTS = ("l2s", "l2s-probe", "linucb-e", "linucb", "d-linucb", "lints", "l2s-fws", "oracle", *_FIXED)
-
-__all__ = ["AGENTS", "DEFAULT_AGENT", "EVAL_AGENTS", "curve_rows", "draw_trace", "eval_figures", "plan_spec"]

@@ -24,4 +24,5 @@ FAMILY = Family(
     labels={"bytes_share": "traffic", "elapsed_s": "training time"},
     summaries={name: scenario.summary for name, scenario in SCENARIOS.items()},
     agents="splitgym.agents.deprune",
+    experiments="splitgym.experiments.deprune",
 )

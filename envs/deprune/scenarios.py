@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
-from ...models.zoo.catalogue import check_model, model_title
+from ...models.lookup import check_model
+from ...models.own.names import model_title
 from ...profiling.devices import device_names
 from ...ui.errors import InputError
 from ..scenarios import change, is_file, load

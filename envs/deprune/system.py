@@ -10,9 +10,9 @@ from math import ceil
 import numpy as np
 
 from ...models.compression import Interface, compressing_cut, layer_cut, widened
+from ...models.lookup import get_model
 from ...models.model import Model
 from ...models.plans import CompressedPlan
-from ...models.zoo.catalogue import get_model
 from ...profiling.training import TrainingProfile, modelled_profile
 from ...ui.errors import InputError
 from .curves import Curves, get_curves

@@ -22,4 +22,5 @@ FAMILY = Family(
     labels={"ips": "images/s", "speedup": "speed-up over offload"},
     summaries={name: scenario.summary for name, scenario in SCENARIOS.items()},
     agents="splitgym.agents.distredge",
+    experiments="splitgym.experiments.distredge",
 )

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ...models.own.names import model_title
 from ...models.plans import check_device_names
-from ...models.zoo.catalogue import MODELS, model_title
+from ...models.zoo.catalogue import MODELS
 from ...profiling.network import PAYLOAD_FRACTION
 from ...ui.errors import InputError
 from ..scenarios import change, is_file, load

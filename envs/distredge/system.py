@@ -10,9 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
+from ...models.lookup import get_model
 from ...models.model import Model
 from ...models.plans import SpatialPlan
-from ...models.zoo.catalogue import get_model
 from ...profiling.devices import device_names, get_device
 from ...profiling.link_file import LinkMeasurement, load_link
 from ...profiling.tables import LatencyTable, load_table, modelled_table

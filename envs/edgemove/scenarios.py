@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
-from ...models.zoo.catalogue import check_model, model_title
+from ...models.lookup import check_model
+from ...models.own.names import model_title
 from ...profiling.devices import device_names
 from ...profiling.training import OPTIMIZER_BYTES
 from ...ui.errors import InputError

@@ -10,9 +10,9 @@ from math import ceil
 import numpy as np
 
 from ...models.cuts import cut_points
+from ...models.lookup import get_model
 from ...models.model import Model
 from ...models.plans import PipelinePlan
-from ...models.zoo.catalogue import get_model
 from ...profiling.training import TrainingProfile, load_profile, modelled_profile
 from ...ui.errors import InputError
 from .city import build_city

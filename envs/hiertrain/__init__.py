@@ -24,4 +24,5 @@ FAMILY = Family(
     labels={"iteration_s": "iteration", "optimal_s": "optimum", "speedup": "speed-up over all-edge"},
     summaries={name: scenario.summary for name, scenario in SCENARIOS.items()},
     agents="splitgym.agents.hiertrain",
+    experiments="splitgym.experiments.hiertrain",
 )

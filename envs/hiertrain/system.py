@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 
 from ...models.cuts import cut_points
+from ...models.lookup import get_model
 from ...models.model import Model
 from ...models.plans import HybridPlan
-from ...models.zoo.catalogue import get_model
 from ...profiling.training import TrainingProfile, load_profile, modelled_profile
 from ...ui.errors import InputError
 from .scenarios import WORKERS, Scenario

@@ -26,4 +26,5 @@ FAMILY = Family(
     regret_note="regret is the expected delay beyond that of the best point in every round (exact), summed",
     summaries={name: scenario.summary for name, scenario in SCENARIOS.items()},
     agents="splitgym.agents.l2s",
+    experiments="splitgym.experiments.l2s",
 )

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
-from ...models.zoo.catalogue import MODELS, check_model, model_title
+from ...models.lookup import check_model
+from ...models.own.names import model_title
+from ...models.zoo.catalogue import MODELS
 from ...profiling.devices import device_names
 from ...profiling.network import PAYLOAD_FRACTION
 from ...profiling.training import OPTIMIZER_BYTES

@@ -13,8 +13,8 @@ import numpy as np
 
 from ...models.cuts import cut_points
 from ...models.layers import Conv, Conv3d, ConvTranspose, Linear, Pointwise
+from ...models.lookup import get_model
 from ...models.model import Kernel, Model
-from ...models.zoo.catalogue import get_model
 from ...profiling.devices import get_device
 from ...profiling.network import BandwidthTrace
 from ...profiling.training import VALUE_BYTES, TrainingProfile, load_profile, modelled_profile

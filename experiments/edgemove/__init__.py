@@ -1,1 +1,5 @@
 """What experiments on EdgeMove show."""
+
+from .figures import curve_rows, draw_trace, eval_figures
+
+__all__ = ["curve_rows", "draw_trace", "eval_figures"]

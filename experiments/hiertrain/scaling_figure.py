@@ -9,7 +9,7 @@ import numpy as np
 
 from ...envs.hiertrain.scenarios import get_scenario
 from ...models.cuts import cut_points
-from ...models.zoo.catalogue import get_model
+from ...models.lookup import get_model
 from ...ui.canvas import clean, new_figure, top_legend
 from ..figures import logarithmic
 from ..line_charts import Seeds

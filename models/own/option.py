@@ -8,7 +8,8 @@ from pathlib import Path
 from ...ui.console import note
 from ...ui.errors import InputError
 from ..zoo.catalogue import MODELS
-from .read import from_folder, notes_on, with_input
+from .names import from_folder, with_input
+from .read import notes_on
 
 
 def add_model_options(group: argparse._ArgumentGroup) -> None:

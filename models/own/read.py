@@ -22,17 +22,14 @@ from typing import TYPE_CHECKING, Any
 from ...ui.errors import InputError
 from ..layers import Block, Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pad, Pool, Reorg, Shape
 from ..model import Model, Unit
-from ..zoo.catalogue import get_model, is_own, model_title, without_size
 from .folding import Kernel, Link, fold
 from .graph import Graph, Weights
+from .names import is_own, model_title, shape_of, without_size
 
 if TYPE_CHECKING:
     from torch import nn
 
     from ..runnable.units import TorchModel
-
-LARGEST = 65536  # channels, rows or columns of an input; more is a slip
-_SIZE = re.compile(r"(?P<channels>\d+)x(?P<height>\d+)x(?P<width>\d+)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,26 +65,6 @@ class ImportedModel:
         return torch_model
 
 
-def with_input(name: str, size: str | None) -> str:
-    """The name of a network together with the size of its input.
-
-    Args:
-        name: of a network.
-        size: channels, height and width such as ``3x224x224``; None leaves the name as it is.
-
-    Raises:
-        InputError: no such size, a size given twice, or a zoo model, which has its own.
-    """
-    if size is None:
-        return name
-    _shape(size, "input size")
-    if not is_own(name):
-        raise InputError(f"model {name} has an input of its own; a size is for ONNX files and module:factory")
-    if without_size(name) != name:
-        raise InputError(f"model {name} names a size already, {size} is another")
-    return f"{name}@{size}"
-
-
 def notes_on(name: str) -> tuple[str, ...]:
     """How a user's own network was cut up, one line each; nothing about a zoo model.
 
@@ -97,11 +74,6 @@ def notes_on(name: str) -> tuple[str, ...]:
     return tuple(f"{model_title(name)}: {note}" for note in outline(name).notes) if is_own(name) else ()
 
 
-def from_folder(name: str, folder: Path) -> str:
-    """The name of an ONNX file with its path taken from a folder; other names as they are."""
-    return str(folder / name) if without_size(name).endswith(".onnx") else name
-
-
 def import_model(name: str) -> ImportedModel:
     """Read in the network of that name.
 
@@ -109,7 +81,7 @@ def import_model(name: str) -> ImportedModel:
         InputError: one line that names the file or factory, the node, and what is allowed.
     """
     place = without_size(name)
-    shape = None if place == name else _shape(name.rpartition("@")[2], name)
+    shape = None if place == name else shape_of(name.rpartition("@")[2], name)
     if place.endswith(".onnx"):
         return import_onnx(place, shape)
     module, size = _made(place)
@@ -128,19 +100,6 @@ def outline(name: str) -> ImportedModel:
         InputError: as :func:`import_model`.
     """
     return replace(import_model(name), weights=())
-
-
-def runnable(name: str) -> TorchModel:
-    """The units and tail of a network as torch modules: with its own weights, a zoo model with random ones.
-
-    Raises:
-        InputError: no such network, or it cannot be read in.
-    """
-    if is_own(name):
-        return import_model(name).build()
-    from ..runnable.units import build
-
-    return build(get_model(name))
 
 
 def import_onnx(path: str | os.PathLike[str], shape: Shape | None = None) -> ImportedModel:
@@ -279,17 +238,8 @@ def _cause(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _shape(text: str, where: str) -> Shape:
-    match = _SIZE.fullmatch(text)
-    if match is None or not all(0 < int(size) <= LARGEST for size in match.groups()):
-        raise InputError(
-            f"{where}: {text!r} is no size, allowed: channels, height and width such as 3x224x224, each up to {LARGEST}"
-        )
-    return Shape(*map(int, match.groups()))
-
-
 def _sizes(place: str, size: Any) -> Shape:
-    return _shape("x".join(map(str, size)) if isinstance(size, (tuple, list)) else str(size), place)
+    return shape_of("x".join(map(str, size)) if isinstance(size, (tuple, list)) else str(size), place)
 
 
 def _tidy(name: str) -> str:

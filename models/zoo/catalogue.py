@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from functools import cache
 
-from ...ui.errors import InputError
 from ..model import Model
 from .classifiers import (
     VGG_CHANNELS,
@@ -49,44 +46,3 @@ MODELS: dict[str, Callable[[], Model]] = {
     "vgg16_text": lambda: vgg("vgg16_text", 16, 32, (512, 4), in_channels=1),
     "resnet50_speech": lambda: small_resnet("resnet50_speech", bottleneck, 1, 12),
 }
-
-
-@cache
-def get_model(name: str) -> Model:
-    """The network called ``name``, from the zoo or a user's own (see :mod:`.importers`); the same object every time.
-
-    Raises:
-        InputError: no such network, or one that cannot be read in.
-    """
-    check_model(name)
-    if name in MODELS:
-        return MODELS[name]()
-    from ..own.read import outline
-
-    return outline(name).model
-
-
-def check_model(name: str, where: str = "") -> None:
-    """Whether a name can be a network's; a user's own is not read in.
-
-    Raises:
-        InputError: it is not, beginning with ``where``.
-    """
-    if name not in MODELS and not is_own(name):
-        known = f"known models: {', '.join(MODELS)}; or your own: path.onnx, module:factory"
-        raise InputError(f"{where}{': ' * bool(where)}unknown model {name!r}; {known}")
-
-
-def is_own(name: str) -> bool:
-    """Whether a network is a user's own, named by an ONNX file or a factory."""
-    return without_size(name).endswith(".onnx") or ":" in name
-
-
-def model_title(name: str) -> str:
-    """A network's name for people: of a user's own file only the last part of its path."""
-    return name.replace("\\", "/").rpartition("/")[2]
-
-
-def without_size(name: str) -> str:
-    """The name without the size of its input."""
-    return re.sub(r"@\d+x\d+x\d+$", "", name)

@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...models.lookup import get_model
+from ...models.own.names import is_own
 from ...models.own.option import add_model_options, model_of
-from ...models.zoo.catalogue import get_model, is_own
 from ...ui.console import Parser, entry, listed, note, stdout, whole, wrapped
 from ...ui.errors import InputError
 from ..training import OPTIMIZER_BYTES
@@ -78,7 +79,7 @@ def _measure(words: Sequence[str]) -> int:
     args = _parser().parse_args(words)
     _check_options(args)
     name = _network(args)  # is known before torch is there
-    from ...models.own.read import runnable
+    from ...models.lookup import runnable
     from .measuring import OutOfMemory
     from .torch_profiler import memory_errors
 

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...models.plans import write_text
 from ...ui.errors import InputError
+from ...ui.files import write_text
 
 SCHEMA = "1"
 

@@ -13,20 +13,11 @@ import numpy as np
 import pytest
 import yaml
 
-from splitgym.agents import core
-from splitgym.agents.core import (
-    Agent,
-    AgentSpec,
-    Learner,
-    agents_module,
-    agents_of,
-    follow,
-    get_spec,
-    hyperparams_of,
-    make_agent,
-)
+from splitgym.agents import registry
 from splitgym.agents.distredge.baselines import PLANNERS
 from splitgym.agents.distredge.plan_agent import ENV_KWARGS, PlanAgent
+from splitgym.agents.protocol import Agent, Learner, follow
+from splitgym.agents.registry import AgentSpec, agents_module, agents_of, get_spec, hyperparams_of, make_agent
 from splitgym.envs import FAMILIES
 from splitgym.envs.distredge.dynamics import DistrEdgeDynamics
 from splitgym.experiments.play import make_env, play
@@ -94,7 +85,7 @@ def test_registry_is_whole(family: str) -> None:
 
 @pytest.mark.parametrize("family", list(FAMILIES))
 def test_every_entry_of_the_hyperparameter_file_belongs_to_an_agent(family: str) -> None:
-    path = Path(core.__file__).parent / "hyperparams" / f"{family}.yaml"
+    path = Path(registry.__file__).parent / "hyperparams" / f"{family}.yaml"
     table = yaml.safe_load(path.read_text()) if path.is_file() else {}
     assert set(table) <= set(agents_of(family))
     assert all("default" in entry for entry in table.values())
@@ -124,7 +115,7 @@ def test_hyperparameters_of_a_scenario() -> None:
 
 def test_longest_name_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     table = {"a": {"default": {"x": 0, "y": 0}, "D": {"x": 1}, "DB-50": {"x": 2}, "DB": {"x": 3}}}
-    monkeypatch.setattr(core, "_hyperparams", lambda family: table)
+    monkeypatch.setattr(registry, "_hyperparams", lambda family: table)
     scenarios = ("DB-50-yolov2", "DB-300", "DB-500", "DC-50", "NA-nano")
     found = {s: hyperparams_of("distredge", "a", s)["x"] for s in scenarios}
     assert found == {"DB-50-yolov2": 2, "DB-300": 3, "DB-500": 3, "DC-50": 0, "NA-nano": 0}
@@ -211,7 +202,7 @@ def test_smallest_joint_search_allowed_works() -> None:
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = sys.modules["stable_baselines3"] = None
-from splitgym.agents.core import get_spec, make_agent
+from splitgym.agents.registry import get_spec, make_agent
 from splitgym.experiments.play import make_env
 from splitgym.envs import FAMILIES
 from splitgym.ui.errors import InputError
@@ -237,7 +228,7 @@ def test_unknown_hyperparameter_is_named_by_newer_pythons_message(monkeypatch: p
     def make(env: Any, seed: int) -> Agent:
         raise TypeError("f() got an unexpected keyword argument 'rat'. Did you mean 'rate'?")
 
-    monkeypatch.setattr(core, "get_spec", lambda family, name: AgentSpec(name, "", make))
+    monkeypatch.setattr(registry, "get_spec", lambda family, name: AgentSpec(name, "", make))
     with pytest.raises(InputError, match=r"unknown hyperparameter 'rat'$"):
         make_agent("distredge", "a", make_env(DISTREDGE, "DB-50", {}))
 
@@ -246,7 +237,7 @@ def test_other_type_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> No
     def make(env: Any, seed: int) -> Agent:
         raise TypeError("unsupported operand")
 
-    monkeypatch.setattr(core, "get_spec", lambda family, name: AgentSpec(name, "", make))
+    monkeypatch.setattr(registry, "get_spec", lambda family, name: AgentSpec(name, "", make))
     with pytest.raises(TypeError, match="unsupported operand"):
         make_agent("distredge", "a", make_env(DISTREDGE, "DB-50", {}))
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from splitgym.agents.core import AgentSpec, OnReport, Report
+from splitgym.agents.protocol import OnReport, Report
+from splitgym.agents.registry import AgentSpec
 from splitgym.envs import FAMILIES, BatchEnv, Dynamics, Family, ScalarEnv, register_family
 from splitgym.ui.errors import InputError
 

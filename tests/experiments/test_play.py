@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from splitgym.agents.core import get_spec, make_agent
+from splitgym.agents.registry import get_spec, make_agent
 from splitgym.envs import Family, get_family
 from splitgym.experiments.play import Explanations, assess, evaluate, make_env, options_for, play
 from splitgym.experiments.results import Result, fill_regret

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from splitgym.agents.core import OnReport
+from splitgym.agents.protocol import OnReport
 from splitgym.experiments.run_folder import (
     Progress,
     RunConfig,

@@ -19,8 +19,8 @@ import pytest
 from splitgym.envs import Family
 from splitgym.experiments import training
 from splitgym.experiments.train_command import main
+from splitgym.models.lookup import get_model
 from splitgym.models.plans import SpatialPlan, load_plan
-from splitgym.models.zoo.catalogue import get_model
 from splitgym.ui.progress import Bar
 
 from .. import ROOT

@@ -9,8 +9,9 @@ import pytest
 
 from splitgym.models.cuts import cut_points
 from splitgym.models.layers import Block, Conv, Linear, Shape
+from splitgym.models.lookup import get_model
 from splitgym.models.model import Model, Unit
-from splitgym.models.zoo.catalogue import MODELS, get_model
+from splitgym.models.zoo.catalogue import MODELS
 
 CHAINS = {"lenet5": 7, "alexnet": 11, "alexnet_64": 11, "vgg11": 16, "vgg16": 21, "vgg19": 24, "googlenet": 18}
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitgym.envs.distredge.scenarios import SCENARIOS
+from splitgym.models.lookup import get_model
 from splitgym.models.model import Model
 from splitgym.models.plans import (
     CompressedPlan,
@@ -26,7 +27,6 @@ from splitgym.models.plans import (
     save_plan,
     write_text,
 )
-from splitgym.models.zoo.catalogue import get_model
 from splitgym.ui.errors import InputError
 
 from .strategies import models, plans

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from splitgym.models.layers import Block, Conv, GlobalPool, Layer, Linear, Pool, Shape
+from splitgym.models.lookup import get_model
 from splitgym.models.model import Model, Unit
-from splitgym.models.zoo.catalogue import get_model
 from splitgym.profiling.devices import calibration_date, device_names, get_device
 from splitgym.profiling.latency import kernel_seconds
 from splitgym.ui.errors import InputError

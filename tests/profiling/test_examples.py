@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import splitgym.envs  # noqa: F401
-from splitgym.models.zoo.catalogue import get_model
+from splitgym.models.lookup import get_model
 from splitgym.profiling import tables, training
 
 EXAMPLES = Path(tables.__file__).parent / "examples"

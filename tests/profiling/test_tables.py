@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from splitgym.models.zoo.catalogue import MODELS, get_model
+from splitgym.models.lookup import get_model
+from splitgym.models.zoo.catalogue import MODELS
 from splitgym.profiling.devices import get_device
 from splitgym.profiling.latency import kernel_seconds
 from splitgym.profiling.tables import LatencyTable, Provenance, load_table, modelled_table

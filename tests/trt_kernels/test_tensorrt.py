@@ -28,9 +28,9 @@ from splitgym.models.layers import (
     Reorg,
     Shape,
 )
+from splitgym.models.lookup import get_model
 from splitgym.models.model import MAIN, Join, Model, Unit
 from splitgym.models.runnable.units import RowSlice, TorchModel, build, kernel_modules
-from splitgym.models.zoo import catalogue as zoo
 from splitgym.trt_kernels.graph import Graph
 from splitgym.trt_kernels.networks import (
     Ports,
@@ -296,7 +296,7 @@ def test_parts_of_small_networks_equal_run_part(make) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["vgg16", "resnet50", "inception_v3", "yolov2", "openpose", "voxelnet", "googlenet"])
 def test_networks_of_the_zoo_are_built_with_the_shapes_of_their_models(name: str) -> None:
-    model = zoo.get_model(name)
+    model = get_model(name)
     torch_model = build(model)
     graph = new_graph("FP16")
     stop = len(model.units)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splitgym.agents.core import agents_of, get_spec, hyperparams_of, make_agent
 from splitgym.agents.deprune import EVAL_AGENTS
 from splitgym.agents.deprune.schedule_agent import ScheduleAgent, best, constant, deprune, prune, share_index
+from splitgym.agents.registry import agents_of, get_spec, hyperparams_of, make_agent
 from splitgym.envs import get_family
 from splitgym.experiments.play import Played, make_env, options_for, play
 from splitgym.models.plans import CompressedPlan

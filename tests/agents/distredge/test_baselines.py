@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitgym.agents.core import agents_of
 from splitgym.agents.distredge.baselines import (
     PLANNERS,
     _fence_post_lp,
@@ -24,12 +23,13 @@ from splitgym.agents.distredge.baselines import (
     offload,
 )
 from splitgym.agents.distredge.linear import LinearModel
+from splitgym.agents.registry import agents_of
 from splitgym.envs.distredge.scenarios import get_scenario
 from splitgym.envs.distredge.system import System
 from splitgym.models.layers import Conv, Layer, Pool, Shape, chain_out
+from splitgym.models.lookup import get_model
 from splitgym.models.model import MAIN, Model, Unit
 from splitgym.models.plans import SpatialPlan
-from splitgym.models.zoo.catalogue import get_model
 
 from ...envs.distredge.event_reference import rows_of_part
 

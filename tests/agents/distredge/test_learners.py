@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from splitgym.agents import sb3
-from splitgym.agents.core import Report, get_spec, make_agent
 from splitgym.agents.distredge.osds import GatedNoise, Osds, TwoRateDDPG
 from splitgym.agents.distredge.risk_seeking import MixedPolicy, RiskSeeking
+from splitgym.agents.protocol import Report
+from splitgym.agents.registry import get_spec, make_agent
 from splitgym.agents.sb3 import Sb3Learner
 from splitgym.envs import FAMILIES
 from splitgym.experiments.play import make_env, play

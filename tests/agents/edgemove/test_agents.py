@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitgym.agents.core import get_spec, make_agent
 from splitgym.agents.edgemove.baselines import DeviceCloud, PipeDreamE
 from splitgym.agents.edgemove.edgemove import EdgeMove
+from splitgym.agents.registry import get_spec, make_agent
 from splitgym.envs.edgemove.actions import CLOUD, STAY
 from splitgym.envs.edgemove.scenarios import TASKS
 from splitgym.experiments.play import options_for, play

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitgym.agents.core import make_agent
 from splitgym.agents.edgemove.climbing import Climber, LiteralClimber, SoundClimber
 from splitgym.agents.edgemove.edgemove import EdgeMove
 from splitgym.agents.edgemove.lookahead import Lookahead
+from splitgym.agents.registry import make_agent
 from splitgym.envs.edgemove.planning import balanced_cut, cut_periods
 from splitgym.experiments.play import play
 

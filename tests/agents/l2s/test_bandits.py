@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitgym.agents.core import get_spec, hyperparams_of, make_agent
 from splitgym.agents.l2s import EVAL_AGENTS
 from splitgym.agents.l2s.bandits import forcing
 from splitgym.agents.l2s.ridge import DiscountedRidge, Ridge
+from splitgym.agents.registry import get_spec, hyperparams_of, make_agent
 from splitgym.envs import get_family
 from splitgym.envs.l2s.scenarios import GROUPS, SCENARIOS
 from splitgym.experiments.play import assess, make_env, options_for, play

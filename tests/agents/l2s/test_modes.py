@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splitgym.agents.core import hyperparams_of, make_agent
+from splitgym.agents.registry import hyperparams_of, make_agent
 
 from ...envs.l2s.reference import make
 from .reference import Rounds, plain_l2s, play_lanes

@@ -14,8 +14,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitgym.agents.core import make_agent
 from splitgym.agents.deprune import AGENTS, plan_spec
+from splitgym.agents.registry import make_agent
 from splitgym.envs import FAMILIES
 from splitgym.envs.deprune.data import load_images
 from splitgym.envs.deprune.scenarios import SHARES
@@ -23,8 +23,8 @@ from splitgym.envs.deprune.settings import Settings
 from splitgym.envs.deprune.trainer import Training
 from splitgym.envs.deprune.viewer import BAND_COLORS, band_color, runs_of, training_figure
 from splitgym.envs.figures import frame
+from splitgym.models.lookup import get_model
 from splitgym.models.plans import CompressedPlan, load_plan, save_plan
-from splitgym.models.zoo.catalogue import get_model
 from splitgym.ui.errors import InputError
 
 ENV_ID = FAMILIES["deprune"].env_id

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from splitgym.models.compression import Cut, Interface, Padding, compressing_cut, layer_cut, step_modules
 from splitgym.models.layers import Block, Conv, GlobalPool, Linear, Pool, Shape
+from splitgym.models.lookup import get_model
 from splitgym.models.model import MAIN, Join, Model, Unit
 from splitgym.models.runnable.compression import Halves, kept_maps, split_model
 from splitgym.models.runnable.units import TorchModel, build
-from splitgym.models.zoo.catalogue import MODELS, get_model
+from splitgym.models.zoo.catalogue import MODELS
 from splitgym.ui.errors import InputError
 
 VGG = get_model("vgg11_32_half")

@@ -24,9 +24,9 @@ from splitgym.envs.distredge.planning import (
 from splitgym.envs.distredge.scenarios import Scenario, get_scenario
 from splitgym.envs.distredge.system import System
 from splitgym.models.layers import Conv, Shape
+from splitgym.models.lookup import get_model
 from splitgym.models.model import Model, Unit
 from splitgym.models.plans import SpatialPlan
-from splitgym.models.zoo.catalogue import get_model
 
 from ...models.strategies import models
 from .event_reference import rows_of_part

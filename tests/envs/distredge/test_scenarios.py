@@ -17,7 +17,7 @@ from splitgym.envs import FAMILIES
 from splitgym.envs.distredge.scenarios import GROUPS, OTHER_MODELS, SCENARIOS, Scenario, get_scenario
 from splitgym.envs.distredge.system import System
 from splitgym.envs.links import LinkRates, load_traces
-from splitgym.models.zoo.catalogue import get_model
+from splitgym.models.lookup import get_model
 from splitgym.profiling.tables import modelled_table
 from splitgym.ui.errors import InputError
 

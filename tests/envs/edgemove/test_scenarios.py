@@ -26,7 +26,7 @@ from splitgym.envs.edgemove.scenarios import (
 )
 from splitgym.envs.edgemove.system import System
 from splitgym.models.layers import Block
-from splitgym.models.zoo.catalogue import get_model
+from splitgym.models.lookup import get_model
 from splitgym.profiling.training import modelled_profile
 from splitgym.ui.errors import InputError
 

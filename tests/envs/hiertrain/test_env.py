@@ -24,8 +24,8 @@ from splitgym.envs.hiertrain.scenarios import get_scenario
 from splitgym.envs.hiertrain.schedule import ROLES, alone
 from splitgym.envs.hiertrain.system import System
 from splitgym.envs.hiertrain.viewer import COLORS, layers_timeline, plan_figure, timeline
+from splitgym.models.lookup import get_model
 from splitgym.models.plans import HybridPlan, load_plan, save_plan
-from splitgym.models.zoo.catalogue import get_model
 from splitgym.ui.errors import InputError
 
 from .reference import (

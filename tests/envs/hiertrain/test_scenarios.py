@@ -14,7 +14,8 @@ import yaml
 from splitgym.envs import FAMILIES
 from splitgym.envs.hiertrain.scenarios import GROUPS, SCENARIOS, WORKERS, Scenario, get_scenario
 from splitgym.envs.hiertrain.system import System
-from splitgym.models.zoo.catalogue import MODELS, get_model
+from splitgym.models.lookup import get_model
+from splitgym.models.zoo.catalogue import MODELS
 from splitgym.profiling.training import modelled_profile
 from splitgym.ui.errors import InputError
 

@@ -11,7 +11,7 @@ import numpy as np
 from splitgym.envs.core import BatchEnv
 from splitgym.envs.l2s.env import L2SEnv
 from splitgym.envs.l2s.scenarios import Scenario
-from splitgym.models.zoo.catalogue import get_model
+from splitgym.models.lookup import get_model
 from splitgym.profiling.devices import get_device
 from splitgym.profiling.training import TrainingProfile, modelled_profile
 

@@ -11,8 +11,8 @@ import pytest
 from splitgym.envs.l2s.scenarios import SCENARIOS, get_scenario
 from splitgym.envs.l2s.system import FEATURES, System
 from splitgym.models.cuts import cut_points
+from splitgym.models.lookup import get_model
 from splitgym.models.plans import CutPlan
-from splitgym.models.zoo.catalogue import get_model
 from splitgym.profiling.devices import get_device
 from splitgym.ui.errors import InputError
 

@@ -14,7 +14,8 @@ import yaml
 from splitgym.envs import FAMILIES
 from splitgym.envs.l2s.scenarios import EDGES, GROUPS, SCENARIOS, Scenario, get_scenario
 from splitgym.envs.l2s.system import System
-from splitgym.models.zoo.catalogue import MODELS, get_model
+from splitgym.models.lookup import get_model
+from splitgym.models.zoo.catalogue import MODELS
 from splitgym.ui.errors import InputError
 
 from .reference import make, modelled

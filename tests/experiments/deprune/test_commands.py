@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splitgym.agents.core import agents_of
+from splitgym.agents.registry import agents_of
 from splitgym.experiments import train_session as session
 from splitgym.experiments.eval_command import main as evaluate_main
 from splitgym.experiments.train_command import main as train_main
+from splitgym.models.lookup import get_model
 from splitgym.models.plans import CompressedPlan, load_plan
-from splitgym.models.zoo.catalogue import get_model
 
 Capture = pytest.CaptureFixture[str]
 FIXED = [name for name, spec in agents_of("deprune").items() if not spec.learns]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splitgym.agents.core import get_spec, make_agent
+from splitgym.agents.registry import get_spec, make_agent
 from splitgym.envs import get_family
 from splitgym.envs.deprune.curves import load_curves
 from splitgym.envs.deprune.viewer import BAND_COLORS, band_color, runs_of, training_figure

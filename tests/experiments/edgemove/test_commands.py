@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from splitgym.agents.core import agents_of
+from splitgym.agents.registry import agents_of
 from splitgym.envs import get_family
 from splitgym.envs.edgemove.dynamics import EdgeMoveDynamics
 from splitgym.envs.edgemove.scenarios import GROUPS, TASKS
@@ -21,8 +21,8 @@ from splitgym.experiments import options as console
 from splitgym.experiments import train_session as session
 from splitgym.experiments.eval_command import main as evaluate_main
 from splitgym.experiments.train_command import main as train_main
+from splitgym.models.lookup import get_model
 from splitgym.models.plans import PipelinePlan, load_plan
-from splitgym.models.zoo.catalogue import get_model
 from splitgym.profiling.training import modelled_profile
 
 Capture = pytest.CaptureFixture[str]

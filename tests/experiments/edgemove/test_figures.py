@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splitgym.agents.core import get_spec, make_agent
+from splitgym.agents.registry import get_spec, make_agent
 from splitgym.envs import get_family
 from splitgym.envs.edgemove.pipeline import period_s
 from splitgym.envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, get_scenario

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splitgym.agents.core import get_spec, make_agent
+from splitgym.agents.registry import get_spec, make_agent
 from splitgym.envs import get_family
 from splitgym.experiments.hiertrain.figures import curve_rows, draw_plan, draw_trace, eval_figures
 from splitgym.experiments.play import Played, assess, make_env, options_for, play
 from splitgym.experiments.results import Result
 from splitgym.models.cuts import cut_points
-from splitgym.models.zoo.catalogue import get_model
+from splitgym.models.lookup import get_model
 
 FAMILY = get_family("hiertrain")
 AGENTS = ("exact", "all-device", "all-edge", "all-cloud", "jointdnn", "jalad")

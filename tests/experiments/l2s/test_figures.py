@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splitgym.agents.core import get_spec, make_agent
+from splitgym.agents.registry import get_spec, make_agent
 from splitgym.envs import get_family
 from splitgym.experiments.figures import has_error_bars
 from splitgym.experiments.l2s.figures import curve_rows, draw_trace, eval_figures

@@ -31,9 +31,9 @@ from splitgym.experiments.l2s.privacy import (
 )
 from splitgym.models.cuts import cut_points
 from splitgym.models.layers import Conv, GlobalPool, Linear, Pool, Shape
+from splitgym.models.lookup import get_model
 from splitgym.models.model import Join, Model, Unit
 from splitgym.models.runnable.units import TorchModel, build
-from splitgym.models.zoo.catalogue import get_model
 from splitgym.ui.errors import InputError
 
 Capture = pytest.CaptureFixture[str]

@@ -19,8 +19,10 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from splitgym.models.layers import Shape
-from splitgym.models.own.read import LARGEST, from_folder, import_model, import_module, import_onnx, with_input
-from splitgym.models.zoo.catalogue import MODELS, get_model, is_own, without_size
+from splitgym.models.lookup import get_model
+from splitgym.models.own.names import LARGEST, from_folder, is_own, with_input, without_size
+from splitgym.models.own.read import import_model, import_module, import_onnx
+from splitgym.models.zoo.catalogue import MODELS
 from splitgym.ui.errors import InputError
 
 from .nets import image, onnx_file

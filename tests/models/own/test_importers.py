@@ -22,8 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from splitgym.envs import FAMILIES
 from splitgym.models.layers import Block, Conv, GlobalPool, Linear, Pool, Shape
-from splitgym.models.own.read import ImportedModel, import_model, import_module, import_onnx, runnable
-from splitgym.models.zoo.catalogue import get_model
+from splitgym.models.lookup import get_model, runnable
+from splitgym.models.own.read import ImportedModel, import_model, import_module, import_onnx
 from splitgym.ui.errors import InputError
 
 from .nets import (

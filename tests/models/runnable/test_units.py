@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitgym.models.layers import Block, Conv, ConvTranspose, Layer, Linear, Pool, Shape
+from splitgym.models.lookup import get_model
 from splitgym.models.model import MAIN, Join, Model, Unit
 from splitgym.models.runnable.layers import KernelModule
 from splitgym.models.runnable.units import RowSlice, TorchModel, build, gather, layer_module, run_split
-from splitgym.models.zoo.catalogue import get_model
 
 from ..strategies import models, plans
 

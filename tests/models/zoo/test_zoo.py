@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from splitgym.models.layers import Block
+from splitgym.models.lookup import get_model
 from splitgym.models.model import MAIN, Model
 from splitgym.models.runnable.units import TorchModel, build
-from splitgym.models.zoo.catalogue import MODELS, get_model
+from splitgym.models.zoo.catalogue import MODELS
 from splitgym.ui.errors import InputError
 
 # Published multiply-accumulates (1e9) and parameters (1e6); None where no exact figure is known.
@@ -222,6 +223,6 @@ def test_an_unknown_model_lists_the_known_ones() -> None:
 
 
 def test_the_zoo_needs_no_torch() -> None:
-    code = "from splitgym.models.zoo import catalogue; catalogue.get_model('openpose').macs"
+    code = "from splitgym.models.lookup import get_model; get_model('openpose').macs"
     code = f"import sys; {code}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

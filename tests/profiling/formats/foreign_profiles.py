@@ -9,8 +9,8 @@ from pathlib import Path
 from random import Random
 
 from splitgym.models.layers import Block, Conv, Conv3d, ConvTranspose, Layer, Linear, Pointwise, Pool, Shape
+from splitgym.models.lookup import get_model
 from splitgym.models.model import Model
-from splitgym.models.zoo.catalogue import get_model
 
 DATA = Path(__file__).parent / "data"
 LENET = get_model("lenet5")

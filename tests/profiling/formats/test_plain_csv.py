@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitgym.models.zoo.catalogue import get_model
+from splitgym.models.lookup import get_model
 from splitgym.profiling.formats.read import detect, latency_table, training_profile
 from splitgym.profiling.tables import LatencyTable, modelled_table
 from splitgym.profiling.training import TrainingProfile, modelled_profile

@@ -16,10 +16,10 @@ import pytest
 import torch
 
 from splitgym.models.layers import Conv, Pad, Shape
+from splitgym.models.lookup import get_model
 from splitgym.models.model import Model, Unit
 from splitgym.models.own import read as importers
 from splitgym.models.runnable.units import build
-from splitgym.models.zoo.catalogue import get_model
 from splitgym.profiling.measure.command import main
 from splitgym.profiling.measure.machine import board_name, slug
 from splitgym.profiling.tables import load_table

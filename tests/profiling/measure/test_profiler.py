@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitgym.models.layers import Block, Conv, GlobalPool, Linear, Pad, Pool, Shape
+from splitgym.models.lookup import get_model
 from splitgym.models.model import Join, Model, Unit
 from splitgym.models.runnable.units import build
-from splitgym.models.zoo.catalogue import get_model
 from splitgym.profiling.measure import machine, training_profiler
 from splitgym.profiling.measure.journal import Journal
 from splitgym.profiling.measure.measuring import (

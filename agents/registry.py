@@ -1,9 +1,4 @@
-"""What every agent shares: the ``predict`` protocol, the registry, hyperparameters. No torch here.
-
-Heuristics, planners, bandits and networks are all asked the same way, ``predict(observation, state, episode_start,
-deterministic) -> (actions, state)``, on batched observations as Stable-Baselines3 does it, and are judged by one loop
-(:mod:`splitgym.experiments.play`). ``state`` carries whatever an agent remembers between calls.
-"""
+"""Which agents a family has, and with which hyperparameters they are made. No torch here."""
 
 from __future__ import annotations
 
@@ -13,88 +8,14 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ..envs import get_family
 from ..ui.errors import InputError
+from .protocol import Agent
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-
-
-@runtime_checkable
-class Agent(Protocol):
-    """Anything that decides."""
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, Any]:
-        """Actions for a batch of observations.
-
-        Args:
-            observation: (n, ...) observations, or a dict of such.
-            state: what the last call returned, None at first.
-            episode_start: (n,) bool, lanes whose episode begins now; None means no lane, all when ``state`` is None.
-            deterministic: without exploration noise; nothing is frozen by it.
-        """
-        ...
-
-
-@dataclass
-class Report:
-    """How training stands; handed to the progress callback.
-
-    Attributes:
-        episodes, steps: done so far in this run, resumed parts included.
-        share: 0..1 of the budget.
-        best: best headline value of an episode so far.
-        recent: mean headline value of the newest episodes.
-        best_plan: the plan behind ``best``, where the family has plans.
-        extra: further curves by name (losses, noise).
-    """
-
-    episodes: int
-    steps: int
-    share: float
-    best: float
-    recent: float
-    best_plan: Any = None
-    extra: Mapping[str, float] = field(default_factory=dict)
-
-
-OnReport = Callable[[Report], None]
-
-
-@runtime_checkable
-class Learner(Agent, Protocol):
-    """An agent that is trained before it is used.
-
-    Attributes:
-        best_plan: the best plan seen in training, None before or where the family has none.
-    """
-
-    best_plan: Any
-
-    def learn(self, episodes: int | None, steps: int | None, on_report: OnReport) -> None:
-        """Train until the budget is spent (None: the hyperparameters' own); may be interrupted and called again.
-
-        ``on_report`` is called regularly; an exception from it (KeyboardInterrupt) leaves the agent usable.
-        """
-        ...
-
-    def save(self, folder: Path) -> None:
-        """Write everything needed to predict and to go on training."""
-        ...
-
-    def load(self, folder: Path) -> None:
-        """Read what :meth:`save` wrote."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -220,13 +141,3 @@ def sb3_agent(algorithm: str, env: Any, seed: int = 0, **options: Any) -> Agent:
     from .sb3 import Sb3Learner
 
     return Sb3Learner(env, algorithm, seed, **options)
-
-
-def follow(
-    plan_actions: np.ndarray, lanes: int, state: Any, episode_start: Sequence[bool] | np.ndarray | None
-) -> tuple[np.ndarray, Any]:
-    """Carry out a plan step by step: actions of every lane and the next step's index as state."""
-    step = np.zeros(lanes, dtype=np.intp) if state is None else state
-    if episode_start is not None:
-        step = np.where(np.asarray(episode_start, dtype=bool), 0, step)
-    return plan_actions[step], (step + 1) % len(plan_actions)
