@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from annotated_types import Ge
+
+from ..ui.validation import Count, NonNegative, Positive, Share, Whole
+
+SB3_OWN: Any = None  # may be left out: the default is Stable-Baselines3's; null is refused
 
 
-def _whole(value: Any) -> Any:
-    """1e6 is read as a float, and is meant as a whole number."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+@dataclass(frozen=True)
+class Hyperparams:
+    """Without fields: an agent that has no hyperparameters. Subclasses are frozen dataclasses without more ado."""
 
-
-Whole = Annotated[int, BeforeValidator(_whole)]
-Count = Annotated[Whole, Field(ge=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-SB3_OWN: Any = Field(default=None)  # may be left out: the default is Stable-Baselines3's; null is refused
-
-
-class Hyperparams(BaseModel):
-    """Without fields: an agent that has no hyperparameters."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True, kw_only=True)(cls)
 
 
 class Sb3(Hyperparams):
     """See :class:`splitgym.agents.sb3.Sb3Learner`; what is not named here goes to Stable-Baselines3 as it is."""
 
-    model_config = ConfigDict(extra="allow")
+    __pydantic_config__ = {"extra": "allow"}
 
     episodes: Count
     lanes: Count
@@ -43,7 +37,7 @@ class OnPolicy(Sb3):
     """PPO and A2C."""
 
     n_steps: Count
-    batch_size: Annotated[Whole, Field(ge=2)] = SB3_OWN  # PPO's; it normalises the advantages of a batch
+    batch_size: Annotated[int, Ge(2)] = SB3_OWN  # PPO's; it normalises the advantages of a batch
     n_epochs: Count = SB3_OWN
     gae_lambda: Share = SB3_OWN
     clip_range: Positive = SB3_OWN
@@ -57,7 +51,7 @@ class OffPolicy(Sb3):
 
     batch_size: Count
     buffer_size: Count
-    gradient_steps: Annotated[Whole, Field(ge=-1)]  # -1: as many as steps were played
-    learning_starts: Annotated[Whole, Field(ge=0)] = SB3_OWN
+    gradient_steps: Annotated[int, Ge(-1)]  # -1: as many as steps were played
+    learning_starts: Whole = SB3_OWN
     train_freq: Count = SB3_OWN
     tau: Share = SB3_OWN

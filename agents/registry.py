@@ -8,14 +8,13 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..envs import get_family
 from ..ui.errors import InputError
+from ..ui.validation import validated
+from .hyperparam_types import Hyperparams
 from .protocol import Agent
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class AgentSpec:
         seeded: whether the seed changes the result; others are evaluated once.
         baseline: whether the paper compares against it.
         reference: whether it is a yardstick beside the baselines: a strong search, the exact optimum.
-        hyperparams: pydantic model with their types and ranges; None leaves the check to ``make``.
+        hyperparams: dataclass with their types and ranges; None leaves the check to ``make``.
     """
 
     name: str
@@ -42,7 +41,7 @@ class AgentSpec:
     seeded: bool = False
     baseline: bool = False
     reference: bool = False
-    hyperparams: type[BaseModel] | None = None
+    hyperparams: type[Hyperparams] | None = None
 
 
 def agents_module(family: str) -> ModuleType:
@@ -102,7 +101,10 @@ def make_agent(family: str, name: str, env: Any, seed: int = 0, **hyperparams: A
     """
     spec = get_spec(family, name)
     scenario = env.unwrapped.dynamics.scenario_name
-    merged = _checked(spec, {**hyperparams_of(family, name, scenario), **hyperparams})
+    merged = {**hyperparams_of(family, name, scenario), **hyperparams}
+    if spec.hyperparams is not None:
+        found = vars(validated(spec.hyperparams, merged, f"agent {name}", what="hyperparameter"))
+        merged = {given: found[given] for given in merged}
     try:
         return spec.make(env, seed=seed, **merged)
     except TypeError as error:
@@ -112,28 +114,6 @@ def make_agent(family: str, name: str, env: Any, seed: int = 0, **hyperparams: A
         raise
     except ModuleNotFoundError as error:
         raise InputError(f"agent {name}: needs the package {error.name}, which is not installed") from None
-
-
-def _checked(spec: AgentSpec, hyperparams: dict[str, Any]) -> dict[str, Any]:
-    """The hyperparameters, if the agent's model allows them.
-
-    Raises:
-        InputError: names the first that is unknown or not allowed.
-    """
-    if spec.hyperparams is None:
-        return hyperparams
-    from pydantic import ValidationError
-
-    try:
-        return spec.hyperparams.model_validate(hyperparams).model_dump(exclude_unset=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-    name, *inner = first["loc"]
-    if first["type"] == "extra_forbidden":
-        raise InputError(f"agent {spec.name}: unknown hyperparameter {name!r}")
-    place = "".join(f"[{part}]" for part in inner)
-    allowed = first["msg"].replace("Input should be", "must be")
-    raise InputError(f"agent {spec.name}: hyperparameter {name}{place}: {allowed}, not {first['input']!r}")
 
 
 def sb3_agent(algorithm: str, env: Any, seed: int = 0, **options: Any) -> Agent:

@@ -18,7 +18,7 @@ import json
 import platform
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from splitgym.ui.console import entry, note
 from splitgym.ui.errors import InputError
 from splitgym.ui.files import write_text
 from splitgym.ui.progress import Bar
+from splitgym.ui.validation import validated
 
 SCHEMA = 1
 MODELS = {"full": "vgg11_32", "half": "vgg11_32_half"}
@@ -148,18 +149,15 @@ def _runs(args: argparse.Namespace, model: Model) -> Iterator[Run]:
         for seed in args.seeds:
             for name in args.schedules:
                 schedule = SCHEDULES[name] if name in SCHEDULES else parse(name)
-                settings = Settings(
+                fields = dict(
                     layer=cut, module=schedule.module, images=args.images, optimizer=args.optimizer,
                     learning_rate=args.learning_rate, decay=args.decay, gamma=args.gamma,
                     boosted_epochs=args.boosted_epochs, flips=not args.no_flips, seed=seed,
-                ).check("arguments")  # fmt: skip
+                )  # fmt: skip
                 if schedule.module:
-                    settings = replace(
-                        settings,
-                        resolution=args.resolution,
-                        phi=widened(cut) if args.phi is None else args.phi,
-                        padding=args.padding,
-                    )
+                    phi = widened(cut) if args.phi is None else args.phi
+                    fields |= dict(resolution=args.resolution, phi=phi, padding=args.padding)
+                settings = validated(Settings, fields, "arguments")
                 yield Run(name, schedule, settings, schedule.at(settings.interface(model).phi))
 
 

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..models.lookup import check_model
 from ..models.own.names import from_folder
 from ..ui.errors import InputError
+from ..ui.validation import validated
 from .core import Dynamics
 
 T = TypeVar("T")
+S = TypeVar("S", bound="BaseScenario")
+
+
+@dataclass(frozen=True)
+class BaseScenario:
+    """What every family's scenario begins with.
+
+    Args:
+        name: scenario name.
+        model: a zoo model, or your own: net.onnx, module:factory.
+
+    Raises:
+        InputError: fields that contradict each other or name nothing known; beginning with a field.
+    """
+
+    name: str
+    model: str
+
+    def __post_init__(self) -> None:
+        check_model(self.model)
 
 
 def is_file(name: Any) -> bool:
@@ -19,54 +41,43 @@ def is_file(name: Any) -> bool:
     return isinstance(name, str) and name.endswith((".yaml", ".yml"))
 
 
-def change(base: T, changes: Mapping[str, Any], options: Sequence[str]) -> T:
+def change(base: S, changes: Mapping[str, Any], options: Sequence[str]) -> S:
     """A scenario with some fields changed and checked again.
 
     Args:
-        base: a frozen dataclass with a field ``name``.
+        base: the scenario.
         changes: new values by field.
         options: of the env itself, named in the message beside the fields.
 
     Raises:
         InputError: unknown field, or a value out of range.
     """
-    known = _fields(type(base))
+    known = [field.name for field in fields(base)[1:]]
     for name in changes:
-        if name not in known or name == "name":
-            raise InputError(f"unknown option {name!r}; known: {', '.join((*options, *known[1:]))}")
-    if not changes:
-        return base
-    data = {**asdict(base), **changes}  # type: ignore[call-overload]
-    return checked(type(base), data, f"scenario {data['name']}")
+        if name not in known:
+            raise InputError(f"unknown option {name!r}; known: {', '.join((*options, *known))}")
+    return validated(type(base), {**vars(base), **changes}, f"scenario {base.name}") if changes else base
 
 
-def load(kind: type[T], path: str, required: Sequence[str] = (), file_fields: Sequence[str] = ()) -> T:
+def load(kind: type[S], path: str, file_fields: Sequence[str] = ()) -> S:
     """Read a scenario file.
 
     Args:
         kind: the family's scenario class.
         path: a YAML file with its fields; the name is the file's own unless it gives one.
-        required: fields that it must hold.
         file_fields: fields that name files (one, a list of them, or a mapping to them), found from where the scenario
             lies.
 
     Raises:
         InputError: one line naming the file, the field and what is allowed.
     """
-    data = _read(path, required)
-    known = _fields(kind)
-    for name in data:
-        if name not in known:
-            raise InputError(f"{path}: unknown field {name!r}; known: {', '.join(known)}")
-    for name in required:
-        if name not in data:
-            raise InputError(f"{path}: field {name} is missing")
-    found = checked(kind, {"name": Path(path).stem, **data}, path)
+    known = fields(kind)
+    required = [field.name for field in known[1:] if field.default is field.default_factory is MISSING]
+    found = validated(kind, {"name": Path(path).stem, **_read(path, required)}, path)
     folder = Path(path).resolve().parent
     files = {name: _from(folder, getattr(found, name)) for name in file_fields}
-    if "model" in known:
-        files["model"] = from_folder(getattr(found, "model"), folder)  # noqa: B009
-    return replace(found, **files)  # type: ignore[type-var]
+    files["model"] = from_folder(found.model, folder)
+    return replace(found, **files)
 
 
 def _read(path: str, required: Sequence[str]) -> dict[str, Any]:
@@ -91,29 +102,6 @@ def _from(folder: Path, files: Any) -> Any:
     if isinstance(files, Mapping):
         return {key: str(folder / file) for key, file in files.items()}
     return files and tuple(str(folder / file) for file in files)
-
-
-def _fields(kind: type) -> list[str]:
-    return [field.name for field in fields(kind)]
-
-
-def checked(kind: type[T], data: Mapping[str, Any], where: str) -> T:
-    """Build a scenario with its types checked (by pydantic).
-
-    Raises:
-        InputError: one line beginning with ``where``.
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(kind).validate_python(dict(data))
-    except ValidationError as error:
-        first = error.errors()[0]
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, InputError):  # it names the scenario; the user knows the file
-            raise InputError(str(cause).replace(f"scenario {data['name']}", where, 1)) from None
-        place = ".".join(str(p) for p in first["loc"])
-        raise InputError(f"{where}: {place}: {first['msg']}, not {first['input']!r}") from None
 
 
 def by_name(get: Callable[[str], T], name: str) -> T | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +142,7 @@ def share_hyperparams(
 def _names_of(spec: AgentSpec) -> list[str]:
     """Hyperparameters that an agent declares."""
     if spec.hyperparams is not None:
-        return list(spec.hyperparams.model_fields)
+        return [field.name for field in fields(spec.hyperparams)]
     options = inspect.signature(spec.make).parameters.values()
     return [o.name for o in options if o.name not in ("env", "seed") and o.kind is not o.VAR_KEYWORD]
 

@@ -19,8 +19,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -28,33 +28,12 @@ from typing import Any
 from ..agents.protocol import Learner
 from ..ui.errors import InputError
 from ..ui.files import write_text
-from .tracking import MODES
+from ..ui.validation import Count, Whole, read_json, validated
+from .tracking import Mode
 
 SCHEMA = 1
 PACKAGES = ("splitgym", "numpy", "gymnasium", "torch", "stable-baselines3", "wandb")
 CONFIG = "config.json"
-
-
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_budget(value: Any) -> bool:
-    return value is None or _is_whole(value, 1)
-
-
-# What config.json may hold: field -> (whether a value is allowed, what is allowed in words); text where not listed.
-_Allowed = tuple[Callable[[Any], bool], str]
-_TEXT: _Allowed = (lambda value: isinstance(value, str), "text")
-_OBJECT: _Allowed = (lambda value: isinstance(value, dict), "an object")
-_BUDGET: _Allowed = (_is_budget, "null or a whole number of at least 1")
-_ALLOWED: dict[str, _Allowed] = {
-    **dict.fromkeys(("settings", "env_kwargs", "hyperparams", "versions"), _OBJECT),
-    **dict.fromkeys(("episodes", "steps"), _BUDGET),
-    "seed": (lambda value: _is_whole(value, 0), "a whole number, 0 or more"),
-    "track": (lambda value: isinstance(value, str) and value in MODES, ", ".join(MODES)),
-    "command": (lambda value: isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of texts"),
-}
 
 
 @dataclass(frozen=True)
@@ -80,10 +59,10 @@ class RunConfig:
     env_kwargs: Mapping[str, Any]
     agent: str
     hyperparams: Mapping[str, Any]
-    seed: int
-    episodes: int | None
-    steps: int | None
-    track: str
+    seed: Whole
+    episodes: Count | None
+    steps: Count | None
+    track: Mode
     track_id: str
     versions: Mapping[str, str]
     command: Sequence[str]
@@ -152,18 +131,8 @@ class RunFolder:
         Raises:
             InputError: names the file and the field that is wrong.
         """
-        data = self._read_json(CONFIG)
-        if data.get("schema") != SCHEMA:
-            raise InputError(f"{self.path / CONFIG}: schema is {data.get('schema')!r}, allowed: {SCHEMA}")
-        values = {}
-        for field in fields(RunConfig):
-            if field.name not in data and field.default is MISSING:
-                raise InputError(f"{self.path / CONFIG}: field {field.name} is missing")
-            values[field.name] = value = data.get(field.name, field.default)
-            is_allowed, allowed = _ALLOWED.get(field.name, _TEXT)
-            if not is_allowed(value):
-                raise InputError(f"{self.path / CONFIG}: {field.name} is {value!r}, allowed: {allowed}")
-        return RunConfig(**values)
+        path = self.path / CONFIG
+        return validated(RunConfig, read_json(path, schema=SCHEMA), str(path), exact=True)
 
     def checkpoint(self, learner: Learner, progress: Progress, curve: Sequence[Mapping[str, float]]) -> None:
         """Save the learner and how far it has come; a crash in between leaves the last checkpoint."""
@@ -209,11 +178,11 @@ class RunFolder:
         model = self._model
         if not (model / "progress.json").is_file():
             raise InputError(f"{self.path}: holds no trained model (model/progress.json is missing)")
-        data = self._read_json(f"{model.name}/progress.json")
-        known = {field.name for field in fields(Progress)}
-        if set(data) != known:
-            raise InputError(f"{model / 'progress.json'}: needs exactly the fields {', '.join(sorted(known))}")
-        return Progress(**data)
+        path = model / "progress.json"
+        data, known = read_json(path), [field.name for field in fields(Progress)]
+        if set(data) != set(known):
+            raise InputError(f"{path}: needs exactly the fields {', '.join(known)}")
+        return validated(Progress, data, str(path), exact=True)
 
     def load_model(self, learner: Learner) -> Progress:
         """Load the last checkpoint into a learner.
@@ -256,18 +225,6 @@ class RunFolder:
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
         write_text(self.path / name, json.dumps(data, indent=1, allow_nan=False) + "\n")
-
-    def _read_json(self, name: str) -> dict[str, Any]:
-        path = self.path / name
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-        except ValueError as error:
-            raise InputError(f"{path}: is not JSON ({error})") from None
-        if not isinstance(data, dict):
-            raise InputError(f"{path}: must hold a JSON object")
-        return data
 
 
 def check_free(path: Path, holds: str = CONFIG) -> None:

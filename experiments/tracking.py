@@ -10,14 +10,15 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ..ui.console import note
 from ..ui.errors import InputError
 
-MODES = ("off", "offline", "online")
+Mode = Literal["off", "offline", "online"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 PROJECT = "splitgym"
-_FROM_ENVIRONMENT = {
+_FROM_ENVIRONMENT: dict[str, Mode] = {
     "disabled": "off",
     "off": "off",
     "offline": "offline",
@@ -27,7 +28,7 @@ _FROM_ENVIRONMENT = {
 }
 
 
-def tracking_mode(asked: str | None) -> tuple[str, str]:
+def tracking_mode(asked: str | None) -> tuple[Mode, str]:
     """How to track: WANDB_MODE wins over what was asked, which defaults to offline.
 
     Returns:
@@ -36,7 +37,7 @@ def tracking_mode(asked: str | None) -> tuple[str, str]:
     Raises:
         InputError: WANDB_MODE is set to something unknown, or online tracking is asked for without wandb.
     """
-    mode, told = asked or "offline", ""
+    mode, told = _FROM_ENVIRONMENT[asked or "offline"], ""
     named = os.environ.get("WANDB_MODE", "")
     if named:
         if named not in _FROM_ENVIRONMENT:

@@ -19,7 +19,7 @@ from ..ui.errors import InputError
 from .play import build_agent, make_env, options_for
 from .results import finite
 from .run_folder import CONFIG, Progress, RunConfig, RunFolder, plain, versions
-from .tracking import new_track_id
+from .tracking import Mode, new_track_id
 
 CHECKPOINT_S = 20.0  # a killed run loses no more than this and the time of a report
 CURVE_POINTS = 1000  # reports kept for the learning curve, spread over the budget
@@ -60,7 +60,7 @@ def new_job(
     hyperparams: Mapping[str, Any] | None = None,
     episodes: int | None = None,
     steps: int | None = None,
-    track: str = "off",
+    track: Mode = "off",
     command: Sequence[str] = (),
 ) -> Job:
     """Make the env and the agent that the arguments ask for; writes nothing.

@@ -191,5 +191,5 @@ def get_device(name: str) -> Device:
     """
     devices = _catalogue().devices
     if name not in devices:
-        raise InputError(f"unknown device {name!r}: the known devices are {', '.join(devices)}")
+        raise InputError(f"unknown device {name!r}; known: {', '.join(devices)}")
     return devices[name]

@@ -9,31 +9,25 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import date
-from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from annotated_types import Interval, Len
 
 from ..ui.errors import InputError
 from ..ui.files import write_text
+from ..ui.validation import Count, read_json, shown, validated
 
 SCHEMA = 1
 KIND = "link"
 MOST_FILE_BYTES = 2**20
 MOST_TEXT = 200  # characters
 # The least and the most that is believed of a number; what lies outside is a slip or would overflow.
-BOUNDS = {
-    "t_msg_s": (0.0, 60.0),
-    "goodput_up_mbps": (1e-3, 1e6),
-    "goodput_down_mbps": (1e-3, 1e6),
-    "copy_out_bytes_per_s": (1e3, 1e14),
-    "copy_in_bytes_per_s": (1e3, 1e14),
-    "peer_copy_out_bytes_per_s": (1e3, 1e14),
-    "peer_copy_in_bytes_per_s": (1e3, 1e14),
-    "residual": (0.0, 1e6),
-}
-
-Samples = tuple[tuple[int, float], ...]
+Mbps = Annotated[float, Interval(ge=1e-3, le=1e6)]
+BytesPerS = Annotated[float, Interval(ge=1e3, le=1e14)]
+Sample = tuple[Count, Annotated[float, Interval(ge=1e-9, le=1e6)]]
+Samples = Annotated[tuple[Sample, ...], Len(1)]
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ class LinkMeasurement:
         samples_up, samples_down: (bytes, seconds) of one message, medians.
 
     Raises:
-        InputError: a field has another type or is out of range; the message begins with the field's name.
+        InputError: a text cannot be printed, or the date is none; the message begins with the field's name.
     """
 
     device: str
@@ -60,14 +54,14 @@ class LinkMeasurement:
     date: str
     software: str
     peer_software: str
-    t_msg_s: float
-    goodput_up_mbps: float
-    goodput_down_mbps: float
-    copy_out_bytes_per_s: float
-    copy_in_bytes_per_s: float
-    peer_copy_out_bytes_per_s: float
-    peer_copy_in_bytes_per_s: float
-    residual: float
+    t_msg_s: Annotated[float, Interval(ge=0, le=60)]
+    goodput_up_mbps: Mbps
+    goodput_down_mbps: Mbps
+    copy_out_bytes_per_s: BytesPerS
+    copy_in_bytes_per_s: BytesPerS
+    peer_copy_out_bytes_per_s: BytesPerS
+    peer_copy_in_bytes_per_s: BytesPerS
+    residual: Annotated[float, Interval(ge=0, le=1e6)]
     samples_up: Samples
     samples_down: Samples
 
@@ -75,10 +69,6 @@ class LinkMeasurement:
         for name in ("device", "peer", "software", "peer_software"):
             check_text(name, getattr(self, name))
         _check_date(self.date)
-        for name, bounds in BOUNDS.items():
-            object.__setattr__(self, name, _number(name, getattr(self, name), *bounds))
-        for name in ("samples_up", "samples_down"):
-            object.__setattr__(self, name, _samples(name, getattr(self, name)))
 
     @property
     def goodput_mbps(self) -> float:
@@ -117,55 +107,8 @@ def load_link(path: str | os.PathLike[str]) -> LinkMeasurement:
     Raises:
         InputError: one line that names the file, the field and what is allowed.
     """
-    data = _read(path)
-    for name, allowed in (("schema", SCHEMA), ("kind", KIND)):
-        value = data.pop(name, None)
-        if value != allowed or isinstance(value, bool):
-            raise InputError(f"{path}: {name} is {_shown(value)}, allowed: {allowed}")
-    known = [field.name for field in fields(LinkMeasurement)]
-    for name in data:
-        if name not in known:
-            raise InputError(f"{path}: unknown field {_shown(name)}; known: schema, kind, {', '.join(known)}")
-    for name in known:
-        if name not in data:
-            raise InputError(f"{path}: field {name} is missing")
-    try:
-        return LinkMeasurement(**data)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    try:
-        with Path(path).open("rb") as file:
-            content = file.read(MOST_FILE_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    if len(content) > MOST_FILE_BYTES:
-        raise InputError(f"{path}: has more than {MOST_FILE_BYTES // 2**20} MB, the most for a link file")
-    try:
-        data = json.loads(content.decode("utf-8"), object_pairs_hook=_once)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is not JSON ({error})") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: must hold a JSON object, as splitgym-profile --network writes it")
-    return data
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in data:
-            raise InputError(f"field {_shown(name)} is given twice")
-        data[name] = value
-    return data
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
+    data = read_json(path, MOST_FILE_BYTES, schema=SCHEMA, kind=KIND)
+    return validated(LinkMeasurement, data, str(path), exact=True)
 
 
 def check_text(name: str, value: object) -> str:
@@ -176,33 +119,13 @@ def check_text(name: str, value: object) -> str:
     """
     if isinstance(value, str) and 0 < len(value) <= MOST_TEXT and value.isprintable() and value == value.strip():
         return value
-    raise InputError(f"{name} is {_shown(value)}, allowed: one line of 1 to {MOST_TEXT} printable characters")
+    raise InputError(f"{name} is {shown(value)}, allowed: one line of 1 to {MOST_TEXT} printable characters")
 
 
-def _check_date(value: object) -> None:
+def _check_date(value: str) -> None:
     try:
-        valid = isinstance(value, str) and date.fromisoformat(value).isoformat() == value
+        valid = date.fromisoformat(value).isoformat() == value
     except ValueError:
         valid = False
     if not valid:
-        raise InputError(f"date is {_shown(value)}, allowed: a day such as 2026-01-31")
-
-
-def _number(name: str, value: object, least: float, most: float) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most:  # NaN is not
-        return float(value)
-    raise InputError(f"{name} is {_shown(value)}, allowed: a number from {least:g} to {most:g}")
-
-
-def _samples(name: str, value: object) -> Samples:
-    if not isinstance(value, (list, tuple)) or not value:
-        raise InputError(f"{name} is {_shown(value)}, allowed: a list of [bytes, seconds], at least one")
-    found = list[tuple[int, float]]()
-    for i, pair in enumerate(value):
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise InputError(f"{name}[{i}] is {_shown(pair)}, allowed: [bytes, seconds]")
-        n_bytes, seconds = pair
-        if not isinstance(n_bytes, int) or isinstance(n_bytes, bool) or n_bytes < 1:
-            raise InputError(f"{name}[{i}]: bytes is {_shown(n_bytes)}, allowed: an integer of at least 1")
-        found.append((n_bytes, _number(f"{name}[{i}]: seconds", seconds, 1e-9, 1e6)))
-    return tuple(found)
+        raise InputError(f"date is {shown(value)}, allowed: a day such as 2026-01-31")

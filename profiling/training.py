@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import isfinite
 from operator import index
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,8 @@ from .latency import kernel_seconds
 from .tables import Provenance, check_header, few, read_entries, write_entries
 
 VALUE_BYTES = 4  # training is in float32
-OPTIMIZER_BYTES = {"sgd": 12, "momentum": 20, "adam": 28}  # moved per parameter at an update
+Optimizer = Literal["sgd", "momentum", "adam"]
+OPTIMIZER_BYTES: Mapping[str, int] = {"sgd": 12, "momentum": 20, "adam": 28}  # moved per parameter at an update
 
 CONV_BACKWARD = 2.0  # backward over forward time
 LINEAR_BACKWARD = 1.6

@@ -113,10 +113,10 @@ def test_the_env_docstring_is_on_the_page_as_it_is(name: str) -> None:
     assert f"\n\n{specification}\n\n" in page
 
 
-def test_fields_of_a_scenario_tell_types_defaults_and_assumptions() -> None:
+def test_fields_of_a_scenario_tell_values_defaults_and_assumptions() -> None:
     fields = rows(make_pages.page(FAMILIES["distredge"]), "Fields of a scenario")
-    assert fields["model"][1:3] == ["`str`", "required"]
-    assert fields["tables"][1:3] == ["`Mapping[str, str] | None`", "`None`"]
+    assert fields["model"][1:3] == ["text", "required"]
+    assert fields["tables"][1:3] == ["null or a mapping", "`None`"]
     assert "(assumption)" in fields["requester_mbps"][3]
 
 
@@ -211,7 +211,7 @@ Raises:
     assert make_pages.note_of("d", notes) == ""
 
 
-def test_fields_without_docstring_keep_name_type_and_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fields_without_docstring_keep_name_values_and_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "undocumented"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -224,8 +224,8 @@ def test_fields_without_docstring_keep_name_type_and_default(tmp_path: Path, mon
     monkeypatch.syspath_prepend(tmp_path)
     page = "\n".join(make_pages.scenario_fields("undocumented.env"))
     assert rows(page, "Fields of a scenario") == {
-        "rates": ["`rates`", "`list[float]`", "`[1.0]`", ""],
-        "call": ["`call`", "`object`", "`<object object>`", ""],
+        "rates": ["`rates`", "a list of finite numbers", "`[1.0]`", ""],
+        "call": ["`call`", "anything", "`<object object>`", ""],
     }
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from annotated_types import Len
 
-from ..hyperparam_types import Hyperparams, OffPolicy, OnPolicy, Share
+from ...ui.validation import PositiveShare, Share
+from ..hyperparam_types import Hyperparams, OffPolicy, OnPolicy
 
 __all__ = ["Constant", "Deprune", "Hyperparams", "OffPolicy", "OnPolicy", "Prune"]
-
-MapShare = Annotated[float, Field(gt=0, le=1)]
 
 
 class Constant(Hyperparams):
     """See :func:`splitgym.agents.deprune.schedule_agent.constant`."""
 
-    share: MapShare
+    share: PositiveShare
 
 
 class Deprune(Constant):
@@ -28,5 +27,5 @@ class Deprune(Constant):
 class Prune(Hyperparams):
     """See :func:`splitgym.agents.deprune.schedule_agent.prune`."""
 
-    shares: Annotated[list[MapShare], Field(min_length=1)]
+    shares: Annotated[list[PositiveShare], Len(1)]
     first: Share

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from ..hyperparam_types import Count, Hyperparams, NonNegative, OffPolicy, OnPolicy, Positive, Share, Whole
+from ...ui.validation import Count, NonNegative, Positive, PositiveShare, Share, Whole
+from ..hyperparam_types import Hyperparams, OffPolicy, OnPolicy
 
 __all__ = ["Hyperparams", "Joint", "OffPolicy", "OnPolicy", "Osds", "Replanning", "RiskSeeking"]
 
@@ -31,8 +28,8 @@ class RiskSeeking(Hyperparams):
 
     episodes: Count
     lanes: Count
-    quantile: Annotated[float, Field(gt=0, le=1)]
-    memory: Annotated[Whole, Field(ge=0)]
+    quantile: PositiveShare
+    memory: Whole
     rate: Positive
     entropy: NonNegative
     patience: Count

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..hyperparam_types import Hyperparams, NonNegative, OffPolicy, OnPolicy, Positive, Share
+from ...ui.validation import NonNegative, Positive, Share
+from ..hyperparam_types import Hyperparams, OffPolicy, OnPolicy
 
 __all__ = ["EdgeMove", "Hyperparams", "Literal", "Lookahead", "OffPolicy", "OnPolicy"]
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from annotated_types import Interval
 
-from ..hyperparam_types import Count, Hyperparams, NonNegative, OffPolicy, OnPolicy, Positive, Share, Whole
+from ...ui.validation import Count, NonNegative, Positive, Share, Whole
+from ..hyperparam_types import Hyperparams, OffPolicy, OnPolicy
 
 __all__ = ["L2S", "Discounted", "Hyperparams", "LinUCB", "LinUCBE", "OffPolicy", "OnPolicy"]
+
+Inside = Annotated[float, Interval(gt=0, lt=1)]
 
 
 class LinUCB(Hyperparams):
@@ -21,23 +24,23 @@ class LinUCB(Hyperparams):
 class LinUCBE(LinUCB):
     """See :class:`splitgym.agents.l2s.bandits.LinUCBE`."""
 
-    mu: Annotated[float, Field(gt=0, lt=1)]
-    horizon: Annotated[Whole, Field(ge=0)] | None = None
+    mu: Inside
+    horizon: Whole | None = None
 
 
 class Discounted(LinUCB):
     """See :class:`splitgym.agents.l2s.bandits.DiscountedLinUCB`."""
 
-    discount: Annotated[float, Field(gt=0, lt=1)]
+    discount: Inside
 
 
 class L2S(LinUCB):
     """See :class:`splitgym.agents.l2s.l2s.L2S`."""
 
-    mu: Annotated[float, Field(gt=0, lt=1)]
+    mu: Inside
     adapt_rounds: Count
     agree_rounds: Count
     monitor_rounds: Count
     drift: Positive
     random_rate: Share
-    probe_period: Annotated[Whole, Field(ge=0)]
+    probe_period: Whole

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
+from typing import Annotated
 
-from ...models.lookup import check_model
+from annotated_types import Interval
+
 from ...models.own.names import model_title
-from ...profiling.devices import device_names
+from ...profiling.devices import get_device
 from ...ui.errors import InputError
-from ..scenarios import change, is_file, load
+from ...ui.validation import PositiveShare
+from ..scenarios import BaseScenario, change, is_file, load
 from .curves import get_curves, load_curves
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of phi: 4 to 128 of 128 maps
+Bounded = Annotated[float, Interval(ge=0, le=1e6)]
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(BaseScenario):
     """One setting. Fields marked (assumption) are given by no paper.
 
     Args:
@@ -44,50 +47,38 @@ class Scenario:
             maps and gradients without compression, what all of training without compression would take.
     """
 
-    name: str
-    model: str = "vgg11_32_half"
-    layer: int = 5
+    layer: int
     resolution: int = 1
     module: bool = True
     curves: str = ""
     data: str = ""
-    epochs: int = 18
-    images: int = 0
-    batch: int = 64
-    shares: tuple[float, ...] = SHARES
+    epochs: Annotated[int, Interval(ge=1, le=10_000)] = 18
+    images: Annotated[int, Interval(ge=0, le=10**9)] = 0
+    batch: Annotated[int, Interval(ge=2, le=65536)] = 64
+    shares: tuple[PositiveShare, ...] = SHARES
     client: str = "pixel6a"
     server: str = "gtx1080ti"
-    mbps: float = 100.0
-    clients: int = 1
-    rtt_s: float = 0.00067
+    mbps: Annotated[float, Interval(ge=1e-6, le=1e9)] = 100.0
+    clients: Annotated[int, Interval(ge=1, le=10_000)] = 1
+    rtt_s: Bounded = 0.00067
     dynamic: bool = False
-    sigma: float = 0.5
-    learning_rate: float = 0.0
+    sigma: Annotated[float, Interval(ge=0, le=5)] = 0.5
+    learning_rate: Annotated[float, Interval(ge=0, le=100)] = 0.0
     noise: bool = True
-    accuracy_weight: float = 1.0
-    bytes_weight: float = 0.075
-    time_weight: float = 0.0
+    accuracy_weight: Bounded = 1.0
+    bytes_weight: Bounded = 0.075
+    time_weight: Bounded = 0.0
 
     def __post_init__(self) -> None:
-        where = f"scenario {self.name}"
-        check_model(self.model, where)
+        super().__post_init__()
         for device in (self.client, self.server):
-            if device not in device_names():
-                raise InputError(f"{where}: unknown device {device!r}; known: {', '.join(device_names())}")
-        for name, least, most in (("epochs", 1, 10_000), ("batch", 2, 65536), ("clients", 1, 10_000)):
-            if not least <= getattr(self, name) <= most:
-                raise InputError(f"{where}: {name} is {getattr(self, name)}, allowed: {least}..{most}")
-        if self.images != 0 and not 2 <= self.images <= 10**9:
-            raise InputError(f"{where}: images is {self.images}, allowed: 0 or 2..1e9")
-        for name, least, most in _NUMBERS:
-            value = getattr(self, name)
-            if not (isfinite(value) and least <= value <= most):
-                raise InputError(f"{where}: {name} is {value}, allowed: a finite number, {least:g} to {most:g}")
-        shares = self.shares
-        if not shares or any(not 0 < s <= 1 for s in shares) or list(shares) != sorted(set(shares)):
-            raise InputError(f"{where}: shares is {list(shares)}, allowed: rising numbers above 0, up to 1")
+            get_device(device)
+        if self.images == 1:
+            raise InputError("images is 1, allowed: 0 or 2..1e9")
+        if not self.shares or list(self.shares) != sorted(set(self.shares)):
+            raise InputError(f"shares is {list(self.shares)}, allowed: rising numbers above 0, up to 1")
         if self.curves:
-            get_curves(self.curves, where)
+            get_curves(self.curves, "curves")
 
     @property
     def summary(self) -> str:
@@ -99,10 +90,6 @@ class Scenario:
         return f"{model} cut behind layer {self.layer}, {data}, {self.epochs} epochs, {link}{changing}"
 
 
-_NUMBERS = (
-    ("mbps", 1e-6, 1e9), ("rtt_s", 0.0, 1e6), ("sigma", 0.0, 5.0), ("learning_rate", 0.0, 100.0),
-    ("accuracy_weight", 0.0, 1e6), ("bytes_weight", 0.0, 1e6), ("time_weight", 0.0, 1e6),
-)  # fmt: skip
 ENV_OPTIONS = ("backend", "checkpoints")  # of the env itself, beside a scenario's fields
 
 
@@ -147,7 +134,7 @@ def _named(name: str) -> Scenario:
     if not isinstance(name, str):
         raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
     if is_file(name):
-        return load(Scenario, name, ("model", "layer"), ("data",))
+        return load(Scenario, name, ("data",))
     if name not in SCENARIOS:
         raise InputError(f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, or a .yaml file")
     return SCENARIOS[name]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Interval
 
 from ...models.compression import Cut, Interface, Padding, compressing_cut, layer_cut
 from ...models.model import Model
 from ...ui.errors import InputError
+from ...ui.validation import Share
 
 MAX_DELTA = 1000.0
 LEAST_LAMBDA = 1e-12  # of those that are not 0; below it the minimum of pruneLoss would lie on a tangent
@@ -44,20 +47,24 @@ class Settings:
     resolution: int = 1
     phi: int | None = None
     padding: Padding = "sound"
-    images: int | None = None
-    batch: int = 64
+    images: Annotated[int, Interval(ge=2, le=1 << 40)] | None = None
+    batch: Annotated[int, Interval(ge=2, le=1 << 20)] = 64
     optimizer: Literal["sgd", "adam"] = "sgd"
-    learning_rate: float = 0.01
-    decay: float = 0.92
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    delta: float = 10.0
+    learning_rate: Annotated[float, Interval(ge=1e-12, le=100)] = 0.01
+    decay: Annotated[float, Interval(ge=1e-3, le=1)] = 0.92
+    momentum: Annotated[float, Interval(ge=0, le=0.9999)] = 0.9
+    weight_decay: Share = 5e-4
+    delta: Annotated[float, Interval(ge=1e-6, le=MAX_DELTA)] = 10.0
     lam: float = 1.0
-    epsilon: float = 0.5
-    gamma: float = 3.0
-    boosted_epochs: int = 2
+    epsilon: Annotated[float, Interval(ge=0, le=1e6)] = 0.5
+    gamma: Annotated[float, Interval(ge=1, le=1e3)] = 3.0
+    boosted_epochs: Annotated[int, Interval(ge=0, le=1 << 20)] = 2
     flips: bool = False
-    seed: int = 0
+    seed: Annotated[int, Interval(ge=0, le=(1 << 63) - 1)] = 0
+
+    def __post_init__(self) -> None:
+        if not (self.lam == 0 or LEAST_LAMBDA <= self.lam <= 1):
+            raise InputError(f"lam is {self.lam!r}, allowed: 0 or {LEAST_LAMBDA:g} to 1")
 
     def interface(self, model: Model) -> Interface:
         """The checked cut of a model.
@@ -69,32 +76,6 @@ class Settings:
         if not self.module:
             return compressing_cut(model, cut, module=False)
         return compressing_cut(model, cut, resolution=self.resolution, phi=self.phi, padding=self.padding)
-
-    def check(self, where: str = "settings") -> Settings:
-        """These settings, if every number is admitted.
-
-        Raises:
-            InputError: one is not.
-        """
-        if self.optimizer not in ("sgd", "adam"):
-            raise InputError(f"{where}: optimizer is {self.optimizer!r}, allowed: sgd, adam")
-        for name, low, high in (
-            ("batch", 2, 1 << 20), ("images", 2, 1 << 40), ("boosted_epochs", 0, 1 << 20), ("seed", 0, (1 << 63) - 1),
-            ("learning_rate", 1e-12, 100.0), ("decay", 1e-3, 1.0), ("momentum", 0.0, 0.9999),
-            ("weight_decay", 0.0, 1.0),
-            ("delta", 1e-6, MAX_DELTA), ("epsilon", 0.0, 1e6), ("gamma", 1.0, 1e3),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if name == "images" and value is None:
-                continue
-            whole = isinstance(high, int)
-            kind = isinstance(value, int) if whole else isinstance(value, int | float)
-            if isinstance(value, bool) or not kind or not low <= value <= high:
-                what = "a whole number, " if whole else ""
-                raise InputError(f"{where}: {name} is {value!r}, allowed: {what}{low:g} to {high:g}")
-        if not (self.lam == 0 or LEAST_LAMBDA <= self.lam <= 1):
-            raise InputError(f"{where}: lam is {self.lam!r}, allowed: 0 or {LEAST_LAMBDA:g} to 1")
-        return self
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ...models.model import Model
 from ...models.runnable.compression import Halves, kept_maps, split_model
 from ...ui.errors import InputError
+from ...ui.validation import validated
 from .data import Dataset
 from .losses import prune_gradient, prune_loss, scaled_delta
 from .schedules import reset_filter, selected_lr
@@ -72,7 +73,8 @@ class Training:
         device: torch.device | str | None = None,
         threads: int = 1,
     ) -> None:
-        self.model, self.data, self.settings = model, data, (settings or Settings()).check()
+        self.model, self.data = model, data
+        self.settings = validated(Settings, vars(settings or Settings()), "settings")
         self.interface = self.settings.interface(model)
         _check_fit(model, data)
         self.device = torch.device(device) if device is not None else pick_device()

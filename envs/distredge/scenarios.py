@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from ...models.own.names import model_title
 from ...models.plans import check_device_names
 from ...models.zoo.catalogue import MODELS
 from ...profiling.network import PAYLOAD_FRACTION
 from ...ui.errors import InputError
-from ..scenarios import change, is_file, load
+from ...ui.validation import Count, NonNegative, Positive, PositiveShare, Share, Whole
+from ..scenarios import BaseScenario, change, is_file, load
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(BaseScenario):
     """One setting. Fields marked (assumption) are given by no paper.
 
     Args:
@@ -39,60 +42,42 @@ class Scenario:
             is payload already, eta does not lower it again. A message still pays the larger end's fixed cost.
     """
 
-    name: str
-    model: str
     devices: tuple[str, ...]
-    mbps: tuple[float, ...]
+    mbps: tuple[Annotated[float, Interval(gt=0, lt=1e6)], ...]
     names: tuple[str, ...] = ()
-    requester_mbps: float = 300.0
-    requester_message_s: float = 1.5e-3
-    requester_copy_bytes_per_s: float = 1.5e9
-    eta: float = PAYLOAD_FRACTION
-    activation_bytes: int = 2
+    requester_mbps: Positive = 300.0
+    requester_message_s: NonNegative = 1.5e-3
+    requester_copy_bytes_per_s: Positive = 1.5e9
+    eta: PositiveShare = PAYLOAD_FRACTION
+    activation_bytes: Count = 2
     tiles: bool = True
-    alpha: float = 0.75
-    n_decisions: int = 100
-    decisions_seed: int = 0
+    alpha: Share = 0.75
+    n_decisions: Count = 100
+    decisions_seed: Whole = 0
     dynamic: bool = False
     traces: tuple[str, ...] = ()
-    trace_factor: float = 1.0
-    gap_s: float = 0.0
+    trace_factor: Positive = 1.0
+    gap_s: NonNegative = 0.0
     tables: Mapping[str, str] | None = None
     links: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
-        where = f"scenario {self.name}"
+        super().__post_init__()
         if not self.devices:
-            raise InputError(f"{where}: devices is empty; name at least one device type")
+            raise InputError("devices is empty; name at least one device type")
         if len(self.mbps) != len(self.devices):
-            raise InputError(f"{where}: mbps has {len(self.mbps)} rates for {len(self.devices)} devices; give one each")
-        for name in ("requester_mbps", "requester_copy_bytes_per_s", "trace_factor"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{where}: {name} is {getattr(self, name)}, it must be positive")
-        if not 0 < self.eta <= 1:
-            raise InputError(f"{where}: eta is {self.eta}, allowed: above 0, at most 1")
-        if not all(0 < rate < 1e6 for rate in self.mbps):
-            raise InputError(f"{where}: mbps is {list(self.mbps)}, every rate must be positive")
-        if not 0 <= self.alpha <= 1:
-            raise InputError(f"{where}: alpha is {self.alpha}, allowed: 0..1")
-        for name in ("requester_message_s", "gap_s", "decisions_seed"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{where}: {name} is {getattr(self, name)}, it must not be negative")
-        if self.n_decisions < 1 or self.activation_bytes < 1:
-            raise InputError(f"{where}: n_decisions and activation_bytes must be at least 1")
+            raise InputError(f"mbps has {len(self.mbps)} rates for {len(self.devices)} devices; give one each")
         if self.traces and len(self.traces) not in (1, len(self.devices)):
             raise InputError(
-                f"{where}: traces has {len(self.traces)} files for {len(self.devices)} devices; give one or one each"
+                f"traces has {len(self.traces)} files for {len(self.devices)} devices; give one or one each"
             )
         if self.names and len(self.names) != len(self.devices):
-            raise InputError(
-                f"{where}: names has {len(self.names)} entries for {len(self.devices)} devices; give one each"
-            )
-        check_device_names(self.device_names, where)
+            raise InputError(f"names has {len(self.names)} entries for {len(self.devices)} devices; give one each")
+        check_device_names(self.device_names, "names")
         for key in self.links or {}:
             if key not in self.device_names and key not in self.devices:
                 known = ", ".join(dict.fromkeys((*self.device_names, *self.devices)))
-                raise InputError(f"{where}: links names {key!r}, devices and their types are {known}")
+                raise InputError(f"links names {key!r}, devices and their types are {known}")
 
     @property
     def device_names(self) -> tuple[str, ...]:
@@ -209,7 +194,7 @@ def _named(name: str) -> Scenario:
     if stem in SCENARIOS and model in MODELS:
         return replace(SCENARIOS[stem], name=name, model=model)
     if is_file(name):
-        return load(Scenario, name, ("model", "devices", "mbps"), ("traces", "tables", "links"))
+        return load(Scenario, name, ("traces", "tables", "links"))
     raise InputError(
         f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any of them with -<model>, or a .yaml file; "
         f"models: {', '.join(MODELS)}"

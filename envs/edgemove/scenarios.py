@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from math import isfinite
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
-from ...models.lookup import check_model
+from annotated_types import Ge, Interval
+
 from ...models.own.names import model_title
-from ...profiling.devices import device_names
-from ...profiling.training import OPTIMIZER_BYTES
+from ...profiling.devices import device_names, get_device
+from ...profiling.training import Optimizer
 from ...ui.errors import InputError
-from ..scenarios import change, is_file, load
+from ...ui.validation import Positive, validated
+from ..scenarios import BaseScenario, change, is_file, load
 
 MOST_SITES = 2000
+Quantity = Annotated[float, Interval(ge=1e-9, le=1e12)]  # beyond, places and clocks overflow
+Mbps = Annotated[float, Interval(ge=1e-3, le=1e12)]
+Noise = Annotated[float, Interval(ge=0, le=0.2)]
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(BaseScenario):
     """One setting. Fields marked (assumption) are given by no paper.
 
     Args:
@@ -54,86 +59,54 @@ class Scenario:
         profiles: training profile files by device name, instead of modelled profiles.
     """
 
-    name: str
-    model: str
-    cycle: int
-    on_device_s: float
-    batch: int = 32
-    optimizer: str = "sgd"
+    cycle: Annotated[int, Interval(ge=1, le=10**6)]
+    on_device_s: Quantity
+    batch: Annotated[int, Interval(ge=1, le=4096)] = 32
+    optimizer: Optimizer = "sgd"
     client: str = "pixel6a"
     cloud: str = "v100-pytorch"
     gpus: tuple[str, ...] = ("rtx2080ti", "rtx3080ti")
     sites: str = ""
-    n_sites: int = 125
-    city_seed: int = 0
-    coverage_m: tuple[float, float] = (300.0, 500.0)
+    n_sites: Annotated[int, Interval(ge=1, le=MOST_SITES)] = 125
+    city_seed: Annotated[int, Interval(ge=0, le=2**32)] = 0
+    coverage_m: tuple[Positive, Positive] = (300.0, 500.0)
     trajectory: str = ""
-    walks: str = "test"
-    speed_mps: float = 1.4
-    near_mbps: float = 600.0
-    edge_snr_db: float = 5.0
-    path_loss: float = 3.0
-    edge_rtt_s: tuple[float, float] = (0.005, 0.040)
-    cloud_rtt_s: tuple[float, float] = (0.100, 0.170)
-    cloud_mbps: float = 300.0
-    backhaul_mbps: float = 1000.0
-    load_drift: float = 1.0
-    burst_factor: float = 3.0
-    burst_s: float = 60.0
-    burst_every_s: float = 600.0
-    host_floor_s: float = 0.011
-    in_flight: int = 2
+    walks: Literal["test", "train"] = "test"
+    speed_mps: Quantity = 1.4
+    near_mbps: Mbps = 600.0
+    edge_snr_db: Annotated[float, Interval(ge=-40, le=100)] = 5.0
+    path_loss: Quantity = 3.0
+    edge_rtt_s: tuple[Positive, Positive] = (0.005, 0.040)
+    cloud_rtt_s: tuple[Positive, Positive] = (0.100, 0.170)
+    cloud_mbps: Mbps = 300.0
+    backhaul_mbps: Mbps = 1000.0
+    load_drift: Annotated[float, Interval(ge=0, le=100)] = 1.0
+    burst_factor: Annotated[float, Ge(1)] = 3.0
+    burst_s: Quantity = 60.0
+    burst_every_s: Quantity = 600.0
+    host_floor_s: Annotated[float, Interval(ge=0, le=10)] = 0.011
+    in_flight: Annotated[int, Interval(ge=1, le=64)] = 2
     half_duplex: bool = False
-    noise: float = 0.029
-    probe_noise: float = 0.05
-    probe_iterations: int = 20
+    noise: Noise = 0.029
+    probe_noise: Noise = 0.05
+    probe_iterations: Annotated[int, Interval(ge=1, le=10**6)] = 20
     tiles: bool = True
     profiles: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        where = f"scenario {self.name}"
-        check_model(self.model, where)
-        known = device_names()
+        super().__post_init__()
         for device in (self.client, self.cloud, *self.gpus):
-            if device not in known:
-                raise InputError(f"{where}: unknown device {device!r}; known: {', '.join(known)}")
+            get_device(device)
         if not self.gpus:
-            raise InputError(f"{where}: gpus is empty, allowed: one or more of {', '.join(known)}")
-        self._check_numbers(where)
-        self._check_ranges(where)
-        for name, allowed in (("optimizer", tuple(OPTIMIZER_BYTES)), ("walks", ("test", "train"))):
-            if getattr(self, name) not in allowed:
-                raise InputError(f"{where}: {name} is {getattr(self, name)!r}, allowed: {', '.join(allowed)}")
+            raise InputError(f"gpus is empty, allowed: one or more of {', '.join(device_names())}")
+        for name in ("coverage_m", "edge_rtt_s", "cloud_rtt_s"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise InputError(f"{name} is {low}, {high}, allowed: two numbers above 0, the lower first")
         machines = dict.fromkeys((self.client, *self.gpus, self.cloud))
         for device in self.profiles:
             if device not in machines:
-                raise InputError(f"{where}: profiles names {device!r}, allowed: {', '.join(machines)}")
-
-    def _check_numbers(self, where: str) -> None:
-        for name in _POSITIVE:
-            value = getattr(self, name)
-            if not (isfinite(value) and value > 0):
-                raise InputError(f"{where}: {name} is {value}, allowed: a finite number above 0")
-            least = _LEAST_MBPS if name.endswith("_mbps") else _LEAST
-            if not least <= value <= _MOST:
-                raise InputError(f"{where}: {name} is {value}, allowed: {least:g}..{_MOST:g}")
-        for name, most in _COUNTS.items():
-            if not 1 <= getattr(self, name) <= most:
-                raise InputError(f"{where}: {name} is {getattr(self, name)}, allowed: 1..{most}")
-        for name, most in _SHARES.items():
-            if not 0 <= getattr(self, name) <= most:
-                raise InputError(f"{where}: {name} is {getattr(self, name)}, allowed: 0..{most:.10g}")
-        if not 1 <= self.burst_factor < float("inf"):
-            raise InputError(f"{where}: burst_factor is {self.burst_factor}, allowed: a finite number, 1 or more")
-        low, high = _EDGE_SNR_DB
-        if not low <= self.edge_snr_db <= high:
-            raise InputError(f"{where}: edge_snr_db is {self.edge_snr_db}, allowed: {low:g}..{high:g}")
-
-    def _check_ranges(self, where: str) -> None:
-        for name in ("coverage_m", "edge_rtt_s", "cloud_rtt_s"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high < float("inf"):
-                raise InputError(f"{where}: {name} is {low}, {high}, allowed: two numbers above 0, the lower first")
+                raise InputError(f"profiles names {device!r}, allowed: {', '.join(machines)}")
 
     @property
     def summary(self) -> str:
@@ -142,16 +115,6 @@ class Scenario:
         client = f"{model_title(self.model)}, {self.client} at {self.speed_mps:g} m/s"
         return f"{client} among {city}, {self.near_mbps:g} Mbps near one"
 
-
-_POSITIVE = (
-    "on_device_s", "speed_mps", "near_mbps", "path_loss", "cloud_mbps", "backhaul_mbps", "burst_s", "burst_every_s",
-)  # fmt: skip
-_LEAST, _LEAST_MBPS, _MOST = 1e-9, 1e-3, 1e12  # beyond, places and clocks overflow
-_COUNTS = {
-    "cycle": 10**6, "batch": 4096, "in_flight": 64, "n_sites": MOST_SITES, "probe_iterations": 10**6,
-}  # fmt: skip
-_EDGE_SNR_DB = (-40.0, 100.0)
-_SHARES = {"noise": 0.2, "probe_noise": 0.2, "load_drift": 100.0, "host_floor_s": 10.0, "city_seed": 2.0**32}
 
 ENV_OPTIONS = ("action", "probe", "optimum")  # of the env itself, beside a scenario's fields
 TASKS: Mapping[str, Scenario] = {
@@ -172,18 +135,18 @@ PUBLISHED_SPEEDUPS: Mapping[str, tuple[float, ...]] = {  # Table 1: Device-Cloud
 _FORM = re.compile(r"(?P<task>.+?)(?:-x(?P<factor>\d*\.?\d+))?(?:-(?P<mbps>\d*\.?\d+)mbps)?")
 
 
-def _by_form(name: str) -> Scenario | None:
-    """The scenario that a name of the form <task>[-x<speed factor>][-<Mbps>mbps] describes."""
+def _by_form(name: str) -> dict[str, Any] | None:
+    """The fields of the scenario that a name of the form <task>[-x<speed factor>][-<Mbps>mbps] describes."""
     match = _FORM.fullmatch(name)
     task = TASKS.get(match["task"]) if match else None
     if match is None or task is None:
         return None
-    changes: dict[str, float] = {}
+    fields = {**vars(task), "name": name}
     if match["factor"]:
-        changes["speed_mps"] = task.speed_mps * float(match["factor"])
+        fields["speed_mps"] = task.speed_mps * float(match["factor"])
     if match["mbps"]:
-        changes["near_mbps"] = float(match["mbps"])
-    return replace(task, name=name, **changes)  # type: ignore[arg-type]
+        fields["near_mbps"] = float(match["mbps"])
+    return fields
 
 
 SWEEP_MBPS = (50, 100, 200, 400, 600, 900)
@@ -193,10 +156,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "rates": tuple(f"vgg16-cifar10-{mbps}mbps" for mbps in SWEEP_MBPS),
 }
 SCENARIOS: Mapping[str, Scenario] = {
-    name: scenario for names in GROUPS.values() for name in names if (scenario := _by_form(name))
+    name: Scenario(**fields) for names in GROUPS.values() for name in names if (fields := _by_form(name))
 }
 DEFAULT_SCENARIO = "vgg16-cifar10"
-_FILES = ("sites", "trajectory", "profiles")
 
 
 def get_scenario(name: str, /, **changes: object) -> Scenario:
@@ -217,11 +179,13 @@ def _named(name: str) -> Scenario:
     if not isinstance(name, str):
         raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
     if is_file(name):
-        return load(Scenario, name, ("model", "cycle", "on_device_s"), _FILES)
-    found = SCENARIOS.get(name) or _by_form(name)
-    if found is None:
+        return load(Scenario, name, ("sites", "trajectory", "profiles"))
+    if name in SCENARIOS:
+        return SCENARIOS[name]
+    fields = _by_form(name)
+    if fields is None:
         raise InputError(
             f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any <task>[-x<speed factor>][-<Mbps>mbps], or "
             f"a .yaml file; tasks: {', '.join(TASKS)}"
         )
-    return found
+    return validated(Scenario, fields, f"scenario {name}")

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from math import isfinite
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args
 
-from ...models.lookup import check_model
+from annotated_types import Interval
+
 from ...models.own.names import model_title
 from ...models.zoo.catalogue import MODELS
 from ...profiling.devices import device_names
-from ...profiling.training import OPTIMIZER_BYTES
+from ...profiling.training import Optimizer
 from ...ui.errors import InputError
-from ..scenarios import change, is_file, load
+from ...ui.validation import Positive, validated
+from ..scenarios import BaseScenario, change, is_file, load
 
-WORKERS = ("device", "edge", "cloud")
+Worker = Literal["device", "edge", "cloud"]
+WORKERS: tuple[Worker, ...] = get_args(Worker)
 MOST_SAMPLES = 2000  # of a batch: an action tells one sample from none up to here
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(BaseScenario):
     """One setting. Fields marked (assumption) are given by no paper.
 
     Args:
@@ -47,53 +50,31 @@ class Scenario:
         profiles: training profile files by worker (device, edge, cloud), instead of modelled profiles.
     """
 
-    name: str
-    model: str
-    edge_cloud_mbps: float
-    device_edge_mbps: float = 5.0
+    edge_cloud_mbps: Positive
+    device_edge_mbps: Positive = 5.0
     device: str = "pi3"
     edge: str = "i3-7100u"
     cloud: str = "gtx1080ti"
-    edge_cores: int = 1
-    thread_gain: float = 0.25
-    batch: int = 128
-    sample_bytes: int = 0
-    optimizer: str = "sgd"
+    edge_cores: Annotated[int, Interval(ge=1, le=4)] = 1
+    thread_gain: Annotated[float, Interval(ge=0, le=1e9)] = 0.25
+    batch: Annotated[int, Interval(ge=1, le=MOST_SAMPLES)] = 128
+    sample_bytes: Annotated[int, Interval(ge=0, le=10**9)] = 0
+    optimizer: Optimizer = "sgd"
     drift: bool = False
-    blocks: int = 100
-    iterations: int = 500
-    relay: str = "stream"
+    blocks: Annotated[int, Interval(ge=1, le=10**6)] = 100
+    iterations: Annotated[int, Interval(ge=1, le=10**9)] = 500
+    relay: Literal["stream", "store"] = "stream"
     share_links: bool = False
-    exchange: str = "holders"
+    exchange: Literal["holders", "always"] = "holders"
     tiles: bool = True
-    profiles: Mapping[str, str] = field(default_factory=dict)
+    profiles: Mapping[Worker, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        where = f"scenario {self.name}"
-        check_model(self.model, where)
+        super().__post_init__()
         known = device_names()
         for worker in WORKERS:
             if getattr(self, worker) not in known:
-                raise InputError(f"{where}: unknown {worker} {getattr(self, worker)!r}; known: {', '.join(known)}")
-        for name in ("edge_cloud_mbps", "device_edge_mbps"):
-            value = getattr(self, name)
-            if not (isfinite(value) and value > 0):
-                raise InputError(f"{where}: {name} is {value}, allowed: a finite number above 0")
-        for name, most in (("batch", MOST_SAMPLES), ("blocks", 10**6), ("iterations", 10**9)):
-            if not 1 <= getattr(self, name) <= most:
-                raise InputError(f"{where}: {name} is {getattr(self, name)}, allowed: 1..{most}")
-        if not 1 <= self.edge_cores <= 4:
-            raise InputError(f"{where}: edge_cores is {self.edge_cores}, allowed: 1..4")
-        for name in ("thread_gain", "sample_bytes"):
-            if not 0 <= getattr(self, name) <= 1e9:
-                raise InputError(f"{where}: {name} is {getattr(self, name)}, allowed: 0..1e9")
-        choices = {"optimizer": tuple(OPTIMIZER_BYTES), "relay": ("stream", "store"), "exchange": ("holders", "always")}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(f"{where}: {name} is {getattr(self, name)!r}, allowed: {', '.join(allowed)}")
-        for worker in self.profiles:
-            if worker not in WORKERS:
-                raise InputError(f"{where}: profiles names {worker!r}, allowed: {', '.join(WORKERS)}")
+                raise InputError(f"unknown {worker} {getattr(self, worker)!r}; known: {', '.join(known)}")
 
     @property
     def edge_profile(self) -> str:
@@ -125,15 +106,15 @@ SCALING = ("lenet5", "alexnet", "vgg16", "vgg19", "googlenet", "resnet34")
 _FORM = re.compile(r"(?P<model>[^-]+)-(?P<mbps>[-+]?\d*\.?\d+|drift)(?:-c(?P<cores>\d+))?")
 
 
-def _by_form(name: str) -> Scenario | None:
-    """The scenario that a name of the form <model>-<Mbps or drift>[-c<cores>] describes."""
+def _by_form(name: str) -> dict[str, Any] | None:
+    """The fields of the scenario that a name of the form <model>-<Mbps or drift>[-c<cores>] describes."""
     match = _FORM.fullmatch(name)
     if match is None:
         return None
     drift = match["mbps"] == "drift"
     model = ON_ITS_DATA.get(match["model"], match["model"])
-    found = Scenario(name, model, 3.0 if drift else float(match["mbps"]), drift=drift)
-    return found if match["cores"] is None else replace(found, edge_cores=int(match["cores"]))
+    fields = dict(name=name, model=model, edge_cloud_mbps=3.0 if drift else float(match["mbps"]), drift=drift)
+    return fields if match["cores"] is None else {**fields, "edge_cores": int(match["cores"])}
 
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -143,7 +124,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "scaling": tuple(f"{model}-3.5" for model in SCALING),
 }
 SCENARIOS: Mapping[str, Scenario] = {
-    name: scenario for names in GROUPS.values() for name in names if (scenario := _by_form(name))
+    name: Scenario(**fields) for names in GROUPS.values() for name in names if (fields := _by_form(name))
 }
 DEFAULT_SCENARIO = "alexnet-3.5"
 
@@ -167,11 +148,13 @@ def _named(name: str) -> Scenario:
     if not isinstance(name, str):
         raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
     if is_file(name):
-        return load(Scenario, name, ("model", "edge_cloud_mbps"), ("profiles",))
-    found = SCENARIOS.get(name) or _by_form(name)
-    if found is None:
+        return load(Scenario, name, ("profiles",))
+    if name in SCENARIOS:
+        return SCENARIOS[name]
+    fields = _by_form(name)
+    if fields is None:
         raise InputError(
             f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any <model>-<Mbps>[-c<cores>] or "
             f"<model>-drift, or a .yaml file; models: {', '.join(MODELS)}"
         )
-    return found
+    return validated(Scenario, fields, f"scenario {name}")

@@ -18,7 +18,7 @@ from ...models.model import Model
 from ...models.plans import HybridPlan
 from ...profiling.training import TrainingProfile, load_profile, modelled_profile
 from ...ui.errors import InputError
-from .scenarios import WORKERS, Scenario
+from .scenarios import WORKERS, Scenario, Worker
 from .schedule import Schedules, schedules
 
 DEVICE, EDGE, CLOUD = range(3)
@@ -64,7 +64,7 @@ class System:
         self.output_bits = outputs[list(self.points)]
         self.sample_bits = 8.0 * (scenario.sample_bytes or self.model.cut_bytes(0, 1))
 
-    def _profile(self, worker: str, device: str) -> TrainingProfile:
+    def _profile(self, worker: Worker, device: str) -> TrainingProfile:
         scenario = self.scenario
         if worker in scenario.profiles:
             return load_profile(scenario.profiles[worker], self.model)

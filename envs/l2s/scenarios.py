@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from math import isfinite
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
-from ...models.lookup import check_model
+from annotated_types import Interval
+
 from ...models.own.names import model_title
 from ...models.zoo.catalogue import MODELS
-from ...profiling.devices import device_names
+from ...profiling.devices import device_names, get_device
 from ...profiling.network import PAYLOAD_FRACTION
-from ...profiling.training import OPTIMIZER_BYTES
+from ...profiling.training import Optimizer
 from ...ui.errors import InputError
-from ..scenarios import change, is_file, load
+from ...ui.validation import Count, Positive, PositiveShare, Whole, validated
+from ..scenarios import BaseScenario, change, is_file, load
 
 EDGES = {"gpu": "gtx1080ti", "cpu": "i7-8700k"}  # the paper's edge server with and without its GPU
+Side = Literal["device", "edge"]
+Changes = tuple[tuple[int, Positive], ...]
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(BaseScenario):
     """One setting. Fields marked (assumption) are given by no paper.
 
     Args:
@@ -47,63 +51,38 @@ class Scenario:
         profiles: training profile files by side (device, edge), instead of modelled profiles.
     """
 
-    name: str
-    model: str
     edge: str
-    mbps: float
+    mbps: Positive
     device: str = "tx2-pytorch"
-    mbps_changes: tuple[tuple[int, float], ...] = ()
-    edge_load: float = 1.0
-    load_changes: tuple[tuple[int, float], ...] = ()
+    mbps_changes: Changes = ()
+    edge_load: Positive = 1.0
+    load_changes: Changes = ()
     dynamic: bool = False
     traces: tuple[str, ...] = ()
-    trace_factor: float = 1.0
-    rounds: int = 500
-    batch: int = 16
-    optimizer: str = "sgd"
-    privacy_point: int = 4
-    noise: float = 0.02
-    sync_period: int = 100
-    label_bytes: int = 8
-    eta: float = PAYLOAD_FRACTION
+    trace_factor: Positive = 1.0
+    rounds: Count = 500
+    batch: Count = 16
+    optimizer: Optimizer = "sgd"
+    privacy_point: Whole = 4
+    noise: Annotated[float, Interval(ge=0, le=0.2)] = 0.02  # beyond, a normal distribution would make delays negative
+    sync_period: Count = 100
+    label_bytes: Whole = 8
+    eta: PositiveShare = PAYLOAD_FRACTION
     tiles: bool = True
-    profiles: Mapping[str, str] = field(default_factory=dict)
+    profiles: Mapping[Side, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        where = f"scenario {self.name}"
-        self._check_names(where)
-        for name in ("mbps", "trace_factor", "edge_load"):
-            _check_positive(where, name, getattr(self, name))
-        for name in ("rounds", "batch", "sync_period"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{where}: {name} is {getattr(self, name)}, allowed: 1 or more")
-        for name in ("privacy_point", "label_bytes"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{where}: {name} is {getattr(self, name)}, it must not be negative")
-        if not 0 <= self.noise <= 0.2:  # beyond, a normal distribution would make delays negative
-            raise InputError(f"{where}: noise is {self.noise}, allowed: 0..0.2")
-        if not 0 < self.eta <= 1:
-            raise InputError(f"{where}: eta is {self.eta}, allowed: above 0, at most 1")
-        _check_changes(where, "mbps_changes", self.mbps_changes, self.rounds)
-        _check_changes(where, "load_changes", self.load_changes, self.rounds)
-        if len(self.traces) > 1:
-            raise InputError(f"{where}: traces has {len(self.traces)} files, there is one link; name one")
-        if self.varies and self.mbps_changes:
-            raise InputError(f"{where}: mbps_changes and a trace both set the rate; give one")
-
-    def _check_names(self, where: str) -> None:
-        check_model(self.model, where)
+        super().__post_init__()
         known = device_names()
         if self.edge not in EDGES and self.edge not in known:
-            raise InputError(f"{where}: unknown edge {self.edge!r}; known: {', '.join((*EDGES, *known))}")
-        if self.device not in known:
-            raise InputError(f"{where}: unknown device {self.device!r}; known: {', '.join(known)}")
-        if self.optimizer not in OPTIMIZER_BYTES:
-            allowed = ", ".join(OPTIMIZER_BYTES)
-            raise InputError(f"{where}: optimizer is {self.optimizer!r}, allowed: {allowed}")
-        for side in self.profiles:
-            if side not in ("device", "edge"):
-                raise InputError(f"{where}: profiles names {side!r}, allowed: device, edge")
+            raise InputError(f"unknown edge {self.edge!r}; known: {', '.join((*EDGES, *known))}")
+        get_device(self.device)
+        _check_changes("mbps_changes", self.mbps_changes, self.rounds)
+        _check_changes("load_changes", self.load_changes, self.rounds)
+        if len(self.traces) > 1:
+            raise InputError(f"traces has {len(self.traces)} files, there is one link; name one")
+        if self.varies and self.mbps_changes:
+            raise InputError("mbps_changes and a trace both set the rate; give one")
 
     @property
     def edge_device(self) -> str:
@@ -129,19 +108,12 @@ class Scenario:
         return f"{machines}, {link}{loads}{point}, {self.rounds} rounds"
 
 
-def _check_positive(where: str, name: str, value: float) -> None:
-    if not (isfinite(value) and value > 0):
-        raise InputError(f"{where}: {name} is {value}, allowed: a finite number above 0")
-
-
-def _check_changes(where: str, name: str, changes: tuple[tuple[int, float], ...], end: int) -> None:
+def _check_changes(name: str, changes: Changes, end: int) -> None:
     rounds = [at for at, _ in changes]
     if rounds != sorted(set(rounds)) or any(at < 1 for at in rounds):
-        raise InputError(f"{where}: {name} has rounds {rounds}, they must increase strictly from 1 on")
+        raise InputError(f"{name} has rounds {rounds}, they must increase strictly from 1 on")
     if rounds and rounds[-1] >= end:
-        raise InputError(f"{where}: {name} has round {rounds[-1]}, allowed: below rounds, which is {end}")
-    for _, value in changes:
-        _check_positive(where, name, value)
+        raise InputError(f"{name} has round {rounds[-1]}, allowed: below rounds, which is {end}")
 
 
 ENV_OPTIONS = ("reward", "sync", "record")  # of the env itself, beside a scenario's fields
@@ -155,17 +127,17 @@ LOW_MBPS, HIGH_MBPS = 60.0, 100.0
 _FORM = re.compile(r"(?P<model>[^-]+)-(?P<edge>.+?)-(?P<mbps>[-+]?\d*\.?\d+)(?:-p(?P<point>-?\d+))?")
 
 
-def _by_form(name: str) -> Scenario | None:
-    """The scenario that a name of the form <model>-<edge>-<Mbps>[-p<P^c>] describes."""
+def _by_form(name: str) -> dict[str, Any] | None:
+    """The fields of the scenario that a name of the form <model>-<edge>-<Mbps>[-p<P^c>] describes."""
     match = _FORM.fullmatch(name)
     if match is None:
         return None
-    found = Scenario(name, match["model"], match["edge"], float(match["mbps"]))
-    return found if match["point"] is None else replace(found, privacy_point=int(match["point"]))
+    fields = dict(name=name, model=match["model"], edge=match["edge"], mbps=float(match["mbps"]))
+    return fields if match["point"] is None else {**fields, "privacy_point": int(match["point"])}
 
 
 def _catalogue() -> dict[str, Scenario]:
-    found = [s for names in (*SWEEPS.values(), PRIVACY) for name in names if (s := _by_form(name))]
+    found = [Scenario(**f) for names in (*SWEEPS.values(), PRIVACY) for name in names if (f := _by_form(name))]
     changes = ((2000, LOW_MBPS), (4000, HIGH_MBPS))  # Fig. 17
     found.append(Scenario("resnet34-switch", "resnet34", "gpu", HIGH_MBPS, mbps_changes=changes, rounds=6000))
     recovery = ((200, 2 * HIGH_MBPS),)
@@ -206,10 +178,10 @@ def _named(name: str) -> Scenario:
     if name in SCENARIOS:
         return SCENARIOS[name]
     if is_file(name):
-        return load(Scenario, name, ("model", "edge", "mbps"), ("traces", "profiles"))
-    found = _by_form(name)
-    if found is not None:
-        return found
+        return load(Scenario, name, ("traces", "profiles"))
+    fields = _by_form(name)
+    if fields is not None:
+        return validated(Scenario, fields, f"scenario {name}")
     others = ", ".join(known for known in SCENARIOS if _by_form(known) is None)
     raise InputError(
         f"unknown scenario {name!r}; known: {others}, <model>-<edge>-<Mbps>[-p<P^c>] such as {DEFAULT_SCENARIO}, or a "

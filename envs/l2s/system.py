@@ -20,7 +20,7 @@ from ...profiling.network import BandwidthTrace
 from ...profiling.training import VALUE_BYTES, TrainingProfile, load_profile, modelled_profile
 from ...ui.errors import InputError
 from ..links import load_traces
-from .scenarios import Scenario
+from .scenarios import Scenario, Side
 
 FEATURES = ("conv MACs", "fc MACs", "elementwise operations", "forward bytes", "backward bytes",
             "conv weights", "fc weights", "norm weights")  # fmt: skip
@@ -61,7 +61,7 @@ class System:
         self.traces: list[BandwidthTrace] = load_traces(scenario.traces, scenario.trace_factor, 1)
         self._lay_out()
 
-    def _profile(self, side: str, device: str) -> TrainingProfile:
+    def _profile(self, side: Side, device: str) -> TrainingProfile:
         scenario = self.scenario
         if side in scenario.profiles:
             return load_profile(scenario.profiles[side], self.model)

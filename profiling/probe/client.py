@@ -26,6 +26,7 @@ from statistics import median
 import numpy as np
 
 from ...ui.errors import InputError
+from ...ui.validation import validated
 from ..link_file import LinkMeasurement, Samples
 from ..measure.copy_rates import copy_rates
 from .wire import (
@@ -163,7 +164,7 @@ def measure_over(wire: Wire, device: str, software: str, seconds: float, tell: T
     tell(1.0 - STREAM_SHARE, "stream down")
     down_mbps = _stream_down_mbps(wire, seconds * STREAM_SHARE, fit.down_mbps)
     wire.send(Kind.BYE)
-    return LinkMeasurement(
+    found = dict(
         device=device,
         peer=peer,
         date=date.today().isoformat(),
@@ -180,6 +181,7 @@ def measure_over(wire: Wire, device: str, software: str, seconds: float, tell: T
         samples_up=fit.samples_up,
         samples_down=fit.samples_down,
     )
+    return validated(LinkMeasurement, found, "what was measured")
 
 
 def _connect(host: str, port: int) -> socket.socket:

@@ -137,34 +137,34 @@ def test_unknown_hyperparameter_is_named(family: str, name: str) -> None:
     env = make_env(FAMILIES[family], FAMILIES[family].default_scenario, get_spec(family, name).env_kwargs)
     with pytest.raises(InputError) as caught:
         make_agent(family, name, env, colour="red")
-    assert str(caught.value) == f"agent {name}: unknown hyperparameter 'colour'"
+    assert str(caught.value).startswith(f"agent {name}: unknown hyperparameter 'colour'")
 
 
 NOT_ALLOWED: list[tuple[str, str, Any, str]] = [
-    ("osds", "batch_size", -1, "batch_size: must be greater than or equal to 1, not -1"),
-    ("osds", "batch_size", 1.5, "batch_size: must be a valid integer, not 1.5"),
-    ("osds", "batch_size", True, "batch_size: must be a valid integer, not True"),
-    ("osds", "variance", -1, "variance: must be greater than or equal to 0, not -1"),
-    ("osds", "variance", float("nan"), "variance: must be a finite number, not nan"),
-    ("osds", "actor_net", ["a"], "actor_net[0]: must be a valid integer, not 'a'"),
-    ("osds", "actor_net", [4, -3], "actor_net[1]: must be greater than or equal to 1, not -3"),
-    ("osds", "buffer_size", "abc", "buffer_size: must be a valid integer, not 'abc'"),
-    ("osds", "gamma", 5, "gamma: must be less than or equal to 1, not 5"),
-    ("osds", "actor_rate", -1, "actor_rate: must be greater than or equal to 0, not -1"),
-    ("osds", "episodes", 0, "episodes: must be greater than or equal to 1, not 0"),
-    ("risk-seeking", "quantile", 2, "quantile: must be less than or equal to 1, not 2"),
-    ("risk-seeking", "patience", 0, "patience: must be greater than or equal to 1, not 0"),
-    ("risk-seeking", "lanes", 0, "lanes: must be greater than or equal to 1, not 0"),
-    ("risk-seeking", "lanes", 1.5, "lanes: must be a valid integer, not 1.5"),
-    ("risk-seeking", "memory", -3, "memory: must be greater than or equal to 0, not -3"),
-    ("ppo", "policy", "Foo", "policy: must be 'MlpPolicy' or 'MultiInputPolicy', not 'Foo'"),
-    ("ppo", "lanes", 0, "lanes: must be greater than or equal to 1, not 0"),
-    ("ppo", "learning_rate", None, "learning_rate: must be a valid number, not None"),
-    ("ddpg", "gradient_steps", -2, "gradient_steps: must be greater than or equal to -1, not -2"),
-    ("joint", "population", 0, "population: must be greater than or equal to 1, not 0"),
-    ("joint", "parents", 0, "parents: must be greater than or equal to 1, not 0"),
-    ("joint", "rounds", 0, "rounds: must be greater than or equal to 1, not 0"),
-    ("aofl", "replan_delay_s", -1, "replan_delay_s: must be greater than or equal to 0, not -1"),
+    ("osds", "batch_size", -1, "batch_size is -1, allowed: 1 or more"),
+    ("osds", "batch_size", 1.5, "batch_size is 1.5, allowed: a whole number, 1 or more"),
+    ("osds", "batch_size", True, "batch_size is True, allowed: a whole number, 1 or more"),
+    ("osds", "variance", -1, "variance is -1, allowed: 0 or more"),
+    ("osds", "variance", float("nan"), "variance is nan, allowed: a finite number, 0 or more"),
+    ("osds", "actor_net", ["a"], "actor_net[0] is 'a', allowed: a whole number, 1 or more"),
+    ("osds", "actor_net", [4, -3], "actor_net[1] is -3, allowed: 1 or more"),
+    ("osds", "buffer_size", "abc", "buffer_size is 'abc', allowed: a whole number, 1 or more"),
+    ("osds", "gamma", 5, "gamma is 5, allowed: 0..1"),
+    ("osds", "actor_rate", -1, "actor_rate is -1, allowed: 0 or more"),
+    ("osds", "episodes", 0, "episodes is 0, allowed: 1 or more"),
+    ("risk-seeking", "quantile", 2, "quantile is 2, allowed: a finite number above 0, at most 1"),
+    ("risk-seeking", "patience", 0, "patience is 0, allowed: 1 or more"),
+    ("risk-seeking", "lanes", 0, "lanes is 0, allowed: 1 or more"),
+    ("risk-seeking", "lanes", 1.5, "lanes is 1.5, allowed: a whole number, 1 or more"),
+    ("risk-seeking", "memory", -3, "memory is -3, allowed: 0 or more"),
+    ("ppo", "policy", "Foo", "policy is 'Foo', allowed: MlpPolicy, MultiInputPolicy"),
+    ("ppo", "lanes", 0, "lanes is 0, allowed: 1 or more"),
+    ("ppo", "learning_rate", None, "learning_rate is None, allowed: a finite number above 0"),
+    ("ddpg", "gradient_steps", -2, "gradient_steps is -2, allowed: -1 or more"),
+    ("joint", "population", 0, "population is 0, allowed: 1 or more"),
+    ("joint", "parents", 0, "parents is 0, allowed: 1 or more"),
+    ("joint", "rounds", 0, "rounds is 0, allowed: 1 or more"),
+    ("aofl", "replan_delay_s", -1, "replan_delay_s is -1, allowed: 0 or more"),
 ]
 
 
@@ -173,7 +173,7 @@ def test_hyperparameter_out_of_range_is_one_line(name: str, hyperparam: str, val
     env = make_env(DISTREDGE, "DB-50", get_spec("distredge", name).env_kwargs)
     with pytest.raises(InputError) as caught:
         make_agent("distredge", name, env, **{hyperparam: value})
-    assert str(caught.value) == f"agent {name}: hyperparameter {message}"
+    assert str(caught.value) == f"agent {name}: {message}"
 
 
 def test_whole_numbers_may_be_written_as_powers_of_ten() -> None:
@@ -188,7 +188,7 @@ def test_what_is_not_for_the_user_is_unknown(name: str, hyperparam: str) -> None
     env = make_env(DISTREDGE, "DB-50", get_spec("distredge", name).env_kwargs)
     with pytest.raises(InputError) as caught:
         make_agent("distredge", name, env, **{hyperparam: 1})
-    assert str(caught.value) == f"agent {name}: unknown hyperparameter {hyperparam!r}"
+    assert str(caught.value).startswith(f"agent {name}: unknown hyperparameter {hyperparam!r}")
 
 
 def test_smallest_joint_search_allowed_works() -> None:

@@ -18,6 +18,7 @@ from splitgym.envs import get_family
 from splitgym.experiments.play import Played, make_env, options_for, play
 from splitgym.models.plans import CompressedPlan
 from splitgym.ui.errors import InputError
+from splitgym.ui.validation import validated
 
 FAMILY = get_family("deprune")
 SCENARIO = "vgg11-cifar10"
@@ -176,7 +177,7 @@ def test_evaluation_compares_everybody_who_is_not_trained() -> None:
 def test_hyperparameters_of_the_file_are_allowed(agent: str) -> None:
     spec = get_spec("deprune", agent)
     assert spec.hyperparams is not None
-    spec.hyperparams.model_validate(hyperparams_of("deprune", agent, SCENARIO))
+    validated(spec.hyperparams, hyperparams_of("deprune", agent, SCENARIO), agent)
 
 
 # Learners.

@@ -436,40 +436,40 @@ def test_every_agent_is_judged_by_the_loop(name: str) -> None:
 
 
 NOT_ALLOWED: list[tuple[str, str, Any, str]] = [
-    ("linucb", "alpha", -0.1, "must be greater than or equal to 0, not -0.1"),
-    ("linucb", "ridge", 0, "must be greater than 0, not 0"),
-    ("lints", "alpha", float("inf"), "must be a finite number, not inf"),
-    ("linucb-e", "mu", 0, "must be greater than 0, not 0"),
-    ("linucb-e", "mu", 1, "must be less than 1, not 1"),
-    ("linucb-e", "horizon", -5, "must be greater than or equal to 0, not -5"),
-    ("linucb-e", "horizon", 2.5, "must be a valid integer, not 2.5"),
-    ("d-linucb", "discount", 1.0, "must be less than 1, not 1.0"),
-    ("d-linucb", "discount", 0, "must be greater than 0, not 0"),
-    ("l2s", "adapt_rounds", 0, "must be greater than or equal to 1, not 0"),
-    ("l2s", "agree_rounds", 0, "must be greater than or equal to 1, not 0"),
-    ("l2s", "monitor_rounds", -1, "must be greater than or equal to 1, not -1"),
-    ("l2s-fws", "drift", 0, "must be greater than 0, not 0"),
-    ("l2s-probe", "random_rate", 1.5, "must be less than or equal to 1, not 1.5"),
-    ("l2s-probe", "probe_period", -1, "must be greater than or equal to 0, not -1"),
-    ("l2s", "alpha", "much", "must be a valid number, not 'much'"),
-    ("ppo", "gamma", 1.2, "must be less than or equal to 1, not 1.2"),
-    ("dqn", "buffer_size", 0, "must be greater than or equal to 1, not 0"),
+    ("linucb", "alpha", -0.1, "0 or more"),
+    ("linucb", "ridge", 0, "a finite number above 0"),
+    ("lints", "alpha", float("inf"), "a finite number, 0 or more"),
+    ("linucb-e", "mu", 0, "a finite number above 0, below 1"),
+    ("linucb-e", "mu", 1, "a finite number above 0, below 1"),
+    ("linucb-e", "horizon", -5, "null or a whole number, 0 or more"),
+    ("linucb-e", "horizon", 2.5, "null or a whole number, 0 or more"),
+    ("d-linucb", "discount", 1.0, "a finite number above 0, below 1"),
+    ("d-linucb", "discount", 0, "a finite number above 0, below 1"),
+    ("l2s", "adapt_rounds", 0, "1 or more"),
+    ("l2s", "agree_rounds", 0, "1 or more"),
+    ("l2s", "monitor_rounds", -1, "1 or more"),
+    ("l2s-fws", "drift", 0, "a finite number above 0"),
+    ("l2s-probe", "random_rate", 1.5, "0..1"),
+    ("l2s-probe", "probe_period", -1, "0 or more"),
+    ("l2s", "alpha", "much", "a finite number, 0 or more"),
+    ("ppo", "gamma", 1.2, "0..1"),
+    ("dqn", "buffer_size", 0, "1 or more"),
 ]
 
 
-@pytest.mark.parametrize(("name", "hyperparam", "value", "message"), NOT_ALLOWED)
-def test_hyperparameter_out_of_range_is_one_line(name: str, hyperparam: str, value: Any, message: str) -> None:
+@pytest.mark.parametrize(("name", "hyperparam", "value", "allowed"), NOT_ALLOWED)
+def test_hyperparameter_out_of_range_is_one_line(name: str, hyperparam: str, value: Any, allowed: str) -> None:
     spec = get_spec("l2s", name)
     with pytest.raises(InputError) as caught:
         assess(L2S, spec, "alexnet-gpu-60", {"rounds": 2}, hyperparams={hyperparam: value})
-    assert str(caught.value) == f"agent {name}: hyperparameter {hyperparam}: {message}"
+    assert str(caught.value) == f"agent {name}: {hyperparam} is {value!r}, allowed: {allowed}"
 
 
 @pytest.mark.parametrize(("name", "hyperparam"), [("oracle", "alpha"), ("fpt", "point"), ("linucb", "mu")])
 def test_what_an_agent_has_not_is_unknown(name: str, hyperparam: str) -> None:
     with pytest.raises(InputError) as caught:
         assess(L2S, get_spec("l2s", name), "alexnet-gpu-60", {"rounds": 2}, hyperparams={hyperparam: 1})
-    assert str(caught.value) == f"agent {name}: unknown hyperparameter {hyperparam!r}"
+    assert str(caught.value).startswith(f"agent {name}: unknown hyperparameter {hyperparam!r}")
 
 
 # Claims --------------------------------------------------------------------------------------------------------------
