@@ -55,8 +55,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pictures, which take longer than everything else."""
-    monkeypatch.setattr("splitgym.agents.deprune.draw_trace", lambda *_: {})
-    monkeypatch.setattr("splitgym.agents.deprune.eval_figures", lambda *_: {})
+    monkeypatch.setattr("splitgym.experiments.deprune.draw_trace", lambda *_: {})
+    monkeypatch.setattr("splitgym.experiments.deprune.eval_figures", lambda *_: {})
     monkeypatch.setattr(session, "save_figure", lambda figure, path: path.write_bytes(PNG))
 
 

@@ -75,8 +75,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pictures, which take longer than everything else."""
-    monkeypatch.setattr("splitgym.agents.edgemove.draw_trace", lambda *_: {})
-    monkeypatch.setattr("splitgym.agents.edgemove.eval_figures", lambda *_: {})
+    monkeypatch.setattr("splitgym.experiments.edgemove.draw_trace", lambda *_: {})
+    monkeypatch.setattr("splitgym.experiments.edgemove.eval_figures", lambda *_: {})
     monkeypatch.setattr(session, "save_figure", lambda figure, path: path.write_bytes(PNG))
 
 

@@ -47,9 +47,9 @@ def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pictures, which take longer than everything else."""
-    monkeypatch.setattr("splitgym.agents.hiertrain.draw_trace", lambda *_: {})
-    monkeypatch.setattr("splitgym.agents.hiertrain.eval_figures", lambda *_: {})
-    monkeypatch.delattr("splitgym.agents.hiertrain.draw_plan")
+    monkeypatch.setattr("splitgym.experiments.hiertrain.draw_trace", lambda *_: {})
+    monkeypatch.setattr("splitgym.experiments.hiertrain.eval_figures", lambda *_: {})
+    monkeypatch.delattr("splitgym.experiments.hiertrain.draw_plan")
     monkeypatch.setattr(session, "save_figure", lambda figure, path: path.write_bytes(PNG))
 
 

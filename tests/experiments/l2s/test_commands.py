@@ -48,7 +48,7 @@ def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pictures, which take longer than everything else."""
-    monkeypatch.setattr("splitgym.agents.l2s.draw_trace", lambda *_: {})
+    monkeypatch.setattr("splitgym.experiments.l2s.draw_trace", lambda *_: {})
 
 
 def train(*words: str) -> int:

@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from splitgym.models.layers import Conv, Pad, Shape
+from splitgym.models import lookup
 from splitgym.models.lookup import get_model
 from splitgym.models.model import Model, Unit
-from splitgym.models.own import read as importers
 from splitgym.models.runnable.units import build
 from splitgym.profiling.measure.command import main
 from splitgym.profiling.measure.machine import board_name, slug
@@ -257,7 +257,7 @@ def test_a_real_signal_stops_it_at_once() -> None:
 def test_memory_that_runs_out_keeps_the_journal(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     units = [Unit(f"conv{i}", (Conv(3, 1, 1, out_channels=2),)) for i in range(9)]
     huge = build(Model("huge", Shape(1, 4, 2), (*units, Unit("border", (Pad(left=2**50),)))))
-    monkeypatch.setattr(importers, "runnable", lambda name: huge)
+    monkeypatch.setattr(lookup, "runnable", lambda name: huge)
     words = ["--model", "lenet5", "--repeats", "1", "--warmup", "1", "--out", "t.csv"]
     assert main(words) == 2
     line = capsys.readouterr().err.splitlines()[-1]
@@ -271,7 +271,7 @@ def test_weights_that_do_not_fit_are_one_line(monkeypatch: pytest.MonkeyPatch, c
     def runnable(name: str) -> object:
         return build(Model("huge", Shape(1, 4, 2), (Unit("conv", (Conv(1, out_channels=2**50),)),)))
 
-    monkeypatch.setattr(importers, "runnable", runnable)
+    monkeypatch.setattr(lookup, "runnable", runnable)
     assert "lenet5: its weights do not fit into memory" in error_of(QUICK, capsys)
 
 
