@@ -38,11 +38,11 @@ class City:
         return len(self.radius_m)
 
     @property
-    def box_m(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lower left and upper right corner of where people walk."""
+    def box_m(self) -> np.ndarray:
+        """(2, 2) lower left and upper right corner of where people walk."""
         low, high = self.position_m.min(axis=0), self.position_m.max(axis=0)
         grow = np.maximum(LEAST_EXTENT_M - (high - low), 0.0) / 2
-        return low - grow, high + grow
+        return np.stack([low - grow, high + grow])
 
 
 def build_city(scenario: Scenario) -> City:
@@ -81,11 +81,11 @@ class Neighbourhood:
         self._cell_m = max(CELL_M, float((high_m - low_m).max()) / MOST_CELLS)
         self._low = low_m - self._cell_m
         self._shape = np.ceil((high_m - self._low) / self._cell_m).astype(np.intp) + 1
-        sites = _sites_of_cells(city, self._low, self._shape, self._cell_m)
-        self.most = max(1, max(len(s) for s in sites))
-        self._table = np.full((len(sites), self.most), city.n_sites, dtype=np.intp)
-        for cell, found in enumerate(sites):
-            self._table[cell, : len(found)] = found
+        cell, site = _sites_of_cells(city, self._low, self._shape, self._cell_m)
+        place = np.arange(len(cell)) - np.searchsorted(cell, cell)  # among the sites of its cell
+        self.most = 1 + int(place.max(initial=0))
+        self._table = np.full((self._shape.prod(), self.most), city.n_sites, dtype=np.intp)
+        self._table[cell, place] = site
 
     def of(self, position_m: np.ndarray) -> np.ndarray:
         """(n, most) sites by index for places (2, n) inside the area; S, the number of sites, fills up."""
@@ -93,14 +93,21 @@ class Neighbourhood:
         return self._table[cell[0] * self._shape[1] + cell[1]]
 
 
-def _sites_of_cells(city: City, low: np.ndarray, shape: np.ndarray, cell_m: float) -> list[np.ndarray]:
-    middles = [low[axis] + cell_m * (np.arange(shape[axis]) + 0.5) for axis in (0, 1)]
-    reach = city.radius_m + cell_m / np.sqrt(2.0)
-    found = []
-    for x in middles[0]:
-        away = np.hypot(x - city.position_m[:, 0], middles[1][:, None] - city.position_m[:, 1])
-        found += [np.flatnonzero(row) for row in away <= reach]
-    return found
+def _sites_of_cells(
+    city: City, low: np.ndarray, shape: np.ndarray, cell_m: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(cells, sites): every cell with every site that may cover a place in it, in order."""
+    east, north = (low[axis] + cell_m * (np.arange(shape[axis]) + 0.5) for axis in (0, 1))
+    reach = (city.radius_m + cell_m / np.sqrt(2.0)) ** 2
+    east_away, north_away = (
+        (middles[:, None] - city.position_m[:, axis]) ** 2 for axis, middles in enumerate((east, north))
+    )
+    cells, sites = [], []
+    for column, away in enumerate(east_away):
+        row, site = np.nonzero(away + north_away <= reach)
+        cells.append(column * shape[1] + row)
+        sites.append(site)
+    return np.concatenate(cells), np.concatenate(sites)
 
 
 RATE_STEPS = 4096

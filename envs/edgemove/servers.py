@@ -7,6 +7,7 @@ nothing is drawn in a step, and lanes cost no memory of their own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,13 +34,14 @@ class Servers:
     """
 
     def __init__(self, scenario: Scenario, n_sites: int, lanes: int) -> None:
-        rng = np.random.default_rng((scenario.city_seed, 3))
-        load, share, cloud_bits = _bank(scenario, rng)
+        bursts = (scenario.burst_every_s, scenario.burst_s, scenario.burst_factor)
+        load, share, cloud_bits, self._normals = _bank(
+            scenario.city_seed, scenario.load_drift, bursts, scenario.cloud_mbps
+        )
         ranges = (scenario.edge_rtt_s, scenario.cloud_rtt_s)
         self._load = np.append(load, np.ones(SAMPLES, dtype=np.float32))  # the last trace is the cloud's
         self._cloud_bits = cloud_bits.ravel()
         self._rtt_s = np.concatenate([(low + (high - low) * share).ravel() for low, high in ranges])
-        self._normals = rng.standard_normal(NORMALS)
         self._servers, self._lanes = n_sites + 1, lanes
         self._load_at = np.zeros((self._servers, lanes), dtype=np.int32)  # where in the bank each slot's trace starts
         self._rtt_at = np.zeros((self._servers, lanes), dtype=np.int32)
@@ -85,18 +87,26 @@ def _samples(starts: np.ndarray, slot: np.ndarray, clock_s: np.ndarray) -> np.nd
     return start ^ ((start ^ moved) & (SAMPLES - 1))
 
 
-def _bank(scenario: Scenario, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(load, share of the range of round-trip times, cloud's bit/s), each (TRACES, SAMPLES), cyclic in time."""
+@lru_cache(maxsize=2)  # the envs of a comparison share a city
+def _bank(
+    city_seed: int, load_drift: float, bursts: tuple[float, float, float], cloud_mbps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(load, share of the range of round-trip times, cloud's bit/s, normal numbers), read-only.
+
+    The first three are (TRACES, SAMPLES), cyclic in time; ``bursts`` is their every_s, their length in s and factor.
+    """
     from scipy.special import ndtr
 
+    rng = np.random.default_rng((city_seed, 3))
+    every_s, burst_s, factor = bursts
     drift, latency, rate = (_wander(rng) for _ in range(3))
-    load = (1.0 + scenario.load_drift * ndtr(drift)) * np.where(_bursts(scenario, rng), scenario.burst_factor, 1.0)
-    cloud = 1e6 * scenario.cloud_mbps * np.exp(CLOUD_RATE_SIGMA * rate - CLOUD_RATE_SIGMA**2 / 2)
-    return (
-        load.astype(np.float32),
-        ndtr(latency).astype(np.float32),
-        cloud.astype(np.float32),
-    )  # small banks stay in cache
+    load = (1.0 + load_drift * ndtr(drift)) * np.where(_bursts(rng, every_s, burst_s), factor, 1.0)
+    cloud = 1e6 * cloud_mbps * np.exp(CLOUD_RATE_SIGMA * rate - CLOUD_RATE_SIGMA**2 / 2)
+    small = (values.astype(np.float32) for values in (load, ndtr(latency), cloud))  # small banks stay in cache
+    found = (*small, rng.standard_normal(NORMALS))
+    for values in found:
+        values.setflags(write=False)
+    return found
 
 
 def _wander(rng: np.random.Generator) -> np.ndarray:
@@ -109,12 +119,14 @@ def _wander(rng: np.random.Generator) -> np.ndarray:
     return twice[:, SAMPLES:]
 
 
-def _bursts(scenario: Scenario, rng: np.random.Generator) -> np.ndarray:
+def _bursts(rng: np.random.Generator, every_s: float, burst_s: float) -> np.ndarray:
     """(TRACES, SAMPLES) whether a burst is on: they begin at random and last for a random time, in the mean as told."""
-    begins = rng.random((TRACES, SAMPLES)) < SAMPLE_S / scenario.burst_every_s
-    lasts = rng.exponential(scenario.burst_s / SAMPLE_S, (TRACES, SAMPLES)) + rng.random((TRACES, SAMPLES))
+    begins = rng.random((TRACES, SAMPLES)) < SAMPLE_S / every_s
+    lasts = rng.exponential(burst_s / SAMPLE_S, (TRACES, SAMPLES)) + rng.random((TRACES, SAMPLES))
     lasts = np.minimum(lasts, SAMPLES).astype(np.intp)  # rounded at random, so that the mean stays
-    on = np.zeros((TRACES, SAMPLES), dtype=bool)
-    for trace, begin in zip(*np.nonzero(begins), strict=True):
-        on[trace, (begin + np.arange(int(lasts[trace, begin]))) % SAMPLES] = True
-    return on
+    trace, begin = np.nonzero(begins)
+    change = np.zeros((TRACES, 2 * SAMPLES), dtype=np.int32)  # of the bursts that are on, twice round
+    np.add.at(change, (trace, begin), 1)
+    np.add.at(change, (trace, begin + lasts[trace, begin]), -1)
+    on = change.cumsum(axis=1) > 0
+    return on[:, :SAMPLES] | on[:, SAMPLES:]

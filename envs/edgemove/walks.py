@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 import numpy as np
 
 from .city import City
@@ -31,12 +34,12 @@ class Walks:
     """
 
     def __init__(self, scenario: Scenario, city: City) -> None:
-        self.points_m = [_from_file(scenario.trajectory, city)] if scenario.trajectory else _drawn(scenario, city)
-        sampled = [_sampled(points) for points in self.points_m]
-        self._last = np.array([len(s) - 1 for s in sampled])
-        self._samples = np.zeros((2, len(sampled), self._last.max() + 1))
-        for i, samples in enumerate(sampled):
-            self._samples[:, i, : len(samples)] = samples.T
+        if scenario.trajectory:
+            self.points_m = [_from_file(scenario.trajectory, city)]
+            self._samples, self._last = _sampled(self.points_m)
+        else:
+            low, high = city.box_m.tolist()
+            self.points_m, self._samples, self._last = _drawn(scenario.city_seed, tuple(low), tuple(high))
         self._flat = self._samples.reshape(2, -1)
 
     @property
@@ -61,16 +64,31 @@ def _from_file(path: str, city: City) -> np.ndarray:
     return to_metres(load_places(path, 2, "points of a trajectory"), city.centre_deg)
 
 
-def _sampled(points: np.ndarray) -> np.ndarray:
+def _sampled(walks: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(2, walks, most) places every ``STEP_M`` along polylines, filled up with zeros, and the index of each last one."""
+    sampled = [_steps(points) for points in walks]
+    last = np.array([len(s) - 1 for s in sampled])
+    places = np.zeros((2, len(sampled), last.max() + 1))
+    for i, samples in enumerate(sampled):
+        places[:, i, : len(samples)] = samples.T
+    return places, last
+
+
+def _steps(points: np.ndarray) -> np.ndarray:
     """(k, 2) places every ``STEP_M`` along a polyline; at least two."""
     lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     steps = np.linspace(0.0, lengths[-1], max(2, round(lengths[-1] / STEP_M) + 1))
     return np.stack([np.interp(steps, lengths, points[:, axis]) for axis in (0, 1)], axis=1)
 
 
-def _drawn(scenario: Scenario, city: City) -> list[np.ndarray]:
-    rng = np.random.default_rng((scenario.city_seed, 2))
-    return [_walk(rng, *city.box_m) for _ in range(TEST_WALKS + TRAIN_WALKS)]
+@lru_cache(maxsize=2)  # the envs of a comparison share a city
+def _drawn(
+    seed: int, low: tuple[float, float], high: tuple[float, float]
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Walks in a box: their corners, and both of :func:`_sampled`."""
+    rng = np.random.default_rng((seed, 2))
+    walks = [_walk(rng, np.array(low), np.array(high)) for _ in range(TEST_WALKS + TRAIN_WALKS)]
+    return walks, *_sampled(walks)
 
 
 def _walk(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> np.ndarray:
