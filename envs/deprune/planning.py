@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import chain, combinations
 from math import comb
 
 import numpy as np
@@ -61,7 +61,7 @@ def best_schedule(system: System, model: LearningModel) -> tuple[np.ndarray, flo
 def _shares_of(epochs: int, kinds: int) -> np.ndarray:
     """(kinds, ways) of all ways to write ``epochs`` as a sum of ``kinds`` counts."""
     ways = comb(epochs + kinds - 1, kinds - 1)
-    flat = (bar for bars in combinations(range(epochs + kinds - 1), kinds - 1) for bar in bars)
+    flat = chain.from_iterable(combinations(range(epochs + kinds - 1), kinds - 1))
     bars = np.fromiter(flat, dtype=np.int32, count=ways * (kinds - 1)).reshape(ways, kinds - 1).T
     ends = np.concatenate([np.full((1, ways), -1), bars, np.full((1, ways), epochs + kinds - 1)])
     return (np.diff(ends, axis=0) - 1).astype(float)
