@@ -9,6 +9,7 @@ import math
 import re
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,13 @@ def add_env_options(parser: Parser, family: Family) -> argparse._ArgumentGroup:
 
 def has_field(family: Family, name: str) -> bool:
     """Whether the family's scenarios have a field, such as ``traces``."""
-    env: Any = gym.make(family.env_id, scenario=family.default_scenario, disable_env_checker=True)
-    return name in env.unwrapped.dynamics.settings
+    return name in _fields(family.env_id, family.default_scenario)
+
+
+@cache
+def _fields(env_id: str, scenario: str) -> frozenset[str]:
+    env: Any = gym.make(env_id, scenario=scenario, disable_env_checker=True)
+    return frozenset(env.unwrapped.dynamics.settings)
 
 
 def env_options(args: argparse.Namespace) -> dict[str, Any]:
