@@ -23,11 +23,20 @@ from splitgym.envs.distredge.dynamics import DistrEdgeDynamics
 from splitgym.experiments.play import make_env, play
 from splitgym.ui.errors import InputError
 
+from .. import slow
+
 DISTREDGE = FAMILIES["distredge"]
 # Less work than the hyperparameter files ask for, where making an agent already is work.
 QUICK: dict[tuple[str, str], dict[str, Any]] = {
     ("distredge", "joint"): {"population": 64, "parents": 16, "patience": 1, "rounds": 1},
     ("distredge", "risk-seeking"): {"lanes": 8},
+}
+# Short episodes, but with all that agents do in them: L2S's modes change after 100 rounds.
+SHORT: dict[str, dict[str, Any]] = {
+    FAMILIES["l2s"].default_scenario: {"rounds": 120},
+    "resnet34-recovery": {"rounds": 200, "mbps_changes": [[125, 120.0]]},
+    FAMILIES["edgemove"].default_scenario: {"on_device_s": 800.0},
+    FAMILIES["hiertrain"].default_scenario: {"blocks": 10},
 }
 # The default scenario of each family, then scenarios that make agents behave in another way.
 DEFAULTS = [(f.name, name, f.default_scenario) for f in FAMILIES.values() for name in agents_of(f.name)]
@@ -49,12 +58,13 @@ def quick_agent(family: str, name: str, env: Any, seed: int = 0) -> Agent:
 @pytest.mark.parametrize(("family", "name", "scenario"), SETTINGS)
 def test_every_agent_decides_for_batches_and_plays(family: str, name: str, scenario: str) -> None:
     spec = get_spec(family, name)
-    env = make_env(FAMILIES[family], scenario, spec.env_kwargs)
+    options = {**SHORT.get(scenario, {}), **spec.env_kwargs}
+    env = make_env(FAMILIES[family], scenario, options)
     agent = quick_agent(family, name, env)
     assert isinstance(agent, Agent)
     assert isinstance(agent, Learner) == spec.learns
     for lanes, deterministic in ((1, True), (5, True), (5, False)):
-        batch = make_batch(family, lanes, scenario=scenario, **spec.env_kwargs)
+        batch = make_batch(family, lanes, scenario=scenario, **options)
         observation, _ = batch.reset(seed=7)
         state, starts, ended = None, np.ones(lanes, dtype=bool), 0
         for _ in range(env.unwrapped.dynamics.episode_steps + 2):
@@ -255,7 +265,7 @@ def test_follow_goes_through_a_plan_lane_by_lane() -> None:
 
 
 @pytest.mark.parametrize("name", [*PLANNERS, "joint"])
-@pytest.mark.parametrize("scenario", ["DB-50", "DC-300", "LB", "NA-nano-resnet50", "DB-50-ssd_vgg16"])
+@pytest.mark.parametrize("scenario", ["DB-50", "LB", "NA-nano-resnet50", *slow("DC-300", "DB-50-ssd_vgg16")])
 def test_what_a_planner_plays_is_its_plan(scenario: str, name: str) -> None:
     env = make_env(DISTREDGE, scenario, get_spec("distredge", name).env_kwargs)
     agent: Any = quick_agent("distredge", name, env)

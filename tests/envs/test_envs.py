@@ -21,13 +21,12 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from splitgym.envs import FAMILIES, BatchEnv, Dynamics, Family, ScalarEnv
 from splitgym.ui.errors import InputError
 
+from .. import slow
+
 # Every scenario; without "slow" the default and the first of every group.
 FIRST = {(f.name, group[0]) for f in FAMILIES.values() for group in ((f.default_scenario,), *f.groups.values())}
-SETTINGS = [
-    pytest.param(family, scenario, marks=() if (family.name, scenario) in FIRST else pytest.mark.slow)
-    for family in FAMILIES.values()
-    for scenario in family.scenarios
-]
+EVERY = [(family, scenario) for family in FAMILIES.values() for scenario in family.scenarios]
+SETTINGS = [case for f, s in EVERY for case in ([(f, s)] if (f.name, s) in FIRST else slow((f, s)))]
 FEW = [
     ("distredge", {"scenario": "DB-50"}),
     ("distredge", {"scenario": "LB", "observation": "full"}),
@@ -55,10 +54,8 @@ FEW = [
     ("deprune", {"scenario": "vgg11-cifar10-dynamic", "time_weight": 0.3, "epochs": 9}),
     ("deprune", {"scenario": "vgg11-cifar10", "noise": False, "module": False, "epochs": 5}),
 ]  # fmt: skip
-ONE_EACH = [
-    pytest.param(*case, marks=() if i == 0 or FEW[i - 1][0] != case[0] else pytest.mark.slow)
-    for i, case in enumerate(FEW)
-]
+BEFORE = [None, *(family for family, _ in FEW)]
+ONE_EACH = [case for c, before in zip(FEW, BEFORE, strict=False) for case in ([c] if c[0] != before else slow(c))]
 # What the scalar env computes by default and the vector env does not.
 WHOLE = {family: {"optimum": True} for family in ("distredge", "edgemove", "hiertrain")}
 CHEAP = {"l2s": {"record": False}, **{family: {"optimum": False} for family in WHOLE}}
