@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,24 @@ from splitgym.envs import FAMILIES
 from splitgym.experiments.play import make_env, play
 from splitgym.ui.errors import InputError
 
+from ... import slow
+
 DISTREDGE = FAMILIES["distredge"]
 SMALL = {"net_arch": [16]}
 REPLAY = {"batch_size": 32, "buffer_size": 5000, "learning_starts": 40, "gradient_steps": 1}
 # Small networks and few lanes: what is checked here does not depend on learning well.
 TINY: dict[str, dict[str, Any]] = {
     "osds": {"actor_net": [16], "critic_net": [16], "batch_size": 32},
-    "risk-seeking": {"lanes": 16, "hidden": 16},
-    "ppo": {"lanes": 4, "n_steps": 20, "batch_size": 40, "n_epochs": 2, "policy_kwargs": SMALL},
+    "risk-seeking": {"lanes": 8, "hidden": 16},
+    "ppo": {"lanes": 4, "n_steps": 15, "batch_size": 30, "n_epochs": 2, "policy_kwargs": SMALL},
     "sac": {"lanes": 4, "policy_kwargs": SMALL, **REPLAY},
     "a2c": {"lanes": 4, "n_steps": 10, "policy_kwargs": SMALL},
     "td3": {"lanes": 4, "policy_kwargs": SMALL, **REPLAY},
     "ddpg": {"lanes": 4, "policy_kwargs": SMALL, **REPLAY},
 }
 FOUR = ("osds", "risk-seeking", "ppo", "sac")
-MORE = tuple(pytest.param(name, marks=pytest.mark.slow) for name in ("a2c", "td3", "ddpg"))
-EPISODES = 48
+MORE = slow("a2c", "td3", "ddpg")
+EPISODES = 24
 
 
 def make_learner(name: str, seed: int = 0, scenario: str = "DB-50", **hyperparams: Any) -> Any:
@@ -73,23 +76,27 @@ def learn(learner: Any, episodes: int = EPISODES) -> tuple[list[Report], list[fl
     return reports, latencies
 
 
-def history(name: str, seed: int) -> tuple[Any, ...]:
-    learner = make_learner(name, seed)
-    reports, latencies = learn(learner)
+@cache
+def trained(name: str) -> tuple[Any, list[Report], list[float]]:
+    """A learner that nobody trains any further, and what :func:`learn` gave."""
+    learner = make_learner(name)
+    return learner, *learn(learner)
+
+
+def history(learner: Any, reports: list[Report], latencies: list[float]) -> tuple[Any, ...]:
     return latencies, [repr((r.episodes, r.steps, r.best, r.recent)) for r in reports], learner.best_plan
 
 
 @pytest.mark.parametrize("name", [*FOUR, *MORE])
 def test_same_seed_same_result_other_seed_other(name: str) -> None:
-    first = history(name, seed=1)
-    assert history(name, seed=1) == first
-    assert history(name, seed=2)[0] != first[0]
+    again = make_learner(name)
+    assert history(again, *learn(again)) == history(*trained(name))
+    assert learn(make_learner(name, seed=2))[1] != trained(name)[2]
 
 
 @pytest.mark.parametrize("name", [*FOUR, *MORE])
 def test_keeps_the_best_plan_and_plays_it(name: str) -> None:
-    learner = make_learner(name)
-    reports, latencies = learn(learner)
+    learner, reports, latencies = trained(name)
     assert EPISODES <= len(latencies) < EPISODES + 2 * lanes_of(learner)
     assert best_s(learner) == min(latencies)
     dynamics = learner.dynamics
@@ -111,8 +118,7 @@ def test_keeps_the_best_plan_and_plays_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*FOUR, *MORE])
 def test_saved_loaded_and_gone_on_with(name: str, tmp_path: Path) -> None:
-    learner = make_learner(name)
-    learn(learner)
+    learner, *_ = trained(name)
     learner.save(tmp_path / "model")
     again = make_learner(name)
     again.load(tmp_path / "model")
@@ -179,7 +185,7 @@ def test_interrupted_it_stays_usable(name: str, tmp_path: Path) -> None:
     learner = make_learner(name)
 
     def interrupt(report: Report) -> None:
-        if report.episodes >= 20:
+        if report.episodes >= EPISODES // 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -198,12 +204,12 @@ def test_budget_in_steps(name: str) -> None:
     reports: list[Report] = []
     stages = learner.dynamics.episode_steps
     learner.learn(None, 20 * stages, reports.append)
-    rollout = {"ppo": 80, "risk-seeking": 16 * stages}.get(name, lanes_of(learner))
+    rollout = {"ppo": 60, "risk-seeking": 8 * stages}.get(name, lanes_of(learner))
     assert 20 * stages <= reports[-1].steps < 20 * stages + rollout
 
 
 def test_own_budget_when_none_is_given() -> None:
-    learner = make_learner("risk-seeking", episodes=40)
+    learner = make_learner("risk-seeking", episodes=40, lanes=16)
     reports: list[Report] = []
     learner.learn(None, None, reports.append)
     assert reports[-1].episodes == 48  # whole batches of 16
@@ -309,13 +315,13 @@ def test_osds_is_the_papers(scenario: str, variance: float) -> None:
 
 def test_actor_and_critic_learn_at_rates_of_their_own() -> None:
     learner = make_learner("osds", actor_rate=1e-4, critic_rate=1e-3)
-    learner.learn(20, None, lambda report: None)
+    learner.learn(10, None, lambda report: None)
     assert learner.model._n_updates > 0
     rates = [[g["lr"] for g in net.optimizer.param_groups] for net in (learner.model.actor, learner.model.critic)]
     assert rates == [[1e-4], [1e-3]]
     frozen = make_learner("osds", actor_rate=0.0, critic_rate=1e-3)
     before = [{k: v.clone() for k, v in net.state_dict().items()} for net in (frozen.model.actor, frozen.model.critic)]
-    frozen.learn(20, None, lambda report: None)
+    frozen.learn(10, None, lambda report: None)
     after = [net.state_dict() for net in (frozen.model.actor, frozen.model.critic)]
     changed = [any(not torch.equal(new[k], v) for k, v in old.items()) for old, new in zip(before, after, strict=True)]
     assert changed == [False, True]
@@ -338,7 +344,7 @@ def test_unsorted_actions_are_learnt_from() -> None:
     played: list[np.ndarray] = []
     step_async = learner.vec.step_async
     learner.vec.step_async = lambda actions: (played.append(actions.copy()), step_async(actions))
-    learner.learn(30, None, lambda report: None)
+    learner.learn(12, None, lambda report: None)
     buffer = learner.model.replay_buffer
     stored = buffer.actions[: buffer.size(), 0]
     assert len(stored) == len(played) - 1  # training ends before SB3 stores the last one
@@ -350,14 +356,14 @@ def test_unsorted_actions_are_learnt_from() -> None:
 def test_the_noise_counts_episodes_from_one_and_on_after_loading(tmp_path: Path) -> None:
     learner = make_learner("osds")
     seen: list[int] = []
-    learner.learn(30, None, lambda report: seen.append(learner.model.action_noise.episode))
-    assert sorted(set(seen)) == list(range(1, 31))
+    learner.learn(10, None, lambda report: seen.append(learner.model.action_noise.episode))
+    assert sorted(set(seen)) == list(range(1, 11))
     learner.save(tmp_path)
     again = make_learner("osds")
     again.load(tmp_path)
     seen.clear()
-    again.learn(40, None, lambda report: seen.append(again.model.action_noise.episode))
-    assert sorted(set(seen)) == list(range(31, 41))
+    again.learn(15, None, lambda report: seen.append(again.model.action_noise.episode))
+    assert sorted(set(seen)) == list(range(11, 16))
 
 
 def test_actor_and_critic_of_the_best_episode_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -427,17 +433,22 @@ def test_risk_seeking_refuses_a_fixed_partition() -> None:
             make_agent("distredge", "risk-seeking", make_env(DISTREDGE, "DB-50", options))
 
 
-@pytest.mark.parametrize(("patience", "stop"), [(120, 80), (3, 48), (3, 64), (3, 80), (3, 96)])
+@cache
+def whole_run(patience: int) -> tuple[Any, list[float]]:
+    whole = make_learner("risk-seeking", patience=patience)
+    return whole, learn(whole, 80)[1]
+
+
+@pytest.mark.parametrize(("patience", "stop"), [(120, 40), (3, 24), (3, 32), (3, 40), (3, 48)])
 def test_risk_seeking_resumes_exactly(patience: int, stop: int, tmp_path: Path) -> None:
     """Stopped and gone on with, it finds what it would have found in one go, fresh starts of the policy included."""
-    whole = make_learner("risk-seeking", patience=patience)
-    _, expected = learn(whole, 160)
+    whole, expected = whole_run(patience)
     first = make_learner("risk-seeking", patience=patience)
     _, before = learn(first, stop)
     first.save(tmp_path)
     second = make_learner("risk-seeking", patience=patience)
     second.load(tmp_path)
-    _, after = learn(second, 160)
+    _, after = learn(second, 80)
     assert before + after == expected
     assert second.best_plan == whole.best_plan
     assert second.starts == whole.starts
