@@ -15,10 +15,11 @@ from splitgym.agents.l2s.bandits import forcing
 from splitgym.agents.l2s.ridge import DiscountedRidge, Ridge
 from splitgym.agents.registry import get_spec, hyperparams_of, make_agent
 from splitgym.envs import get_family
-from splitgym.envs.l2s.scenarios import GROUPS, SCENARIOS
+from splitgym.envs.l2s.scenarios import GROUPS, HIGH_MBPS, LOW_MBPS, SCENARIOS
 from splitgym.experiments.play import assess, make_env, options_for, play
 from splitgym.ui.errors import InputError
 
+from ... import slow
 from ...envs.l2s.reference import make
 from .reference import PlainLinUCB, play_lanes, replay
 
@@ -89,7 +90,7 @@ def test_ridge_is_the_direct_solution(seed: int, d: int, arms: int, lanes: int, 
     assert not ridge.width()[-1].any()
 
 
-@pytest.mark.parametrize("scenario", ["resnet34-gpu-100", "vgg16-gpu-60"])
+@pytest.mark.parametrize("scenario", ["resnet34-gpu-100", *slow("vgg16-gpu-60")])
 def test_ridge_is_still_right_after_20_000_updates(scenario: str) -> None:
     system, rng = make(scenario).dynamics.system, np.random.default_rng(3)
     contexts = system.contexts
@@ -193,7 +194,7 @@ def test_thompson_sampling_chooses_as_often_as_its_posterior_says() -> None:
 # Decisions -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, *slow(1)])
 @pytest.mark.parametrize("scenario", ["alexnet-gpu-60", "vgg16-gpu-100", "resnet34-gpu-60", "resnet34-gpu-100"])
 @pytest.mark.parametrize("name", ["linucb", "linucb-e"])
 def test_decisions_are_those_of_algorithm_1(name: str, scenario: str, seed: int) -> None:
@@ -312,8 +313,8 @@ def test_doubling_forces_as_if_the_horizon_were_the_next_power_of_two() -> None:
 def test_forced_rounds_go_on_beyond_the_sequence_first_made(horizon: int | None) -> None:
     """At 5 Mbps the device alone is best by far: every forced round leaves it, and no other."""
     hp = {} if horizon is None else {"horizon": horizon}
-    played = play_lanes("resnet34-gpu-5", "linucb-e", 1, 0, hp, rounds=2500)
-    expected = forcing(0.25, 2500 if horizon is None else horizon, 2500)[1:]
+    played = play_lanes("resnet34-gpu-5", "linucb-e", 1, 0, hp, rounds=1200)
+    expected = forcing(0.25, 1200 if horizon is None else horizon, 1200)[1:]
     settled = 10
     assert np.array_equal(~played.on_device[settled:, 0], expected[settled:])
     assert np.array_equal(played.explained["forced"][settled:, 0], expected[settled:])
@@ -329,7 +330,7 @@ def regret_slopes(played: Any) -> tuple[np.ndarray, np.ndarray]:
     return tuple(played.regret_s[-rounds // part :].mean(axis=0) / gap_s for part in (4, 2))  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize(("mbps", "leaves"), [(5.0, False), (26.0, True), (40.0, False), (60.0, True)])
+@pytest.mark.parametrize(("mbps", "leaves"), [(5.0, False), (26.0, True), *slow((40.0, False), (60.0, True))])
 def test_linucb_stays_trapped_where_linucb_e_leaves_from_some_rates(mbps: float, leaves: bool) -> None:
     """The device alone is best at first; from round 200 on the link has 200 Mbps. A model that forgets leaves."""
     linucb, escaping, forgetting = (
@@ -370,6 +371,13 @@ def test_forced_samples_of_one_point_may_not_be_enough() -> None:
 
 # Baselines -----------------------------------------------------------------------------------------------------------
 
+# Fewer rounds, with all the changes.
+CHANGING: dict[str, dict[str, Any]] = {
+    "resnet34-switch": {"rounds": 300, "mbps_changes": ((100, LOW_MBPS), (200, HIGH_MBPS))},
+    "resnet34-recovery": {"rounds": 300},
+    "resnet34-dynamic": {"rounds": 300},
+}
+
 
 @pytest.mark.parametrize(("name", "point"), [("fpt", lambda s: 4), ("pdt", lambda s: s.last), ("ppt", lambda s: 1)])
 @pytest.mark.parametrize("scenario", ["alexnet-gpu-60", "vgg16-cpu-60", "resnet34-gpu-100"])
@@ -386,7 +394,7 @@ def test_fixed_baselines_stay_at_their_points(scenario: str, name: str, point: A
 def test_neurosurgeon_is_right_until_the_link_changes() -> None:
     for scenario in GROUPS["constant"]:
         assert assess(L2S, get_spec("l2s", "neurosurgeon"), scenario, {"rounds": 10}).metrics["regret_s"] == 0.0
-    trace = assess(L2S, get_spec("l2s", "neurosurgeon"), "resnet34-switch", {}).trace
+    trace = assess(L2S, get_spec("l2s", "neurosurgeon"), "resnet34-switch", CHANGING["resnet34-switch"]).trace
     assert trace is not None
     assert len(np.unique(trace["point"])) == 1
     assert make("resnet34-switch").dynamics.best_choice(np.zeros(1, int))[0] + 4 == trace["point"][0]
@@ -394,15 +402,14 @@ def test_neurosurgeon_is_right_until_the_link_changes() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_oracle_has_no_regret(scenario: str) -> None:
-    fields: dict[str, Any] = {} if scenario in GROUPS["changing"] else {"rounds": 20}
-    played = play_lanes(scenario, "oracle", 3, 4, **fields)
+    played = play_lanes(scenario, "oracle", 3, 4, **CHANGING.get(scenario, {"rounds": 20}))
     assert played.best.all()
     assert np.all(played.metrics["regret_s"] == 0.0)
 
 
 @pytest.mark.parametrize("scenario", GROUPS["changing"])
 def test_the_oracle_follows_the_link(scenario: str) -> None:
-    env = make_env(L2S, scenario, {})
+    env = make_env(L2S, scenario, CHANGING[scenario])
     played = play(make_agent("l2s", "oracle", env), env, 1, seed=4)
     assert played.metrics["regret_s"] == 0.0
     assert played.trace is not None
