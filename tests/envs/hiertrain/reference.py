@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import permutations
 from types import SimpleNamespace
 from typing import Any
@@ -153,6 +154,13 @@ def to_schedules(plans: Sequence[Plan]) -> Schedules:
         np.array([p.m_l for p in plans]),
         np.array([p.b for p in plans]).T,
     )
+
+
+@cache
+def every_schedule(n_layers: int, batch: int) -> tuple[frozenset[Plan], Schedules]:
+    """All of :func:`all_plans`, both ways."""
+    plans = list(all_plans(n_layers, batch))
+    return frozenset(plans), to_schedules(plans)
 
 
 def to_plan(schedules: Schedules, at: int = 0) -> Plan:
