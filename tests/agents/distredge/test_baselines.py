@@ -31,9 +31,10 @@ from splitgym.models.lookup import get_model
 from splitgym.models.model import MAIN, Model, Unit
 from splitgym.models.plans import SpatialPlan
 
+from ... import slow
 from ...envs.distredge.event_reference import rows_of_part
 
-SCENARIOS = ("DA-50", "DC-300", "NA-nano", "LB", "H-200", "DB-50-resnet50", "NA-nano-yolov2", "DB-50-ssd_vgg16")
+SCENARIOS = ("DA-50", "LB", "DB-50-ssd_vgg16", *slow("DC-300", "NA-nano", "H-200", "DB-50-resnet50", "NA-nano-yolov2"))
 DEVICES = ("pi3", "nano", "tx2", "xavier")
 
 
@@ -57,8 +58,8 @@ def test_every_plan_is_valid(scenario: str, planner: str) -> None:
     assert plan.devices == system.names
     assert 0 < system.evaluate([plan])[0] < 10
     assert PLANNERS[planner](system, None) == plan
-    slow = PLANNERS[planner](system, system.mbps / 10).validate(system.model)
-    assert slow == plan or planner in ("coedge", "aofl", "deepthings", "deeperthings")
+    choked = PLANNERS[planner](system, system.mbps / 10).validate(system.model)
+    assert choked == plan or planner in ("coedge", "aofl", "deepthings", "deeperthings")
 
 
 @pytest.mark.parametrize("planner", sorted(set(PLANNERS) - {"deeperthings"}))
@@ -166,7 +167,7 @@ class Direct:
 
 
 @given(system=small_systems(10))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_aofl_equals_brute_force(system: System) -> None:
     direct, plan, ratio = Direct(system), aofl(system), LinearModel(system).ratio
     assert direct.plan_s(plan) == pytest.approx(direct.best_s(ratio), rel=1e-9)
@@ -176,7 +177,7 @@ def test_aofl_equals_brute_force(system: System) -> None:
 
 
 @given(system=small_systems(10))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_deeperthings_equals_brute_force(system: System) -> None:
     equal = np.full(system.n_devices, 1 / system.n_devices)
     direct, plan = Direct(system), deeperthings(system)
@@ -184,7 +185,7 @@ def test_deeperthings_equals_brute_force(system: System) -> None:
     _check_equal_parts(system, plan)
 
 
-@pytest.mark.parametrize("scenario", ["DA-50", "NA-nano", "LB", "DB-50-resnet50", "DB-50-yolov2"])
+@pytest.mark.parametrize("scenario", ["DA-50", "LB", *slow("NA-nano", "DB-50-resnet50", "DB-50-yolov2")])
 def test_brute_force_on_truncated_zoo_models(scenario: str) -> None:
     whole = get_model(get_scenario(scenario).model)
     system = System(get_scenario(scenario), Model(whole.name, whole.input, whole.units[:10]))
