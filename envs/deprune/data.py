@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,7 @@ def _pixels(file: Path, shape: Shape) -> np.ndarray:
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 
+@lru_cache(maxsize=2)  # for the envs of a comparison; nobody writes into them
 def _digits(shape: Shape, train_limit: int | None, test_limit: int | None, seed: int) -> Dataset:
     """scikit-learn's handwritten digits (1797 grey ones, 8x8), enlarged to the model's input."""
     try:

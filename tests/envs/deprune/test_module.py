@@ -21,6 +21,8 @@ from splitgym.models.runnable.units import TorchModel, build
 from splitgym.models.zoo.catalogue import MODELS
 from splitgym.ui.errors import InputError
 
+from ... import slow
+
 VGG = get_model("vgg11_32_half")
 
 
@@ -135,7 +137,7 @@ def test_a_split_step_is_the_step_of_the_model_in_one_piece(
             assert name.startswith("compressor.") or float(wanted.abs().max()) > 0 or not cut.step
 
 
-@pytest.mark.parametrize("model", [PLAIN, RESIDUAL, JOINED, VGG])
+@pytest.mark.parametrize("model", [PLAIN, RESIDUAL, JOINED, *slow(VGG)])
 def test_without_the_module_the_step_is_the_unsplit_models_to_the_last_bit(model: Model) -> None:
     for step in range(len(model.steps)):
         network = build(model, seed=2).train()
@@ -311,7 +313,11 @@ def test_layers_are_counted_as_in_the_features_list() -> None:
     assert step_modules(RESIDUAL, 1) == 1
 
 
-@pytest.mark.parametrize("name", MODELS)
+# One of every kind: a chain, blocks, branches, joins, side heads, a volume.
+KINDS = ("vgg11_32_half", "resnet34_32", "googlenet", "openpose", "ssd_vgg16", "voxelnet")
+
+
+@pytest.mark.parametrize("name", [*KINDS, *slow(*(name for name in MODELS if name not in KINDS))])
 def test_every_network_of_the_zoo_can_be_cut_anywhere(name: str) -> None:
     model = get_model(name)
     shape = model.input

@@ -42,7 +42,7 @@ from splitgym.models.model import Model, Unit
 from splitgym.models.runnable.compression import kept_maps
 from splitgym.ui.errors import InputError
 
-from ... import ROOT
+from ... import ROOT, slow
 
 
 def small_model(maps: int = 16) -> Model:
@@ -124,10 +124,10 @@ def test_without_the_second_exponential_nothing_holds_the_filter_up() -> None:
     assert (prune_gradient(torch.randn(32), 30, 0.1, 0.0) > 0).all()
 
 
-@pytest.mark.parametrize(("phi", "budget"), [(128, 4), (128, 32), (16, 15)])
-def test_descending_prune_loss_alone_brings_the_filter_to_its_budget(phi: int, budget: int) -> None:
+@pytest.mark.parametrize(("phi", "budget", "steps"), [(128, 4, 11_000), (128, 32, 2000), *slow((16, 15, 20_000))])
+def test_descending_prune_loss_alone_brings_the_filter_to_its_budget(phi: int, budget: int, steps: int) -> None:
     logits = torch.randn(phi, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    for _ in range(20_000):
+    for _ in range(steps):
         logits -= 0.5 * prune_gradient(logits, budget, scaled_delta(10.0, phi))
     assert float(torch.sigmoid(logits).sum()) == pytest.approx(budget, abs=1e-3)
 
@@ -201,7 +201,7 @@ def test_a_resumed_training_ends_in_the_same_weights(digits: Dataset, tmp_path: 
     budgets = [2, 2, 16, 8, 8, 2]
     whole = start(digits)
     train(whole, budgets)
-    for stop in range(1, len(budgets)):
+    for stop in (1, 2, 3, 5):  # before and after budgets of each kind
         file = tmp_path / f"{stop}.pt"
         train(start(digits), budgets[:stop], file)
         resumed = start(digits)
@@ -338,8 +338,8 @@ def test_the_learning_rate_decays_and_rises_after_a_change(digits: Dataset) -> N
 
 @pytest.mark.parametrize("budgets", [[2] * 12, [2] * 9 + [16] * 3])
 def test_it_learns(budgets: list[int]) -> None:
-    data = load_images(None, SMALL.input, train_limit=600, test_limit=200)
-    settings = Settings(layer=5, batch=16, learning_rate=0.02)
+    data = load_images(None, SMALL.input, train_limit=300, test_limit=200)
+    settings = Settings(layer=5, batch=16, learning_rate=0.04)
     records = train(Training(SMALL, data, settings, "cpu"), budgets)
     assert records[-1].test_accuracy > 0.8
     assert records[-1].train_loss < 0.5 * records[0].train_loss
