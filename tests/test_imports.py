@@ -1,6 +1,7 @@
 """Who imports whom: one way between the folders, no circle between files; late imports count as much as early ones."""
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
+@cache
 def imported(name: str) -> set[str]:
     """The modules of the suite that a module imports, wherever in it."""
     path = MODULES[name]

@@ -20,10 +20,10 @@ from splitgym.trt_kernels.launch import GpuKernels
 from splitgym.trt_kernels.selection import Selection, top_maps
 from splitgym.ui.errors import InputError
 
-from .. import ROOT
+from .. import ROOT, slow
 from .kernel_devices import GpuDevice, HostDevice, build_libraries
 
-CAPABILITIES = ("75", "87", "90")
+CAPABILITIES = ("87", *slow("75", "90"))
 DTYPES = ("float32", "float16")
 # Sizes that allow words of 16, 8, 4 and 2 bytes, one row, one column, one value, and more than a few words a thread;
 # the last ends, for the grid of HostDevice, behind three loads of some threads.

@@ -196,7 +196,7 @@ def test_brute_force_on_truncated_zoo_models(scenario: str) -> None:
 
 
 @given(system=small_systems(10), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_linear_cost_of_a_volume_is_that_of_its_parts(system: System, seed: int) -> None:
     rng = np.random.default_rng(seed)
     start, stop = sorted(rng.choice(system.n_units + 1, 2, replace=False))
@@ -243,7 +243,7 @@ def test_modnn_shares_by_capability(scenario: str) -> None:
 
 
 @given(height=st.integers(1, 300), row_s=st.lists(st.floats(1e-6, 1e-2), min_size=2, max_size=8))
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_mednn_gives_out_all_rows_and_ends_as_early_as_possible(height: int, row_s: list[float]) -> None:
     seconds = np.array(row_s)
     rows = _greedy_rows(height, seconds)
@@ -295,7 +295,6 @@ def layers_to_split(draw: st.DrawFn, devices: int) -> tuple[np.ndarray, np.ndarr
 
 
 @given(layer=layers_to_split(2))
-@settings(max_examples=100)
 def test_coedge_with_two_devices_equals_a_grid_and_equalises(layer) -> None:
     compute, transfer, held = layer
     shares = _fence_post_lp(compute, transfer, held)
@@ -312,7 +311,7 @@ def test_coedge_with_two_devices_equals_a_grid_and_equalises(layer) -> None:
 
 
 @given(layer=layers_to_split(3))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_coedge_with_three_devices_equals_a_grid(layer) -> None:
     compute, transfer, held = layer
     shares = _fence_post_lp(compute, transfer, held)

@@ -99,7 +99,7 @@ def plans_of(draw: st.DrawFn, scenario: str) -> SpatialPlan:
 
 
 @given(plans=st.lists(plans_of("DC-50"), min_size=1, max_size=8))
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_genes_give_the_plan_back(plans: list[SpatialPlan]) -> None:
     system = system_of("DC-50")
     people = encode(system, plans)

@@ -25,6 +25,7 @@ from splitgym.models.own.read import import_model, import_module, import_onnx
 from splitgym.models.zoo.catalogue import MODELS
 from splitgym.ui.errors import InputError
 
+from ... import slow
 from .nets import image, onnx_file
 
 
@@ -477,12 +478,10 @@ TORCH_REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {  # a net, the 
 }  # fmt: skip
 
 
-LESS_LIKELY = {"divisor", "alpha", "rows", "clamp", "elu", "gelu", "border"}  # torch takes a while to trace each
+LESS_LIKELY = ("divisor", "alpha", "rows", "clamp", "elu", "gelu", "border")  # torch takes a while to trace each
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LESS_LIKELY)) for name in TORCH_REFUSED]
-)
+@pytest.mark.parametrize("name", [*(name for name in TORCH_REFUSED if name not in LESS_LIKELY), *slow(*LESS_LIKELY)])
 def test_a_torch_operator_without_a_layer_is_refused_by_node(name: str) -> None:
     net, words = TORCH_REFUSED[name]
     assert the_error(import_module, net().eval(), Shape(2, 8, 8), source="nets:net").startswith(

@@ -26,6 +26,7 @@ from splitgym.models.lookup import get_model, runnable
 from splitgym.models.own.read import ImportedModel, import_model, import_module, import_onnx
 from splitgym.ui.errors import InputError
 
+from ... import slow
 from .nets import (
     DenseBlock,
     MobileNetV2,
@@ -112,7 +113,7 @@ def trained(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
-@pytest.mark.parametrize("name", [name for name in NETS if name != "googlenet_like"])  # that one is among the full ones
+@pytest.mark.parametrize("name", ["vgg16", "mobilenet_v2", *slow("resnet50", "densenet_like")])
 def test_a_module_gives_the_same_network(name: str) -> None:
     net, x, expected = net_and_output(name)
     imported = import_module(net, Shape(*x.shape[1:]))
@@ -276,7 +277,7 @@ def cut_points(nodes: list[Any]) -> int:
     return sum(not reached(tensor) and not taken_in(tensor) for tensor in makers)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_nested_branches_become_nested_blocks(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     net = Drawn(data.draw)
@@ -311,7 +312,7 @@ def is_nested(nodes: list[Any]) -> bool:
             return edges == {("x", output)}
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_exactly_what_is_nested_is_accepted(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     net, tensors = Drawn(data.draw), ["x"]
@@ -523,7 +524,7 @@ def test_two_processes_read_equal_models_without_torch(folder: Path) -> None:
     model = get_model("shared.onnx")
     assert model is get_model("shared.onnx")
     code = (
-        "import sys; from splitgym.models.zoo.catalogue import get_model; print(get_model('shared.onnx').fingerprint);"
+        "import sys; from splitgym.models.lookup import get_model; print(get_model('shared.onnx').fingerprint);"
         "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -18,6 +18,7 @@ from splitgym.models.model import MAIN, Join, Model, Unit
 from splitgym.models.runnable.layers import KernelModule
 from splitgym.models.runnable.units import RowSlice, TorchModel, build, gather, layer_module, run_split
 
+from ... import slow
 from ..strategies import models, plans
 
 # Small maps on which every unit still has at least one row; the convolutional part is what is split.
@@ -34,6 +35,7 @@ SMALL = {
     "lenet5": Shape(3, 32, 32),
 }
 SSD = ("ssd_vgg16", "ssd_resnet50")  # their maps must end at 1x1, so they keep their height
+QUICK = ("lenet5", "resnet34", "googlenet", "yolov2", "voxelnet")
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +71,7 @@ def assert_split_equals_whole(model: Model, cuts: list[int], posts: list[list[in
         assert_same(split_head, head)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_split_equals_whole_on_random_models(data: st.DataObject) -> None:
     model = data.draw(models())
@@ -84,7 +86,7 @@ def random_plan(model: Model, volumes: int, devices: int, seed: int) -> tuple[li
     return cuts, [[0, *sorted(rng.integers(0, h + 1, devices - 1).tolist()), h] for h in heights]
 
 
-@pytest.mark.parametrize("name", [*SMALL, *SSD])
+@pytest.mark.parametrize("name", [*QUICK, *slow(*(name for name in (*SMALL, *SSD) if name not in QUICK))])
 def test_split_equals_whole_on_the_zoo(name: str) -> None:
     model = get_model(name)
     shape = SMALL.get(name, Shape(3, 300, 300))
@@ -138,7 +140,7 @@ LINEAR_LAYERS: list[Layer] = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_needed_rows_are_exactly_those_the_output_depends_on(data: st.DataObject) -> None:
     """No row too many either: on dense linear layers every needed row changes the part's output."""

@@ -17,6 +17,8 @@ from splitgym.models.runnable.units import TorchModel, build
 from splitgym.models.zoo.catalogue import MODELS
 from splitgym.ui.errors import InputError
 
+from ... import slow
+
 # Published multiply-accumulates (1e9) and parameters (1e6); None where no exact figure is known.
 PUBLISHED: dict[str, tuple[float | None, float | None]] = {
     "alexnet": (0.714, 61.1),
@@ -65,6 +67,10 @@ def test_voxelnet_region_proposal_network_is_the_published_one() -> None:
     assert sum(k.layer.params(k.in_shape) for k in kernels) / 1e6 == pytest.approx(4.7, rel=0.01)
 
 
+ANOTHER_SIZE = ("vgg19", "vgg11_32", "resnet34_32", "resnet50_32", "resnet50_speech", "vgg16_text", "ssd_resnet50")
+NETWORKS = [*(name for name in MODELS if name not in ANOTHER_SIZE), *slow(*ANOTHER_SIZE)]
+
+
 @cache
 def meta(name: str) -> TorchModel:
     return build(get_model(name), device="meta")
@@ -97,14 +103,14 @@ def count_macs(torch_model: TorchModel) -> int:
     return total
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_an_independent_count_over_torch_modules_agrees(name: str) -> None:
     model, torch_model = get_model(name), meta(name)
     assert sum(p.numel() for p in torch_model.parameters()) == model.params
     assert count_macs(torch_model) == model.macs
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_shapes_at_every_boundary_are_those_of_torch(name: str) -> None:
     model, torch_model = get_model(name), meta(name)
     tensors, heads = {MAIN: empty_image(model)}, []
