@@ -93,9 +93,7 @@ class Neighbourhood:
         return self._table[cell[0] * self._shape[1] + cell[1]]
 
 
-def _sites_of_cells(
-    city: City, low: np.ndarray, shape: np.ndarray, cell_m: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _sites_of_cells(city: City, low: np.ndarray, shape: np.ndarray, cell_m: float) -> tuple[np.ndarray, np.ndarray]:
     """(cells, sites): every cell with every site that may cover a place in it, in order."""
     east, north = (low[axis] + cell_m * (np.arange(shape[axis]) + 0.5) for axis in (0, 1))
     reach = (city.radius_m + cell_m / np.sqrt(2.0)) ** 2

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from splitgym.models.layers import Conv, Pad, Shape
 from splitgym.models import lookup
+from splitgym.models.layers import Conv, Pad, Shape
 from splitgym.models.lookup import get_model
 from splitgym.models.model import Model, Unit
 from splitgym.models.runnable.units import build
