@@ -65,7 +65,7 @@ def _from_file(path: str, city: City) -> np.ndarray:
 
 
 def _sampled(walks: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(2, walks, most) places every ``STEP_M`` along polylines, filled up with zeros, and the index of each last one."""
+    """(2, walks, most) places every ``STEP_M`` along polylines, filled up with zeros, and each last one's index."""
     sampled = [_steps(points) for points in walks]
     last = np.array([len(s) - 1 for s in sampled])
     places = np.zeros((2, len(sampled), last.max() + 1))
