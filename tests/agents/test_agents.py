@@ -63,7 +63,8 @@ def test_every_agent_decides_for_batches_and_plays(family: str, name: str, scena
     agent = quick_agent(family, name, env)
     assert isinstance(agent, Agent)
     assert isinstance(agent, Learner) == spec.learns
-    for lanes, deterministic in ((1, True), (5, True), (5, False)):
+    lanes = 5
+    for deterministic in (True, False):
         batch = make_batch(family, lanes, scenario=scenario, **options)
         observation, _ = batch.reset(seed=7)
         state, starts, ended = None, np.ones(lanes, dtype=bool), 0
