@@ -163,7 +163,7 @@ def test_step_names_of_the_zoo_identify_their_entries(name: str) -> None:
 @pytest.mark.parametrize("tiles", [True, False])
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_larger_batch_never_takes_less_time(device: str, tiles: bool) -> None:
-    profile = modelled_profile(get_model("resnet34_32"), device, batches=range(1, 33), tiles=tiles)
+    profile = modelled_profile(get_model("resnet34_32"), device, batches=(1, 2, 3, 5, 8, 13, 21, 32), tiles=tiles)
     assert (np.diff(profile.forward_s, axis=0) >= 0).all()
     assert (np.diff(profile.backward_s, axis=0) >= 0).all()
     per_sample = profile.forward_s.sum(axis=1) / np.array(profile.batches)

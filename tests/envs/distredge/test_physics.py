@@ -13,9 +13,10 @@ from splitgym.envs.distredge.scenarios import SCENARIOS, get_scenario
 from splitgym.envs.distredge.system import PlanBatch, System
 from splitgym.models.plans import SpatialPlan
 
+from ... import slow
 from .event_reference import latency_s
 
-MODELS = ("vgg16", "resnet50", "inception_v3", "yolov2", "ssd_vgg16", "openpose", "voxelnet")
+MODELS = ("vgg16", "resnet50", "yolov2", "ssd_vgg16", *slow("inception_v3", "openpose", "voxelnet"))
 
 
 def random_plan(system: System, rng: np.random.Generator, most_volumes: int = 6) -> SpatialPlan:

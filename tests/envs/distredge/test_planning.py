@@ -28,6 +28,7 @@ from splitgym.models.lookup import get_model
 from splitgym.models.model import Model, Unit
 from splitgym.models.plans import SpatialPlan
 
+from ... import slow
 from ...models.strategies import models
 from .event_reference import rows_of_part
 
@@ -268,7 +269,7 @@ def proportional_latency_s(system: System, stops: tuple[int, ...]) -> float:
     return float(system.evaluate([SpatialPlan(system.model.name, system.names, stops, splits)])[0])
 
 
-@pytest.mark.parametrize("scenario", ["DA-50", "DB-300", "NA-nano", "DC-50", "LB", "DB-50-yolov2"])
+@pytest.mark.parametrize("scenario", ["DA-50", "LB", *slow("DB-300", "NA-nano", "DC-50", "DB-50-yolov2")])
 def test_auto_is_never_slower_than_a_fixed_alpha(scenario: str) -> None:
     system = System(get_scenario(scenario))
     auto = partition_of(system, "auto")

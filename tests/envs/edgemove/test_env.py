@@ -22,6 +22,8 @@ from splitgym.envs.edgemove.world import NOBODY
 from splitgym.models.plans import PipelinePlan, load_plan, save_plan
 from splitgym.ui.errors import InputError
 
+from ... import slow
+
 ENV_ID = FAMILIES["edgemove"].env_id
 SHORT: dict[str, Any] = {"on_device_s": 1000.0}
 
@@ -558,7 +560,7 @@ def test_loads_go_on_from_episode_to_episode_and_a_seed_begins_anew() -> None:
 # The lower bound.
 
 
-@pytest.mark.parametrize("scenario", ["vgg16-cifar10", "resnet50-speech-x2-300mbps"])
+@pytest.mark.parametrize("scenario", ["vgg16-cifar10", *slow("resnet50-speech-x2-300mbps")])
 def test_no_cycle_is_faster_than_the_fastest(scenario: str) -> None:
     """Where nothing is moved the cycle begins when the fastest one would; moving only adds to it."""
     env, rng = make(scenario), np.random.default_rng(0)

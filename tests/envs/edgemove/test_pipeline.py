@@ -155,10 +155,10 @@ def test_more_in_flight_is_never_slower_and_never_faster_than_the_busiest_part(
 
 def test_half_duplex_is_never_faster_than_the_closed_form() -> None:
     """Both ways get into each other's way at times, so there the closed form is a bound that is not always met."""
-    pipes, ratios = random_pipes(100, 9), []
+    pipes, ratios = random_pipes(40, 9), []
     for in_flight in (1, 2, 3, 4):
         period = period_s(*pipes.closed, in_flight, half_duplex=True)
-        for i in range(100):
+        for i in range(40):
             done = simulate(pipes.stages(i), 40 + 40 * in_flight, in_flight, half_duplex=True)[:-in_flight]
             spent = done[-1] - done[0]
             # The K - 1 minibatches behind the first one may leave a pipeline that was empty together with it.
@@ -187,10 +187,10 @@ def test_a_client_that_prefers_ready_gradients_may_have_another_period() -> None
 
 
 def test_the_order_of_the_client_mostly_makes_no_difference() -> None:
-    pipes, ratios = random_pipes(100, 12), []
+    pipes, ratios = random_pipes(40, 12), []
     for in_flight in (2, 3, 4):
         period = period_s(*pipes.closed, in_flight)
-        for i in range(100):
+        for i in range(40):
             done = simulate(pipes.stages(i), 120 + 24 * in_flight, in_flight, order="ready-backward")[:-in_flight]
             ratios.append(steady_s(done, 24) / period[i])
     assert np.mean(np.isclose(ratios, 1.0, rtol=1e-6)) > 0.5

@@ -17,6 +17,8 @@ from splitgym.envs.edgemove.system import System
 from splitgym.envs.edgemove.walks import STEP_M, TEST_WALKS, TRAIN_WALKS
 from splitgym.envs.edgemove.world import NOBODY, PIECES, World
 
+from ... import slow
+
 QUIET = {"load_drift": 0.0, "burst_factor": 1.0, "edge_rtt_s": (0.02, 0.02), "cloud_rtt_s": (0.13, 0.13)}
 STILL = "LATITUDE,LONGITUDE\n-37.8136,144.9631\n-37.8136,144.9631\n"
 
@@ -337,7 +339,7 @@ def best_by_brute_force(world: World, lane: int, elapsed: float, iterations: int
     return best
 
 
-@pytest.mark.parametrize("name", ["vgg16-cifar10", "vgg16-agnews-50mbps"])
+@pytest.mark.parametrize("name", ["vgg16-cifar10", *slow("vgg16-agnews-50mbps")])
 def test_the_fastest_cycle_is_that_of_all_servers_and_cuts(name: str) -> None:
     world, rng = world_of(system(name), 4), np.random.default_rng(1)
     elapsed, iterations = rng.uniform(0.0, 4000.0, 4), np.array([500, 500, 37, 1])

@@ -479,7 +479,19 @@ TORCH_REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {  # a net, the 
 
 
 # Torch takes a while to trace each.
-LESS_LIKELY = ("divisor", "alpha", "rows", "clamp", "elu", "gelu", "border", "same", "transposed", "flattened", "softmax")
+LESS_LIKELY = (
+    "divisor",
+    "alpha",
+    "rows",
+    "clamp",
+    "elu",
+    "gelu",
+    "border",
+    "same",
+    "transposed",
+    "flattened",
+    "softmax",
+)
 
 
 @pytest.mark.parametrize("name", [*(name for name in TORCH_REFUSED if name not in LESS_LIKELY), *slow(*LESS_LIKELY)])
