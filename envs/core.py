@@ -97,7 +97,7 @@ class Dynamics(ABC):
     def observe(self) -> Any:
         """Observation of every lane, (num_lanes, ...) in the layout of the batched space.
 
-        Fresh arrays; what never changes may be one read-only array.
+        Fresh arrays; what never changes may be :func:`read_only`.
         """
 
     @abstractmethod
@@ -270,7 +270,7 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
         self._seeded = True
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Info]:
-        ended, self._ended = self._ended, None
+        ended = self._ended
         if ended is not None and self._mode is AutoresetMode.DISABLED:
             raise gym.error.ResetNeeded(f"lanes {ended.tolist()} ended: reset them with options={{'reset_mask': mask}}")
         running = None if ended is None else np.setdiff1d(np.arange(self.num_envs), ended)
@@ -278,6 +278,7 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
             reward, terminated = self.dynamics.advance(actions, running)
         else:
             reward, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=bool)
+        self._ended = None  # only now: a refused action changes nothing
         if ended is not None:
             self.dynamics.reset_lanes(ended)
         if not terminated.any():
@@ -329,6 +330,13 @@ def _first(observation: Any) -> Any:
     if isinstance(observation, dict):
         return {k: v[0] if v.flags.writeable else v[0].copy() for k, v in observation.items()}
     return observation[0]
+
+
+def read_only(values: np.ndarray) -> np.ndarray:
+    """A view of an observation's constant part that nobody can write through, nor through a copy of who holds it."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def seeds_of(rngs: Sequence[np.random.Generator]) -> list[int]:

@@ -14,19 +14,23 @@ if TYPE_CHECKING:
     from .runnable.units import TorchModel
 
 
-@cache
 def get_model(name: str) -> Model:
-    """The network called ``name``, from the zoo or a user's own (see :mod:`.own.read`); the same object every time.
+    """The network called ``name``: from the zoo, always the same object, or a user's own (see :mod:`.own.read`).
 
     Raises:
         InputError: no such network, or one that cannot be read in.
     """
     check_model(name)
     if name in MODELS:
-        return MODELS[name]()
+        return _from_zoo(name)
     from .own.read import outline
 
     return outline(name).model
+
+
+@cache
+def _from_zoo(name: str) -> Model:
+    return MODELS[name]()
 
 
 def check_model(name: str, where: str = "") -> None:

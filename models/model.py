@@ -299,54 +299,80 @@ class Volume:
     head_post: np.ndarray
 
 
-def _trace_volume(model: Model, start: int, stop: int) -> Volume:
-    if not 0 <= start < stop <= len(model.units):
-        raise ValueError(f"model {model.name} has units 0..{len(model.units)}, not a volume [{start}, {stop})")
-    height = model.out_shape(stop - 1).height
-    posts = np.arange(height + 1)
+class BackwardWalk:
+    """Carries rows of a volume's last output back through its units, one after another.
 
-    def share(rows: int) -> np.ndarray:
-        return posts * rows // height
+    Args:
+        model: the network.
+        stop: the volume is made of units in front of this one.
+        lo, hi: rows ``[lo, hi)`` of its last output; arrays of any shape, each mapped on its own.
 
-    front, holds = model.crossing(start), model.crossing(stop)
-    # Rows of each saved tensor that are wanted: by what crosses the back boundary, then by joins inside.
-    wanted: dict[str, tuple[Rows, Rows]] = {}
-    for name in holds[1:]:
-        s = share(model.tensor_shape(name, stop).height)
-        wanted[name] = (s, s)
-    kernels: list[int] = []
-    kernel_rows: list[tuple[Rows, Rows]] = []
-    heads: list[int] = []
-    lo = hi = posts
-    for u in range(stop - 1, start - 1, -1):
-        unit, out = model.units[u], model.out_shape(u)
-        if unit.save in wanted:
-            lo, hi = _hull((lo, hi), wanted.pop(unit.save))
+    Attributes:
+        at: the unit that was passed last, ``stop`` at first.
+    """
+
+    def __init__(self, model: Model, stop: int, lo: np.ndarray, hi: np.ndarray) -> None:
+        self.model, self.at = model, stop
+        self._posts, self._height = (lo, hi), model.out_shape(stop - 1).height
+        self._rows: tuple[Rows, Rows] = (lo, hi)
+        # Rows of each saved tensor that are wanted: by what crosses the back boundary, then by joins inside.
+        self._wanted = {name: self.share(model.tensor_shape(name, stop).height) for name in model.crossing(stop)[1:]}
+
+    def share(self, rows: int) -> tuple[Rows, Rows]:
+        """The rows of a map of ``rows`` that go with the rows of the last output."""
+        lo, hi = self._posts
+        return lo * rows // self._height, hi * rows // self._height
+
+    def unit(self) -> list[tuple[Rows, Rows]]:
+        """Pass one more unit; the rows that its kernels compute, in the order of ``Model.unit_kernels``."""
+        self.at -= 1
+        model, unit = self.model, self.model.units[self.at]
+        rows = self._rows
+        if unit.save in self._wanted:
+            rows = _hull(rows, self._wanted.pop(unit.save))
         head_rows: list[tuple[Rows, Rows]] = []
         if unit.head:
-            heads.insert(0, u)
-            s = share(model.head_shape(u).height)
-            head_lo, head_hi, head_rows = trace_rows(unit.head, out, s, s)
-            lo, hi = _hull((lo, hi), (head_lo, head_hi))
-        lo, hi, rows = trace_rows(unit.layers, model.joined_shapes[u], lo, hi)
+            head_lo, head_hi, head_rows = trace_rows(
+                unit.head, model.out_shape(self.at), *self.share(model.head_shape(self.at).height)
+            )
+            rows = _hull(rows, (head_lo, head_hi))
+        lo, hi, own_rows = trace_rows(unit.layers, model.joined_shapes[self.at], *rows)
         join_rows: list[tuple[Rows, Rows]] = []
         for join in unit.joins:
             join_lo, join_hi, traced = trace_rows(join.layers, model.saved_shape(join.source), lo, hi)
             join_rows += traced
             need = (join_lo, join_hi)
+            wanted = self._wanted
             wanted[join.source] = _hull(wanted[join.source], need) if join.source in wanted else need
-        kernels[:0] = model.unit_kernels[u]
-        kernel_rows[:0] = [*join_rows, *rows, *head_rows]
-    if start and (saved := model.units[start - 1].save) in wanted:
-        lo, hi = _hull((lo, hi), wanted[saved])  # it is the main tensor here
-    needs = [(lo, hi)] + [wanted[name] for name in front[1:]]
-    head_posts = [share(model.head_shape(u).height) for u in heads]
-    hold_posts = [posts] + [share(model.tensor_shape(name, stop).height) for name in holds[1:]]
-    size = height + 1
+        self._rows = lo, hi
+        return [*join_rows, *own_rows, *head_rows]
+
+    def needs(self) -> list[tuple[Rows, Rows]]:
+        """Rows of every tensor that crosses the boundary in front of the unit that was passed last."""
+        main = self._rows
+        if self.at and (saved := self.model.units[self.at - 1].save) in self._wanted:
+            main = _hull(main, self._wanted[saved])  # it is the main tensor here
+        return [main, *(self._wanted[name] for name in self.model.crossing(self.at)[1:])]
+
+
+def _trace_volume(model: Model, start: int, stop: int) -> Volume:
+    if not 0 <= start < stop <= len(model.units):
+        raise ValueError(f"model {model.name} has units 0..{len(model.units)}, not a volume [{start}, {stop})")
+    height = model.out_shape(stop - 1).height
+    posts, size = np.arange(height + 1), height + 1
+    walk = BackwardWalk(model, stop, posts, posts)
+    kernel_rows: list[tuple[Rows, Rows]] = []
+    while walk.at > start:
+        kernel_rows[:0] = walk.unit()
+    needs, heads = walk.needs(), [u for u in range(start, stop) if model.units[u].head]
+    holds = model.crossing(stop)
+    hold_posts = [posts] + [walk.share(model.tensor_shape(name, stop).height)[0] for name in holds[1:]]
     return Volume(
-        start, stop, height, front, _stack([n[0] for n in needs], size), _stack([n[1] for n in needs], size),
-        tuple(kernels), _stack([r[0] for r in kernel_rows], size), _stack([r[1] for r in kernel_rows], size),
-        holds, _stack(hold_posts, size), tuple(heads), _stack(head_posts, size),
+        start, stop, height, model.crossing(start), _stack([n[0] for n in needs], size),
+        _stack([n[1] for n in needs], size), tuple(k for u in range(start, stop) for k in model.unit_kernels[u]),
+        _stack([r[0] for r in kernel_rows], size), _stack([r[1] for r in kernel_rows], size),
+        holds, _stack(hold_posts, size), tuple(heads),
+        _stack([walk.share(model.head_shape(u).height)[0] for u in heads], size),
     )  # fmt: skip
 
 

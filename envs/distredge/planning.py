@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ...models.model import Model, Volume
+from ...models.layers import Rows
+from ...models.model import BackwardWalk, Model
 from ...models.plans import volume_ranges
 from .system import PlanBatch, System
 
@@ -51,11 +52,16 @@ def partition_scores(
     operations = np.zeros((units + 1, units + 1))
     transmission = np.zeros((units + 1, units + 1))
     for stop in range(1, units + 1):
-        for start in range(stop):
-            volume = model.volume(start, stop)
-            operations[start, stop] = _mean_operations(model, volume, posts[stop - 1])
-            before = posts[start - 1] if start else None
-            transmission[start, stop] = _mean_bytes(model, volume, before, posts[stop - 1], activation_bytes)
+        a, b = posts[stop - 1][:, :-1], posts[stop - 1][:, 1:]
+        some = b > a
+        walk = BackwardWalk(model, stop, a, b)
+        total = 0.0
+        for start in range(stop - 1, -1, -1):
+            total += _operations(model, start, walk.unit(), some)
+            operations[start, stop] = total / n_decisions
+            owner = posts[start - 1] if start else None
+            moved = _moved_bytes(model, start, walk.needs(), owner, some, activation_bytes)
+            transmission[start, stop] = moved / n_decisions
     whole = sum(model.unit_macs[:-1])
     layered = sum(transmission[u, u + 1] for u in range(units))
     return PartitionScores(operations / whole, transmission / layered)
@@ -67,36 +73,38 @@ def system_scores(system: System) -> PartitionScores:
     return partition_scores(system.model, system.n_devices, s.n_decisions, s.decisions_seed, s.activation_bytes)
 
 
-def _mean_operations(model: Model, volume: Volume, posts: np.ndarray) -> float:
-    a, b = posts[:, :-1], posts[:, 1:]
-    some = b > a
+def _operations(model: Model, unit: int, rows: list[tuple[Rows, Rows]], some: np.ndarray) -> float:
+    """MACs of a unit's rows in all decisions together; ``some`` marks the parts that are not empty."""
     total = 0.0
-    for k, lo, hi in zip(volume.kernels, volume.kernel_lo, volume.kernel_hi, strict=True):
+    for k, (lo, hi) in zip(model.unit_kernels[unit], rows, strict=True):
         kernel = model.kernels[k]
-        per_row = kernel.layer.macs(kernel.in_shape) / kernel.out_shape.height
-        if per_row:
-            total += per_row * float(np.sum(np.where(some, hi[b] - lo[a], 0)))
-    return total / len(posts)
+        macs = kernel.layer.macs(kernel.in_shape)
+        if macs:
+            total += macs / kernel.out_shape.height * float(np.sum((hi - lo) * some))
+    return total
 
 
-def _mean_bytes(model: Model, volume: Volume, before: np.ndarray | None, posts: np.ndarray, value_bytes: int) -> float:
-    """Mean bytes that the parts of a volume fetch: from the requester (before is None) or from each other."""
-    a, b = posts[:, :-1], posts[:, 1:]
-    some = b > a
+def _moved_bytes(
+    model: Model,
+    boundary: int,
+    needs: list[tuple[Rows, Rows]],
+    owner: np.ndarray | None,
+    some: np.ndarray,
+    value_bytes: int,
+) -> float:
+    """Bytes that the parts fetch in all decisions together: from the requester (no owner) or from each other."""
     total = 0.0
-    for name, lo, hi in zip(volume.needs, volume.need_lo, volume.need_hi, strict=True):
-        first = lo[a]
-        last = np.where(some, hi[b], first)
-        fetched = last - first
-        if before is not None:
-            owner = before
+    for name, (lo, hi) in zip(model.crossing(boundary), needs, strict=True):
+        last = np.where(some, hi, lo)
+        fetched = last - lo
+        if owner is not None:
+            posts = owner
             if name:
-                rows, height = model.saved_shape(name).height, model.in_shapes[volume.start].height
-                owner = before * rows // height
-            own = np.minimum(last, owner[:, 1:]) - np.maximum(first, owner[:, :-1])
-            fetched = fetched - np.maximum(own, 0)
-        total += float(np.sum(fetched)) * model.row_bytes(name, volume.start, value_bytes)
-    return total / len(posts)
+                rows, height = model.saved_shape(name).height, model.in_shapes[boundary].height
+                posts = owner * rows // height
+            fetched = fetched - np.maximum(np.minimum(last, posts[:, 1:]) - np.maximum(lo, posts[:, :-1]), 0)
+        total += float(np.sum(fetched)) * model.row_bytes(name, boundary, value_bytes)
+    return total
 
 
 def lc_pss(model: Model, scores: PartitionScores, alpha: float) -> tuple[int, ...]:

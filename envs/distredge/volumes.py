@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ...models.model import Model, Volume
+from ...models.model import BackwardWalk, Model
 from ...profiling.tables import LatencyTable
+from ...ui.errors import InputError
 
 Range = tuple[int, int]
+MOST_BYTES = 2 * 2**30  # of seconds by part
 
 
 class VolumeTables:
@@ -33,28 +36,33 @@ class VolumeTables:
     """
 
     def __init__(self, model: Model, tables: Sequence[LatencyTable], ranges: Sequence[Range], activation_bytes: int):
-        volumes = [model.volume(*r) for r in ranges]
-        self.n_tensors = max(len(v.needs) for v in volumes)
-        heights = np.array([v.height for v in volumes])
+        self._check_size(model, tables, ranges)
+        parts: dict[Range, _Parts] = {}
+        for stop in sorted({stop for _, stop in ranges}):
+            parts |= _parts(model, tables, stop, {start for start, end in ranges if end == stop}, activation_bytes)
+        volumes = [parts[r] for r in ranges]
+        self.n_tensors = max(len(rows) for v in volumes for rows in (v.need_lo, v.hold))
         self.index = np.full((len(model.units), len(model.units) + 1), -1)
         for i, r in enumerate(ranges):
             self.index[r] = i
         self.start = np.array([r[0] for r in ranges])
         self.stop = np.array([r[1] for r in ranges])
-        self.height = heights
-        self.post_at = np.concatenate([[0], np.cumsum(heights + 1)[:-1]])
-        self.cell_at = np.concatenate([[0], np.cumsum((heights + 1) ** 2)[:-1]])
-        self.need_lo = self._flat(volumes, "need_lo")
-        self.need_hi = self._flat(volumes, "need_hi")
-        self.hold = self._flat(volumes, "hold_post")
-        self.head_bytes = np.concatenate([_head_bytes(model, v, activation_bytes) for v in volumes])
-        self.heads = any(v.heads for v in volumes)
-        self.row_bytes = np.zeros((len(volumes), self.n_tensors))
-        for i, volume in enumerate(volumes):
-            for t, name in enumerate(volume.needs):
-                self.row_bytes[i, t] = model.row_bytes(name, volume.start, activation_bytes)
-        self.out_bytes = np.array([float(model.out_shape(v.stop - 1).row_elements * activation_bytes) for v in volumes])
-        self.compute_s = _compute_s(model, tables, ranges)
+        self.height = np.array([model.out_shape(stop - 1).height for _, stop in ranges])
+        self.post_at = np.concatenate([[0], np.cumsum(self.height + 1)[:-1]])
+        self.cell_at = np.concatenate([[0], np.cumsum((self.height + 1) ** 2)[:-1]])
+        self.need_lo = self._flat([v.need_lo for v in volumes])
+        self.need_hi = self._flat([v.need_hi for v in volumes])
+        self.hold = self._flat([v.hold for v in volumes])
+        self.head_bytes = np.concatenate([v.head_bytes for v in volumes])
+        self.heads = any(unit.head for start, stop in ranges for unit in model.units[start:stop])
+        self.row_bytes = np.zeros((len(ranges), self.n_tensors))
+        for i, (start, _) in enumerate(ranges):
+            for t, name in enumerate(model.crossing(start)):
+                self.row_bytes[i, t] = model.row_bytes(name, start, activation_bytes)
+        self.out_bytes = np.array(
+            [float(model.out_shape(stop - 1).row_elements * activation_bytes) for _, stop in ranges]
+        )
+        self.compute_s = np.concatenate([v.seconds for v in volumes], axis=1)
         self.tail_s = np.array([sum(_whole_s(t, model, k) for k in model.unit_kernels[-1]) for t in tables])
         self.cells = self.compute_s.shape[1]
         self._facts: dict[int, tuple[bool, int, int, int, np.ndarray]] = {}
@@ -75,12 +83,20 @@ class VolumeTables:
             self._facts[v] = (bool(first), posts, cells, int(self.height[v]) + 1, self.row_bytes[v])
         return self._facts[v]
 
-    def _flat(self, volumes: Sequence[Volume], name: str) -> np.ndarray:
-        total = int(np.sum(self.height + 1))
-        flat = np.zeros((self.n_tensors, total))
-        for volume, at in zip(volumes, self.post_at, strict=True):
-            rows = getattr(volume, name)
-            flat[: len(rows), at : at + rows.shape[1]] = rows
+    @staticmethod
+    def _check_size(model: Model, tables: Sequence[LatencyTable], ranges: Sequence[Range]) -> None:
+        cells = sum((model.out_shape(stop - 1).height + 1) ** 2 for _, stop in ranges)
+        size = 8 * cells * len(tables)
+        if size > MOST_BYTES:
+            raise InputError(
+                f"{model.name}: tables of {len(ranges)} layer-volumes would take {size / 2**30:.1f} GiB, allowed: "
+                f"{MOST_BYTES / 2**30:g}; partition=lc-pss (agents osds, coedge, offload, ...) needs far less"
+            )
+
+    def _flat(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        flat = np.zeros((self.n_tensors, int(np.sum(self.height + 1))))
+        for some, at in zip(rows, self.post_at, strict=True):
+            flat[: len(some), at : at + some.shape[1]] = some
         return flat
 
     def part_s(self, type_at: np.ndarray, cell: np.ndarray) -> np.ndarray:
@@ -88,37 +104,44 @@ class VolumeTables:
         return self._flat_compute.take(cell + type_at)
 
 
-def _head_bytes(model: Model, volume: Volume, activation_bytes: int) -> np.ndarray:
-    total = np.zeros(volume.height + 1)
-    for unit, posts in zip(volume.heads, volume.head_post, strict=True):
-        total += posts * float(model.head_shape(unit).row_elements * activation_bytes)
-    return total
-
-
 def _whole_s(table: LatencyTable, model: Model, kernel: int) -> float:
     return float(table.seconds[kernel, model.kernels[kernel].out_shape.height])
 
 
-def _compute_s(model: Model, tables: Sequence[LatencyTable], ranges: Sequence[Range]) -> np.ndarray:
-    """(types, cells): for every volume the seconds of part [a, b), 0 where a >= b.
+@dataclass(frozen=True)
+class _Parts:
+    """A layer-volume by fence post: rows needed and held (tensors, posts), head bytes (posts,), (types, cells)."""
 
-    The rows that a unit computes depend on the units behind it, not on where the volume starts, so all volumes
-    with one end are sums over a common walk backwards.
-    """
-    cells: dict[Range, np.ndarray] = {}
-    for stop in sorted({stop for _, stop in ranges}):
-        starts = {start for start, end in ranges if end == stop}
-        volume = model.volume(min(starts), stop)
-        size = volume.height + 1
-        rows_of = dict(zip(volume.kernels, zip(volume.kernel_lo, volume.kernel_hi, strict=True), strict=True))
-        empty = np.tri(size, dtype=bool)  # b <= a
-        seconds = np.zeros((len(tables), size, size))
-        for start in range(stop - 1, min(starts) - 1, -1):
-            for k in model.unit_kernels[start]:
-                lo, hi = rows_of[k]
-                rows = np.maximum(hi[None, :] - lo[:, None], 0)
-                for total, table in zip(seconds, tables, strict=True):
-                    total += table.seconds[k].take(rows)
-            if start in starts:
-                cells[start, stop] = np.where(empty, 0.0, seconds).reshape(len(tables), -1)
-    return np.concatenate([cells[r] for r in ranges], axis=1)
+    need_lo: np.ndarray
+    need_hi: np.ndarray
+    hold: np.ndarray
+    head_bytes: np.ndarray
+    seconds: np.ndarray
+
+
+def _parts(
+    model: Model, tables: Sequence[LatencyTable], stop: int, starts: set[int], activation_bytes: int
+) -> dict[Range, _Parts]:
+    """The volumes that stop at a unit. What a unit computes depends on those behind it only: one walk serves all."""
+    height = model.out_shape(stop - 1).height
+    posts = np.arange(height + 1)
+    walk = BackwardWalk(model, stop, posts, posts)
+    shapes = [model.tensor_shape(name, stop) for name in model.crossing(stop)]
+    hold = np.array([posts, *(walk.share(shape.height)[0] for shape in shapes[1:])])
+    empty = np.tri(height + 1, dtype=bool)  # b <= a: nothing to compute
+    seconds = np.zeros((len(tables), height + 1, height + 1))
+    head_bytes = np.zeros(height + 1)
+    found: dict[Range, _Parts] = {}
+    for start in range(stop - 1, min(starts) - 1, -1):
+        for k, (lo, hi) in zip(model.unit_kernels[start], walk.unit(), strict=True):
+            rows = np.maximum(hi[None, :] - lo[:, None], 0)
+            for total, table in zip(seconds, tables, strict=True):
+                total += table.seconds[k].take(rows)
+        if model.units[start].head:
+            shape = model.head_shape(start)
+            head_bytes = head_bytes + walk.share(shape.height)[0] * float(shape.row_elements * activation_bytes)
+        if start in starts:
+            lo, hi = (np.array([need[end] for need in walk.needs()]) for end in (0, 1))
+            flat = np.where(empty, 0.0, seconds).reshape(len(tables), -1)
+            found[start, stop] = _Parts(lo, hi, hold, head_bytes, flat)
+    return found

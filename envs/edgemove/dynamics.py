@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from ...models.plans import PipelinePlan
 from ...ui.errors import InputError
-from ..core import check_options, seeds_of
+from ..core import check_options, read_only, seeds_of
 from ..scenarios import ScenarioDynamics
 from .actions import Choices, action_space
 from .adaptation import Placement, adaptation_s
@@ -249,7 +249,7 @@ class EdgeMoveDynamics(ScenarioDynamics):
             servers[..., column] = value
         servers *= listing.covers[..., None]
         np.minimum(servers, LIMIT, out=servers)
-        return {"state": self._state(clock_s[:, 0]), "servers": servers, "cuts": self._cuts}
+        return {"state": self._state(clock_s[:, 0]), "servers": servers, "cuts": read_only(self._cuts)}
 
     def _probed(self, slot: np.ndarray, clock_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What was last probed (inf if never), and scaled: it and its age; 0 and ``OLDEST`` if never."""

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from ...models.plans import CutPlan
-from ..core import check_options
+from ..core import check_options, read_only
 from ..links import LinkRates
 from ..scenarios import ScenarioDynamics
 from .ledger import SyncLedger
@@ -212,8 +212,8 @@ class L2SDynamics(ScenarioDynamics):
         last_point[some, self._choice[some]] = 1.0
         edge = (self._edge / self.system.pdt_s).astype(np.float32)
         return {
-            "contexts": self._contexts,
-            "device_delay": self._device_delay,
+            "contexts": read_only(self._contexts),
+            "device_delay": read_only(self._device_delay),
             "last_edge_delay": np.clip(edge, -LIMIT, LIMIT)[:, None],
             "last_point": last_point,
             "round": (self._round / self.episode_steps).astype(np.float32)[:, None],

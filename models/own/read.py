@@ -9,19 +9,19 @@ The layers up to the first one that reads every row (global pool, fully connecte
 
 from __future__ import annotations
 
-import importlib
+import hashlib
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...ui.errors import InputError
 from ..layers import Block, Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pad, Pool, Reorg, Shape
 from ..model import Model, Unit
+from .factory import made_by
 from .folding import Kernel, Link, fold
 from .graph import Graph, Weights
 from .names import is_own, model_title, shape_of, without_size
@@ -84,21 +84,35 @@ def import_model(name: str) -> ImportedModel:
     shape = None if place == name else shape_of(name.rpartition("@")[2], name)
     if place.endswith(".onnx"):
         return import_onnx(place, shape)
-    module, size = _made(place)
+    module, size = made_by(place)
     if shape is None and size is None:
         raise InputError(
             f"{place}: the size of its input is not known; give it with --input 3x224x224 or as {place}@3x224x224"
         )
-    return import_module(module, shape or _sizes(place, size), _tidy(place.rpartition(":")[2]), place)
+    if shape is None:
+        shape = shape_of("x".join(map(str, size)) if isinstance(size, (tuple, list)) else str(size), place)
+    return import_module(module, shape, _tidy(place.rpartition(":")[2]), place)
 
 
-@cache
 def outline(name: str) -> ImportedModel:
-    """The network of that name without its weights; the same object every time.
+    """The network of that name, as it is now, without its weights.
+
+    A file whose content has not changed gives the same object; a factory is called every time.
 
     Raises:
         InputError: as :func:`import_model`.
     """
+    path = Path(without_size(name))
+    if path.suffix == ".onnx" and path.is_file():
+        try:
+            return _outline(name, hashlib.sha256(path.read_bytes()).digest())
+        except OSError:
+            pass  # whoever reads it says why
+    return replace(import_model(name), weights=())
+
+
+@lru_cache(maxsize=32)
+def _outline(name: str, content: bytes) -> ImportedModel:
     return replace(import_model(name), weights=())
 
 
@@ -197,49 +211,6 @@ def _notes(chain: Sequence[Link], first: int, model: Model, made: Sequence[Kerne
         layers = f"{behind} layer{'s' * (behind != 1)}"
         notes.append(f"a tail of {layers} ({share:.1%} of the MACs) from node {node} on, which reads every row")
     return notes
-
-
-def _made(place: str) -> tuple[Any, Any]:
-    """(torch module, input size or None) from ``module:factory``."""
-    path, _, attribute = place.rpartition(":")
-    if not path or not attribute.isidentifier():
-        raise InputError(f"model {place!r}: allowed are a zoo model, a file that ends in .onnx, or module:factory")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # as python -m does
-    try:
-        module = importlib.import_module(path)
-    except ModuleNotFoundError as error:
-        name = error.name or path
-        raise InputError(f"{place}: no module {name!r} from {Path.cwd()} or among installed packages") from None
-    except (Exception, SystemExit) as error:  # whatever the user's own code raises
-        raise InputError(f"{place}: module {path} cannot be imported ({_cause(error)})") from None
-    if not hasattr(module, attribute):
-        raise InputError(f"{place}: module {path} has no {attribute}")
-    return _called(place, getattr(module, attribute))
-
-
-def _called(place: str, factory: Any) -> tuple[Any, Any]:
-    try:
-        made = factory()
-    except (Exception, SystemExit) as error:  # whatever the user's own code raises
-        raise InputError(f"{place}: the factory fails ({_cause(error)})") from None
-    module, size = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
-    from torch import nn
-
-    if not isinstance(module, nn.Module):
-        raise InputError(
-            f"{place}: returns {type(module).__name__}, allowed: a torch module, or one and its input size"
-        )
-    return module, size
-
-
-def _cause(error: BaseException) -> str:
-    """An error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def _sizes(place: str, size: Any) -> Shape:
-    return shape_of("x".join(map(str, size)) if isinstance(size, (tuple, list)) else str(size), place)
 
 
 def _tidy(name: str) -> str:
