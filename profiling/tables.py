@@ -180,6 +180,8 @@ def load_table(path: str | os.PathLike[str], model: Model) -> LatencyTable:
         if missing.size:
             allowed = f"every row count from 1 to {len(values)} is needed"
             raise InputError(f"{path}: kernel {name} has no entry for rows = {missing[0] + 1}; {allowed}")
+    if not any(values[-1] for values in seconds.values()):
+        raise InputError(f"{path}: every kernel takes 0 s for all its rows; at least one must take longer")
     return table_of(model, list(seconds.values()), provenance)
 
 

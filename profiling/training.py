@@ -228,6 +228,8 @@ def load_profile(path: str | os.PathLike[str], model: Model) -> TrainingProfile:
             allowed = f"every step needs the batch sizes {few(list(map(str, batches)))}"
             raise InputError(f"{path}: step {name} has no entry for batch = {lacking[0]}; {allowed}")
     both = np.array([[timed[name][batch] for name in names] for batch in batches])
+    if not both.any(axis=(1, 2)).all():
+        raise InputError(f"{path}: every step takes 0 s at a batch size; at least one must take longer")
     fields = {column: np.array([constant[name][column] for name in names]) for column in _CONSTANT}
     return TrainingProfile(
         model.name, model.fingerprint, names, batches, both[..., 0], both[..., 1], **fields, provenance=provenance

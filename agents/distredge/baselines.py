@@ -13,6 +13,7 @@ from ...envs.distredge.system import System
 from ...models.plans import SpatialPlan, volume_ranges
 from .linear import LinearModel, fence_posts
 
+LEAST_S = 1e-12  # of a row; a table may say 0 for a kernel that is fused into its neighbour
 
 def rows_of(system: System, stops: Sequence[int], shares: Sequence[np.ndarray]) -> SpatialPlan:
     """A plan from shares (D,) of every volume, rounded at the fence posts."""
@@ -39,7 +40,7 @@ def mednn(system: System, mbps: np.ndarray | None = None) -> SpatialPlan:
         kernels, height = system.model.unit_kernels[unit], int(system.heights[unit])
         tables = [system.tables[t] for t in system.types]
         row_s = np.array([sum(t.seconds[k, t.heights[k]] for k in kernels) / height for t in tables])
-        rows = _greedy_rows(height, row_s)
+        rows = _greedy_rows(height, np.maximum(row_s, LEAST_S))
         splits.append(tuple(int(x) for x in np.cumsum(rows)[:-1]))
     return SpatialPlan(system.model.name, system.names, tuple(range(1, system.n_units + 1)), tuple(splits))
 

@@ -138,7 +138,7 @@ class System:
     @cached_property
     def capability(self) -> np.ndarray:
         """(D,) MACs per second: model operations over model time, what the linear baselines assume."""
-        return self.model.macs / self.model_s
+        return max(self.model.macs, 1) / self.model_s
 
     @cached_property
     def best_provider(self) -> int:
