@@ -172,16 +172,10 @@ class JointSearch:
         rank = np.minimum((rng.random(n) ** 2 * len(people)).astype(int), len(people) - 1)
         ends, posts = people.ends[:, rank].copy(), people.posts[:, :, rank].copy()
         lanes = np.arange(n)
-        self._cross(ends, posts, people, lanes[rng.random(n) < 0.25])
-        changes = (
-            self._move_post,
-            self._move_post,
-            self._move_cut,
-            self._toggle_cut,
-            self._drop_device,
-            self._transfer,
-            self._copy_split,
-        )
+        changes = [self._move_post, self._move_post, self._drop_device, self._transfer, self._copy_split]
+        if len(ends) > 1:  # one unit can be cut nowhere
+            self._cross(ends, posts, people, lanes[rng.random(n) < 0.25])
+            changes[2:2] = [self._move_cut, self._toggle_cut]
         for _ in range(3):
             choice = rng.integers(0, len(changes) + 1, n)
             for c, change in enumerate(changes):

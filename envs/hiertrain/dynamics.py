@@ -91,11 +91,9 @@ class HierTrainDynamics(ScenarioDynamics):
         """What a plan depends on besides the rates, in units of the reference: compute, input, weights, cuts."""
         system, (device_edge, _) = self.system, self.system.nominal
         compute = system.batch * (system.forward_s + system.backward_s)[:, -1]
-        bits = [
-            system.batch * system.sample_bits,
-            system.weight_bits[-1],
-            system.batch * system.output_bits[1:-1].min(),
-        ]
+        inner = system.output_bits[1:-1]
+        least = inner.min() if inner.size else system.sample_bits  # one layer is cut nowhere
+        bits = [system.batch * system.sample_bits, system.weight_bits[-1], system.batch * least]
         scaled = np.concatenate([compute, np.array(bits) / device_edge]) / self.reference_s
         return np.minimum(scaled, LIMIT).astype(np.float32)
 
