@@ -45,8 +45,26 @@ class AgentSpec:
 
 
 def agents_module(family: str) -> ModuleType:
-    """The module with a family's agents and its optional hooks; see :class:`splitgym.envs.Family`."""
-    return import_module(get_family(family).agents)
+    """The module with a family's agents; see :class:`splitgym.envs.Family`.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    return family_module(family, get_family(family).agents)
+
+
+def family_module(family: str, name: str) -> ModuleType:
+    """A module that a family names.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # something that it needs
+        raise InputError(f"--env {family}: the family names the module {name}, which is not installed") from None
 
 
 def agents_of(family: str) -> dict[str, AgentSpec]:
@@ -87,7 +105,7 @@ def _hyperparams(family: str) -> dict[str, dict[str, dict[str, Any]]]:
     import yaml
 
     path = Path(__file__).parent / "hyperparams" / f"{family}.yaml"
-    return yaml.safe_load(path.read_text()) if path.is_file() else {}
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def make_agent(family: str, name: str, env: Any, seed: int = 0, **hyperparams: Any) -> Agent:

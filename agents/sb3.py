@@ -71,12 +71,14 @@ class BatchVecEnv(VecEnv):
         done = terminated | truncated
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if done.any():
-            lanes = np.flatnonzero(done)
-            self._note(lanes, info["final_info"][self.headline])
-            final = info["final_obs"]
+            lanes, final, metrics = np.flatnonzero(done), info["final_obs"], info["final_info"].get("metrics", {})
+            if terminated.any():
+                self._note(np.flatnonzero(terminated), metrics[self.headline])
             for lane in lanes:
                 last = {k: v[lane] for k, v in final.items()} if isinstance(final, dict) else final[lane]
+                own = {k: float(v[lane]) for k, v in metrics.items() if k[0] != "_"} if terminated[lane] else {}
                 infos[lane] = {
+                    **own,
                     "terminal_observation": last,
                     "TimeLimit.truncated": bool(truncated[lane] and not terminated[lane]),
                 }
@@ -95,14 +97,20 @@ class BatchVecEnv(VecEnv):
         self.env.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        return [getattr(self.env, attr_name)] * len(self._get_indices(indices))  # type: ignore[arg-type]
+        return [getattr(self.env, attr_name)] * len(list(self._get_indices(indices)))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        self._all_lanes(f"set_attr({attr_name!r})", indices)
         setattr(self.env, attr_name, value)
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        result = getattr(self.env, method_name)(*args, **kwargs)
-        return [result] * len(self._get_indices(indices))  # type: ignore[arg-type]
+        self._all_lanes(f"env_method({method_name!r})", indices)
+        return [getattr(self.env, method_name)(*args, **kwargs)] * self.num_envs
+
+    def _all_lanes(self, call: str, indices: Any) -> None:
+        """All lanes are one env: what is done to some is done to all, so it is done to all only."""
+        if sorted(set(self._get_indices(indices))) != list(range(self.num_envs)):
+            raise ValueError(f"{call}: the lanes are one batched env; leave indices out, or name all of them")
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
         return [False] * len(self._get_indices(indices))  # type: ignore[arg-type]

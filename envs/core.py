@@ -213,6 +213,7 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
         dynamics: Dynamics,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
     ) -> None:
         try:
             mode = AutoresetMode(autoreset_mode)
@@ -221,6 +222,8 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
             raise InputError(f"autoreset_mode: {autoreset_mode!r} is not one of {allowed}") from None
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise InputError(f"render_mode: {render_mode!r} is not one of {', '.join(self.metadata['render_modes'])}")
+        if max_episode_steps is not None and max_episode_steps < 1:
+            raise InputError(f"max_episode_steps is {max_episode_steps}, allowed: 1 or more")
         if dynamics.num_lanes < 1:
             raise InputError(f"num_envs is {dynamics.num_lanes}, it must be at least 1")
         self.metadata = {**self.metadata, "autoreset_mode": mode}
@@ -234,6 +237,8 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
         self._mode = mode
         self._ended: np.ndarray | None = None  # lanes that the next step resets
         self._seeded = False
+        self._most_steps = max_episode_steps
+        self._steps = np.zeros(self.num_envs, dtype=np.intp)  # of the episodes under way, where there is a limit
         self._never = np.zeros(self.num_envs, dtype=bool)
 
     def reset(self, *, seed: int | Sequence[int | None] | None = None, options: Info | None = None) -> tuple[Any, Info]:
@@ -243,8 +248,12 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
         if self._ended is not None:
             still = np.setdiff1d(self._ended, lanes)
             self._ended = still if still.size else None
-        self.dynamics.reset_lanes(lanes)
+        self._begin(lanes)
         return self.dynamics.observe(), {}
+
+    def _begin(self, lanes: np.ndarray) -> None:
+        self.dynamics.reset_lanes(lanes)
+        self._steps[lanes] = 0
 
     def _masked_lanes(self, options: Info | None) -> np.ndarray:
         mask = (options or {}).get("reset_mask")
@@ -279,21 +288,30 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
         else:
             reward, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=bool)
         self._ended = None  # only now: a refused action changes nothing
+        truncated = self._truncated(running, terminated)
         if ended is not None:
-            self.dynamics.reset_lanes(ended)
-        if not terminated.any():
-            return self.dynamics.observe(), reward, terminated, self._never.copy(), {}
-        lanes = np.flatnonzero(terminated)
-        info = self._final_info(lanes)
+            self._begin(ended)
+        over = terminated | truncated
+        if not over.any():
+            return self.dynamics.observe(), reward, terminated, truncated, {}
+        lanes = np.flatnonzero(over)
+        info = self._final_info(np.flatnonzero(terminated)) if terminated.any() else {}
         if self._mode is AutoresetMode.SAME_STEP:
             info = {
-                "final_obs": self.dynamics.observe(), "_final_obs": terminated.copy(),
+                "final_obs": self.dynamics.observe(), "_final_obs": over.copy(),
                 "final_info": info, "_final_info": terminated.copy(),
             }  # fmt: skip
-            self.dynamics.reset_lanes(lanes)
+            self._begin(lanes)
         else:
             self._ended = lanes
-        return self.dynamics.observe(), reward, terminated, self._never.copy(), info
+        return self.dynamics.observe(), reward, terminated, truncated, info
+
+    def _truncated(self, running: np.ndarray | None, terminated: np.ndarray) -> np.ndarray:
+        """Lanes whose episodes have lasted ``max_episode_steps`` without an end; they have no metrics."""
+        if self._most_steps is None:
+            return self._never.copy()
+        self._steps[slice(None) if running is None else running] += 1
+        return (self._steps >= self._most_steps) & ~terminated
 
     def _final_info(self, lanes: np.ndarray) -> Info:
         metrics = self.dynamics.metrics(lanes)

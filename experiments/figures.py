@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from ..agents.registry import family_module
 from ..envs import Family
 from ..ui.canvas import COLORS, INK, clean, new_figure, top_legend
 from .tables import number
@@ -20,7 +20,7 @@ BARS_IN_A_ROW = 75  # of a bar chart; more begin another row
 
 def hook(family: Family, name: str) -> Any:
     """What a family draws or tells by itself (see :class:`splitgym.envs.Family`), None where it leaves that to all."""
-    return getattr(import_module(family.experiments), name, None) if family.experiments else None
+    return getattr(family_module(family.name, family.experiments), name, None) if family.experiments else None
 
 
 def add_figure(figures: dict[str, Any], name: str, figure: Any) -> None:

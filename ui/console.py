@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
 import math
 import os
 import signal
@@ -19,9 +21,21 @@ from rich.table import Table
 
 from .errors import InputError
 
+PLAIN = "splitgym.plain"  # how a terminal that has no UTF-8 shows what it cannot
+_PLAIN = str.maketrans({"▸": ">", "…": "...", "–": "-", "×": "x", "±": "+-", "≥": ">=", "≤": "<=", "µ": "u", "α": "a"})
 INTERRUPTED = 130  # exit code: 128 + SIGINT
 HELP_WIDTH = 110
 PLAIN_WIDTH = 120  # characters where no terminal says how wide it is
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """The error handler of the codecs: the nearest characters of ASCII, ? where there are none."""
+    assert isinstance(error, UnicodeEncodeError)
+    lost = error.object[error.start : error.end].translate(_PLAIN)
+    return lost.encode("ascii", "replace").decode(), error.end
+
+
+codecs.register_error(PLAIN, _plain)
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,6 +64,9 @@ def entry(prog: str, body: Callable[[Sequence[str] | None], int], argv: Sequence
     Returns:
         The exit code: the body's own, 2 after bad input, 130 after Ctrl-C (SIGTERM counts as one).
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=PLAIN)
     try:
         with _terminate_like_interrupt():
             return body(argv)

@@ -15,6 +15,7 @@ from .linear import LinearModel, fence_posts
 
 LEAST_S = 1e-12  # of a row; a table may say 0 for a kernel that is fused into its neighbour
 
+
 def rows_of(system: System, stops: Sequence[int], shares: Sequence[np.ndarray]) -> SpatialPlan:
     """A plan from shares (D,) of every volume, rounded at the fence posts."""
     posts = [fence_posts(share, system.heights[stop - 1]) for stop, share in zip(stops, shares, strict=True)]

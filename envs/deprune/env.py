@@ -95,6 +95,12 @@ class DepruneVectorEnv(BatchEnv):
         checkpoints: str | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
         **fields: Any,
     ) -> None:
-        super().__init__(DepruneDynamics(num_envs, scenario, backend, checkpoints, fields), autoreset_mode, render_mode)
+        super().__init__(
+            DepruneDynamics(num_envs, scenario, backend, checkpoints, fields),
+            autoreset_mode,
+            render_mode,
+            max_episode_steps,
+        )

@@ -103,10 +103,12 @@ class DistrEdgeVectorEnv(BatchEnv):
         optimum: bool = False,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
         **fields: Any,
     ) -> None:
         super().__init__(
             DistrEdgeDynamics(num_envs, scenario, observation, reward, partition, optimum, fields),
             autoreset_mode,
             render_mode,
+            max_episode_steps,
         )

@@ -109,8 +109,12 @@ class EdgeMoveVectorEnv(BatchEnv):
         optimum: bool = False,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
         **fields: Any,
     ) -> None:
         super().__init__(
-            EdgeMoveDynamics(num_envs, scenario, action, probe, optimum, fields), autoreset_mode, render_mode
+            EdgeMoveDynamics(num_envs, scenario, action, probe, optimum, fields),
+            autoreset_mode,
+            render_mode,
+            max_episode_steps,
         )

@@ -102,10 +102,12 @@ class HierTrainVectorEnv(BatchEnv):
         optimum: bool = False,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
         **fields: Any,
     ) -> None:
         super().__init__(
             HierTrainDynamics(num_envs, scenario, plans, activation_bits, cost, optimum, fields),
             autoreset_mode,
             render_mode,
+            max_episode_steps,
         )

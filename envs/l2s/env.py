@@ -99,6 +99,12 @@ class L2SVectorEnv(BatchEnv):
         record: bool = False,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
         **fields: Any,
     ) -> None:
-        super().__init__(L2SDynamics(num_envs, scenario, reward, sync, record, fields), autoreset_mode, render_mode)
+        super().__init__(
+            L2SDynamics(num_envs, scenario, reward, sync, record, fields),
+            autoreset_mode,
+            render_mode,
+            max_episode_steps,
+        )

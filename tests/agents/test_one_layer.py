@@ -18,6 +18,7 @@ def one():
     return nn.Conv2d(3, 4, 3, padding=1), (3, 16, 16)
 """
 OPTIONS: dict[str, dict[str, Any]] = {"l2s": {"privacy_point": 0, "rounds": 60}, "edgemove": {"on_device_s": 60.0}}
+QUICK = {"population": 64, "parents": 8, "patience": 2, "rounds": 1}
 
 
 @pytest.mark.parametrize(
@@ -35,5 +36,9 @@ def test_one_layer_is_played_or_refused_in_one_line(
             make_env(found, found.default_scenario, options)
         return
     env = make_env(found, found.default_scenario, options)
-    assert isfinite(play(build_agent(found, agent, env, 0, {}), env, episodes=1).metrics[found.headline])
+    assert isfinite(
+        play(build_agent(found, agent, env, 0, QUICK if agent == "joint" else {}), env, episodes=1).metrics[
+            found.headline
+        ]
+    )
     env.close()

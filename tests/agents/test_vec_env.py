@@ -119,7 +119,7 @@ def test_vec_env_is_seeded_once() -> None:
 
 def test_vec_env_under_sb3s_monitor() -> None:
     inner, env = make_vec(3)
-    vec = VecMonitor(inner)
+    vec = VecMonitor(inner, info_keywords=("latency_s", "speedup"))
     vec.reset()
     steps = env.dynamics.episode_steps
     for step in range(2 * steps):
@@ -127,6 +127,7 @@ def test_vec_env_under_sb3s_monitor() -> None:
         assert done.all() == (step % steps == steps - 1)
         for lane in np.flatnonzero(done):
             assert infos[lane]["episode"]["l"] == steps
+            assert infos[lane]["episode"]["latency_s"] > 0
             assert infos[lane]["episode"]["r"] == pytest.approx(reward[lane], rel=1e-5)
             assert "terminal_observation" in infos[lane]
 
@@ -139,5 +140,11 @@ def test_vec_env_attributes_and_methods() -> None:
     vec.set_attr("render_mode", "rgb_array")
     assert env.render_mode == "rgb_array"
     assert vec.env_is_wrapped(gym.Wrapper) == [False] * 3
-    assert vec.env_method("close", indices=[0, 2]) == [None, None]
+    vec.set_attr("render_mode", None, indices=[2, 1, 0])
+    assert env.render_mode is None
+    for call in (lambda: vec.set_attr("render_mode", "human", indices=[1]), lambda: vec.env_method("close", indices=0)):
+        with pytest.raises(ValueError, match="one batched env; leave indices out"):
+            call()
+    assert env.render_mode is None
+    assert vec.env_method("close") == [None, None, None]
     vec.close()
