@@ -44,8 +44,9 @@ class Report:
     Attributes:
         episodes, steps: done so far in this run, resumed parts included.
         share: 0..1 of the budget.
-        best: best headline value of an episode so far.
+        best: best headline value of an episode so far; NaN where episodes have luck of their own.
         recent: mean headline value of the newest episodes.
+        regret: mean distance of the newest episodes to the optimum of each; NaN where that is not known.
         best_plan: the plan behind ``best``, where the family has plans.
         extra: further curves by name (losses, noise).
     """
@@ -56,6 +57,7 @@ class Report:
     best: float
     recent: float
     best_plan: Any = None
+    regret: float = float("nan")
     extra: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -68,9 +70,13 @@ class Learner(Agent, Protocol):
 
     Attributes:
         best_plan: the best plan seen in training, None before or where the family has none.
+        lanes: episodes that it plays at once; a budget ends with all of them.
+        not_restored: what of a training is lost where it goes on from a folder, in words; empty for nothing.
     """
 
     best_plan: Any
+    lanes: int
+    not_restored: str
 
     def learn(self, episodes: int | None, steps: int | None, on_report: OnReport) -> None:
         """Train until the budget is spent (None: the hyperparameters' own); may be interrupted and called again.

@@ -37,22 +37,27 @@ REPORT_S = 0.5  # an interruption waits for a report: no longer than this betwee
 class BatchVecEnv(VecEnv):
     """A :class:`~splitgym.envs.core.BatchEnv` (same-step reset) as Stable-Baselines3's ``VecEnv``.
 
-    Keeps the best episode by the family's headline metric, with its plan, and the newest values.
+    Keeps the best episode, with its plan, and the newest values. Episodes are compared by their distance to their own
+    optimum where that is known, as luck says nothing about a plan, else by the headline metric.
 
     Attributes:
         episodes: episodes ended so far.
-        best: best headline value, ``best_plan`` its plan; ``best_at`` counts improvements.
-        recent: headline values of the newest episodes.
+        least: what the best episode is compared by, the less the better; ``best_plan`` is its plan, ``best_at`` counts
+            improvements.
+        recent: headline values of the newest episodes, ``regret`` their distances to their optima.
     """
 
-    def __init__(self, env: BatchEnv, headline: str, lower_is_better: bool = True) -> None:
+    def __init__(
+        self, env: BatchEnv, headline: str, lower_is_better: bool = True, paired_regret: str | None = None
+    ) -> None:
         if env.metadata["autoreset_mode"] is not AutoresetMode.SAME_STEP:
             raise ValueError("the batch env must reset in the same step: autoreset_mode='SameStep'")
-        self.env, self.headline = env, headline  # before VecEnv asks for the env's render_mode
+        self.env, self.headline, self.paired_regret = env, headline, paired_regret  # before VecEnv asks for render_mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self.sign = 1.0 if lower_is_better else -1.0
-        self.episodes, self.best, self.best_plan, self.best_at = 0, np.inf * self.sign, None, 0
+        self.episodes, self.least, self.best_plan, self.best_at = 0, np.inf, None, 0
         self.recent: deque[float] = deque(maxlen=200)
+        self.regret: deque[float] = deque(maxlen=200)
         self._actions: np.ndarray | None = None
 
     def reset(self) -> Any:
@@ -73,7 +78,7 @@ class BatchVecEnv(VecEnv):
         if done.any():
             lanes, final, metrics = np.flatnonzero(done), info["final_obs"], info["final_info"].get("metrics", {})
             if terminated.any():
-                self._note(np.flatnonzero(terminated), metrics[self.headline])
+                self._note(np.flatnonzero(terminated), metrics)
             for lane in lanes:
                 last = {k: v[lane] for k, v in final.items()} if isinstance(final, dict) else final[lane]
                 own = {k: float(v[lane]) for k, v in metrics.items() if k[0] != "_"} if terminated[lane] else {}
@@ -84,13 +89,23 @@ class BatchVecEnv(VecEnv):
                 }
         return _writable(observation), reward.astype(np.float32), done, infos
 
-    def _note(self, lanes: np.ndarray, values: np.ndarray) -> None:
-        ended = values[lanes]
+    @property
+    def best(self) -> float:
+        """The best headline value of an episode; NaN where episodes have luck of their own."""
+        return float("nan") if self.env.dynamics.is_random else self.least * self.sign
+
+    def _note(self, lanes: np.ndarray, metrics: Mapping[str, np.ndarray]) -> None:
+        ended, cost = metrics[self.headline][lanes], metrics[self.headline][lanes] * self.sign
         self.episodes += len(lanes)
         self.recent.extend(ended.tolist())
-        winner = int(np.argmin(ended * self.sign))
-        if ended[winner] * self.sign < self.best * self.sign:
-            self.best, self.best_at = float(ended[winner]), self.best_at + 1
+        if self.paired_regret is not None:
+            regret = metrics[self.paired_regret][lanes]
+            self.regret.extend(regret.tolist())
+            if self.env.dynamics.is_random and np.isfinite(regret).all():
+                cost = regret
+        winner = int(np.argmin(cost))
+        if cost[winner] < self.least:
+            self.least, self.best_at = float(cost[winner]), self.best_at + 1
             self.best_plan = self.env.dynamics.plan(int(lanes[winner]))
 
     def close(self) -> None:
@@ -163,6 +178,8 @@ class Sb3Learner:
     policy.
     """
 
+    not_restored = "the episodes under way, the rollout they fill, and the random numbers to come"
+
     def __init__(
         self,
         env: Any,
@@ -176,13 +193,14 @@ class Sb3Learner:
         **algorithm_kwargs: Any,
     ) -> None:
         torch.set_num_threads(1)
+        self.lanes = lanes
         self.algorithm = getattr(sb3, algorithm.upper()) if isinstance(algorithm, str) else algorithm
         self.episodes = episodes
         self.dynamics = env.unwrapped.dynamics
         family = next(f for f in FAMILIES.values() if f.env_id == env.spec.id)
         kwargs = {**train_options, **{k: v for k, v in env.spec.kwargs.items() if k != "render_mode"}}
         batch = gym.make_vec(env.spec.id, num_envs=lanes, autoreset_mode="SameStep", **kwargs)
-        self.vec = BatchVecEnv(batch, family.headline, family.lower_is_better)  # type: ignore[arg-type]
+        self.vec = BatchVecEnv(batch, family.headline, family.lower_is_better, family.paired_regret)  # type: ignore[arg-type]
         if "policy_kwargs" in algorithm_kwargs:  # SB3 writes into it
             algorithm_kwargs["policy_kwargs"] = copy.deepcopy(algorithm_kwargs["policy_kwargs"])
         fitting = "MultiInputPolicy" if isinstance(self.vec.observation_space, spaces.Dict) else "MlpPolicy"
@@ -217,8 +235,8 @@ class Sb3Learner:
         """How training stands."""
         vec = self.vec
         share = min(1.0, max(done / steps, vec.episodes / episodes if episodes else 0.0))
-        recent = float(np.mean(vec.recent)) if vec.recent else float("nan")
-        return Report(vec.episodes, done, share, vec.best, recent, vec.best_plan)
+        recent, regret = (float(np.mean(v)) if v else float("nan") for v in (vec.recent, vec.regret))
+        return Report(vec.episodes, done, share, vec.best, recent, vec.best_plan, regret)
 
     def keep_best(self) -> None:
         """Called when an episode beats all before it."""
@@ -239,8 +257,9 @@ class Sb3Learner:
         plan = self.vec.best_plan
         state = {
             "episodes": self.vec.episodes,
-            "best": self.vec.best,
+            "least": self.vec.least,
             "recent": list(self.vec.recent),
+            "regret": list(self.vec.regret),
             "best_plan": None if plan is None else plan.to_json(),
         }
         write_text(folder / "learner.json", json.dumps(state))
@@ -253,8 +272,9 @@ class Sb3Learner:
         if isinstance(self.model, OffPolicyAlgorithm) and (folder / "replay.pkl").is_file():
             self.model.load_replay_buffer(folder / "replay.pkl")
         state = json.loads((folder / "learner.json").read_text())
-        self.vec.episodes, self.vec.best = state["episodes"], state["best"]
+        self.vec.episodes, self.vec.least = state["episodes"], state["least"]
         self.vec.recent.extend(state["recent"])
+        self.vec.regret.extend(state["regret"])
         if state["best_plan"] is not None:
             plan = state["best_plan"]
             self.vec.best_plan = KINDS[plan["kind"]](plan, str(folder / "learner.json"))

@@ -398,6 +398,8 @@ class Family:
             the optimum is exact and in the metrics.
         regret_note: a line below tables that says what regret is against, where that is not the best-known plan.
         exact: whether regret is against an exact optimum.
+        paired: the metric by which episodes of different luck compare: the distance to the optimum of the same episode,
+            in expectation where it can be; ``regret`` by default.
         labels: metric names for people, where the name and its unit do not say enough.
         summaries: one line for a scenario's name.
         agents: module with the family's agents, imported only when agents are used. It holds ``AGENTS``
@@ -422,10 +424,16 @@ class Family:
     regret: str | None = None
     regret_note: str = ""
     exact: bool = False
+    paired: str | None = None
     scenario_forms: str = ""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     summaries: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def paired_regret(self) -> str | None:
+        """The metric that says how far an episode was from its own optimum, whatever its luck."""
+        return self.paired or self.regret
 
 
 FAMILIES: dict[str, Family] = {}

@@ -15,6 +15,7 @@ from ..ui.canvas import COLORS, INK, clean, new_figure, top_legend
 from .tables import number
 
 LOG_FROM = 4.0  # ratio of the highest to the lowest value that makes an axis logarithmic
+FEW_EPISODES = 20  # with fewer, a learning curve is drawn over steps
 BARS_IN_A_ROW = 75  # of a bar chart; more begin another row
 
 
@@ -43,35 +44,45 @@ def learning_curve(
     references: Mapping[str, float] | None = None,
     lower_is_better: bool = True,
     title: str = "",
+    paired: bool = False,
 ) -> Any:
     """Draw how the headline metric came along.
 
     Args:
-        curve: reports with ``episodes``, ``best_<metric>`` and ``recent_<metric>``.
+        curve: reports with ``episodes``, ``steps``, ``recent_<metric>``, where episodes are alike ``best_<metric>``.
         metric: the headline metric.
         label: its name on the axis, with the unit.
         factor: from the metric to that unit.
         references: other agents' values; the four best are drawn as lines.
         lower_is_better: which ones are best.
         title: above the axes.
+        paired: whether ``recent_regret`` is in the metric's own unit, so that the optimum of the same episodes can be
+            drawn where it is known.
     """
     figure = new_figure(8.0, 4.4)
     axes = figure.add_subplot()
-    episodes = np.array([row["episodes"] for row in curve], dtype=float)
-    best = _series(curve, f"best_{metric}") * factor
-    recent = _series(curve, f"recent_{metric}") * factor
-    best_label = "best episode so far" + (f": {number(best[-1])}" if best.size else "")
-    axes.plot(episodes, recent, color=COLORS[0], linewidth=1.1, alpha=0.65, label="mean of the newest episodes")
-    axes.plot(episodes, best, color=COLORS[3], linewidth=2.0, drawstyle="steps-post", label=best_label)
+    unit = "episodes" if curve and curve[-1]["episodes"] >= FEW_EPISODES else "steps"
+    done = np.array([row[unit] for row in curve], dtype=float)
+    best, recent = (_series(curve, f"{name}_{metric}") * factor for name in ("best", "recent"))
+    axes.plot(done, recent, color=COLORS[0], linewidth=1.1, alpha=0.65, label="mean of the newest episodes")
+    shown = [*recent]
+    if np.isfinite(best).any():
+        text = f"best episode so far: {number(best[np.isfinite(best)][-1])}"
+        axes.plot(done, best, color=COLORS[3], linewidth=2.0, drawstyle="steps-post", label=text)
+        shown += [*best]
+    elif paired and np.isfinite(regret := _series(curve, "recent_regret") * factor).any():
+        optimum = recent - regret if lower_is_better else recent + regret
+        axes.plot(done, optimum, color=COLORS[3], linewidth=1.4, label="optimum of the same episodes")
+        shown += [*optimum]
     ranked = sorted((references or {}).items(), key=lambda item: item[1] if lower_is_better else -item[1])[:4]
     lines = {name: value * factor for name, value in ranked if math.isfinite(value)}
-    _limits(axes, [*recent, *best, *lines.values()], recent, lower_is_better)
+    _limits(axes, [*shown, *lines.values()], recent, lower_is_better)
     for value in lines.values():
         axes.axhline(value, color="#999999", linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
     _label_lines(axes, lines)
-    if len(episodes):
-        axes.set_xlim(min(0.0, float(episodes[0])), max(float(episodes[-1]), 1.0))
-    axes.set_xlabel("episodes")
+    if len(done):
+        axes.set_xlim(min(0.0, float(done[0])), max(float(done[-1]), 1.0))
+    axes.set_xlabel(unit)
     axes.set_ylabel(label)
     axes.set_title(title, loc="left", fontsize=11)
     axes.legend(frameon=False, fontsize=9, loc="upper right" if lower_is_better else "lower right")

@@ -11,19 +11,22 @@ from .run_folder import Progress
 
 
 class TrainingBar(Bar):
-    """A bar for a training: episodes, their rate, the best so far.
+    """A bar for a training: episodes, or steps until one ends, their rate, and how good it is.
 
     Args:
-        describe: best headline value -> text.
+        describe: report -> text.
         before: how far an earlier call had come.
     """
 
-    def __init__(self, describe: Callable[[float], str], before: Progress) -> None:
+    def __init__(self, describe: Callable[[Report], str], before: Progress) -> None:
         super().__init__("training", before.share)
-        self._describe, self._before = describe, before.episodes
+        self._describe, self._before = describe, before
 
     def update(self, report: Report) -> None:
         """Show a report."""
-        rate = (report.episodes - self._before) / max(time.perf_counter() - self._begun, 1e-9)
-        parts = (f"{report.episodes} episodes", f"{rate:.0f}/s", self._describe(report.best))
+        done, before, what = report.steps, self._before.steps, "steps"
+        if report.episodes > self._before.episodes:
+            done, before, what = report.episodes, self._before.episodes, "episodes"
+        rate = (done - before) / max(time.perf_counter() - self._begun, 1e-9)
+        parts = (f"{done} {what}", f"{rate:.3g}/s", self._describe(report))
         self.show(report.share, "  ".join(part for part in parts if part))

@@ -76,6 +76,7 @@ def ranking(results: Sequence[Result], family: Family, regret_mark: str = "") ->
         regret_mark: behind the name of the regret column.
     """
     first = results[0].metrics
+    time_unit = _time_unit(results, family)
     metrics = [family.headline, *(name for name in first if name != family.headline)]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("")
@@ -83,7 +84,7 @@ def ranking(results: Sequence[Result], family: Family, regret_mark: str = "") ->
     columns = {}
     for name in metrics:
         values = [r.metrics[name] for r in results]
-        unit, factor = unit_of(name, values)
+        unit, factor = time_unit if name.endswith("_s") else unit_of(name, values)
         mark = regret_mark if name == family.regret else ""
         table.add_column(label_of(family, name, unit) + mark, justify="right")
         columns[name] = factor, digits_for([v * factor for v in values])
@@ -134,6 +135,13 @@ def comparison(results: Sequence[Result], family: Family, width: int) -> tuple[s
             table.add_row(escape(scenario), *(texts.get((scenario, agent), "–") for agent in part))
         tables.append(table)
     return f"{label_of(family, headline, unit)}{spread}", tables
+
+
+def _time_unit(results: Sequence[Result], family: Family) -> tuple[str, float]:
+    """The one unit of all times in a table: that of its headline, or of the longest where that is no time."""
+    first = results[0].metrics
+    names = [family.headline] if family.headline.endswith("_s") else [name for name in first if name.endswith("_s")]
+    return unit_of("any_s", [result.metrics[name] for result in results for name in names])
 
 
 def _ties(value: float, best: float) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..agents.protocol import Report
+from ..agents.protocol import Learner, Report
 from ..agents.registry import AgentSpec, agents_of
 from ..ui.canvas import footnote, save_figure
 from ..ui.console import Interrupts, note, print_table, stderr, stdout
@@ -92,6 +92,7 @@ class Session:
 
     def _train(self, curve: list[dict[str, float]], interrupts: Interrupts) -> None:
         training = Training(self.job, self.folder, self.progress, curve)
+        self._tell_budget(training.learner)
         self.curve = training.curve
         with TrainingBar(self._describe, self.progress) as bar:
 
@@ -108,8 +109,27 @@ class Session:
                 interrupts.signal = interrupts.signal or signal.SIGINT
         self.progress = training.progress
 
-    def _describe(self, best: float) -> str:
-        return f"best {tables.show_value(self.family, self.family.headline, best)}" if math.isfinite(best) else ""
+    def _tell_budget(self, learner: Learner) -> None:
+        """Say beforehand what a budget is rounded to, and what going on cannot restore."""
+        name, asked, lanes = self.config.agent, self.config.episodes, learner.lanes
+        if asked is not None and asked % lanes:
+            note(f"{name} plays {lanes} episodes at once: {asked} become {lanes * math.ceil(asked / lanes)}")
+        if self.progress.steps and learner.not_restored:
+            lost = learner.not_restored
+            note(
+                f"{name} goes on from what it has learned; not restored are {lost}, so it ends elsewhere than unstopped"
+            )
+
+    def _describe(self, report: Report) -> str:
+        """How good it is: the best episode where all are alike, else how far the newest are from their own optima."""
+        family = self.family
+        if math.isfinite(report.best):
+            return f"best {tables.show_value(family, family.headline, report.best)}"
+        if family.paired_regret is not None and math.isfinite(report.regret):
+            return f"regret {tables.show_value(family, family.paired_regret, report.regret)}"
+        if math.isfinite(report.recent):
+            return f"mean {tables.show_value(family, family.headline, report.recent)}"
+        return ""
 
     def _own(self) -> Result:
         """Play the agent and write what it does, before the comparison takes its time."""
@@ -185,7 +205,8 @@ class Session:
 
     def _draw_curve(self, others: Sequence[Result]) -> None:
         headline = self.family.headline
-        values = [row[f"best_{headline}"] for row in self.curve if f"best_{headline}" in row]
+        names = (f"best_{headline}", f"recent_{headline}")
+        values = [row[name] for row in self.curve for name in names if name in row]
         label, factor = tables.axis_of(self.family, headline, values)
         figure = learning_curve(
             self.curve,
@@ -195,6 +216,7 @@ class Session:
             {r.agent: r.metrics[headline] for r in others},
             self.family.lower_is_better,
             f"{self.config.agent} on {self.config.scenario_name}, seed {self.config.seed}",
+            paired=self.family.regret is not None,
         )
         self._save_picture("learning_curve", figure)
 

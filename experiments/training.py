@@ -247,12 +247,9 @@ class Training:
         if report.share < self._point_share:  # a larger budget than that of the last point
             self._point_share = -1.0
         self.progress = Progress(report.episodes, report.steps, report.share, best, seconds)
-        if not report.episodes or (report.share < 1.0 and report.share - self._point_share < 1.0 / CURVE_POINTS):
+        if report.share < 1.0 and report.share - self._point_share < 1.0 / CURVE_POINTS:
             return None
-        if self.curve and (
-            self.curve[-1]["steps"] >= report.steps
-            or (self.curve[-1]["episodes"] == report.episodes and report.share < 1.0)  # nothing has ended since
-        ):
+        if self.curve and self.curve[-1]["steps"] >= report.steps:
             return None
         self._point_share = report.share
         row = {
@@ -261,6 +258,7 @@ class Training:
             "seconds": round(seconds, 3),
             f"best_{self.headline}": report.best,
             f"recent_{self.headline}": report.recent,
+            "recent_regret": report.regret,
             **report.extra,
         }
         row = {name: value for name, value in row.items() if math.isfinite(value)}

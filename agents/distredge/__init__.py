@@ -76,7 +76,7 @@ _LEARNERS = {
 AGENTS: tuple[AgentSpec, ...] = (
     AgentSpec(
         "osds", "the paper's agent: LC-PSS, then DDPG over the splits", _osds,
-        {}, learns=True, seeded=True, hyperparams=hyperparams.Osds,
+        {"observation": "paper"}, learns=True, seeded=True, hyperparams=hyperparams.Osds,
     ),
     AgentSpec(
         "risk-seeking", "learns the partition and the splits by risk-seeking policy gradient", _risk_seeking,
@@ -96,7 +96,7 @@ AGENTS: tuple[AgentSpec, ...] = (
     *(
         AgentSpec(
             name, f"SB3's {name.upper()} on the LC-PSS partition", partial(sb3_agent, name),
-            {"observation": "full"}, learns=True, seeded=True, hyperparams=allowed,
+            learns=True, seeded=True, hyperparams=allowed,
         )
         for name, allowed in _LEARNERS.items()
     ),

@@ -80,6 +80,8 @@ class RiskSeeking:
         hidden, end_bias: of :class:`MixedPolicy`.
     """
 
+    not_restored = ""
+
     def __init__(
         self,
         env: Any,
@@ -142,7 +144,9 @@ class RiskSeeking:
     def _report(self, budget: int) -> Report:
         share, recent = min(1.0, self.episodes / budget), float(np.mean(self.recent))
         extra = {"policy_starts": float(self.starts)}
-        return Report(self.episodes, self.episodes * self.stages, share, self.best, recent, self.best_plan, extra)
+        best = float("nan") if self.dynamics.is_random else self.best
+        done = self.episodes * self.stages
+        return Report(self.episodes, done, share, best, recent, self.best_plan, extra=extra)
 
     def _rollout(self) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
         """One episode in every lane: (stages, lanes, ...) observations and actions, (lanes,) latencies."""

@@ -41,7 +41,7 @@ class DistrEdgeDynamics(ScenarioDynamics):
         self,
         num_lanes: int,
         scenario: str,
-        observation: str = "paper",
+        observation: str = "full",
         reward: str = "speedup",
         partition: str | Sequence[int] = "lc-pss",
         optimum: bool = True,

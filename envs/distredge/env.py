@@ -27,7 +27,7 @@ class DistrEdgeEnv(ScalarEnv):
     counts only then.
 
     ## Observation Space
-    ``Box(0, 100, (k,), float32)``. ``observation="paper"`` is Eq. 7, scaled; ``"full"`` adds the rest.
+    ``Box(0, 100, (k,), float32)``. ``observation="paper"`` is Eq. 7, scaled; ``"full"``, the default, adds the rest.
 
     | entries | observation | scaled by |
     | --- | --- | --- |
@@ -55,7 +55,7 @@ class DistrEdgeEnv(ScalarEnv):
 
     ## Arguments
     * ``scenario``: a name such as ``"DB-50"``, ``"DB-50-resnet50"``, or the path of a YAML file.
-    * ``observation``: ``"paper"`` or ``"full"``.
+    * ``observation``: ``"full"`` or ``"paper"``.
     * ``reward``: ``"speedup"`` or ``"paper"``.
     * ``partition``: ``"lc-pss"`` (the scenario's alpha), ``"auto"`` (the alpha that physics likes best),
       ``"learned"``, or a list of cut units.
@@ -78,7 +78,7 @@ class DistrEdgeEnv(ScalarEnv):
     def __init__(
         self,
         scenario: str = DEFAULT_SCENARIO,
-        observation: str = "paper",
+        observation: str = "full",
         reward: str = "speedup",
         partition: str | Sequence[int] = "lc-pss",
         optimum: bool = True,
@@ -97,7 +97,7 @@ class DistrEdgeVectorEnv(BatchEnv):
         self,
         num_envs: int = 1,
         scenario: str = DEFAULT_SCENARIO,
-        observation: str = "paper",
+        observation: str = "full",
         reward: str = "speedup",
         partition: str | Sequence[int] = "lc-pss",
         optimum: bool = False,

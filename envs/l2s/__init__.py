@@ -18,6 +18,7 @@ FAMILY = Family(
     scenario_forms="<model>-<edge>-<Mbps>[-p<P^c>], such as vgg16-gpu-37.5-p6",
     groups=GROUPS,
     headline="delay_s",
+    paired="regret_s",
     labels={
         "edge_delay_s": "edge",
         "oracle_delay_s": "optimum",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import VecMonitor
 
+from splitgym.agents.registry import agents_of
 from splitgym.agents.sb3 import BatchVecEnv
 from splitgym.envs import FAMILIES
 from splitgym.envs.distredge.env import DistrEdgeVectorEnv
@@ -148,3 +149,30 @@ def test_vec_env_attributes_and_methods() -> None:
     assert env.render_mode is None
     assert vec.env_method("close") == [None, None, None]
     vec.close()
+
+
+def test_a_lucky_episode_is_not_the_best() -> None:
+    """Noise of a round makes some episodes shorter than the optimum's expectation; none counts as best by that."""
+    family = FAMILIES["l2s"]
+    env: Any = gym.make_vec(family.env_id, num_envs=4, autoreset_mode="SameStep", rounds=5, noise=0.2, record=True)
+    vec = BatchVecEnv(env, family.headline, paired_regret=family.paired_regret)
+    vec.reset()
+    rng, kept = np.random.default_rng(0), []
+    for _ in range(40 * 5):
+        _, _, done, infos = vec.step(rng.integers(0, env.single_action_space.n, 4))
+        kept += [infos[lane]["regret_s"] for lane in np.flatnonzero(done)]
+    assert np.isnan(vec.best)
+    assert vec.least == min(kept) >= 0.0
+    assert list(vec.regret) == kept
+    assert vec.best_plan is not None
+
+
+def test_models_of_the_command_line_load_on_the_default_env() -> None:
+    """What learners see by default is what ``gym.make`` gives."""
+    for family in FAMILIES.values():
+        env: Any = gym.make(family.env_id, disable_env_checker=True)
+        for name in ("ppo", "sac", "dqn"):
+            spec = agents_of(family.name).get(name)
+            if spec is not None and set(spec.env_kwargs) <= {"observation"}:
+                assert not spec.env_kwargs, f"{family.name}: {name}"
+        env.close()

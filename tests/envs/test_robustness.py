@@ -89,7 +89,8 @@ def test_a_limit_of_steps_truncates_as_gymnasiums_wrapper_does(family: str) -> N
     env_id, rng = FAMILIES[family].env_id, np.random.default_rng(0)
     batch = gym.make_vec(env_id, num_envs=1, max_episode_steps=2, **QUICK[family])
     scalar = gym.make(env_id, max_episode_steps=2, disable_env_checker=True, **QUICK[family])
-    batch.reset(seed=0), scalar.reset(seed=0)
+    batch.reset(seed=0)
+    scalar.reset(seed=0)
     for step in (1, 2):
         actions = actions_of(batch, rng)
         _, reward, terminated, truncated, _ = batch.step(actions)

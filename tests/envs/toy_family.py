@@ -152,6 +152,8 @@ class Climber:
         self.episodes, self.best, self.action = 0, float("inf"), -1.0
         self.best_plan: Any = None
 
+    lanes, not_restored = 1, ""
+
     def learn(self, episodes: int | None, steps: int | None, on_report: OnReport) -> None:
         budget = episodes or (steps // STEPS if steps else self.budget)
         while self.episodes < budget:
@@ -165,7 +167,7 @@ class Climber:
                 self.best, self.action = cost, action
             share = self.episodes / budget
             on_report(
-                Report(self.episodes, STEPS * self.episodes, share, self.best, cost, None, {"spread": self.spread})
+                Report(self.episodes, STEPS * self.episodes, share, self.best, cost, extra={"spread": self.spread})
             )
 
     def _cost(self, action: float) -> float:

@@ -48,6 +48,8 @@ class Notebook:
 
     best_plan: Any = None
 
+    lanes, not_restored = 1, ""
+
     def __init__(self, value: int = 0) -> None:
         self.value = value
 
