@@ -22,8 +22,6 @@ from splitgym.ui.validation import validated
 
 from ... import slow
 
-from ... import slow
-
 FAMILY = get_family("deprune")
 SCENARIO = "vgg11-cifar10"
 QUIET = {"noise": False}
