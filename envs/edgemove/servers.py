@@ -102,8 +102,9 @@ def _bank(
     drift, latency, rate = (_wander(rng) for _ in range(3))
     load = (1.0 + load_drift * ndtr(drift)) * np.where(_bursts(rng, every_s, burst_s), factor, 1.0)
     cloud = 1e6 * cloud_mbps * np.exp(CLOUD_RATE_SIGMA * rate - CLOUD_RATE_SIGMA**2 / 2)
-    small = (values.astype(np.float32) for values in (load, ndtr(latency), cloud))  # small banks stay in cache
-    found = (*small, rng.standard_normal(NORMALS))
+    # Small banks stay in cache.
+    load, share, cloud = (values.astype(np.float32) for values in (load, ndtr(latency), cloud))
+    found = (load, share, cloud, rng.standard_normal(NORMALS))
     for values in found:
         values.setflags(write=False)
     return found
