@@ -20,6 +20,7 @@ from ..ui.files import read_lines
 PAYLOAD_FRACTION = 0.94
 # Measured traces have gaps with no throughput at all; a link never gets slower than this, so a transfer ends.
 MIN_RATE_MBPS = 0.1
+MAX_RATE_MBPS = 1e6  # more is a slip of the unit
 
 _FloatArray = npt.NDArray[np.float64]
 
@@ -146,6 +147,11 @@ def load_trace(path: str | os.PathLike[str], factor: float = 1.0) -> BandwidthTr
         raise InputError(f"{path}: has no samples; each line holds seconds and Mbit/s")
     if not any(rates):
         raise InputError(f"{path}: every rate is 0; at least one must be above 0 Mbit/s")
+    if max(rates) * factor > MAX_RATE_MBPS:
+        raise InputError(
+            f"{path}: a rate is {max(rates) * factor:g} Mbit/s, allowed: up to {MAX_RATE_MBPS:g}; a file in bit/s "
+            "needs --trace-factor 1e-6 (trace_factor: 1e-6), one in kbit/s 1e-3"
+        )
     return BandwidthTrace(np.array(times), np.array(rates) * factor)
 
 

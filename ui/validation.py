@@ -30,6 +30,12 @@ Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 PositiveShare = Annotated[float, Interval(gt=0, le=1)]
+# What is plausible of a quantity; beyond lies a slip of the unit, or an overflow.
+Mbps = Annotated[float, Interval(ge=1e-3, le=1e6)]
+Seconds = Annotated[float, Interval(ge=0, le=1e6)]
+BytesPerSecond = Annotated[float, Interval(ge=1e3, le=1e14)]
+Factor = Annotated[float, Interval(ge=1e-6, le=1e6)]
+PayloadShare = Annotated[float, Interval(ge=0.01, le=1)]
 
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument", "invalid_key")
 _MISSING = ("missing", "missing_argument")
@@ -152,7 +158,8 @@ def _complaint(kind: type, error: ErrorDetails, what: str) -> str:
             return f"{place} names {shown(part)}, allowed: {expected}"
         place, parts = f"{place}[{part}]", options[0].get("prefixItems")
         schema = parts[part] if parts else options[0].get("items") or options[0]["additionalProperties"]
-    return f"{place} is {shown(error['input'])}, allowed: {_words(schema, error['type'] in _OUT_OF_RANGE)}"
+    unit = " Mbit/s" * (str(name).endswith("mbps") and error["type"] in _OUT_OF_RANGE)
+    return f"{place} is {shown(error['input'])}, allowed: {_words(schema, error['type'] in _OUT_OF_RANGE)}{unit}"
 
 
 def _words(schema: Mapping[str, Any], out_of_range: bool = False) -> str:

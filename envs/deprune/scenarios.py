@@ -11,7 +11,7 @@ from annotated_types import Interval
 from ...models.own.names import model_title
 from ...profiling.devices import get_device
 from ...ui.errors import InputError
-from ...ui.validation import PositiveShare
+from ...ui.validation import Mbps, PositiveShare
 from ..scenarios import BaseScenario, change, is_file, load
 from .curves import get_curves, load_curves
 
@@ -58,7 +58,7 @@ class Scenario(BaseScenario):
     shares: tuple[PositiveShare, ...] = SHARES
     client: str = "pixel6a"
     server: str = "gtx1080ti"
-    mbps: Annotated[float, Interval(ge=1e-6, le=1e9)] = 100.0
+    mbps: Mbps = 100.0
     clients: Annotated[int, Interval(ge=1, le=10_000)] = 1
     rtt_s: Bounded = 0.00067
     dynamic: bool = False

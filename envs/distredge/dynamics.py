@@ -215,6 +215,10 @@ class DistrEdgeDynamics(ScenarioDynamics):
         return np.broadcast_to(self._rates.mbps, (self.system.n_devices, self.num_lanes))
 
     @property
+    def summary(self) -> str:
+        return self.system.scenario.described(self.system.mbps.tolist())
+
+    @property
     def provenance(self) -> tuple[str, ...]:
         links = "imported (trace files)" if self.system.scenario.traces else "modelled (the scenario's constants)"
         if self.links.is_random:

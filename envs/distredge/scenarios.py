@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from ...models.plans import check_device_names
 from ...models.zoo.catalogue import MODELS
 from ...profiling.network import PAYLOAD_FRACTION
 from ...ui.errors import InputError
-from ...ui.validation import Count, NonNegative, Positive, PositiveShare, Share, Whole
+from ...ui.validation import BytesPerSecond, Factor, Mbps, PayloadShare, Seconds, Share, Whole
 from ..scenarios import BaseScenario, change, is_file, load
 
 
@@ -43,21 +43,21 @@ class Scenario(BaseScenario):
     """
 
     devices: tuple[str, ...]
-    mbps: tuple[Annotated[float, Interval(gt=0, lt=1e6)], ...]
+    mbps: tuple[Mbps, ...]
     names: tuple[str, ...] = ()
-    requester_mbps: Positive = 300.0
-    requester_message_s: NonNegative = 1.5e-3
-    requester_copy_bytes_per_s: Positive = 1.5e9
-    eta: PositiveShare = PAYLOAD_FRACTION
-    activation_bytes: Count = 2
+    requester_mbps: Mbps = 300.0
+    requester_message_s: Seconds = 1.5e-3
+    requester_copy_bytes_per_s: BytesPerSecond = 1.5e9
+    eta: PayloadShare = PAYLOAD_FRACTION
+    activation_bytes: Annotated[int, Interval(ge=1, le=8)] = 2
     tiles: bool = True
     alpha: Share = 0.75
-    n_decisions: Count = 100
+    n_decisions: Annotated[int, Interval(ge=1, le=10**5)] = 100
     decisions_seed: Whole = 0
     dynamic: bool = False
     traces: tuple[str, ...] = ()
-    trace_factor: Positive = 1.0
-    gap_s: NonNegative = 0.0
+    trace_factor: Factor = 1.0
+    gap_s: Seconds = 0.0
     tables: Mapping[str, str] | None = None
     links: Mapping[str, str] | None = None
 
@@ -101,13 +101,20 @@ class Scenario(BaseScenario):
     @property
     def summary(self) -> str:
         """One line: the model, the devices and their rates."""
+        return self.described(self.mbps)
+
+    def described(self, mbps: Sequence[float]) -> str:
+        """One line, with these rates: those that the scenario names, or the means of its traces."""
+        measured = [bool(file) and not self.traces for file in self.link_files]
+        unit = " Mbps" if any(measured) else ""
         links = [
-            (kind, "on a measured link" if file else f"at {mbps:g}")
-            for kind, file, mbps in zip(self.devices, self.link_files, self.mbps, strict=True)
+            (kind, "on a measured link" if own else f"at {rate:.4g}{unit}")
+            for kind, own, rate in zip(self.devices, measured, mbps, strict=True)
         ]
         parts = [f"{links.count(link)} {link[0]} {link[1]}" for link in dict.fromkeys(links)]
-        rates = "Mbps at first, then fluctuating" if self.varies else "Mbps"
-        return f"{model_title(self.model)} on {', '.join(parts)} {rates}"
+        after = "" if unit else " Mbps"
+        after += " on average (traces)" if self.traces else " at first, then fluctuating" if self.dynamic else ""
+        return f"{model_title(self.model)} on {', '.join(parts)}{after}"
 
     @property
     def varies(self) -> bool:

@@ -13,12 +13,11 @@ from ...models.own.names import model_title
 from ...profiling.devices import device_names, get_device
 from ...profiling.training import Optimizer
 from ...ui.errors import InputError
-from ...ui.validation import Positive, validated
+from ...ui.validation import Mbps, Positive, validated
 from ..scenarios import BaseScenario, change, is_file, load
 
 MOST_SITES = 2000
 Quantity = Annotated[float, Interval(ge=1e-9, le=1e12)]  # beyond, places and clocks overflow
-Mbps = Annotated[float, Interval(ge=1e-3, le=1e12)]
 Noise = Annotated[float, Interval(ge=0, le=0.2)]
 
 

@@ -14,7 +14,7 @@ from ...models.zoo.catalogue import MODELS
 from ...profiling.devices import device_names
 from ...profiling.training import Optimizer
 from ...ui.errors import InputError
-from ...ui.validation import Positive, validated
+from ...ui.validation import Mbps, validated
 from ..scenarios import BaseScenario, change, is_file, load
 
 Worker = Literal["device", "edge", "cloud"]
@@ -50,8 +50,8 @@ class Scenario(BaseScenario):
         profiles: training profile files by worker (device, edge, cloud), instead of modelled profiles.
     """
 
-    edge_cloud_mbps: Positive
-    device_edge_mbps: Positive = 5.0
+    edge_cloud_mbps: Mbps
+    device_edge_mbps: Mbps = 5.0
     device: str = "pi3"
     edge: str = "i3-7100u"
     cloud: str = "gtx1080ti"

@@ -263,6 +263,10 @@ class L2SDynamics(ScenarioDynamics):
         return np.full(self.episode_steps, self.system.choice_of(plan.cut))
 
     @property
+    def summary(self) -> str:
+        return self.system.scenario.described(f"a measured link of {self.system.mbps:.4g} Mbps on average")
+
+    @property
     def provenance(self) -> tuple[str, ...]:
         link = "imported (trace file)" if self.system.traces else "modelled (the scenario's constants)"
         if self.links.is_random:

@@ -15,12 +15,12 @@ from ...profiling.devices import device_names, get_device
 from ...profiling.network import PAYLOAD_FRACTION
 from ...profiling.training import Optimizer
 from ...ui.errors import InputError
-from ...ui.validation import Count, Positive, PositiveShare, Whole, validated
+from ...ui.validation import Factor, Mbps, PayloadShare, Whole, validated
 from ..scenarios import BaseScenario, change, is_file, load
 
 EDGES = {"gpu": "gtx1080ti", "cpu": "i7-8700k"}  # the paper's edge server with and without its GPU
 Side = Literal["device", "edge"]
-Changes = tuple[tuple[int, Positive], ...]
+Changes = tuple[tuple[int, Factor], ...]
 
 
 @dataclass(frozen=True)
@@ -52,22 +52,22 @@ class Scenario(BaseScenario):
     """
 
     edge: str
-    mbps: Positive
+    mbps: Mbps
     device: str = "tx2-pytorch"
     mbps_changes: Changes = ()
-    edge_load: Positive = 1.0
+    edge_load: Factor = 1.0
     load_changes: Changes = ()
     dynamic: bool = False
     traces: tuple[str, ...] = ()
-    trace_factor: Positive = 1.0
-    rounds: Count = 500
-    batch: Count = 16
+    trace_factor: Factor = 1.0
+    rounds: Annotated[int, Interval(ge=1, le=10**6)] = 500
+    batch: Annotated[int, Interval(ge=1, le=65536)] = 16
     optimizer: Optimizer = "sgd"
     privacy_point: Whole = 4
     noise: Annotated[float, Interval(ge=0, le=0.2)] = 0.02  # beyond, a normal distribution would make delays negative
-    sync_period: Count = 100
-    label_bytes: Whole = 8
-    eta: PositiveShare = PAYLOAD_FRACTION
+    sync_period: Annotated[int, Interval(ge=1, le=10**9)] = 100
+    label_bytes: Annotated[int, Interval(ge=0, le=10**6)] = 8
+    eta: PayloadShare = PAYLOAD_FRACTION
     tiles: bool = True
     profiles: Mapping[Side, str] = field(default_factory=dict)
 
@@ -97,11 +97,15 @@ class Scenario(BaseScenario):
     @property
     def summary(self) -> str:
         """One line: the model, the machines, the link."""
+        return self.described("a measured link")
+
+    def described(self, measured: str) -> str:
+        """One line, with these words for a link that follows a trace file."""
         link = f"{self.mbps:g} Mbps"
         for at, mbps in self.mbps_changes:
             link += f", {mbps:g} from round {at}"
         if self.varies:
-            link = "a fluctuating link" if self.dynamic and not self.traces else "a measured link"
+            link = "a fluctuating link" if self.dynamic and not self.traces else measured
         loads = "".join(f", load {load:g} from round {at}" for at, load in self.load_changes)
         point = f", P^c = {self.privacy_point}" if self.privacy_point != Scenario.privacy_point else ""
         machines = f"{model_title(self.model)} on {self.device} with {self.edge_device}"
