@@ -56,7 +56,7 @@ class Rounds:
     @property
     def error(self) -> np.ndarray:
         """Relative error of the edge delay predicted for the choice, against its expectation; NaN on the device."""
-        front_s = self.system.front_s[self.trace["point"] - self.system.scenario.privacy_point]
+        front_s = self.system.front_s[self.trace["point"] - self.system.first]
         edge = np.where(self.on_device, np.nan, self.trace["expected_s"] - front_s)
         return np.abs(self.trace["predicted_edge_s"] - edge) / edge
 

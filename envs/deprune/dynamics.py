@@ -79,7 +79,10 @@ class DepruneDynamics(ScenarioDynamics):
         if checkpoints is not None:
             raise InputError('checkpoints: only backend "train" has any')
         if self.system.curves is None:
-            raise InputError(f'{self.scenario_name}: nothing was recorded for it; use backend="train"')
+            raise InputError(
+                f"{self.scenario_name}: no training of {self.system.model.name} was recorded; train it for real, with "
+                '--env-kwargs backend=train, or backend="train" in gym.make'
+            )
         return CurveLearner(self.system, self.system.curves, self.num_lanes)
 
     def _optimum(self) -> float:

@@ -52,7 +52,7 @@ def learning_model(system: System, curves: Curves) -> LearningModel:
         if mine != value:
             raise InputError(
                 f"scenario {setting.name}: {name} is {mine}, but the curves {curves.name} were recorded with {value}; "
-                'use backend="train" or other curves'
+                'train for real with --env-kwargs backend=train (in gym.make backend="train"), or name other curves'
             )
     phi = curves.runs[0]["phi"]
     if system.interface.phi != phi:

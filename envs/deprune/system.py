@@ -16,7 +16,7 @@ from ...models.plans import CompressedPlan
 from ...profiling.training import TrainingProfile, modelled_profile
 from ...ui.errors import InputError
 from .curves import Curves, get_curves
-from .scenarios import Scenario
+from .scenarios import SHARES, Scenario
 
 LABEL_BYTES = 8  # int64
 UNRECORDED_IMAGES = 50_000  # of an epoch where nothing says how many: CIFAR-10's
@@ -54,9 +54,14 @@ class System:
         self.images = images if available is None else min(images, available)
         self.steps = _steps(self.images, scenario.batch)
         self.shares = tuple(scenario.shares) if scenario.module else (1.0,)
-        self.budgets = tuple(max(1, round(share * self.interface.phi)) for share in self.shares)
-        if len(set(self.budgets)) < len(self.budgets):
-            raise InputError(f"{where}: shares {list(self.shares)} of {self.interface.phi} maps name a budget twice")
+        budgets = [max(1, round(share * self.interface.phi)) for share in self.shares]
+        self.budgets = tuple(dict.fromkeys(budgets))  # of few maps several shares are the same whole number
+        if len(self.budgets) < len(budgets) and scenario.shares != SHARES:
+            once = [round(budget / self.interface.phi, 4) for budget in self.budgets]
+            raise InputError(
+                f"{where}: shares {list(self.shares)} of {self.interface.phi} maps name a budget twice; these do not: "
+                f"--env-kwargs shares={str(once).replace(' ', '')}"
+            )
         self.shares = tuple(budget / self.interface.phi for budget in self.budgets)  # of whole maps
         ways = 1.0 if scenario.layer == 0 and not scenario.module else 2.0  # nothing to train in front of the cut
         one_way = float(self.images * self.interface.map_bytes)

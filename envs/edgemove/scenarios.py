@@ -29,6 +29,8 @@ class Scenario(BaseScenario):
         name: scenario name.
         model: a zoo model, or your own (net.onnx, module:factory), trained on its own input.
         cycle: iterations of a training cycle, R.
+        task_model: the network that on_device_s is about, where another one is trained: for as many iterations; empty
+            for the same.
         on_device_s: how long training on the client alone takes (Table 1); it sets the number of iterations.
         batch: samples of a minibatch (Sec. 4.1).
         optimizer: sgd, momentum or adam; decides what a weight update costs (assumption); its state does not move.
@@ -60,6 +62,7 @@ class Scenario(BaseScenario):
 
     cycle: Annotated[int, Interval(ge=1, le=10**6)]
     on_device_s: Quantity
+    task_model: str = ""
     batch: Annotated[int, Interval(ge=1, le=4096)] = 32
     optimizer: Optimizer = "sgd"
     client: str = "pixel6a"
@@ -171,7 +174,10 @@ def get_scenario(name: str, /, **changes: object) -> Scenario:
     Raises:
         InputError: unknown name or field, or a value out of range.
     """
-    return change(_named(name), changes, ENV_OPTIONS)
+    base = _named(name)
+    if changes.get("model", base.model) != base.model and not {"on_device_s", "task_model"} & set(changes):
+        changes = {"task_model": base.task_model or base.model, **changes}
+    return change(base, changes, ENV_OPTIONS)
 
 
 def _named(name: str) -> Scenario:

@@ -65,8 +65,17 @@ class System:
         self.city = build_city(scenario)
         self.walks = Walks(scenario, self.city)
         self.kind = np.append(self.city.gpu, len(scenario.gpus))
-        self.iterations = max(1, round(scenario.on_device_s / self.on_device_iteration_s))
+        self.iterations = max(1, round(scenario.on_device_s / self._task_iteration_s()))
         self.cycles = ceil(self.iterations / scenario.cycle)
+
+    def _task_iteration_s(self) -> float:
+        """Seconds of an iteration, on the client alone, of the network that the task's time is about."""
+        scenario = self.scenario
+        if scenario.task_model in ("", scenario.model):
+            return self.on_device_iteration_s
+        task = get_model(scenario.task_model)
+        profile = modelled_profile(task, scenario.client, (scenario.batch,), scenario.optimizer, scenario.tiles)
+        return float(_iteration_s(profile, scenario.batch).sum())
 
     def _profile(self, device: str) -> TrainingProfile:
         scenario = self.scenario

@@ -145,7 +145,7 @@ class L2SDynamics(ScenarioDynamics):
         front_s = self.system.front_s[choice]
         expected_s = front_s + self.system.edge_delay_s(mbps, load, choice)
         delay_s = expected_s * (1.0 + self._draw(where, rounds))
-        sync_s = self.ledger.advance(where, choice + self.system.scenario.privacy_point, rounds, mbps, asked)
+        sync_s = self.ledger.advance(where, choice + self.system.first, rounds, mbps, asked)
         edge_s = np.where(choice == self.system.n_points - 1, 0.0, delay_s - front_s)  # as observed
         self._choice[where] = choice
         self._edge[where] = edge_s
@@ -201,7 +201,7 @@ class L2SDynamics(ScenarioDynamics):
     def _write(self, where: Lanes, rounds: np.ndarray, *figures: Any) -> None:
         assert self.trace is not None
         lanes = self._everyone[where]
-        self.trace["point"][rounds, lanes] = self._choice[where] + self.system.scenario.privacy_point
+        self.trace["point"][rounds, lanes] = self._choice[where] + self.system.first
         for name, value in zip(list(self.trace)[1:], figures, strict=True):
             self.trace[name][rounds, lanes] = value
 
@@ -224,7 +224,7 @@ class L2SDynamics(ScenarioDynamics):
         if self._choice[lane] < 0:
             return {}
         now = {name: float(np.broadcast_to(value, (self.num_lanes,))[lane]) for name, value in self._now.items()}
-        point = int(self._choice[lane]) + self.system.scenario.privacy_point
+        point = int(self._choice[lane]) + self.system.first
         return {"round": {"point": point, **now, "regret_s": float(self._sums["regret_s"][lane])}}
 
     def metrics(self, lanes: np.ndarray) -> dict[str, np.ndarray]:

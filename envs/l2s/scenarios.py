@@ -19,6 +19,7 @@ from ...ui.validation import Factor, Mbps, PayloadShare, Whole, validated
 from ..scenarios import BaseScenario, change, is_file, load
 
 EDGES = {"gpu": "gtx1080ti", "cpu": "i7-8700k"}  # the paper's edge server with and without its GPU
+PRIVACY_POINT = 4  # P^c of the paper's evaluation
 Side = Literal["device", "edge"]
 Changes = tuple[tuple[int, Factor], ...]
 
@@ -42,7 +43,8 @@ class Scenario(BaseScenario):
         rounds: training rounds of an episode, T.
         batch: samples of a round.
         optimizer: sgd, momentum or adam; decides what a weight update costs.
-        privacy_point: P^c, the first partition point that keeps enough privacy.
+        privacy_point: P^c, the first partition point that keeps enough privacy; 4 where none is named, or
+            the last but one of a smaller network.
         noise: standard deviation of a round's delay as a share of it (assumption).
         sync_period: rounds between two synchronisations of the weights.
         label_bytes: bytes of a sample's label on the wire (assumption).
@@ -63,7 +65,7 @@ class Scenario(BaseScenario):
     rounds: Annotated[int, Interval(ge=1, le=10**6)] = 500
     batch: Annotated[int, Interval(ge=1, le=65536)] = 16
     optimizer: Optimizer = "sgd"
-    privacy_point: Whole = 4
+    privacy_point: Whole | None = None
     noise: Annotated[float, Interval(ge=0, le=0.2)] = 0.02  # beyond, a normal distribution would make delays negative
     sync_period: Annotated[int, Interval(ge=1, le=10**9)] = 100
     label_bytes: Annotated[int, Interval(ge=0, le=10**6)] = 8
@@ -107,7 +109,7 @@ class Scenario(BaseScenario):
         if self.varies:
             link = "a fluctuating link" if self.dynamic and not self.traces else measured
         loads = "".join(f", load {load:g} from round {at}" for at, load in self.load_changes)
-        point = f", P^c = {self.privacy_point}" if self.privacy_point != Scenario.privacy_point else ""
+        point = f", P^c = {self.privacy_point}" if self.privacy_point not in (None, PRIVACY_POINT) else ""
         machines = f"{model_title(self.model)} on {self.device} with {self.edge_device}"
         return f"{machines}, {link}{loads}{point}, {self.rounds} rounds"
 

@@ -6,7 +6,7 @@ Everything that a round's delay depends on, but for the rate and the load, is an
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,7 +20,7 @@ from ...profiling.network import BandwidthTrace
 from ...profiling.training import VALUE_BYTES, TrainingProfile, load_profile, modelled_profile
 from ...ui.errors import InputError
 from ..links import load_traces
-from .scenarios import Scenario, Side
+from .scenarios import PRIVACY_POINT, Scenario, Side
 
 FEATURES = ("conv MACs", "fc MACs", "elementwise operations", "forward bytes", "backward bytes",
             "conv weights", "fc weights", "norm weights")  # fmt: skip
@@ -48,10 +48,12 @@ class System:
     """
 
     def __init__(self, scenario: Scenario, model: Model | None = None) -> None:
-        self.scenario = scenario
         self.model = get_model(scenario.model) if model is None else model
         self.points = cut_points(self.model)
-        if scenario.privacy_point > self.last:
+        if scenario.privacy_point is None:
+            scenario = replace(scenario, privacy_point=min(PRIVACY_POINT, max(0, self.last - 1)))
+        self.scenario, self.first = scenario, scenario.privacy_point or 0
+        if self.first > self.last:
             allowed = f"0..{self.last}, the partition points of {self.model.name}"
             raise InputError(f"scenario {scenario.name}: privacy_point is {scenario.privacy_point}, allowed: {allowed}")
         steps = self.model.steps
@@ -68,7 +70,7 @@ class System:
         return modelled_profile(self.model, device, (scenario.batch,), scenario.optimizer, scenario.tiles)
 
     def _lay_out(self) -> None:
-        scenario, first = self.scenario, self.scenario.privacy_point
+        scenario, first = self.scenario, self.first
         before = np.array(self.points)
         on_device, on_edge = (_round_s(p, scenario.batch) for p in (self.device, self.edge))
         self.front_s = _running(on_device)[before][first:]
@@ -95,7 +97,7 @@ class System:
         return batch * int(forward) + labels, batch * int(backward)
 
     def _contexts(self, messages: np.ndarray) -> np.ndarray:
-        model, first = self.model, self.scenario.privacy_point
+        model, first = self.model, self.first
         work = np.array([_work(kernel) for kernel in model.kernels], dtype=float)
         steps = np.array([work[list(step.kernels)].sum(axis=0) for step in model.steps])
         back = np.stack([steps[p:].sum(axis=0) for p in self.points[first:]])  # MACs by kind, then weights by kind
@@ -112,7 +114,7 @@ class System:
     @property
     def n_points(self) -> int:
         """K, the number of feasible points."""
-        return len(self.points) - self.scenario.privacy_point
+        return len(self.points) - self.first
 
     def choice_of(self, cut: int) -> int:
         """Index of the feasible point with ``cut`` steps in front of it.
@@ -120,7 +122,7 @@ class System:
         Raises:
             InputError: there is none.
         """
-        feasible = self.points[self.scenario.privacy_point :]
+        feasible = self.points[self.first :]
         if cut not in feasible:
             allowed = ", ".join(map(str, feasible))
             raise InputError(f"cut is {cut}, feasible in {self.scenario.name} are {allowed}")

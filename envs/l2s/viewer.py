@@ -65,7 +65,7 @@ def _mark(axes: Any, at: int, height: float, label: str, **look: Any) -> None:
 
 
 def _label(axes: Any, system: System, unit: str) -> None:
-    first, names = system.scenario.privacy_point, system.names
+    first, names = system.first, system.names
     ticks = [f"{first + i} {names[first + i]}" for i in range(system.n_points)]
     axes.set_xticks(range(len(ticks)), ticks, rotation=40, ha="right", fontsize=8)
     axes.set_xlabel("partition point (the layers in front of it run on the end device)", fontsize=9)

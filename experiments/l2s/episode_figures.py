@@ -46,7 +46,7 @@ def _last_points(system: System, trace: Trace, title: str) -> Any:
     """Bars of every point under the conditions of the last round."""
     setting, rounds = system.scenario, len(trace["delay_s"])
     load = next((load for at, load in reversed(setting.load_changes) if at < rounds), setting.edge_load)
-    choice = late_point(trace) - setting.privacy_point
+    choice = late_point(trace) - system.first
     return points_figure(system, float(trace["mbps"][-1]), load, choice, title)
 
 
@@ -113,7 +113,7 @@ def _draw_points(axes: Any, system: System, trace: Trace) -> None:
     forced = np.asarray(trace.get("forced", np.zeros(len(points))), dtype=bool) & (points < system.last)
     if forced.any():
         axes.plot(rounds[forced], points[forced], "x", color=FORCED, markersize=3.5, label="forced", zorder=3)
-    first, last = system.scenario.privacy_point, system.last
+    first, last = system.first, system.last
     named = _named(points, first, last)
     axes.set_yticks(named, [f"{p} {_short(system.names[p])}" for p in named], fontsize=8)
     axes.set_ylim(first - 0.6, last + 0.6)

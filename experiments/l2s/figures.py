@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.l2s.scenarios import get_scenario
+from ...envs.l2s.scenarios import PRIVACY_POINT, Scenario, get_scenario
 from ...envs.scenarios import by_name
 from ...ui.canvas import INK, clean, panel_grid
 from ..figures import LOG_FROM, add_figure, grouped_bars, logarithmic, scale_to
@@ -80,7 +80,7 @@ def _kind(group: str, scenarios: Sequence[str]) -> str:
         return "sweep"
     if group == "privacy":
         return "privacy"
-    if len({s.privacy_point for s in known}) == 1 and not any(s.mbps_changes or s.varies for s in known):
+    if len({_first(s) for s in known}) == 1 and not any(s.mbps_changes or s.varies for s in known):
         rates = [len({o.mbps for o in known if (o.model, o.edge) == (s.model, s.edge)}) for s in known]
         return "sweep" if min(rates) >= SWEEP_RATES else "delay"
     return "delay"
@@ -181,7 +181,7 @@ def _privacy_figure(group: str, scenarios: Mapping[str, Seeds], colors: Mapping[
     figure, (axes,) = panel_grid(1)
     for agent in agents:
         for mbps in rates:
-            rows = [(settings[n].privacy_point, seeds[agent]) for n, seeds in scenarios.items()
+            rows = [(_first(settings[n]), seeds[agent]) for n, seeds in scenarios.items()
                     if settings[n].mbps == mbps and agent in seeds]  # fmt: skip
             line, marker = styles[mbps]
             points = sorted(((float(p), values_of(found, "saved")) for p, found in rows), key=lambda point: point[0])
@@ -189,7 +189,7 @@ def _privacy_figure(group: str, scenarios: Mapping[str, Seeds], colors: Mapping[
             error_line(
                 axes, points, 100.0, color=colors[agent], linestyle=line, marker=marker, linewidth=1.4, label=label
             )
-    axes.set_xticks(sorted({s.privacy_point for s in settings.values()}))
+    axes.set_xticks(sorted({_first(s) for s in settings.values()}))
     axes.axhline(0.0, color=INK, linewidth=0.8, linestyle=(0, (2, 2)))
     axes.set_xlabel("privacy constraint $P^c$")
     axes.set_ylabel("time saved against PDT (%)")
@@ -204,3 +204,8 @@ _GROUP_FIGURES: Mapping[str, Callable[[str, Mapping[str, Seeds], Mapping[str, st
     "sweep": _sweep_figure,
     "privacy": _privacy_figure,
 }
+
+
+def _first(setting: Scenario) -> int:
+    """P^c of a setting of the paper's networks."""
+    return PRIVACY_POINT if setting.privacy_point is None else setting.privacy_point

@@ -250,7 +250,7 @@ def test_a_scenario_from_a_file(tmp_path: Path) -> None:
         ({"accuracy_weight": float("nan")}, ["accuracy_weight is nan"]),
         ({"backend": "guess"}, ["backend='guess'", "curves, train"]),
         ({"checkpoints": "folder"}, ["checkpoints", "train"]),
-        ({"curves": ""}, ["nothing was recorded", 'backend="train"']),
+        ({"curves": ""}, ["no training of vgg11_32_half was recorded", 'backend="train"']),
         ({"layer": 7}, ["layer is 7", "recorded with 5", 'backend="train"']),
         ({"model": "vgg16_32"}, ["model is vgg16_32", "recorded with vgg11_32"]),
         ({"resolution": 2}, ["resolution is 2", "recorded with 1"]),

@@ -87,7 +87,8 @@ def plain_delays_s(
 
 
 def plain_totals_s(scenario: Scenario, mbps: float, load: float = 1.0, profiles: Any = None) -> list[float]:
-    feasible = range(scenario.privacy_point, len(CUTS[scenario.model]))
+    first = 4 if scenario.privacy_point is None else scenario.privacy_point
+    feasible = range(first, len(CUTS[scenario.model]))
     return [sum(plain_delays_s(scenario, p, mbps, load, profiles)) for p in feasible]
 
 
