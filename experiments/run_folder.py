@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import os
@@ -286,7 +287,12 @@ def find_runs(paths: Sequence[str]) -> list[tuple[RunFolder, bool]]:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide what comes out; absent ones are left out."""
-    found = {"python": sys.version.split()[0]}
+    return {"python": sys.version.split()[0], **_packages()}
+
+
+@functools.cache
+def _packages() -> dict[str, str]:
+    found = {}
     for name in PACKAGES:
         try:
             found[name] = version(name)

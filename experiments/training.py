@@ -249,7 +249,11 @@ class Training:
         self.progress = Progress(report.episodes, report.steps, report.share, best, seconds)
         if report.share < 1.0 and report.share - self._point_share < 1.0 / CURVE_POINTS:
             return None
-        if self.curve and self.curve[-1]["steps"] >= report.steps:
+        if self.curve and (
+            self.curve[-1]["steps"] >= report.steps
+            # Nothing has ended since; before the first end the steps alone are told.
+            or (self.curve[-1]["episodes"] == report.episodes > 0 and report.share < 1.0)
+        ):
             return None
         self._point_share = report.share
         row = {

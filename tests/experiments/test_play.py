@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -15,13 +14,7 @@ from splitgym.experiments.play import Explanations, assess, evaluate, make_env, 
 from splitgym.experiments.results import Result, fill_regret
 from splitgym.ui.errors import InputError
 
-from ..envs.toy_family import STEPS, Exact, Fixed, registered
-
-
-@pytest.fixture
-def toy() -> Iterator[Family]:
-    with registered() as family:
-        yield family
+from ..envs.toy_family import STEPS, Exact, Fixed
 
 
 class Watcher:

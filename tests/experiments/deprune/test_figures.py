@@ -11,57 +11,35 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splitgym.agents.registry import get_spec, make_agent
-from splitgym.envs import get_family
 from splitgym.envs.deprune.curves import load_curves
 from splitgym.envs.deprune.viewer import BAND_COLORS, band_color, runs_of, training_figure
-from splitgym.experiments.deprune.episode_figures import reward_parts
+from splitgym.experiments.deprune.episode_figures import reward_parts, rewards_figure
 from splitgym.experiments.deprune.figures import curve_rows, draw_trace, eval_figures, frontier
 from splitgym.experiments.deprune.progress_figures import progress_of
 from splitgym.experiments.deprune.recordings import fitted, is_split, is_unseen, recordings_figure
-from splitgym.experiments.play import Played, assess, make_env, options_for, play
+from splitgym.experiments.play import make_env
 from splitgym.experiments.results import Result
 
-FAMILY = get_family("deprune")
+from ..pictures import Cast, line, panel, titled
+
 SCENARIO = "vgg11-cifar10"
 LINKS = (SCENARIO, f"{SCENARIO}-wifi8", f"{SCENARIO}-dynamic")
 AGENTS = ("deprune", "prune", "no-compression", "high-compression")
+CAST, JUDGED = Cast("deprune", {}, 1), Cast("deprune", {}, 2)
 
 
-@cache
-def played(agent: str, **options: Any) -> tuple[Any, Played]:
-    env = make_env(FAMILY, SCENARIO, options_for(get_spec("deprune", agent), options))
-    return env, play(make_agent("deprune", agent, env), env, 1)
-
-
-def traced(agent: str, **options: Any) -> tuple[Any, Mapping[str, np.ndarray]]:
-    env, found = played(agent, **options)
-    assert found.trace is not None
-    return env, found.trace
-
-
-@cache
-def result(agent: str, scenario: str, seed: int = 0) -> Result:
-    return assess(FAMILY, get_spec("deprune", agent), scenario, {}, seed, 2)
+def traced(agent: str) -> tuple[Any, Mapping[str, np.ndarray]]:
+    return CAST.traced(agent, SCENARIO)
 
 
 def results(agents: Sequence[str], scenarios: Sequence[str] = (SCENARIO,), seeds: int = 1) -> list[Result]:
-    return [result(a, s, seed) for s in scenarios for a in agents for seed in range(seeds)]
+    return JUDGED.results(agents, scenarios, seeds)
 
 
-def panel(figure: Any, ylabel: str) -> Any:
-    (found,) = [axes for axes in figure.axes if axes.get_ylabel().startswith(ylabel)]
-    return found
-
-
-def titled(figure: Any, title: str) -> Any:
-    (found,) = [axes for axes in figure.axes if axes.get_title(loc="left").startswith(title)]
-    return found
-
-
-def line(axes: Any, label: str) -> Any:
-    (found,) = [drawn for drawn in axes.get_lines() if drawn.get_label() == label]
-    return found
+@cache
+def charts() -> dict[str, Any]:
+    """Of all agents on one scenario."""
+    return eval_figures(results(AGENTS), {"g": (SCENARIO,)})
 
 
 # A training.
@@ -80,14 +58,12 @@ def test_a_training_is_drawn_as_the_trace_has_it() -> None:
     title = axes.get_title(loc="left")
     assert title.startswith(f"deprune on {SCENARIO}: 2 maps x 15, then 64 maps x 3; ")
     assert f"{100 * trace['accuracy'][-1]:.1f} %" in title
-    for name in ("training", "rewards"):
-        figures[name].canvas.draw()
 
 
 def test_bands_lie_where_the_budget_is_held_and_are_darker_for_more_maps() -> None:
     env, trace = traced("prune")
     system = env.unwrapped.dynamics.system
-    figure = draw_trace(env, trace, "")["training"]
+    figure = training_figure(system, trace)
     bands = [(b.get_x(), b.get_x() + b.get_width()) for b in panel(figure, "test accuracy").patches]
     np.testing.assert_allclose(bands, [(0.5, 11.5), (11.5, 14.5), (14.5, 18.5)])
     colors = [band_color(system, budget) for budget in system.budgets]
@@ -122,7 +98,7 @@ def test_many_changes_are_counted_in_the_title() -> None:
 
 def test_without_the_module_there_is_one_dark_band() -> None:
     env, trace = traced("without-module")
-    figure = draw_trace(env, trace, "")["training"]
+    figure = training_figure(env.unwrapped.dynamics.system, trace)
     (band,) = panel(figure, "test accuracy").patches
     assert band.get_width() == pytest.approx(18)
     assert band_color(env.unwrapped.dynamics.system, 64) == BAND_COLORS[-1]
@@ -132,7 +108,7 @@ def test_without_the_module_there_is_one_dark_band() -> None:
     "options", [{}, {"time_weight": 0.3}, {"bytes_weight": 0.0}, {"accuracy_weight": 2.0, "epochs": 7}], ids=str
 )
 def test_parts_of_the_rewards_are_those_that_the_env_gave(options: Mapping[str, Any]) -> None:
-    env = make_env(FAMILY, f"{SCENARIO}-dynamic", options)
+    env = make_env(CAST.family, f"{SCENARIO}-dynamic", options)
     given: list[Mapping[str, float]] = []
     env.reset(seed=4)
     over, info = False, {}
@@ -142,7 +118,7 @@ def test_parts_of_the_rewards_are_those_that_the_env_gave(options: Mapping[str, 
     parts = reward_parts(env.unwrapped.dynamics, info["trace"])
     for name, values in parts.items():
         np.testing.assert_allclose(values, [row[name] for row in given], atol=1e-12)
-    figure = draw_trace(env, info["trace"], "")["rewards"]
+    figure = rewards_figure(env.unwrapped.dynamics, info["trace"])
     heights = np.zeros(len(given))
     labels = set()
     for bars in panel(figure, "reward").containers:
@@ -158,7 +134,7 @@ def test_parts_of_the_rewards_are_those_that_the_env_gave(options: Mapping[str, 
 def test_curve_rows_end_in_the_totals() -> None:
     env, trace = traced("prune")
     rows = curve_rows(env, trace)
-    found = played("prune")[1].metrics
+    found = CAST.played("prune", SCENARIO)[1].metrics
     assert [row["round"] for row in rows] == list(range(1, 19))
     for name in ("accuracy", "loss", "budget"):
         np.testing.assert_array_equal([row[name] for row in rows], trace[name])
@@ -166,13 +142,6 @@ def test_curve_rows_end_in_the_totals() -> None:
         assert rows[-1][name] == pytest.approx(found[name])
         assert all(a[name] < b[name] for a, b in pairwise(rows))
     assert rows[-1]["accuracy"] == found["accuracy"]
-
-
-def test_curve_rows_are_at_most_a_thousand() -> None:
-    env, trace = traced("deprune")
-    numbers = [row["round"] for row in curve_rows(env, {k: np.resize(v, 2345) for k, v in trace.items()})]
-    assert (len(numbers), numbers[0], numbers[-1]) == (1000, 1, 2345)
-    assert {b - a for a, b in pairwise(numbers)} == {2, 3}
 
 
 # Recordings.
@@ -184,7 +153,7 @@ def test_recordings_are_drawn_with_their_fit(name: str) -> None:
     figure = recordings_figure(curves)
     assert len(figure.axes) == len({run["schedule"] for run in curves.runs})
     for schedule in {run["schedule"] for run in curves.runs}:
-        axes = titled(figure, f"{schedule}: ")
+        (axes,) = [axes for axes in figure.axes if axes.get_title(loc="left").startswith(f"{schedule}: ")]
         runs = [run for run in curves.runs if run["schedule"] == schedule]
         points = [drawn for drawn in axes.get_lines() if drawn.get_label().startswith("recorded")]
         drawn = sorted(np.concatenate([p.get_ydata() for p in points]))
@@ -255,7 +224,7 @@ def test_cuts_have_bars_traffic_and_progress() -> None:
 
 def test_accuracy_stands_above_its_traffic() -> None:
     found = results(AGENTS)
-    axes = titled(eval_figures(found, {"g": (SCENARIO,)})["g_traffic"], SCENARIO)
+    axes = titled(charts()["g_traffic"], SCENARIO)
     points = {c.get_label(): c[0].get_xydata()[0] for c in axes.containers}
     for r in found:
         np.testing.assert_allclose(points[r.agent], [100 * r.metrics["bytes_share"], 100 * r.metrics["accuracy"]])
@@ -329,15 +298,9 @@ def test_missing_agents_and_other_lengths_are_stood() -> None:
 
 
 def test_an_agent_has_one_color_in_all_figures() -> None:
-    found = results(AGENTS)
-    figures = eval_figures(found, {"g": (SCENARIO,)})
-    colors = {
-        line(titled(figures[name], SCENARIO), "prune").get_color() for name in ("g_progress", "g_bytes")
-    } | {titled(figures["g_traffic"], SCENARIO).containers[1][0].get_color()}  # fmt: skip
+    figures = charts()
+    colors = {line(titled(figures[name], SCENARIO), "prune").get_color() for name in ("g_progress", "g_bytes")}
+    colors.add(titled(figures["g_traffic"], SCENARIO).containers[1][0].get_color())
     assert len(colors) == 1
     alone = eval_figures(results(("prune",)), {"g": (SCENARIO,)})["g_progress"]
     assert {line(titled(alone, SCENARIO), "prune").get_color()} == colors
-
-
-def test_groups_without_results_are_left_out() -> None:
-    assert eval_figures(results(("deprune",)), {"cuts": ("nowhere",)}) == {}

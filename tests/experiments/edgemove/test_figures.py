@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -11,72 +11,38 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splitgym.agents.registry import get_spec, make_agent
-from splitgym.envs import get_family
 from splitgym.envs.edgemove.pipeline import period_s
 from splitgym.envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, get_scenario
 from splitgym.envs.edgemove.system import System
 from splitgym.envs.edgemove.viewer import episode_figure
 from splitgym.experiments.edgemove.figures import curve_rows, draw_trace, eval_figures
 from splitgym.experiments.edgemove.landscape import LIMITS, cut_times_s, landscape_figure, network_conditions
-from splitgym.experiments.play import Played, assess, make_env, options_for, play
-from splitgym.experiments.results import Result
 
-FAMILY = get_family("edgemove")
+from ..pictures import Cast, bars, legend_names, line, panel, titled, unit
+
 TASK = "vgg16-cifar10"
 AGENTS = ("edgemove", "on-device", "device-cloud", "pipedream-e", "oracle")
 SHORT = {"on_device_s": 400.0, "cycle": 100}
 RATES = tuple(f"{TASK}-{mbps}mbps" for mbps in (400, 50, 100))
-
-
-@cache
-def played(agent: str, seed: int = 0, **options: Any) -> tuple[Any, Played]:
-    spec = get_spec("edgemove", agent)
-    env = make_env(FAMILY, TASK, options_for(spec, {**SHORT, **options}))
-    return env, play(make_agent("edgemove", agent, env, seed), env, 2, seed)
+CAST = Cast("edgemove", SHORT, 2)
+JUDGED = Cast("edgemove", SHORT, 1)
+result, results = JUDGED.result, JUDGED.results
 
 
 def traced(agent: str, **options: Any) -> tuple[Any, Mapping[str, np.ndarray]]:
-    env, found = played(agent, **options)
-    assert found.trace is not None
-    return env, found.trace
+    return CAST.traced(agent, TASK, **options)
 
 
 @cache
-def result(agent: str, scenario: str, seed: int = 0) -> Result:
-    return assess(FAMILY, get_spec("edgemove", agent), scenario, SHORT, seed, 1)
+def charts() -> dict[str, Any]:
+    """Of all agents on the task, two seeds."""
+    return eval_figures(results(AGENTS, (TASK,), seeds=2), {"table1": (TASK,)})
 
 
-def results(agents: Sequence[str], scenarios: Sequence[str], seeds: int = 1) -> list[Result]:
-    return [result(a, s, seed) for s in scenarios for a in agents for seed in range(seeds)]
-
-
-def panel(figure: Any, ylabel: str) -> Any:
-    (found,) = [axes for axes in figure.axes if axes.get_ylabel().startswith(ylabel)]
-    return found
-
-
-def titled(figure: Any, title: str) -> Any:
-    (found,) = [axes for axes in figure.axes if axes.get_title(loc="left") == title]
-    return found
-
-
-def drawn(axes: Any, label: str) -> Any:
-    """The line of that label, or the line of that label's error bars."""
-    lines = [line for line in axes.get_lines() if line.get_label() == label]
-    lines += [c[0] for c in axes.containers if c.get_label() == label and not hasattr(c, "patches")]
-    (found,) = lines
-    return found
-
-
-def bars(axes: Any, label: str) -> list[Any]:
-    (found,) = [c for c in axes.containers if c.get_label() == label and hasattr(c, "patches")]
-    return list(found.patches)
-
-
-def legend_names(figure: Any) -> list[str]:
-    (legend,) = figure.legends
-    return [text.get_text() for text in legend.get_texts()]
+@cache
+def walk(agent: str) -> Any:
+    env, trace = traced(agent)
+    return episode_figure(env.unwrapped.dynamics.system, int(env.unwrapped.dynamics.world.walk[0]), trace, agent)
 
 
 # ---- an episode
@@ -84,41 +50,41 @@ def legend_names(figure: Any) -> list[str]:
 
 def test_the_walk_is_drawn_as_the_trace_has_it() -> None:
     env, trace = traced("edgemove")
-    figure = draw_trace(env, trace, "edgemove")["walk"]
+    figures = draw_trace(env, trace, "edgemove")
+    assert set(figures) == {"walk", "cuts"}
+    figure = figures["walk"]
     system = env.unwrapped.dynamics.system
     axes = panel(figure, "iteration")
     for label, name in (("cycle", "cycle_s"), ("fastest", "oracle_cycle_s")):
-        shown = drawn(axes, label)
+        shown = line(axes, label)
         np.testing.assert_allclose(shown.get_ydata()[:-1], 1e3 * trace[name] / trace["iterations"], rtol=1e-6)
         np.testing.assert_allclose(shown.get_xdata()[1:], trace["elapsed_s"])
-    np.testing.assert_allclose(drawn(axes, "client alone").get_ydata(), 1e3 * system.on_device_iteration_s)
+    np.testing.assert_allclose(line(axes, "client alone").get_ydata(), 1e3 * system.on_device_iteration_s)
     (cuts,) = panel(figure, "cut").get_lines()
     np.testing.assert_array_equal(cuts.get_ydata()[:-1], trace["cut"])
-    (client,) = drawn(panel(figure, "north"), "client").get_xydata()
+    (client,) = line(panel(figure, "north"), "client").get_xydata()
     np.testing.assert_allclose(client, [trace["east_m"][-1], trace["north_m"][-1]])
     title = panel(figure, "north").get_title(loc="left")
     assert title.startswith(f"edgemove on {TASK}: cycle {len(trace['cut'])} of {len(trace['cut'])}")
     assert "on walk 1," in title  # the second of two episodes
-    figure.canvas.draw()
 
 
 def test_changes_of_the_worker_are_marked_on_the_walk() -> None:
-    env, trace = traced("edgemove-literal")
+    _, trace = traced("edgemove-literal")
     changes = int((np.diff(trace["worker"]) != 0).sum())
     assert changes > 0
-    axes = panel(draw_trace(env, trace, "")["walk"], "north")
-    at = np.asarray(drawn(axes, "worker changed").get_xydata())
+    axes = panel(walk("edgemove-literal"), "north")
+    at = np.asarray(line(axes, "worker changed").get_xydata())
     assert len(at) == changes
     before = np.flatnonzero(np.diff(trace["worker"]))
     places = np.stack([trace["east_m"], trace["north_m"]], axis=1)[before]
     np.testing.assert_allclose(at, places, atol=2.1)  # the walk is sampled every 2 m
     used = set(trace["worker"].astype(int)) - {int(trace["worker"][-1]), -1}
-    assert len(drawn(axes, "workers before").get_xdata()) == len(used)
+    assert len(line(axes, "workers before").get_xdata()) == len(used)
 
 
 def test_who_never_changes_the_worker_has_no_mark_for_it() -> None:
-    env, trace = traced("on-device")
-    figure = draw_trace(env, trace, "on-device")["walk"]
+    figure = walk("on-device")
     labels = {line.get_label() for axes in figure.axes for line in axes.get_lines()}
     assert labels.isdisjoint({"worker changed", "workers before", "new worker", "worker, its coverage"})
     assert panel(figure, "north").get_title(loc="left").endswith("on the client alone")
@@ -126,7 +92,7 @@ def test_who_never_changes_the_worker_has_no_mark_for_it() -> None:
 
 def test_the_cut_that_is_used_is_named() -> None:
     env, trace = traced("device-cloud")
-    axes = panel(draw_trace(env, trace, "")["walk"], "cut")
+    axes = panel(walk("device-cloud"), "cut")
     usual = int(np.bincount(trace["cut"].astype(int)).argmax())
     system = env.unwrapped.dynamics.system
     assert f"{usual} {system.names[usual - 1]}" in {tick.get_text() for tick in axes.get_yticklabels()}
@@ -134,7 +100,7 @@ def test_the_cut_that_is_used_is_named() -> None:
 
 def test_an_episode_without_optimum_or_steps_is_drawn() -> None:
     env, trace = traced("edgemove", optimum=False)
-    figure = draw_trace(env, trace, "")["walk"]
+    figure = episode_figure(env.unwrapped.dynamics.system, 0, trace)
     assert "fastest" not in {line.get_label() for line in panel(figure, "iteration").get_lines()}
     assert all("oracle_iteration_s" not in row for row in curve_rows(env, trace))
     figure.canvas.draw()
@@ -143,9 +109,7 @@ def test_an_episode_without_optimum_or_steps_is_drawn() -> None:
 
 
 def test_curve_rows_end_in_the_totals() -> None:
-    spec = get_spec("edgemove", "edgemove")
-    env = make_env(FAMILY, TASK, options_for(spec, SHORT))
-    found = play(make_agent("edgemove", "edgemove", env, 0), env, 1)
+    env, found = JUDGED.played("edgemove", TASK)
     trace = found.trace
     assert trace is not None
     rows = curve_rows(env, trace)
@@ -158,14 +122,6 @@ def test_curve_rows_end_in_the_totals() -> None:
         assert seconds == pytest.approx(found.metrics[total], rel=1e-5)
     np.testing.assert_array_equal([row["cut"] for row in rows], trace["cut"])
     np.testing.assert_array_equal([row["worker"] for row in rows], trace["worker"])
-
-
-def test_curve_rows_are_at_most_a_thousand() -> None:
-    env, trace = traced("edgemove")
-    longer = {name: np.resize(values, 2345) for name, values in trace.items()}
-    numbers = [row["round"] for row in curve_rows(env, longer)]
-    assert (len(numbers), numbers[0], numbers[-1]) == (1000, 1, 2345)
-    assert {b - a for a, b in pairwise(numbers)} == {2, 3}
 
 
 # ---- the cuts
@@ -202,14 +158,13 @@ def test_the_fastest_cut_has_the_star() -> None:
     for name, link in network_conditions(system).items():
         axes = titled(figure, name)
         times, _ = cut_times_s(system, *link)
-        factor = 1e3 if "(ms)" in figure.axes[0].get_ylabel() else 1.0
-        (star,) = drawn(axes, "fastest cut").get_xydata()
+        factor = unit(figure.axes[0].get_ylabel())
+        (star,) = line(axes, "fastest cut").get_xydata()
         np.testing.assert_allclose(star, [1 + times.argmin(), factor * times.min()])
         heights = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in axes.patches}
         np.testing.assert_allclose([heights[cut] for cut in range(1, system.n_layers)], factor * times)
         assert axes.get_ylim()[1] > heights[int(np.argmax(times)) + 1]
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
-    figure.canvas.draw()
 
 
 def test_a_model_of_one_layer_has_no_cuts_to_draw() -> None:
@@ -250,7 +205,7 @@ def test_other_scenarios_have_nothing_published() -> None:
 
 def test_adaptations_are_counted_and_timed_for_those_who_adapt() -> None:
     found = results(AGENTS, (TASK,), seeds=2)
-    figure = eval_figures(found, {"table1": (TASK,)})["table1_adaptation"]
+    figure = charts()["table1_adaptation"]
     metric = {"cut moves": "cut_moves", "worker switches": "worker_switches"}
     for agent in ("edgemove", "device-cloud", "pipedream-e"):
         own = [r.metrics for r in found if r.agent == agent]
@@ -259,14 +214,13 @@ def test_adaptations_are_counted_and_timed_for_those_who_adapt() -> None:
             assert bar.get_height() == pytest.approx(np.mean([m[name] for m in own]))
         below = panel(figure, "training time")
         (training,) = bars(below, agent)
-        factor = 1e3 if "(ms)" in below.get_ylabel() else 1.0
+        factor = unit(below.get_ylabel())
         assert training.get_height() == pytest.approx(factor * np.mean([m["training_s"] for m in own]))
         adaptation = [bar for bar in below.patches if bar.get_y() == pytest.approx(training.get_height())]
         expected = factor * np.mean([m["adaptation_s"] for m in own])
         assert [bar.get_height() for bar in adaptation] == [pytest.approx(expected)]
         assert f"{expected:.3g}" in {text.get_text() for text in below.texts}
     assert {"on-device", "oracle"}.isdisjoint(legend_names(figure))
-    figure.canvas.draw()
 
 
 def test_where_nobody_adapts_there_is_no_such_chart() -> None:
@@ -275,16 +229,16 @@ def test_where_nobody_adapts_there_is_no_such_chart() -> None:
 
 def test_progress_follows_the_iterations_and_ends_with_the_training() -> None:
     found = results(("edgemove", "pipedream-e"), (TASK,), seeds=2)
-    axes = titled(eval_figures(found, {"a": (TASK,)})["a_progress"], TASK)
-    factor = 1e3 if "(ms)" in axes.get_xlabel() else 1.0
+    axes = titled(charts()["table1_progress"], TASK)
+    factor = unit(axes.get_xlabel())
     for agent in ("edgemove", "pipedream-e"):
         traces = [r.trace for r in found if r.agent == agent if r.trace is not None]
-        line = drawn(axes, agent)
+        shown = line(axes, agent)
         ends = [r.metrics["elapsed_s"] for r in found if r.agent == agent]
-        assert line.get_xdata()[-1] == pytest.approx(factor * np.mean(ends), rel=1e-5)
+        assert shown.get_xdata()[-1] == pytest.approx(factor * np.mean(ends), rel=1e-5)
         done = np.cumsum(traces[0]["iterations"]) / traces[0]["iterations"].sum()
-        np.testing.assert_allclose(line.get_ydata(), 100 * np.append(0.0, done))
-        assert axes.get_xlim()[1] >= line.get_xdata()[-1]
+        np.testing.assert_allclose(shown.get_ydata(), 100 * np.append(0.0, done))
+        assert axes.get_xlim()[1] >= shown.get_xdata()[-1]
 
 
 def test_without_traces_there_is_no_progress() -> None:
@@ -305,10 +259,9 @@ def test_a_sweep_is_drawn_over_the_rates(group: str) -> None:
     speedups = {(r.agent, r.scenario): r.metrics["speedup"] for r in found}
     for agent in agents:
         expected = [[mbps, speedups[agent, f"{TASK}-{mbps}mbps"]] for mbps in (50, 100, 400)]
-        np.testing.assert_allclose(drawn(axes, agent).get_xydata(), expected)
+        np.testing.assert_allclose(line(axes, agent).get_xydata(), expected)
     assert axes.get_xscale() == "log"
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["50", "100", "400"]
-    figures[group].canvas.draw()
 
 
 def test_tasks_and_speeds_have_panels_of_their_own() -> None:
@@ -329,7 +282,7 @@ def test_training_times_at_both_speeds_stand_side_by_side() -> None:
     found += results(("oracle",), (TASK,))  # not played at the other speed
     (axes,) = eval_figures(found, groups)["speed"].axes
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["edgemove", "on-device"]
-    factor = 1e3 if "(ms)" in axes.get_ylabel() else 1.0
+    factor = unit(axes.get_ylabel())
     times = {(r.agent, r.scenario): factor * r.metrics["elapsed_s"] for r in found}
     for label, scenario in (("1.4 m/s", TASK), ("2.8 m/s", f"{TASK}-x2")):
         heights = [bar.get_height() for bar in bars(axes, label)]
@@ -353,7 +306,7 @@ def test_spread_over_seeds_fits_into_the_picture() -> None:
         for seed, elapsed_s in enumerate((1.0, 1000.0))
     ]
     (axes,) = eval_figures(found, {"a": (TASK, f"{TASK}-x2")})["speed"].axes
-    factor = 1e3 if "(ms)" in axes.get_ylabel() else 1.0
+    factor = unit(axes.get_ylabel())
     assert axes.get_ylim()[1] > factor * (500.5 + 499.5)
 
 
@@ -365,7 +318,7 @@ def test_an_agent_has_one_color_in_all_figures() -> None:
     shown = {agent: to_rgba(bars(figures["a"].axes[0], agent)[0].get_facecolor()) for agent in AGENTS}
     assert len(set(shown.values())) == len(AGENTS)
     for agent in ("device-cloud", "edgemove", "on-device"):
-        assert to_rgba(drawn(figures["rates"].axes[0], agent).get_color()) == shown[agent]
+        assert to_rgba(line(figures["rates"].axes[0], agent).get_color()) == shown[agent]
 
 
 def test_scenarios_from_files_are_drawn_under_safe_names() -> None:
@@ -374,7 +327,6 @@ def test_scenarios_from_files_are_drawn_under_safe_names() -> None:
     assert set(figures) == {"a_b_c", "a_b_c_adaptation", "a_b_c_progress"}
     for figure in figures.values():
         figure.canvas.draw()
-    assert eval_figures([], {"table1": (TASK,)}) == {}
     assert eval_figures(found, {"table1": (TASK,)}) == {}
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
 
-from splitgym.agents.registry import get_spec, make_agent
-from splitgym.envs import get_family
 from splitgym.experiments.figures import has_error_bars
 from splitgym.experiments.l2s.figures import curve_rows, draw_trace, eval_figures
 from splitgym.experiments.l2s.lines import agent_colors
@@ -25,60 +21,17 @@ from splitgym.experiments.l2s.rounds import (
     running_median,
     spans,
 )
-from splitgym.experiments.play import Played, assess, make_env, options_for, play
 from splitgym.experiments.results import Result
 
+from ..pictures import Cast, heights, legend_names, line, panel, titled, unit
+
 SWITCH = ((30, 20.0),)
-FAMILY = get_family("l2s")
-
-
-@cache
-def played(agent: str, scenario: str, rounds: int = 60, **options: Any) -> tuple[Any, Played]:
-    spec = get_spec("l2s", agent)
-    env = make_env(FAMILY, scenario, options_for(spec, {"rounds": rounds, **options}))
-    return env, play(make_agent("l2s", agent, env, 0), env, None, 0)
-
-
-def trace_of(agent: str, scenario: str, rounds: int = 60, **options: Any) -> Mapping[str, np.ndarray]:
-    trace = played(agent, scenario, rounds, **options)[1].trace
-    assert trace is not None
-    return trace
-
-
-@cache
-def result(agent: str, scenario: str, seed: int = 0, **options: Any) -> Result:
-    return assess(FAMILY, get_spec("l2s", agent), scenario, {"rounds": 40, **options}, seed)
-
-
-def results(agents: Sequence[str], scenarios: Sequence[str], seeds: int = 1, **options: Any) -> list[Result]:
-    return [result(a, s, seed, **options) for s in scenarios for a in agents for seed in range(seeds)]
+CAST, JUDGED = Cast("l2s", {"rounds": 60}), Cast("l2s", {"rounds": 40})
+played, result, results = CAST.played, JUDGED.result, JUDGED.results
 
 
 def without(results: Sequence[Result], *agents: str) -> list[Result]:
     return [r for r in results if r.agent not in agents]
-
-
-def line(axes: Any, label: str) -> Any:
-    (found,) = [line for line in axes.get_lines() if line.get_label() == label]
-    return found
-
-
-def heights(drawn: Any) -> np.ndarray:
-    return np.asarray(drawn.get_ydata(), dtype=float)  # error bars keep theirs as objects
-
-
-def panel(figure: Any, ylabel: str) -> Any:
-    (found,) = [axes for axes in figure.axes if axes.get_ylabel().startswith(ylabel)]
-    return found
-
-
-def titled(figure: Any, title: str) -> Any:
-    (found,) = [axes for axes in figure.axes if axes.get_title(loc="left") == title]
-    return found
-
-
-def legend_names(figure: Any) -> list[str]:
-    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 # ---- statistics
@@ -111,7 +64,9 @@ def test_errors_are_of_the_noiseless_edge_delay_and_only_where_the_edge_takes_pa
     np.testing.assert_array_equal(np.isfinite(errors), away)
     wanted = np.abs(trace["predicted_edge_s"] - expected)[away] / expected[away]
     np.testing.assert_allclose(errors[away], wanted, atol=1e-4)
-    assert prediction_errors(trace_of("oracle", "resnet34-gpu-60")) is None
+    silent = CAST.traced("oracle", "resnet34-gpu-60")[1]
+    assert prediction_errors(silent) is None
+    assert all("prediction_error" not in row for row in curve_rows(env, silent))
 
 
 @pytest.mark.parametrize("agent", ["oracle", "fpt", "l2s", "linucb-e"])
@@ -143,18 +98,6 @@ def test_curve_rows_end_in_the_totals() -> None:
     assert last["prediction_error"] == pytest.approx(np.median(seen[-10:]))
 
 
-def test_curve_rows_are_at_most_a_thousand_and_evenly_spread() -> None:
-    env, found = played("oracle", "resnet34-gpu-60", 2345)
-    assert found.trace is not None
-    rows = curve_rows(env, found.trace)
-    rounds = [row["round"] for row in rows]
-    assert len(rows) == 1000
-    assert rounds[0] == 1
-    assert rounds[-1] == 2345
-    assert {b - a for a, b in pairwise(rounds)} == {2, 3}
-    assert all("prediction_error" not in row for row in rows)
-
-
 # ---- an episode
 
 
@@ -164,13 +107,13 @@ def test_rounds_are_drawn_as_the_trace_has_them() -> None:
     assert trace is not None
     figure = draw_trace(env, trace, "linucb-e")["rounds"]
     delay = panel(figure, "delay")
-    unit = 1e3 if "(ms)" in delay.get_ylabel() else 1.0
-    np.testing.assert_allclose(line(delay, "a round").get_ydata(), trace["delay_s"].astype(float) * unit)
+    factor = unit(delay.get_ylabel())
+    np.testing.assert_allclose(line(delay, "a round").get_ydata(), trace["delay_s"].astype(float) * factor)
     np.testing.assert_allclose(
-        line(delay, "best point, expected").get_ydata(), trace["oracle_delay_s"].astype(float) * unit
+        line(delay, "best point, expected").get_ydata(), trace["oracle_delay_s"].astype(float) * factor
     )
     pdt_s = env.unwrapped.dynamics.system.pdt_s
-    assert line(delay, "PDT, expected").get_ydata()[0] == pytest.approx(pdt_s * unit)
+    assert line(delay, "PDT, expected").get_ydata()[0] == pytest.approx(pdt_s * factor)
     steps, dots, *_ = panel(figure, "partition").get_lines()
     np.testing.assert_array_equal(steps.get_ydata(), trace["point"])
     np.testing.assert_array_equal(dots.get_xdata(), np.arange(1, 61))
@@ -186,7 +129,7 @@ def test_rounds_are_drawn_as_the_trace_has_them() -> None:
 
 
 def test_adaptations_are_shaded_and_nothing_is_where_no_agent_explains_itself() -> None:
-    env, found = played("l2s", "resnet34-gpu-60", 150)
+    env, found = played("l2s", "resnet34-gpu-60", rounds=150)
     assert found.trace is not None
     adapting = found.trace["adapting"]
     assert adapting.any()
@@ -252,11 +195,11 @@ def test_a_sweep_is_drawn_over_the_rates() -> None:
         figure = eval_figures(found, {group: names})[group]
         axes = titled(figure, "alexnet, gpu")
         assert axes.get_xscale() == "log"
-        unit = 1e3 if "(ms)" in axes.get_ylabel() else 1.0
+        factor = unit(axes.get_ylabel())
         (fpt,) = [c for c in axes.containers if c.get_label() == "fpt"]
         wanted = {r.scenario: r.metrics["delay_s"] for r in found if r.agent == "fpt"}
         np.testing.assert_array_equal(fpt[0].get_xdata(), [5, 60, 200])
-        np.testing.assert_allclose(heights(fpt[0]), [wanted[f"alexnet-gpu-{m}"] * unit for m in (5, 60, 200)])
+        np.testing.assert_allclose(heights(fpt[0]), [wanted[f"alexnet-gpu-{m}"] * factor for m in (5, 60, 200)])
         assert [tick.get_text() for tick in axes.get_xticklabels()] == ["5", "60", "200"]
 
 
@@ -281,12 +224,12 @@ def test_changing_links_show_delay_and_regret_over_the_rounds() -> None:
     (mine,) = [r for r in found if r.agent == "l2s"]
     assert mine.trace is not None
     axes = panel(figures["resnet34-gpu-100-regret"], "regret")
-    unit = 1e3 if "(ms)" in axes.get_ylabel() else 1.0
-    assert line(axes, "l2s").get_ydata()[-1] == pytest.approx(mine.metrics["regret_s"] * unit, rel=1e-4)
+    factor = unit(axes.get_ylabel())
+    assert line(axes, "l2s").get_ydata()[-1] == pytest.approx(mine.metrics["regret_s"] * factor, rel=1e-4)
     axes = panel(figures["resnet34-gpu-100"], "delay")
-    unit = 1e3 if "(ms)" in axes.get_ylabel() else 1.0
+    factor = unit(axes.get_ylabel())
     np.testing.assert_allclose(
-        line(axes, "l2s").get_ydata(), running_mean(mine.trace["delay_s"].astype(float), 20) * unit
+        line(axes, "l2s").get_ydata(), running_mean(mine.trace["delay_s"].astype(float), 20) * factor
     )
     strip = panel(figures["resnet34-gpu-100"], "Mbps")
     np.testing.assert_array_equal(strip.get_lines()[0].get_ydata(), mine.trace["mbps"])
@@ -344,8 +287,8 @@ def test_scenarios_from_files_are_drawn_under_safe_names() -> None:
     figures = eval_figures(found, {"a/b c": ("my lab/../link: 1",)})
     assert set(figures) == {"a_b_c", "prediction_error", "delay_by_round"}
     values = [p.get_height() for p in figures["a_b_c"].axes[0].patches]
-    unit = 1e3 if "(ms)" in figures["a_b_c"].axes[0].get_ylabel() else 1.0
-    assert values == pytest.approx([r.metrics["delay_s"] * unit for r in base])
+    factor = unit(figures["a_b_c"].axes[0].get_ylabel())
+    assert values == pytest.approx([r.metrics["delay_s"] * factor for r in base])
     twice = eval_figures(found, {"x y": ("my lab/../link: 1",), "x/y": ("my lab/../link: 1",)})
     assert {"x_y", "x_y-2"} <= set(twice)
 
@@ -354,7 +297,6 @@ def test_nothing_fails_without_traces_or_with_nan() -> None:
     found = results(AGENTS, CONSTANT[:1])
     bare = [replace(r, trace=None) for r in found]
     assert set(eval_figures(bare, {"constant": CONSTANT})) == {"constant", "forced_sampling"}
-    assert eval_figures([], {"constant": CONSTANT}) == {}
     assert eval_figures(found, {"sweep-gpu": ("vgg16-gpu-5",)}) == {}
     holes = []
     for r in found:
@@ -363,20 +305,28 @@ def test_nothing_fails_without_traces_or_with_nan() -> None:
         delay_s[3:9] = np.nan
         predicted = np.full(len(delay_s), np.nan)
         holes.append(replace(r, trace={**r.trace, "delay_s": delay_s, "predicted_edge_s": predicted}))
-    for groups in ({"constant": CONSTANT}, {"scenarios": CONSTANT}):
-        figures = eval_figures(holes, groups)
-        assert "prediction_error" not in figures
-        for figure in figures.values():
-            figure.canvas.draw()
-    env, _ = played("l2s", CONSTANT[0], 40)
+    figures = eval_figures(holes, {"constant": CONSTANT}) | eval_figures(holes, {"scenarios": CONSTANT})
+    assert {"constant", "scenarios"} <= set(figures)
+    assert "prediction_error" not in figures
+    for figure in figures.values():
+        figure.canvas.draw()
+    env, _ = played("l2s", CONSTANT[0], rounds=40)
     trace = next(r.trace for r in holes if r.agent == "l2s")
     assert trace is not None
     draw_trace(env, trace, "")["rounds"].canvas.draw()
     assert len(curve_rows(env, trace)) == 40
 
 
+def test_where_p_is_the_only_point_it_is_drawn() -> None:
+    env, trace = CAST.traced("fpt", CONSTANT[0], rounds=30, privacy_point=17)
+    figures = draw_trace(env, trace, "fpt")
+    assert set(figures) == {"rounds", "points"}
+    for figure in figures.values():
+        figure.canvas.draw()
+
+
 def test_one_round_is_enough() -> None:
-    env, found = played("l2s", CONSTANT[0], 1)
+    env, found = played("l2s", CONSTANT[0], rounds=1)
     assert found.trace is not None
     for figure in draw_trace(env, found.trace, "l2s").values():
         figure.canvas.draw()

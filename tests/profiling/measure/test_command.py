@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,8 +25,11 @@ from splitgym.profiling.measure.command import main
 from splitgym.profiling.measure.machine import board_name, slug
 from splitgym.profiling.tables import load_table
 from splitgym.profiling.training import load_profile
+from splitgym.ui import canvas
 
-Capture = pytest.CaptureFixture[str]
+from ...command_line import PNG, Command, files, sketch
+
+profile = Command("splitgym-profile", main)
 LENET = get_model("lenet5")
 QUICK = ["--model", "lenet5", "--repeats", "2", "--warmup", "1", "--every", "9"]
 VISITS = 2 * (4 + 3 + 2 + 2 + 3 + 1)  # passes over rows 1, 10, ... of four maps, three layers, the whole model
@@ -39,126 +43,114 @@ def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def files() -> list[str]:
-    return sorted(path.as_posix() for path in Path().rglob("*") if path.is_file())
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canvas, "save_figure", sketch)
 
 
-def error_of(words: list[str], capsys: Capture) -> str:
-    """The one line that bad input gives; nothing is written."""
-    before = files()
-    assert main(words) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("splitgym-profile: ")
-    assert files() == before
-    return lines[0]
-
-
-def test_a_latency_table_with_its_picture_and_a_summary(capsys: Capture) -> None:
-    assert main(QUICK) == 0
+def test_a_latency_table_with_its_picture_and_a_summary() -> None:
+    out = profile(*QUICK).out
     stem = f"profiles/lenet5-{slug(board_name())}-torch"
-    assert files() == [f"{stem}.csv", f"{stem}.png"]
+    assert files() == {f"{stem}.csv", f"{stem}.png"}
     table = load_table(f"{stem}.csv", LENET)
     assert table.provenance.source == "measured"
     assert (table.seconds[:, 1] > 0).all()
-    assert Path(f"{stem}.png").read_bytes().startswith(b"\x89PNG")
-    out = capsys.readouterr().out
+    assert Path(f"{stem}.png").read_bytes().startswith(PNG)
     for part in (table.label(), "sum over kernels", "whole model", "conv1", f"tables: {{TYPE: {stem}.csv}}"):
         assert part in out
     sum_ms = float(out.partition("sum over kernels ")[2].partition(" ms")[0])
     assert sum_ms == pytest.approx(table.total_s() * 1e3, abs=1e-3)
 
 
-def test_a_training_profile(capsys: Capture) -> None:
+def test_a_training_profile() -> None:
     words = ["--model", "lenet5", "--training", "--batches", "4,1", "--optimizer", "adam", "--repeats", "2"]
-    assert main([*words, "--device", "board", "--out", "mine/p.csv"]) == 0
-    assert files() == ["mine/p.csv", "mine/p.png"]
-    profile = load_profile("mine/p.csv", LENET)
-    assert (profile.batches, profile.device) == ((1, 4), "board")
-    assert "adam" in profile.provenance.note
-    out = capsys.readouterr().out
+    out = profile(*words, "--device", "board", "--out", "mine/p.csv").out
+    assert files() == {"mine/p.csv", "mine/p.png"}
+    found = load_profile("mine/p.csv", LENET)
+    assert (found.batches, found.device) == ((1, 4), "board")
+    assert "adam" in found.provenance.note
     assert "ms at batch 1," in out
     assert "fc3" in out
 
 
-def test_a_finished_table_is_replaced_on_demand_only(capsys: Capture) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_a_finished_table_is_replaced_on_demand_only() -> None:
     words = [*QUICK, "--out", "t.csv"]
-    assert main(words) == 0
+    profile(*words)
     first = Path("t.csv").read_bytes()
-    capsys.readouterr()
-    assert "t.csv: is there already; --overwrite replaces it" in error_of(words, capsys)
-    assert Path("t.csv").read_bytes() == first
-    assert main([*words, "--overwrite"]) == 0
+    profile.refuses(words, "t.csv: is there already; --overwrite replaces it")
+    profile(*words, "--overwrite")
     assert Path("t.csv").read_bytes() != first
 
 
-def test_ones_own_network_with_its_input_size(capsys: Capture) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_ones_own_network_with_its_input_size() -> None:
     Path("mynet.py").write_text(
         "from torch import nn\n\n\ndef make():\n"
         "    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 8 * 6, 2))\n"
     )
     words = ["--model", "mynet:make", "--input", "3x8x6", "--repeats", "1", "--warmup", "1", "--out", "t.csv"]
     try:
-        assert main(words) == 0
+        err = profile(*words).err
         table = load_table("t.csv", get_model("mynet:make@3x8x6"))
     finally:
         sys.path.remove(str(Path.cwd()))
         sys.modules.pop("mynet", None)
     assert table.heights.tolist() == [8, 1]
-    assert "1 units that can be split" in capsys.readouterr().err
+    assert "1 units that can be split" in err
 
 
-def test_profiles_of_others_are_imported(capsys: Capture) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_profiles_of_others_are_imported() -> None:
     entries = [f"{k.name},{r},{0.5 * r}" for k in LENET.kernels for r in range(1, k.out_shape.height + 1)]
     Path("theirs.csv").write_text("\n".join(["kernel,rows,ms", *entries]) + "\n")
     words = ["--model", "lenet5", "--from", "theirs.csv", "--device", "board", "--precision", "FP16", "--software", "X"]
-    assert main(words) == 0
+    assert "lenet5 on board: imported" in profile(*words).out
     table = load_table("profiles/lenet5-imported.csv", LENET)
     assert table.provenance.source == "imported"
     np.testing.assert_allclose(table.kernel_s("conv1", [1, 28]), [0.5e-3, 14e-3])
-    assert "lenet5 on board: imported" in capsys.readouterr().out
-    assert "is there already" in error_of(words, capsys)
+    profile.refuses(words, "is there already")
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "named"),
     [
-        (["--repeats", "3"], "--model is missing"),
-        (["--model", "vgg99"], "unknown model 'vgg99'; known models: alexnet"),
-        (["--model", "lenet5", "--input", "3x4x5"], "lenet5 has an input of its own"),
-        (["--model", "lenet5", "--input", "3x4"], "'3x4' is no size"),
-        (["--model", "lenet5", "--threads", "4096"], "threads is 4096, allowed: 1 to"),
-        (["--model", "lenet5", "--threads", "0"], "--threads: is '0', allowed: a whole number of at least 1"),
-        (["--model", "lenet5", "--repeats", "many"], "--repeats: is 'many', allowed"),
-        (["--model", "lenet5", "--every", "0"], "--every: is '0', allowed"),
-        (["--model", "lenet5", "--warmup", "-1"], "--warmup: is '-1', allowed"),
-        (["--model", "lenet5", "--device", "two\nlines"], "--device: is 'two\\nlines', allowed: a name in one line"),
-        (["--model", "lenet5", "--device", ""], "--device: is '', allowed"),
-        (["--model", "lenet5", "--backend", "tvm"], "--backend: invalid choice: 'tvm'"),
-        (["--model", "lenet5", "--precision", "FP16"], "--precision is not for --backend torch"),
-        (["--model", "lenet5", "--backend", "tensorrt", "--threads", "1"], "--threads is not for --backend tensorrt"),
-        (["--model", "lenet5", "--batches", "1,2"], "--batches is not for a latency table"),
-        (["--model", "lenet5", "--optimizer", "sgd"], "--optimizer is not for a latency table"),
-        (["--model", "lenet5", "--training", "--every", "2"], "--every is not for --training"),
-        (["--model", "lenet5", "--training", "--batches", "1,0"], "--batches: is '1,0', allowed"),
-        (["--model", "lenet5", "--training", "--batches", "8,8"], "--batches: is '8,8', allowed: different"),
-        (["--model", "lenet5", "--training", "--optimizer", "lion"], "--optimizer: invalid choice: 'lion'"),
-        (["--model", "lenet5", "--training", "--backend", "tensorrt"], "TensorRT runs no training"),
-        (["--model", "lenet5", "--out", "table.txt"], "--out table.txt: allowed: a file that ends in .csv"),
-        (["--model", "lenet5", "--out", "/proc/no/t.csv"], "/proc/no/t.partial.csv: cannot be written"),
-        (["--model", "lenet5", "--what"], "unrecognized arguments: --what (see splitgym-profile --help)"),
-        (["--model", "lenet5", "--from", "none.json"], "none.json: cannot be read"),
-        (["--from", "none.json"], "--model is missing"),
-        (["--network", "nowhere"], "--network is 'nowhere', allowed: serve, or HOST:PORT"),
+        ("--repeats 3", "--model is missing"),
+        ("--model vgg99", "unknown model 'vgg99'; known models: alexnet"),
+        ("--model lenet5 --input 3x4x5", "lenet5 has an input of its own"),
+        ("--model lenet5 --input 3x4", "'3x4' is no size"),
+        ("--model lenet5 --threads 4096", "threads is 4096, allowed: 1 to"),
+        ("--model lenet5 --threads 0", "--threads: is '0', allowed: a whole number of at least 1"),
+        ("--model lenet5 --repeats many", "--repeats: is 'many', allowed"),
+        ("--model lenet5 --every 0", "--every: is '0', allowed"),
+        ("--model lenet5 --warmup -1", "--warmup: is '-1', allowed"),
+        ("--model lenet5 --device 'two\nlines'", "--device: is 'two\\nlines', allowed: a name in one line"),
+        ("--model lenet5 --device ''", "--device: is '', allowed"),
+        ("--model lenet5 --backend tvm", "--backend: invalid choice: 'tvm'"),
+        ("--model lenet5 --precision FP16", "--precision is not for --backend torch"),
+        ("--model lenet5 --backend tensorrt --threads 1", "--threads is not for --backend tensorrt"),
+        ("--model lenet5 --batches 1,2", "--batches is not for a latency table"),
+        ("--model lenet5 --optimizer sgd", "--optimizer is not for a latency table"),
+        ("--model lenet5 --training --every 2", "--every is not for --training"),
+        ("--model lenet5 --training --batches 1,0", "--batches: is '1,0', allowed"),
+        ("--model lenet5 --training --batches 8,8", "--batches: is '8,8', allowed: different"),
+        ("--model lenet5 --training --optimizer lion", "--optimizer: invalid choice: 'lion'"),
+        ("--model lenet5 --training --backend tensorrt", "TensorRT runs no training"),
+        ("--model lenet5 --out table.txt", "--out table.txt: allowed: a file that ends in .csv"),
+        ("--model lenet5 --out /proc/no/t.csv", "/proc/no/t.partial.csv: cannot be written"),
+        ("--model lenet5 --what", "unrecognized arguments: --what (see splitgym-profile --help)"),
+        ("--model lenet5 --from none.json --out t.csv", "none.json: cannot be read"),
+        ("--from none.json", "--model is missing"),
+        ("--network nowhere", "--network is 'nowhere', allowed: serve, or HOST:PORT"),
     ],
 )
-def test_bad_input_is_one_line(words: list[str], says: str, capsys: Capture) -> None:
-    assert says in error_of(words, capsys)
+def test_bad_input_is_one_line(words: str, named: str) -> None:
+    profile.refuses(words, named)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_a_missing_gpu_is_one_line(capsys: Capture) -> None:
-    assert "torch finds no CUDA device" in error_of(["--model", "lenet5", "--on", "cuda"], capsys)
+def test_a_missing_gpu_is_one_line() -> None:
+    profile.refuses("--model lenet5 --on cuda", "torch finds no CUDA device")
 
 
 def test_help_teaches_and_needs_no_torch() -> None:
@@ -173,9 +165,8 @@ def test_help_teaches_and_needs_no_torch() -> None:
 
 
 @pytest.mark.parametrize("mode", [["--from", "x"], ["--network", "serve"]])
-def test_every_mode_has_its_own_help(mode: list[str], capsys: Capture) -> None:
-    assert main([*mode, "--help"]) == 0
-    out = capsys.readouterr().out
+def test_every_mode_has_its_own_help(mode: list[str]) -> None:
+    out = profile(*mode, "--help").out
     assert mode[0] in out
     assert "--repeats" not in out
 
@@ -183,59 +174,62 @@ def test_every_mode_has_its_own_help(mode: list[str], capsys: Capture) -> None:
 # --- being stopped ---
 
 
-def stop_after(monkeypatch: pytest.MonkeyPatch, visits: int) -> None:
-    """Ctrl-C in the visit after so many."""
+@pytest.fixture
+def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Ctrl-C in the visit after so many from now."""
     from splitgym.profiling.measure.torch_profiler import TorchDevice
 
-    measured, runs = TorchDevice.seconds, [0]
+    measured = TorchDevice.seconds
 
-    def seconds(self: TorchDevice, body: object, inputs: object) -> float:
-        runs[0] += 1
-        if runs[0] > 2 * visits:  # one run to warm up, one sample
-            signal.raise_signal(signal.SIGINT)
-        return measured(self, body, inputs)  # type: ignore[arg-type]
+    def stop(visits: int) -> None:
+        runs = [0]
 
-    monkeypatch.setattr(TorchDevice, "seconds", seconds)
+        def seconds(self: TorchDevice, body: Any, inputs: Any) -> float:
+            runs[0] += 1
+            if runs[0] > 2 * visits:  # one run to warm up, one sample
+                monkeypatch.setattr(TorchDevice, "seconds", measured)
+                signal.raise_signal(signal.SIGINT)
+            return measured(self, body, inputs)
+
+        monkeypatch.setattr(TorchDevice, "seconds", seconds)
+
+    return stop
 
 
-def test_ctrl_c_keeps_what_is_measured_and_the_same_command_goes_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_ctrl_c_keeps_what_is_measured_and_the_same_command_goes_on(stop_after: Callable[[int], None]) -> None:
     words = [*QUICK, "--out", "a table.csv"]
-    with monkeypatch.context() as patch:
-        stop_after(patch, 5)
-        assert main([*words, "--fresh"]) == 130
+    stop_after(5)
+    called = profile(*words, "--fresh", code=130)
     again = f"go on with: {shlex.join(['splitgym-profile', *words])}"
-    assert capsys.readouterr().err.splitlines()[-1] == (
+    assert called.told[-1] == (
         f"splitgym-profile: interrupted; 5 of {VISITS} measurements are kept in a table.partial.csv; {again}"
     )
-    assert files() == ["a table.partial.csv"]
+    assert files() == {"a table.partial.csv"}
     kept = Path("a table.partial.csv").read_text().splitlines()[-5:]
-    with monkeypatch.context() as patch:
-        stop_after(patch, 3)
-        assert main(words) == 130
-    assert "goes on after 5 measurements" in capsys.readouterr().err
+    stop_after(3)
+    assert "goes on after 5 measurements" in profile(*words, code=130).err
     assert Path("a table.partial.csv").read_text().splitlines()[-8:-3] == kept
-    assert "was begun with repeats '2', now it is '3'" in error_of([*words, "--repeats", "3"], capsys)
-    assert main(words) == 0
-    assert files() == ["a table.csv", "a table.png"]
+    profile.refuses([*words, "--repeats", "3"], "was begun with repeats '2', now it is '3'")
+    profile(*words)
+    assert files() == {"a table.csv", "a table.png"}
 
 
-def test_fresh_begins_anew(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    with monkeypatch.context() as patch:
-        stop_after(patch, 5)
-        assert main([*QUICK, "--out", "t.csv"]) == 130
-    assert main([*QUICK, "--out", "t.csv", "--every", "4", "--fresh"]) == 0
-    assert "goes on" not in capsys.readouterr().err
+@pytest.mark.usefixtures("undrawn")
+def test_fresh_begins_anew(stop_after: Callable[[int], None]) -> None:
+    stop_after(5)
+    profile(*QUICK, "--out", "t.csv", code=130)
+    assert "goes on" not in profile(*QUICK, "--out", "t.csv", "--every", "4", "--fresh").err
 
 
-def test_stopping_before_anything_is_measured_leaves_nothing(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    stop_after(monkeypatch, 0)
-    assert main([*QUICK, "--out", "t.csv"]) == 130
-    assert files() == []
-    assert capsys.readouterr().err == "splitgym-profile: interrupted, nothing was written\n"
+def test_stopping_before_anything_is_measured_leaves_nothing(stop_after: Callable[[int], None]) -> None:
+    stop_after(0)
+    called = profile(*QUICK, "--out", "t.csv", code=130)
+    assert files() == set()
+    assert called.err == "splitgym-profile: interrupted, nothing was written\n"
 
 
+@pytest.mark.slow
 def test_a_real_signal_stops_it_at_once() -> None:
     """From outside, wherever it happens to be; every line that was begun is whole."""
     words = ["--model", "lenet5", "--every", "9", "--repeats", "4000", "--out", "t.csv"]
@@ -250,39 +244,38 @@ def test_a_real_signal_stops_it_at_once() -> None:
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert f"go on with: splitgym-profile {' '.join(words)}" in err
-    assert files() == ["t.partial.csv"]
+    assert files() == {"t.partial.csv"}
     assert partial.read_text().endswith("\n")
 
 
-def test_memory_that_runs_out_keeps_the_journal(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+def test_memory_that_runs_out_keeps_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     units = [Unit(f"conv{i}", (Conv(3, 1, 1, out_channels=2),)) for i in range(9)]
     huge = build(Model("huge", Shape(1, 4, 2), (*units, Unit("border", (Pad(left=2**50),)))))
     monkeypatch.setattr(lookup, "runnable", lambda name: huge)
     words = ["--model", "lenet5", "--repeats", "1", "--warmup", "1", "--out", "t.csv"]
-    assert main(words) == 2
-    line = capsys.readouterr().err.splitlines()[-1]
+    line = profile(*words, code=2).told[-1]
     assert "border, " in line
     assert "out of memory" in line
     assert " of 41 measurements are kept in t.partial.csv" in line
-    assert files() == ["t.partial.csv"]
+    assert files() == {"t.partial.csv"}
 
 
-def test_weights_that_do_not_fit_are_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+def test_weights_that_do_not_fit_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def runnable(name: str) -> object:
         return build(Model("huge", Shape(1, 4, 2), (Unit("conv", (Conv(1, out_channels=2**50),)),)))
 
     monkeypatch.setattr(lookup, "runnable", runnable)
-    assert "lenet5: its weights do not fit into memory" in error_of(QUICK, capsys)
+    profile.refuses(QUICK, "lenet5: its weights do not fit into memory")
 
 
-def test_a_picture_that_cannot_be_written_is_one_line(capsys: Capture) -> None:
+def test_a_picture_that_cannot_be_written_is_one_line() -> None:
     Path("t.png").mkdir()
-    assert main([*QUICK, "--out", "t.csv"]) == 2
-    assert "t.png: cannot be written" in capsys.readouterr().err.splitlines()[-1]
+    called = profile(*QUICK, "--out", "t.csv", code=2)
+    assert "t.png: cannot be written" in called.told[-1]
     assert Path("t.partial.csv").exists()
     assert not Path("t.csv").exists()
 
 
-def test_a_folder_is_no_table(capsys: Capture) -> None:
+def test_a_folder_is_no_table() -> None:
     Path("d.csv").mkdir()
-    assert "--out d.csv: is a folder" in error_of([*QUICK, "--out", "d.csv", "--overwrite"], capsys)
+    profile.refuses([*QUICK, "--out", "d.csv", "--overwrite"], "--out d.csv: is a folder")

@@ -1,0 +1,275 @@
+"""What splitgym-train and splitgym-eval do alike for every family of environments."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from splitgym.agents.registry import AgentSpec, agents_of
+from splitgym.envs import FAMILIES, Family, get_family
+from splitgym.experiments import train_session as session
+from splitgym.experiments.play import assess
+from splitgym.experiments.results import Result
+from splitgym.models.lookup import get_model
+from splitgym.models.plans import CompressedPlan, CutPlan, HybridPlan, PipelinePlan, SpatialPlan, load_plan
+
+from ..command_line import by_agent, edit, files, interrupted, metrics, names, read, rows
+from .brief import BRIEF, TRAIN, Brief, hurry, undraw
+
+pytestmark = pytest.mark.usefixtures("scratch", "undrawn", "hurried")
+
+FIXED = [(brief, name) for brief in BRIEF.values() for name, spec in agents_of(brief.name).items() if not spec.learns]
+PLANS = {
+    "distredge": SpatialPlan,
+    "l2s": CutPlan,
+    "edgemove": PipelinePlan,
+    "hiertrain": HybridPlan,
+    "deprune": CompressedPlan,
+}
+OPTIMAL = {"l2s": "oracle", "edgemove": "oracle", "hiertrain": "exact", "deprune": "best-schedule"}
+SENDS_LESS = ("jalad", "without-module")  # so they may be better than the optimum
+PLANNED = (  # agents whose plan is all that they do
+    ("distredge", "aofl"),
+    ("l2s", "fpt"),
+    ("edgemove", "on-device"),
+    ("hiertrain", "hiertrain"),
+    ("hiertrain", "exact"),
+    ("hiertrain", "all-edge"),
+    ("deprune", "best-schedule"),
+)
+
+
+@pytest.fixture(scope="module", params=BRIEF.values(), ids=BRIEF)
+def brief(request: pytest.FixtureRequest) -> Brief:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def run(brief: Brief, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its planner where a seed decides, with the comparison."""
+    folder = tmp_path_factory.mktemp(brief.name) / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        undraw(patch)
+        hurry(patch)
+        brief.play(brief.planner)("--scenario", brief.random, "--out", str(folder))
+    return folder
+
+
+def test_every_family_is_here() -> None:
+    assert BRIEF.keys() == FAMILIES.keys()
+
+
+@pytest.fixture(scope="module")
+def competitors() -> dict[tuple[str, str], Result]:
+    return {}
+
+
+@pytest.fixture
+def played_once(competitors: dict[tuple[str, str], Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every competitor is played for the first comparison, and is the same in all others."""
+
+    def remembered(family: Family, spec: AgentSpec, *setting: Any) -> Result:
+        if (family.name, spec.name) not in competitors:
+            competitors[family.name, spec.name] = assess(family, spec, *setting)
+        return competitors[family.name, spec.name]
+
+    monkeypatch.setattr(session, "assess", remembered)
+
+
+@pytest.mark.usefixtures("played_once")
+@pytest.mark.parametrize(("brief", "agent"), FIXED, ids=lambda value: getattr(value, "name", value))
+def test_every_agent_plays_and_is_compared(brief: Brief, agent: str) -> None:
+    brief.play(agent)("--out", "run")
+    family, table = get_family(brief.name), read("run/result.json")["results"]
+    assert table[0]["agent"] == agent
+    compared = [name for name, spec in agents_of(brief.name).items() if spec.baseline or spec.reference]
+    assert sorted(row["agent"] for row in table) == sorted({agent, *compared})
+    assert all(math.isfinite(value) for row in table for value in row["metrics"].values())
+    assert ("plan.json" in names("run")) == (table[0]["plan"] is not None)
+    if table[0]["plan"] is not None:
+        load_plan("run/plan.json", get_model(read("run/config.json")["settings"]["model"]), PLANS[brief.name])
+    regret = family.regret or "regret_s"
+    assert all(row["metrics"][regret] >= -1e-9 for row in table if row["agent"] not in SENDS_LESS)
+    if brief.name in OPTIMAL:
+        assert metrics("run", OPTIMAL[brief.name])[regret] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_training_and_evaluation_agree(brief: Brief, run: Path) -> None:
+    table = read(run / "result.json")["results"]
+    agents = ",".join(row["agent"] for row in table)
+    brief.evaluate("--scenarios", brief.random, "--agents", agents, *brief.kwargs, "--out", "out")
+    assert by_agent("out") == {row["agent"]: row["metrics"] for row in table}
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(("name", "agent"), PLANNED)
+def test_a_saved_plan_does_as_its_agent_did(name: str, agent: str) -> None:
+    brief = BRIEF[name]
+    brief.play(agent)("--out", "first")
+    brief.play("first/plan.json")("--out", "again")
+    did = metrics("first", agent)
+    assert metrics("again", "first/plan.json") == did
+    agents = f"{agent},first/plan.json"
+    brief.evaluate("--scenarios", brief.scenario, *brief.kwargs, "--agents", agents, "--out", "out")
+    found = by_agent("out")
+    assert found[agent] == did
+    assert found["first/plan.json"] == did
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"model": "alexnet"}, "plan.json: model is 'alexnet', expected '"),
+        ({"kind": "other"}, "plan.json: "),
+        ({"extra": 1}, "plan.json: "),
+    ],
+)
+def test_a_plan_of_another_kind_is_one_line(changes: dict[str, Any], named: str, brief: Brief, run: Path) -> None:
+    Path("plan.json").write_bytes((run / "plan.json").read_bytes())
+    edit("plan.json", **changes)
+    brief.play("plan.json").refuses("--out run", named)
+
+
+@pytest.mark.parametrize(
+    ("name", "agent", "by_seed"),
+    [
+        ("l2s", "lints", ("delay_s",)),
+        ("edgemove", "pipedream-e", ("elapsed_s",)),
+        ("hiertrain", "all-cloud", ("iteration_s",)),
+        ("deprune", "deprune", ("accuracy", "elapsed_s")),
+    ],
+)
+def test_a_run_depends_on_its_seed_only(name: str, agent: str, by_seed: tuple[str, ...]) -> None:
+    brief = BRIEF[name]
+    scenario = "vgg11-cifar10-dynamic" if name == "deprune" else brief.random
+    words = ["--scenario", scenario, "--agent", agent, *brief.kwargs]
+    for out, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        brief.train(*words, "--seed", seed, "--out", out)
+    a, b, c = ({row["agent"]: row["metrics"] for row in read(f"{out}/result.json")["results"]} for out in "abc")
+    assert a == b
+    assert all(a[agent][metric] != c[agent][metric] for metric in by_seed)
+    if name == "l2s":  # the noise of every round
+        assert all(a[other] != c[other] for other in a)
+    assert rows("a/curve.csv") == rows("b/curve.csv")
+
+
+def test_an_interrupted_episode_leaves_nothing(brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "play", interrupted)
+    called = brief.play(brief.planner)("--out", "run", code=130)
+    assert called.err == "splitgym-train: interrupted, nothing was written\n"
+    assert names() == []
+
+
+def test_a_run_that_was_not_trained_is_not_resumed(brief: Brief, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.parent)
+    named = f"--resume run: agent {brief.planner} is not trained beforehand; nothing to go on with"
+    TRAIN.refuses(["--resume", "run"], named)
+
+
+# Several processes.
+
+
+WORKERS = {
+    "distredge": ("DB-50,dynamic-nano", "aofl,offload"),
+    "l2s": ("resnet34-gpu-60,alexnet-gpu-100", "l2s,lints,oracle"),
+    "edgemove": ("vgg16-cifar10,vgg16-agnews-x2", "edgemove,pipedream-e,oracle"),
+    "hiertrain": ("lenet5-drift,alexnet-3", "exact,all-cloud,jalad"),
+    "deprune": ("links", "deprune,best-schedule"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WORKERS)
+def test_results_do_not_depend_on_the_number_of_workers(name: str) -> None:
+    scenarios, agents = WORKERS[name]
+    brief = BRIEF[name]
+    words = ["--scenarios", scenarios, "--agents", agents, "--seeds", "2", *brief.kwargs]
+    for workers in ("1", "2"):
+        brief.evaluate(*words, "--workers", workers, "--episodes", "2", "--out", workers)
+    assert Path("1/results.csv").read_bytes() == Path("2/results.csv").read_bytes()
+    assert files("1") == files("2")
+
+
+# Bad input.
+
+
+def filled(brief: Brief, text: str) -> str:
+    first, second, *_ = agents_of(brief.name)
+    return text.format(env=brief.name, planner=brief.planner, scenario=brief.scenario, agents=f"{first}, {second}")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("--scenario nowhere.yaml", "nowhere.yaml: cannot be read"),
+        ("--agent nobody", "--agent: unknown agent 'nobody' for {env}; known: {agents}"),
+        ("--agent missing.json", "missing.json: cannot be read"),
+        ("--env-kwargs model=nonet", "unknown model 'nonet'; known models: alexnet, "),
+        ("--agent {planner} --episodes 5", "--episodes: agent {planner} is not trained beforehand"),
+        ("--agent {planner} --steps 500", "--steps: agent {planner} is not trained beforehand"),
+        ("--agent {planner} --hyperparams x=1", "agent {planner}: unknown hyperparameter 'x'"),
+        ("--agent ppo --hyperparams gamma=2", "agent ppo: gamma is 2, allowed: "),
+    ],
+)
+def test_bad_input_for_a_run_is_one_line(words: str, named: str, brief: Brief) -> None:
+    brief.train.refuses(filled(brief, f"{words} --out run"), filled(brief, named))
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("--scenarios {scenario},nowhere.yaml", "nowhere.yaml: cannot be read"),
+        ("--agents {planner},nobody", "--agents: unknown agent 'nobody' for {env}; known: {agents}"),
+        ("--env-kwargs model=nonet", "unknown model 'nonet'; known models: alexnet, "),
+        ("--hyperparams x=1", "none of {planner} has a hyperparameter 'x'"),
+        ("--runs nowhere", "--runs nowhere: is not a folder"),
+    ],
+)
+def test_bad_input_for_an_evaluation_is_one_line(words: str, named: str, brief: Brief) -> None:
+    brief.evaluate.refuses(filled(brief, "--agents {planner} " + words + " --out out"), filled(brief, named))
+
+
+def test_unknown_scenarios_are_answered_with_the_groups(brief: Brief) -> None:
+    groups = ", ".join(get_family(brief.name).groups)
+    brief.evaluate.refuses("--scenarios nowhere --out out", f"groups: {groups}")
+
+
+# Help.
+
+
+TRAIN_HELP = {
+    "distredge": ("DB-50-resnet50", "osds", "table1", "eta", "plan file"),
+    "l2s": ("resnet34-switch", "[-p<P^c>]", "sweep-gpu", "privacy_point  4", "sync=period", "linucb-e", "plan file"),
+    "edgemove": ("resnet50-speech-x2-300mbps", "[-x<speed factor>]", "near_mbps", "edgemove-literal", "plan file"),
+    "hiertrain": ("alexnet-1.5-c4", "[-c<cores>]", "lenet5-drift", "edge_cores", "jointdnn+", "plan file"),
+    "deprune": ("vgg11-cifar10-wifi8", "backend", "checkpoints", "bytes_weight", "without-module", "plan file"),
+}
+EVALUATE_HELP = {
+    "distredge": ("homogeneous", "aofl"),
+    "l2s": ("changing", "neurosurgeon"),
+    "edgemove": ("double-speed", "lookahead"),
+    "hiertrain": ("scaling", "jalad"),
+    "deprune": ("links", "best-schedule"),
+}
+
+
+def test_help_teaches(brief: Brief) -> None:
+    text = brief.train("--help").out
+    assert all(words in text for words in ("environments (--env):", "examples:", "--resume", *TRAIN_HELP[brief.name]))
+    assert all(group in text for group in get_family(brief.name).groups)
+    text = brief.evaluate("--help").out
+    assert all(words in text for words in ("--runs", "examples:", *EVALUATE_HELP[brief.name]))
+
+
+def test_examples_of_help_can_be_called(brief: Brief) -> None:
+    """The run that an example goes on with is one that can be gone on with."""
+    lines = brief.train("--help").out.partition("examples:")[2].splitlines()
+    examples = [shlex.split(line) for line in lines if line]
+    made = next(words for words in examples if "--out" in words)
+    resumed = next(words for words in examples if "--resume" in words)
+    assert made[made.index("--out") + 1] == resumed[resumed.index("--resume") + 1]
+    assert agents_of(brief.name)[made[made.index("--agent") + 1]].learns
