@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..profiling.network import BandwidthTrace, Link, fluctuating_traces, load_trace
+from ..profiling.transfers import Transfers
 
 STEP_S = 1.0
 DURATION_S = 3600.0
@@ -24,7 +25,7 @@ def load_traces(paths: Sequence[str], factor: float, links: int) -> list[Bandwid
 
 
 class LinkRates:
-    """Link rates now: constant, from traces, or seeded traces of high fluctuation (DistrEdge, Fig. 11).
+    """Link rates at any time: constant, from traces, or seeded traces of high fluctuation (DistrEdge, Fig. 11).
 
     Args:
         mbps: constant rate of every link.
@@ -46,12 +47,14 @@ class LinkRates:
         self.period_s = max((trace.period_s for trace in traces), default=DURATION_S)
         self._links = [Link(rate) for rate in (traces or mbps)]
         self._seeded: np.ndarray | None = None
+        self._transfers: Transfers | None = None  # on the seeded traces, since the first that is asked for
         if self.is_random:
             self._seeded = np.zeros((len(self._links), lanes, int(DURATION_S / STEP_S)), dtype=np.float32)
 
     def seed(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
         """Draw the traces of some lanes."""
         if self._seeded is not None:
+            self._transfers = None
             links = len(self._links)
             for lane, rng in zip(lanes, rngs, strict=True):
                 means = rng.uniform(*MEANS_MBPS, (links, 3))
@@ -63,3 +66,12 @@ class LinkRates:
             step = (clock_s / STEP_S).astype(np.intp) % self._seeded.shape[2]
             return self._seeded[:, np.arange(len(clock_s)), step].astype(float)
         return np.stack([link.at(clock_s) for link in self._links])
+
+    def transfer_s(self, bits: np.ndarray, start_s: np.ndarray, lanes: np.ndarray, link: int = 0) -> np.ndarray:
+        """(..., n) seconds that bits take on a link of some lanes (n,) from some times on; bits and times broadcast."""
+        if self._seeded is None:
+            return self._links[link].transfer_s(bits, start_s)
+        if self._transfers is None:
+            steps = self._seeded.shape[2]
+            self._transfers = Transfers(STEP_S * np.arange(steps + 1), self._seeded.reshape(-1, steps))
+        return self._transfers.seconds(bits, start_s, link * self._seeded.shape[1] + lanes)

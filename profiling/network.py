@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..ui.errors import InputError
 from ..ui.files import read_lines
+from .transfers import Transfers
 
 # Share of a shaped rate that is payload: 1448 of the 1538 bytes that a full TCP segment takes on the wire.
 PAYLOAD_FRACTION = 0.94
@@ -69,6 +70,14 @@ class BandwidthTrace:
         """Rates in Mbit/s at some times, the shape of ``t_s``."""
         return self.mbps[np.searchsorted(self.times_s, np.asarray(t_s) % self.period_s, side="right") - 1]
 
+    def transfer_s(self, bits: npt.ArrayLike, start_s: npt.ArrayLike) -> _FloatArray:
+        """Seconds that bits take that begin to flow at some times; both broadcast."""
+        return self._transfers.seconds(bits, start_s)
+
+    @cached_property
+    def _transfers(self) -> Transfers:
+        return Transfers([*self.times_s, self.period_s], self.mbps[None])
+
 
 @dataclass(frozen=True)
 class Link:
@@ -92,6 +101,13 @@ class Link:
         if isinstance(self.rate, BandwidthTrace):
             return self.rate.at(t_s)
         return np.full(np.shape(t_s), float(self.rate))
+
+    def transfer_s(self, bits: npt.ArrayLike, start_s: npt.ArrayLike) -> _FloatArray:
+        """Seconds that bits take that begin to flow at some times; both broadcast."""
+        if isinstance(self.rate, BandwidthTrace):
+            return self.rate.transfer_s(bits, start_s)
+        seconds, _ = np.broadcast_arrays(np.asarray(bits) / (1e6 * self.rate), start_s)
+        return seconds
 
 
 @dataclass(frozen=True)
