@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..links import LinkRates
 from ..scenarios import ScenarioDynamics
 from .ledger import SyncLedger
 from .scenarios import get_scenario
-from .system import FEATURES, System
+from .system import FEATURES, System, TransferS
 
 OPTIONS = {"reward": ("delay", "total"), "sync": ("period", "change", "ask"), "record": (True, False)}
 LIMIT = 1e6  # bound of scaled delays
@@ -102,7 +103,7 @@ class L2SDynamics(ScenarioDynamics):
         """
         rounds = np.minimum(rounds, self.episode_steps - 1)
         if self.links.varies:
-            return self.system.delay_s(self.links.at(self._clock)[0], self._load_of[rounds]).argmin(axis=0)
+            return self._delays_s(ALL, self._clock, rounds).argmin(axis=0)
         return self._best_of[rounds]
 
     def _allocate(self, record: bool) -> None:
@@ -140,12 +141,14 @@ class L2SDynamics(ScenarioDynamics):
     def advance(self, action: np.ndarray, lanes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         where: Lanes = ALL if lanes is None else lanes
         choice, asked = self._checked(action, where)
-        rounds = self._round[where].copy()
-        mbps, load, oracle_s = self._conditions(where, rounds)
-        front_s = self.system.front_s[choice]
-        expected_s = front_s + self.system.edge_delay_s(mbps, load, choice)
+        rounds, front_s = self._round[where].copy(), self.system.front_s[choice]
+        at, asked_s = _shared_round(rounds), 0.0
+        if asked is not None and asked.any():
+            asked_s = self.ledger.synchronise(where, asked, partial(self._weights_s, where, at, ()))
+        mbps, expected_s, oracle_s = self._conditions(where, at, choice, front_s, asked_s)
         delay_s = expected_s * (1.0 + self._draw(where, rounds))
-        sync_s = self.ledger.advance(where, choice + self.system.first, rounds, mbps, asked)
+        weights_s = partial(self._weights_s, where, at, (asked_s, delay_s))
+        sync_s = asked_s + self.ledger.advance(where, choice + self.system.first, rounds, weights_s)
         edge_s = np.where(choice == self.system.n_points - 1, 0.0, delay_s - front_s)  # as observed
         self._choice[where] = choice
         self._edge[where] = edge_s
@@ -172,14 +175,33 @@ class L2SDynamics(ScenarioDynamics):
             raise ValueError(f"action lies outside 0..{self.action_space.n - 1}")  # type: ignore[attr-defined]
         return (choice % points, choice >= points) if self.asks else (choice, None)
 
-    def _conditions(self, where: Lanes, rounds: np.ndarray) -> tuple[Any, Any, Any]:
-        """(rate, load, the optimum's expected delay) of the rounds that begin; scalars where lanes share them."""
+    def _conditions(
+        self, where: Lanes, at: Any, choice: np.ndarray, front_s: np.ndarray, asked_s: Any
+    ) -> tuple[Any, Any, Any]:
+        """(rate at the start, the choice's expected delay, the optimum's) of rounds; scalars where lanes share them."""
         if self.links.varies:
-            mbps, load = self.links.at(self._clock)[0][where], self._load_of[rounds]
-            return mbps, load, self.system.delay_s(mbps, load).min(axis=0)
-        first = int(rounds[0])
-        at: Any = first if rounds.size == 1 or (rounds == first).all() else rounds
-        return self._mbps_of[at], self._load_of[at], self._oracle_of[at]
+            clock_s = self._clock.copy()
+            clock_s[where] += asked_s
+            delays_s = self._delays_s(where, clock_s[where], at)
+            expected_s = delays_s[choice, np.arange(len(choice))]
+            return self.links.at(clock_s)[0][where], expected_s, delays_s.min(axis=0)
+        mbps = self._mbps_of[at]
+        expected_s = front_s + self.system.edge_delay_s(mbps, self._load_of[at], choice)
+        return mbps, expected_s, self._oracle_of[at]
+
+    def _delays_s(self, where: Lanes, start_s: np.ndarray, at: Any) -> np.ndarray:
+        """(K, n) expected delays of all points in rounds that begin at some times, on a link that varies."""
+        return self.system.changing_delay_s(self._transfers(where), start_s, self._load_of[at])
+
+    def _transfers(self, where: Lanes) -> TransferS:
+        return partial(self.links.transfer_s, lanes=self._everyone[where])
+
+    def _weights_s(self, where: Lanes, at: Any, past_s: Sequence[Any], low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """(n,) seconds to send the weights between two points when the parts ``past_s`` of a round are over."""
+        if self.links.varies:
+            start_s = self._clock[where] + sum(past_s)
+            return self.system.changing_sync_s(low, high, self._transfers(where), start_s)
+        return self.system.sync_s(low, high, self._mbps_of[at])
 
     def _draw(self, where: Lanes, rounds: np.ndarray) -> np.ndarray | float:
         """Relative noise of this round."""
@@ -278,14 +300,23 @@ class L2SDynamics(ScenarioDynamics):
         from .viewer import points_frame
 
         at = min(max(int(self._round[lane]) - 1, 0), self.episode_steps - 1)
-        mbps = float(self.links.at(self._clock)[0, lane]) if self.links.varies else float(self._mbps_of[at])
+        mbps, load, messages_s = float(self._mbps_of[at]), float(self._load_of[at]), None
+        if self.links.varies:
+            mbps, one = float(self.links.at(self._clock)[0, lane]), slice(lane, lane + 1)
+            messages_s = self.system.messages_s(self._transfers(one), self._clock[one], load)[:, 0]
         choice = int(self._choice[lane])
-        return points_frame(self.system, mbps, float(self._load_of[at]), choice if choice >= 0 else None, at + 1)
+        return points_frame(self.system, mbps, load, choice if choice >= 0 else None, at + 1, messages_s)
 
 
 def _shared(values: np.ndarray, lanes: int) -> np.ndarray:
     """The same values for every lane, without a copy; read-only."""
     return np.broadcast_to(values, (lanes, *values.shape))
+
+
+def _shared_round(rounds: np.ndarray) -> Any:
+    """The one round that all lanes are in, or the (n,) rounds of lanes that differ."""
+    first = int(rounds[0])
+    return first if rounds.size == 1 or (rounds == first).all() else rounds
 
 
 def _held(value: float, changes: Sequence[tuple[int, float]], rounds: int) -> np.ndarray:

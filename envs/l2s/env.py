@@ -21,6 +21,12 @@ class L2SEnv(ScalarEnv):
     the rest only the sum for the point it chose: the link's rate and the server's speed are hidden and may change.
     The round's delay is d = d^m + d^e + noise (Sec. III-B), d^e = two messages plus the server's training.
 
+    On a link that follows a trace, bits flow at its rate as it changes: the first message from when the device has run
+    its part forward, the second from when the server is done, each behind its fixed and copy costs. A round that meets
+    an outage goes on once the link is back. Weights that an action asks for flow in front of the round, all others
+    behind it. (The paper leaves these moments open: they are assumptions.) The delays of all points, the optimum,
+    regret and the clock are of these times. Rates that change at given rounds (``mbps_changes``) hold through each.
+
     ## Action Space
     ``Discrete(K)``: 0..K-1 stand for the partition points P^c..P, P being all on the device. With ``sync="ask"``
     there are twice as many: K..2K-1 stand for the same points after a synchronisation of the weights.
@@ -49,7 +55,8 @@ class L2SEnv(ScalarEnv):
     observed, ``oracle_delay_s`` (least expected delay of all points), ``sync_s``, ``regret_s`` so far. At the end
     ``info`` holds ``delay_s``, ``edge_delay_s`` and ``oracle_delay_s`` a round, ``sync_s``, ``total_s`` (rounds and
     synchronisation), ``saved`` (share of PDT's time) and ``regret_s`` (expected delay beyond the optimum's, summed),
-    the ``trace`` of all rounds, ``plan``, and the flat figures again under ``metrics``.
+    the ``trace`` of all rounds (``mbps``: the rate that they begin with), ``plan``, and the flat figures again under
+    ``metrics``.
 
     ## Arguments
     * ``scenario``: ``"resnet34-gpu-60"``, any ``<model>-<edge>-<Mbps>``, ``"resnet34-switch"``, or a YAML file.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from .system import System
+
+SendS = Callable[[np.ndarray, np.ndarray], np.ndarray]  # seconds to send the weights between two points, now
 
 
 class SyncLedger:
@@ -18,14 +21,13 @@ class SyncLedger:
     layer that moved is trained on its new holder's old copy.
 
     Args:
-        system: weights, link and the period.
+        system: layers and the period.
         lanes: number of lanes.
         every_change: synchronise whenever the partition point changes (L2S-FWS) instead of periodically.
     """
 
     def __init__(self, system: System, lanes: int, every_change: bool) -> None:
-        self.system, self.every_change = system, every_change
-        self.period = system.scenario.sync_period
+        self.every_change, self.period = every_change, system.scenario.sync_period
         self._point = np.full(lanes, -1, dtype=np.intp)
         self._low = np.zeros(lanes, dtype=np.intp)
         self._high = np.zeros(lanes, dtype=np.intp)
@@ -36,32 +38,44 @@ class SyncLedger:
         self._point[lanes] = -1
         self._low[lanes] = self._high[lanes] = 0
 
-    def advance(self, where: Any, point: np.ndarray, rounds: np.ndarray, mbps: Any, asked: np.ndarray | None) -> Any:
-        """Book a round.
+    def synchronise(self, where: Any, asked: np.ndarray, send_s: SendS) -> np.ndarray:
+        """Synchronise in front of a round where it is asked for.
+
+        Args:
+            where: lanes that step.
+            asked: (n,) which of them ask.
+            send_s: what sending weights takes.
+
+        Returns:
+            (n,) seconds, 0 where nothing is sent.
+        """
+        low, high = self._low[where], self._high[where]
+        spent = np.where(asked, send_s(low, high), 0.0)
+        self._low[where] = np.where(asked, high, low)  # as both are alike: nothing has changed sides
+        return spent
+
+    def advance(self, where: Any, point: np.ndarray, rounds: np.ndarray, send_s: SendS) -> Any:
+        """Book a round, and synchronise behind it where that is due.
 
         Args:
             where: lanes that step.
             point: (n,) their partition points 0..P.
             rounds: (n,) the rounds' indices, from 0.
-            mbps: their rates.
-            asked: (n,) whether to synchronise before the round; None for nowhere.
+            send_s: what sending weights takes.
 
         Returns:
-            (n,) seconds that synchronisation takes in this round, or 0.0.
+            (n,) seconds that synchronisation takes, or 0.0.
         """
         before = self._point[where]
         before = np.where(before < 0, point, before)
         low, high = self._low[where], self._high[where]
         fresh = low == high
         low, high = np.where(fresh, before, low), np.where(fresh, before, high)
-        spent: Any = 0.0
-        if asked is not None and asked.any():
-            spent = np.where(asked, self.system.sync_s(low, high, mbps), 0.0)
-            low, high = np.where(asked, before, low), np.where(asked, before, high)
         low, high = np.minimum(low, point), np.maximum(high, point)
         due = low != high if self.every_change else (rounds + 1) % self.period == 0
+        spent: Any = 0.0
         if due.any():
-            spent = spent + np.where(due, self.system.sync_s(low, high, mbps), 0.0)
+            spent = np.where(due, send_s(low, high), 0.0)
             low, high = np.where(due, point, low), np.where(due, point, high)
         self._point[where], self._low[where], self._high[where] = point, low, high
         return spent

@@ -6,6 +6,7 @@ Everything that a round's delay depends on, but for the rate and the load, is an
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cached_property
 
@@ -24,6 +25,7 @@ from .scenarios import PRIVACY_POINT, Scenario, Side
 
 FEATURES = ("conv MACs", "fc MACs", "elementwise operations", "forward bytes", "backward bytes",
             "conv weights", "fc weights", "norm weights")  # fmt: skip
+TransferS = Callable[[np.ndarray, np.ndarray], np.ndarray]  # seconds of bits that begin to flow at some times
 
 
 class System:
@@ -40,9 +42,12 @@ class System:
         points: steps in front of every point 0..P.
         names: name of every point 0..P: the step that it lies behind.
         front_s: (K,) d^m, forward, backward and update of the front part on the end device.
+        forward_s: (K,) the forward pass of that.
         edge_s: (K,) the same of the back part on the idle edge server.
         link_bits: (K,) what both directions put on the link, as time at 1 bit/s.
+        message_bits: (2, K) what either direction puts on the link.
         message_s: (K,) fixed and copy costs of both messages.
+        message_costs_s: (2, K) the same of each message.
         contexts: (K, 8) x_p of Sec. IV-A, each feature divided by its maximum; the last row is 0.
         weight_bytes: (P + 1,) bytes of all weights in front of every point 0..P.
     """
@@ -74,6 +79,7 @@ class System:
         before = np.array(self.points)
         on_device, on_edge = (_round_s(p, scenario.batch) for p in (self.device, self.edge))
         self.front_s = _running(on_device)[before][first:]
+        self.forward_s = _running(self.device.at(scenario.batch)[0])[before][first:]
         self.edge_s = (on_edge.sum() - _running(on_edge)[before])[first:]
         self.edge_s[-1] = 0.0
         self.weight_bytes = VALUE_BYTES * _running(self.device.params)[before]
@@ -82,7 +88,9 @@ class System:
         self._copy_s = sum(1.0 / end.copy_bytes_per_s for end in ends)
         self._send_s = np.array([end.t_msg_s for end in ends])
         self.link_bits = 8.0 * messages.sum(axis=1) / scenario.eta
+        self.message_bits = 8.0 * messages.T / scenario.eta
         self.message_s = (messages > 0) @ self._send_s + messages.sum(axis=1) * self._copy_s
+        self.message_costs_s = ((messages > 0) * self._send_s + messages * self._copy_s).T
         self.contexts = self._contexts(messages)
 
     def _messages(self, point: int) -> tuple[int, int]:
@@ -134,19 +142,48 @@ class System:
         return float(self.front_s[-1])
 
     def edge_delay_s(self, mbps: np.ndarray | float, load: np.ndarray | float, point: np.ndarray) -> np.ndarray:
-        """Expected d^e at feasible points (0 is P^c), for rates and loads that broadcast with them."""
+        """Expected d^e at feasible points (0 is P^c), for held rates and loads that broadcast with them."""
         return self.message_s[point] + load * self.edge_s[point] + self.link_bits[point] / (1e6 * mbps)  # type: ignore[operator]
 
     def delay_s(self, mbps: np.ndarray, load: np.ndarray) -> np.ndarray:
-        """Expected delay of a round at every feasible point, (K, n), for rates and loads (n,)."""
+        """Expected delay of a round at every feasible point, (K, n), for held rates and loads (n,)."""
         every = np.arange(self.n_points)[:, None]
         return self.front_s[:, None] + self.edge_delay_s(mbps[None], load[None], every)
 
-    def sync_s(self, low: np.ndarray, high: np.ndarray, mbps: np.ndarray) -> np.ndarray:
+    def messages_s(self, transfer_s: TransferS, start_s: np.ndarray, load: np.ndarray | float) -> np.ndarray:
+        """Seconds of both messages at every feasible point, (K, n), on a link whose rate changes.
+
+        psi^f leaves when the device has run its part forward, psi^b when the edge server is done. The bits of a
+        message flow when its fixed and copy costs are over.
+
+        Args:
+            transfer_s: the link.
+            start_s: (n,) when the rounds begin.
+            load: (n,) the edge server's, or one for all.
+        """
+        (up, down), (up_cost_s, down_cost_s) = self.message_bits[..., None], self.message_costs_s[..., None]
+        flows_s = start_s + (self.forward_s[:, None] + up_cost_s)
+        up_s = transfer_s(up, flows_s)
+        flows_s = flows_s + up_s + load * self.edge_s[:, None] + down_cost_s
+        return up_cost_s + down_cost_s + up_s + transfer_s(down, flows_s)
+
+    def changing_delay_s(self, transfer_s: TransferS, start_s: np.ndarray, load: np.ndarray | float) -> np.ndarray:
+        """:meth:`delay_s` on a link whose rate changes; arguments as of :meth:`messages_s`."""
+        return self.front_s[:, None] + load * self.edge_s[:, None] + self.messages_s(transfer_s, start_s, load)
+
+    def sync_s(self, low: np.ndarray, high: np.ndarray, mbps: np.ndarray | float) -> np.ndarray:
         """Seconds to send the weights between points ``low`` and ``high`` (0..P each); 0 where they are equal."""
         moved = self.weight_bytes[high] - self.weight_bytes[low]
         send_s = self._send_s[0] + moved * (8.0 / self.scenario.eta / (1e6 * mbps) + self._copy_s)
         return np.where(moved > 0, send_s, 0.0)
+
+    def changing_sync_s(
+        self, low: np.ndarray, high: np.ndarray, transfer_s: TransferS, start_s: np.ndarray
+    ) -> np.ndarray:
+        """:meth:`sync_s` on a link whose rate changes, from ``start_s`` on; bits flow as those of messages."""
+        moved = self.weight_bytes[high] - self.weight_bytes[low]
+        cost_s = self._send_s[0] + moved * self._copy_s
+        return np.where(moved > 0, cost_s + transfer_s(8.0 / self.scenario.eta * moved, start_s + cost_s), 0.0)
 
     @property
     def mbps(self) -> float:
@@ -157,7 +194,7 @@ class System:
     def fingerprint(self) -> str:
         """Hash of every input that a result depends on."""
         digest = hashlib.sha256(f"{self.model.fingerprint}{sorted(asdict(self.scenario).items())}".encode())
-        arrays = [self.front_s, self.edge_s, self.link_bits, self.message_s, self.weight_bytes]
+        arrays = [self.front_s, self.forward_s, self.edge_s, self.message_bits, self.message_costs_s, self.weight_bytes]
         arrays += [a for trace in self.traces for a in (trace.times_s, trace.mbps)]
         for array in arrays:
             digest.update(np.ascontiguousarray(array).tobytes())

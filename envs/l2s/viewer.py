@@ -14,7 +14,12 @@ CHOICE_COLOR, BEST_COLOR = "#c8453b", "#3f9a5b"
 
 
 def points_figure(
-    system: System, mbps: float | None = None, load: float = 1.0, choice: int | None = None, title: str = ""
+    system: System,
+    mbps: float | None = None,
+    load: float = 1.0,
+    choice: int | None = None,
+    title: str = "",
+    messages_s: np.ndarray | None = None,
 ) -> Any:
     """Draw the expected delay of a round at every feasible point.
 
@@ -24,6 +29,7 @@ def points_figure(
         load: the edge server's.
         choice: feasible point that was chosen (0 is P^c), None for none.
         title: in front of the scenario's name.
+        messages_s: (K,) what the messages take where the rate changes, None where it holds.
 
     Returns:
         A matplotlib Figure (Agg canvas).
@@ -32,7 +38,7 @@ def points_figure(
     count = system.n_points
     every = np.arange(count)
     edge_s = load * system.edge_s
-    link_s = system.edge_delay_s(mbps, load, every) - edge_s
+    link_s = system.edge_delay_s(mbps, load, every) - edge_s if messages_s is None else messages_s
     total_s = system.front_s + link_s + edge_s
     unit, factor = ("s", 1.0) if total_s.max() >= 10.0 else ("ms", 1e3)
     figure = canvas_figure(max(6.0, 2.0 + 0.45 * count), 4.2)
@@ -78,6 +84,9 @@ def _label(axes: Any, system: System, unit: str) -> None:
     axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), labelspacing=0.9)
 
 
-def points_frame(system: System, mbps: float, load: float, choice: int | None, rounds: int) -> np.ndarray:
+def points_frame(
+    system: System, mbps: float, load: float, choice: int | None, rounds: int, messages_s: np.ndarray | None = None
+) -> np.ndarray:
     """:func:`points_figure` of a round as pixels."""
-    return frame(points_figure(system, mbps, load, choice, f"round {rounds}" if choice is not None else "before"))
+    title = f"round {rounds}" if choice is not None else "before"
+    return frame(points_figure(system, mbps, load, choice, title, messages_s))

@@ -43,7 +43,7 @@ def draw_trace(env: Any, trace: Trace, title: str) -> dict[str, Any]:
 
 
 def _last_points(system: System, trace: Trace, title: str) -> Any:
-    """Bars of every point under the conditions of the last round."""
+    """Bars of every point at the load and the rate that the last round began with."""
     setting, rounds = system.scenario, len(trace["delay_s"])
     load = next((load for at, load in reversed(setting.load_changes) if at < rounds), setting.edge_load)
     choice = late_point(trace) - system.first

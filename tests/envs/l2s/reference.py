@@ -15,6 +15,8 @@ from splitgym.models.lookup import get_model
 from splitgym.profiling.devices import get_device
 from splitgym.profiling.training import TrainingProfile, modelled_profile
 
+from ...profiling.reference import PlainTrace
+
 # Steps in front of every partition point: behind every layer, in ResNet-34 behind every block (the stem is in the
 # first block's part, the pool in front of fc1 in the last one's).
 CUTS = {"alexnet": [*range(12)], "vgg16": [*range(22)], "resnet34": [0, *range(3, 19), 20]}
@@ -54,18 +56,44 @@ def modelled(scenario: Scenario) -> tuple[TrainingProfile, TrainingProfile]:
     return device, edge
 
 
+def link_of(env: L2SEnv) -> PlainTrace:
+    """The seeded trace that an env's link follows, read off second by second."""
+    links = env.dynamics.links
+    return PlainTrace([1.0] * 3600, [float(links.at(np.array([t]))[0, 0]) for t in range(3600)])
+
+
+class Held:
+    """A link whose rate holds."""
+
+    def __init__(self, mbps: float) -> None:
+        self.mbps = mbps
+
+    def transfer_s(self, bits: float, start_s: float) -> float:
+        return bits / (1e6 * self.mbps)
+
+
+def plain_link(mbps: float | PlainTrace) -> Held | PlainTrace:
+    return mbps if isinstance(mbps, PlainTrace) else Held(mbps)
+
+
 def plain_delays_s(
-    scenario: Scenario, point: int, mbps: float, load: float = 1.0, profiles: Any = None
+    scenario: Scenario,
+    point: int,
+    mbps: float | PlainTrace,
+    load: float = 1.0,
+    profiles: Any = None,
+    start_s: float = 0.0,
 ) -> tuple[float, float]:
-    """(d^m, d^e) of a round at a partition point 0..P, part by part as in Sec. III-B."""
+    """(d^m, d^e) of a round at a partition point 0..P, part after part as in Sec. III-B."""
     device, edge = profiles or modelled(scenario)
     ends, cut = [get_device(scenario.device), get_device(scenario.edge_device)], CUTS[scenario.model][point]
-    front_s = back_s = 0.0
+    forward_s = front_s = back_s = 0.0
     for i in range(len(device.steps)):
         side = device if i < cut else edge
-        forward_s, backward_s = side.at(scenario.batch)
-        seconds = forward_s[i] + backward_s[i] + side.update_s[i]
+        step_forward_s, step_backward_s = side.at(scenario.batch)
+        seconds = step_forward_s[i] + step_backward_s[i] + side.update_s[i]
         if i < cut:
+            forward_s += step_forward_s[i]
             front_s += seconds
         else:
             back_s += load * seconds
@@ -79,17 +107,29 @@ def plain_delays_s(
             (ends[0], device.activation_bytes[cut - 1] * scenario.batch + labels),
             (ends[1], device.gradient_bytes[cut - 1] * scenario.batch),
         ]
-    sent_s = 0.0
-    for sender, size in messages:
-        sent_s += sender.t_msg_s + 8 * size / (scenario.eta * mbps * 1e6)
-        sent_s += size / ends[0].copy_bytes_per_s + size / ends[1].copy_bytes_per_s
-    return front_s, back_s + sent_s
+    edge_s = 0.0
+    for i, (sender, size) in enumerate(messages):
+        edge_s += message_s(ends, sender, size, scenario.eta, mbps, start_s + forward_s + edge_s)
+        edge_s += back_s if i == 0 else 0.0
+    return front_s, edge_s
 
 
-def plain_totals_s(scenario: Scenario, mbps: float, load: float = 1.0, profiles: Any = None) -> list[float]:
+def message_s(ends: Any, sender: Any, size: float, eta: float, mbps: float | PlainTrace, start_s: float) -> float:
+    """Seconds of a message: its fixed and copy costs, then its bits on the link."""
+    cost_s = sender.t_msg_s + size / ends[0].copy_bytes_per_s + size / ends[1].copy_bytes_per_s
+    return cost_s + plain_link(mbps).transfer_s(8 * size / eta, start_s + cost_s)
+
+
+def plain_totals_s(
+    scenario: Scenario,
+    mbps: float | PlainTrace,
+    load: float = 1.0,
+    profiles: Any = None,
+    start_s: float = 0.0,
+) -> list[float]:
     first = 4 if scenario.privacy_point is None else scenario.privacy_point
     feasible = range(first, len(CUTS[scenario.model]))
-    return [sum(plain_delays_s(scenario, p, mbps, load, profiles)) for p in feasible]
+    return [sum(plain_delays_s(scenario, p, mbps, load, profiles, start_s)) for p in feasible]
 
 
 class Copies:
@@ -112,7 +152,7 @@ class Copies:
             self.holder[layer] = "device" if layer < point else "edge"
             sides.add(self.holder[layer])
 
-    def synchronise(self, mbps: float) -> float:
+    def synchronise(self, mbps: float | PlainTrace, start_s: float = 0.0) -> float:
         """Send every layer that both sides trained, in one message, and return its seconds."""
         size = sum(size for size, stale in zip(self.bytes, self.stale, strict=True) if stale)
         for layer, sides in enumerate(self.sides):
@@ -120,5 +160,4 @@ class Copies:
                 sides.clear()
                 sides.add(self.holder[layer])
         ends = [get_device(self.scenario.device), get_device(self.scenario.edge_device)]
-        copied_s = size / ends[0].copy_bytes_per_s + size / ends[1].copy_bytes_per_s
-        return ends[0].t_msg_s + 8 * size / (self.scenario.eta * mbps * 1e6) + copied_s if size else 0.0
+        return message_s(ends, ends[0], size, self.scenario.eta, mbps, start_s) if size else 0.0

@@ -16,7 +16,7 @@ from splitgym.models.plans import CutPlan
 from splitgym.profiling.devices import get_device
 from splitgym.ui.errors import InputError
 
-from .reference import CUTS, make, make_batch, plain_delays_s, plain_totals_s, play, random_actions
+from .reference import CUTS, link_of, make, make_batch, plain_delays_s, plain_totals_s, play, random_actions
 
 PAPER = ("alexnet-gpu-60", "vgg16-cpu-60", "resnet34-gpu-100")
 SUMMED = [FEATURES.index(name) for name in FEATURES if "bytes" not in name]
@@ -164,17 +164,22 @@ def test_the_optimum_is_that_of_trying_every_point(name: str, changes: dict[str,
 
 @pytest.mark.parametrize("name", ["resnet34-dynamic", "alexnet-gpu-100"])
 def test_regret_is_what_each_round_costs_beyond_the_optimum(name: str) -> None:
+    """On a seeded trace as on rates by round, a plain walk through the trace giving every round's delays."""
     changes = {} if name == "resnet34-dynamic" else {"mbps_changes": [[7, 8.0]], "load_changes": [[20, 9.0]]}
     scenario, env = get_scenario(name, rounds=40, **changes), make(name, rounds=40, noise=0.2, **changes)
     rounds, _, info = play(env, random_actions(env), seed=3)
-    load, regret_s = 1.0, 0.0
+    link = link_of(env) if scenario.varies else None
+    load, regret_s, clock_s = 1.0, 0.0, 0.0
     for t, told in enumerate(rounds):
         load = dict(scenario.load_changes).get(t, load)
-        totals = plain_totals_s(scenario, float(info["trace"]["mbps"][t]), load)
+        mbps = float(info["trace"]["mbps"][t])
+        assert link is None or mbps == link.at(clock_s)
+        totals = plain_totals_s(scenario, link or mbps, load, start_s=clock_s)
         assert told["oracle_delay_s"] == pytest.approx(min(totals), rel=1e-6)
         assert told["regret_s"] >= (rounds[t - 1]["regret_s"] if t else 0.0)
         regret_s += totals[told["point"] - 4] - min(totals)
         assert told["regret_s"] == pytest.approx(regret_s, rel=1e-6, abs=1e-9)
+        clock_s += told["delay_s"] + told["sync_s"]
 
 
 def test_the_optimum_has_no_regret() -> None:

@@ -1,9 +1,8 @@
-"""What L2S's weight synchronisation costs, against copies moved by hand, and the clock that it moves."""
+"""What L2S's weight synchronisation costs, against copies moved by hand."""
 
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitgym.envs.l2s.env import L2SEnv
-from splitgym.envs.l2s.scenarios import get_scenario
 
-from .reference import Copies, make, plain_totals_s, play, random_actions
+from .reference import Copies, make, play
 
 ROUNDS, SLOWER = 24, 11
 
@@ -91,44 +89,3 @@ def test_an_episode_begins_with_equal_copies() -> None:
     observation, _ = env.reset()
     assert not observation["stale_layers"].any()
     assert not env.step(7)[0]["stale_layers"].any()
-
-
-# The clock of a link that varies.
-
-
-def write_trace(folder: Path) -> tuple[str, Any]:
-    """A trace file whose rate changes every second and a half, and its rate at any time."""
-    mbps = np.random.default_rng(3).uniform(5.0, 200.0, 37).round(1)
-    times = 1.5 * np.arange(37)
-    file = folder / "wifi.csv"
-    file.write_text("".join(f"{t} {rate}\n" for t, rate in zip(times, mbps, strict=True)))
-    return str(file), lambda clock_s: float(mbps[int(clock_s % (1.5 * 37) // 1.5)])
-
-
-@pytest.mark.parametrize("sync", ["period", "change"])
-def test_the_clock_moves_by_the_rounds_delay_and_the_synchronisation(tmp_path: Path, sync: str) -> None:
-    path, rate_at = write_trace(tmp_path)
-    options: dict[str, Any] = {"load_changes": [[15, 4.0]], "edge_load": 2.0, "rounds": 30, "sync_period": 4}
-    env = make("alexnet-gpu-60", sync=sync, traces=[path], trace_factor=2.0, noise=0.05, **options)
-    scenario = get_scenario("alexnet-gpu-60", load_changes=[[15, 4.0]])
-    clock_s, seen = 0.0, set()
-    for episode in range(3):  # reset() goes on with the trace, reset(seed) does not
-        rounds, _, info = play(env, random_actions(env, episode), seed=0 if episode in (0, 2) else None)
-        clock_s = 0.0 if episode == 2 else clock_s
-        assert sum(r["sync_s"] for r in rounds) > 1.0
-        for t, told in enumerate(rounds):
-            mbps = 2.0 * rate_at(clock_s)
-            totals = plain_totals_s(scenario, mbps, 2.0 if t < 15 else 4.0)
-            assert info["trace"]["mbps"][t] == np.float32(mbps)
-            assert told["oracle_delay_s"] == pytest.approx(min(totals), rel=1e-9)
-            assert told["delay_s"] == pytest.approx(totals[told["point"] - 4], rel=0.25)  # 5 of noise's deviations
-            clock_s += told["delay_s"] + told["sync_s"]
-            seen.add(mbps)
-    assert len(seen) > 15
-
-
-def test_the_trace_sets_the_nominal_rate(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("0 10\n10 40\n20 40\n")
-    system = make("alexnet-gpu-60", traces=[str(tmp_path / "a.csv")], trace_factor=3.0).dynamics.system
-    assert system.mbps == pytest.approx(3.0 * 30.0)
-    assert any("imported" in line for line in make(traces=[str(tmp_path / "a.csv")]).dynamics.provenance)
