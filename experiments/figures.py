@@ -64,15 +64,16 @@ def learning_curve(
     unit = "episodes" if curve and curve[-1]["episodes"] >= FEW_EPISODES else "steps"
     done = np.array([row[unit] for row in curve], dtype=float)
     best, recent = (_series(curve, f"{name}_{metric}") * factor for name in ("best", "recent"))
-    axes.plot(done, recent, color=COLORS[0], linewidth=1.1, alpha=0.65, label="mean of the newest episodes")
+    look = {"marker": "o" if len(done) == 1 else None}  # a line needs two reports
+    axes.plot(done, recent, color=COLORS[0], linewidth=1.1, alpha=0.65, label="mean of the newest episodes", **look)
     shown = [*recent]
     if np.isfinite(best).any():
         text = f"best episode so far: {number(best[np.isfinite(best)][-1])}"
-        axes.plot(done, best, color=COLORS[3], linewidth=2.0, drawstyle="steps-post", label=text)
+        axes.plot(done, best, color=COLORS[3], linewidth=2.0, drawstyle="steps-post", label=text, **look)
         shown += [*best]
     elif paired and np.isfinite(regret := _series(curve, "recent_regret") * factor).any():
         optimum = recent - regret if lower_is_better else recent + regret
-        axes.plot(done, optimum, color=COLORS[3], linewidth=1.4, label="optimum of the same episodes")
+        axes.plot(done, optimum, color=COLORS[3], linewidth=1.4, label="optimum of the same episodes", **look)
         shown += [*optimum]
     ranked = sorted((references or {}).items(), key=lambda item: item[1] if lower_is_better else -item[1])[:4]
     lines = {name: value * factor for name, value in ranked if math.isfinite(value)}
@@ -85,7 +86,7 @@ def learning_curve(
     axes.set_xlabel(unit)
     axes.set_ylabel(label)
     axes.set_title(title, loc="left", fontsize=11)
-    axes.legend(frameon=False, fontsize=9, loc="upper right" if lower_is_better else "lower right")
+    axes.legend(frameon=False, fontsize=9, loc="best")
     clean(axes)
     return figure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..envs import Family
 from ..ui.console import duration
 from .results import Result, best_of
 
+_SOURCE = re.compile(r"(.*?): (modelled|measured|imported)\b")
 SECONDS_FROM = 10.0  # times are shown in ms below, in s from here on
 
 
@@ -169,9 +171,15 @@ def _parts(agents: Sequence[str], texts: Mapping[tuple[str, str], str], first: i
 
 
 def sources(provenance: Sequence[str]) -> str:
-    """The kinds of numbers that are in play: modelled, measured, imported."""
-    known = ("modelled", "measured", "imported")
-    return ", ".join(kind for kind in known if any(kind in line for line in provenance))
+    """Which numbers are modelled, measured or imported; the kind alone where all are of one."""
+    found: dict[str, list[str]] = {}
+    for line in provenance:
+        if match := _SOURCE.match(line):  # what the rest says is about where that kind comes from
+            what, kind = match.groups()
+            found.setdefault(kind, []).append(re.sub("^training of .* on ", "training on ", what.split("; ")[-1]))
+    if len(found) == 1:
+        return "".join(found)
+    return ", ".join(f"{kind} ({', '.join(dict.fromkeys(what))})" for kind, what in found.items())
 
 
 def provenance_lines(provenance: Sequence[str]) -> list[str]:

@@ -171,11 +171,17 @@ class Session:
                 self.tracker.log(row)
         draw = hook(self.family, "draw_trace")
         if draw is not None:
-            for name, figure in draw(self.job.env, trace, self.config.agent).items():
+            for name, figure in draw(self.job.env, trace, self._who()).items():
                 self._save_picture(name, figure)
 
+    def _who(self) -> str:
+        """The agent in the title of a picture of one episode, whose figures differ from the table's means."""
+        episodes = self.dynamics.eval_episodes
+        return self.config.agent if episodes == 1 else f"{self.config.agent}, last of {episodes} episodes,"
+
     def _save_picture(self, name: str, figure: Any) -> None:
-        footnote(figure, f"numbers: {tables.sources(self.dynamics.provenance)}")
+        if not figure.get_supxlabel():
+            footnote(figure, f"numbers: {tables.sources(self.dynamics.provenance)}")
         path = self.pictures[name] = self.folder.path / f"{name}.png"
         save_figure(figure, path)
 
@@ -189,8 +195,7 @@ class Session:
     def _draw_plan(self, plan: Mapping[str, Any]) -> None:
         draw = hook(self.family, "draw_plan")
         if draw is not None:
-            path = self.pictures["timeline"] = self.folder.path / "timeline.png"
-            save_figure(draw(self.job.env, plan, self.config.agent), path)
+            self._save_picture("timeline", draw(self.job.env, plan, self._who()))
 
     def _write_best_plan(self, mine: Result, progress: Progress) -> None:
         """Where training has seen a better plan than the one that the agent plays, keep that too."""

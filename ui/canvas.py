@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from textwrap import wrap
+from typing import Any, Literal
 
 from .files import replacing
 
@@ -15,15 +16,18 @@ COLORS = (
     "#a9c4e6", "#f6c491", "#a6d8a8", "#f0a5a0", "#cbb6e0", "#c9aaa0", "#f3c1dd", "#c8c8c8", "#dedb92", "#a8dfe8",
 )  # fmt: skip
 INK = "#333333"
+LETTERS_PER_IN = 16  # of small print
 GRID = "#e6e6e6"
 
 
-def new_figure(width_in: float, height_in: float, dpi: int = DPI) -> Any:
+def new_figure(
+    width_in: float, height_in: float, dpi: int = DPI, layout: Literal["constrained"] | None = "constrained"
+) -> Any:
     """An empty matplotlib figure on an Agg canvas."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width_in, height_in), dpi=dpi, layout="constrained")
+    figure = Figure(figsize=(width_in, height_in), dpi=dpi, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
@@ -66,5 +70,6 @@ def clean(axes: Any) -> None:
 
 
 def footnote(figure: Any, text: str) -> None:
-    """A line of small print at the bottom left."""
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, color="#777777")
+    """Small print at the bottom left, as many lines as the width of the figure asks for."""
+    lines = wrap(text, int(LETTERS_PER_IN * figure.get_size_inches()[0]))
+    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7.5, color="#777777")

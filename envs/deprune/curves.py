@@ -130,7 +130,7 @@ class Curves:
         """One line: what was recorded, and how well the model tells what it has not seen."""
         held = self.fit["held_out_error_points"]
         error = "nothing held out" if held is None else f"held-out error {held:.1f} points"
-        told = f"{len(self.runs)} recorded trainings, {error}"
+        told = f"{len(self.runs)} measured trainings, {error}"
         return f"accuracy: modelled, fitted to {told} ({self.provenance['data']}, {self.provenance['machine']})"
 
 

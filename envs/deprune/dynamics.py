@@ -221,7 +221,7 @@ class DepruneDynamics(ScenarioDynamics):
     def provenance(self) -> tuple[str, ...]:
         system = self.system
         if self.backend == "train":
-            learnt = f"accuracy: trained here on {system.scenario.data or 'scikit-learn digits'}"
+            learnt = f"accuracy: measured, trained here on {system.scenario.data or 'scikit-learn digits'}"
         else:
             assert system.curves is not None
             learnt = system.curves.label()

@@ -7,29 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from ..figures import canvas_figure
+from ..figures import LEGEND_KEY_IN, canvas_figure, place, title, widest_in
 from .system import System
 
 ACCURACY_COLOR, BYTES_COLOR = "#c8453b", "#222222"
 BAND_COLORS = ("#f3f6fb", "#e2ebf6", "#cddcef", "#b4cce7", "#98b9dd", "#7ba4d1")  # from few maps to all
 TOP = 104.0  # %, of both axes
 FEW_PARTS = 3  # runs of epochs at one budget that a title can list
+MOST_BUDGETS = 16  # that a legend can list
 
 Trace = Mapping[str, np.ndarray]  # of the epochs so far, (T,) each; see DepruneDynamics.trace
 
 
-def training_figure(system: System, trace: Trace, title: str = "") -> Any:
+def training_figure(system: System, trace: Trace, who: str = "") -> Any:
     """Draw a training, or as much of it as there was.
 
     Args:
         system: the scenario.
         trace: its epochs; may be empty.
-        title: in front of the scenario's name.
+        who: in front of the scenario's name.
 
     Returns:
         A matplotlib Figure (Agg canvas).
     """
-    figure = canvas_figure(8.5, 4.2)
+    figure = canvas_figure(8.5, 4.4)
+    place(figure, 0.7, 0.8 + LEGEND_KEY_IN + widest_in(figure, map(_maps, system.budgets), 8))
     axes = figure.add_subplot()
     traffic = axes.twinx()
     epochs = np.arange(1, len(trace["budget"]) + 1)
@@ -46,8 +48,8 @@ def training_figure(system: System, trace: Trace, title: str = "") -> Any:
     axes.xaxis.get_major_locator().set_params(integer=True)
     for each in (axes, traffic):
         each.spines["top"].set_visible(False)
-    where = f"{title} on {system.scenario.name}" if title else system.scenario.name
-    axes.set_title(f"{where}: {_words(system, trace)}", loc="left", fontsize=10)
+    where = f"{who} on {system.scenario.name}" if who else system.scenario.name
+    title(axes, f"{where}: {_words(system, trace)}")
     legend_of_budgets(traffic, system)
     return figure
 
@@ -90,14 +92,17 @@ def _words(system: System, trace: Trace) -> str:
     return f"{told}{so_far}; {100 * trace['accuracy'][-1]:.1f} %"
 
 
+def _maps(budget: int) -> str:
+    return f"{budget} map{'s' if budget > 1 else ''}"
+
+
 def legend_of_budgets(axes: Any, system: System, at: tuple[float, float] = (1.1, 1.0)) -> None:
     """The budgets with their colors, right of the axes."""
     from matplotlib.patches import Patch
 
+    apart = -(-len(system.budgets) // MOST_BUDGETS)
     patches = [
-        Patch(
-            facecolor=band_color(system, b), edgecolor="#cccccc", linewidth=0.5, label=f"{b} map{'s' if b > 1 else ''}"
-        )
-        for b in system.budgets
+        Patch(facecolor=band_color(system, b), edgecolor="#cccccc", linewidth=0.5, label=_maps(b))
+        for b in system.budgets[::apart]
     ]
     axes.legend(handles=patches, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -287,9 +288,14 @@ class DistrEdgeDynamics(ScenarioDynamics):
     def render_lane(self, lane: int) -> np.ndarray:
         from .viewer import timeline_frame
 
-        if not self._ended[lane] and not (self._latency[lane] > 0 and self._stage[lane] == 0):
-            return timeline_frame(self.system, None)
-        return timeline_frame(self.system, self.plan(lane), self.mbps[:, lane])
+        stage = int(self._stage[lane])
+        before = stage == 0 and self._latency[lane] > 0  # the lane has begun its next image, and decided nothing
+        until = len(self.stops) if before else stage
+        closed = np.flatnonzero(self._closed[:until, lane])
+        stops = [int(self._stop_at[s]) for s in closed]
+        splits = [self._splits[:, s, lane].tolist() for s in closed]
+        ranges = list(pairwise([0, *stops]))
+        return timeline_frame(self.system, ranges, splits, self.mbps[:, lane], before and not self._ended[lane])
 
 
 def _sort_rows(values: np.ndarray) -> None:

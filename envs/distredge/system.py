@@ -211,13 +211,23 @@ class System:
     def replay(self, plan: SpatialPlan, mbps: np.ndarray | None = None) -> tuple[float, Progress, Events]:
         """One image under a plan with everything that happened: (latency_s, totals, events)."""
         self._check(plan)
-        ranges = plan.ranges
-        physics, events = self.physics(ranges), Events()
+        return self.replay_volumes(plan.ranges, plan.splits, mbps)
+
+    def replay_volumes(
+        self, ranges: Sequence[Range], splits: Sequence[Sequence[int]], mbps: np.ndarray | None = None
+    ) -> tuple[float, Progress, Events]:
+        """:meth:`replay` of the first layer-volumes alone; the latency is NaN where they end before the network."""
+        events = Events()
+        if not ranges:
+            return float("nan"), Progress.fresh(self.n_devices, 1, 1), events
+        physics = self.physics(ranges)
         rates = self.nominal if mbps is None else self.rates(mbps[:, None])
         progress = Progress.fresh(self.n_devices, physics.volumes.n_tensors, 1)
-        for v, split in enumerate(plan.splits):
+        for v, split in enumerate(splits):
             posts = np.array([0, *split, physics.volumes.height[v]])[:, None]
             physics.volume(progress, v, posts, rates, events)
+        if ranges[-1][1] < self.n_units:
+            return float("nan"), progress, events
         latency = physics.finish(progress, len(ranges) - 1, rates, events)
         return float(latency[0]), progress, events
 

@@ -2,33 +2,83 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ...models.plans import SpatialPlan
-from ..figures import canvas_figure, frame
+from ..figures import LEGEND_KEY_IN, LINE_IN, canvas_figure, frame, place, short, steady, title, widest_in
 from .system import System
+from .volumes import Range
 
 TAIL_COLOR = "#555555"
 SEND_COLOR = "#c9c9c9"
 IMAGE_COLOR = "#9fc5e8"
+USUAL = 4.0  # times the best device alone: the end of the axis of frames
 
 
-def timeline_figure(system: System, plan: SpatialPlan | None, mbps: np.ndarray | None = None, title: str = "") -> Any:
+def timeline_figure(system: System, plan: SpatialPlan, mbps: np.ndarray | None = None, who: str = "") -> Any:
     """Draw a plan's timeline.
 
     Args:
         system: the scenario.
-        plan: the plan; None draws empty axes.
+        plan: the plan.
         mbps: (D,) rates, nominal when None.
-        title: in front of the scenario's name and the latency.
+        who: in front of the scenario's name.
 
     Returns:
         A matplotlib Figure (Agg canvas).
     """
-    lanes = system.names
-    figure = canvas_figure(10, 1.6 + 0.55 * len(lanes))
+    figure, latency_s = _chart(system, plan.ranges, plan.splits, mbps)
+    title(figure.axes[0], f"{_where(system, who)}: {_result(system, latency_s)}", 11)
+    return figure
+
+
+def timeline_frame(
+    system: System, ranges: Sequence[Range], splits: Sequence[Sequence[int]], mbps: np.ndarray, last: bool = False
+) -> np.ndarray:
+    """An image as far as it is decided, as pixels; the axis is the same for all images of a scenario.
+
+    Args:
+        system: the scenario.
+        ranges: the layer-volumes that ran, as (first unit, behind the last).
+        splits: rows of the last output of each.
+        mbps: (D,) rates.
+        last: whether it is the image before one that has not begun.
+    """
+    figure, latency_s = _chart(system, ranges, splits, mbps, moving=True)
+    told = f"{ranges[-1][1] if ranges else 0} of {system.n_units} units decided"
+    if math.isfinite(latency_s):
+        told = _result(system, latency_s)
+    title(figure.axes[0], f"{_where(system)}{', the last image' if last else ''}: {told}", 11)
+    return frame(figure)
+
+
+def _where(system: System, who: str = "") -> str:
+    return f"{who} on {system.scenario.name}" if who else system.scenario.name
+
+
+def _result(system: System, latency_s: float) -> str:
+    sources = ", ".join(sorted({t.provenance.source for t in system.tables}))
+    return f"{latency_s * 1e3:.1f} ms, {1 / latency_s:.1f} images/s  ({sources} latency)"
+
+
+def _chart(
+    system: System,
+    ranges: Sequence[Range],
+    splits: Sequence[Sequence[int]],
+    mbps: np.ndarray | None,
+    moving: bool = False,
+) -> tuple[Any, float]:
+    """(figure, seconds that the image takes, NaN where it is under way)."""
+    lanes = [short(name) for name in system.names]
+    names = [short(unit.name) for unit in system.model.units]
+    figure = canvas_figure(10, 1.9 + 0.55 * len(lanes))
+    longest = max(names, key=len)
+    labels_in = widest_in(figure, [f"{longest} … {longest}", "image arriving"], 7)
+    place(figure, 0.25 + widest_in(figure, lanes, 10), LEGEND_KEY_IN + labels_in)
     axes = figure.add_subplot()
     axes.set_yticks(range(len(lanes)), lanes)
     axes.set_ylim(len(lanes) - 0.4, -0.6)
@@ -37,28 +87,29 @@ def timeline_figure(system: System, plan: SpatialPlan | None, mbps: np.ndarray |
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    head = f"{title}  {system.scenario.name}".strip()
-    if plan is None:
-        axes.set_title(f"{head}: no image yet", loc="left")
-        return figure
-    latency = _draw_events(axes, system, plan, mbps)
-    modelled = ", ".join(sorted({t.provenance.source for t in system.tables}))
-    axes.set_title(f"{head}: {latency * 1e3:.1f} ms, {1 / latency:.1f} images/s  ({modelled} latency)", loc="left")
-    axes.axvline(latency * 1e3, color="black", linewidth=0.8)
-    axes.set_xlim(0, latency * 1e3 * 1.02)
-    return figure
+    latency_s, _, events = system.replay_volumes(ranges, splits, mbps)
+    end_s = max((end for _, _, _, end, _ in events.rows), default=0.0)
+    axes.set_xlim(0, 1e3 * (steady(USUAL * system.reference_s, 1.02 * end_s) if moving else 1.02 * latency_s))
+    shades = [_shade(first, system.n_units) for first, _ in ranges]
+    _draw_events(axes, system, events.rows, shades)
+    if math.isfinite(latency_s):
+        axes.axvline(latency_s * 1e3, color="black", linewidth=0.8)
+    _legend(axes, system, [_range_name(names[a], names[b - 1]) for a, b in ranges], shades)
+    return figure, latency_s
 
 
-def _draw_events(axes: Any, system: System, plan: SpatialPlan, mbps: np.ndarray | None) -> float:
-    """Bars above the line of a device are computing, below it sending; returns the latency in seconds."""
+def _shade(first: int, units: int) -> Any:
+    """The color of a volume by where it begins in the network, the same in every frame."""
     from matplotlib import colormaps
-    from matplotlib.patches import Patch
 
-    latency, _, events = system.replay(plan, mbps)
-    shades = colormaps["viridis"](np.linspace(0.15, 0.95, len(plan.cuts)))
+    return colormaps["viridis"](0.15 + 0.8 * first / max(units - 1, 1))
+
+
+def _draw_events(axes: Any, system: System, rows: Sequence[Any], shades: Sequence[Any]) -> None:
+    """Bars above the line of a device are computing, below it sending."""
     edges = dict(edgecolor="white", linewidth=0.4)
-    for kind, device, start_s, end_s, label in events.rows:
-        width, left = (end_s - start_s) * 1e3, start_s * 1e3
+    for kind, device, start_s, stop_s, label in rows:
+        width, left = (stop_s - start_s) * 1e3, start_s * 1e3
         if kind == "compute":
             color = TAIL_COLOR if label == "tail" else shades[int(label)]
             axes.barh(device - 0.18, width, 0.34, left, color=color, **edges)
@@ -66,22 +117,26 @@ def _draw_events(axes: Any, system: System, plan: SpatialPlan, mbps: np.ndarray 
         color = IMAGE_COLOR if kind == "scatter" else SEND_COLOR
         axes.barh(device + 0.2, width, 0.3, left, color=color, hatch="////", **edges)
         words = _message_words(system, kind, label)
-        if width > latency * 1e3 * 0.009 * len(words):
+        if width > 0.009 * len(words) * axes.get_xlim()[1]:
             axes.text(left + width / 2, device + 0.2, words, ha="center", va="center", fontsize=7)
-    units = system.model.units
-    patches = [
-        Patch(color=shades[i], label=_range_name(units[a].name, units[b - 1].name))
-        for i, (a, b) in enumerate(plan.ranges)
-    ]
-    if system.model.tail:
-        patches.append(Patch(color=TAIL_COLOR, label="tail"))
-    patches.append(Patch(facecolor=IMAGE_COLOR, hatch="////", edgecolor="white", label="image arriving"))
-    patches.append(Patch(facecolor=SEND_COLOR, hatch="////", edgecolor="white", label="sending"))
-    if len(patches) <= 24:
-        axes.legend(
-            handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7, frameon=False, title="computing"
-        )
-    return latency
+
+
+def _legend(axes: Any, system: System, names: Sequence[str], shades: Sequence[Any]) -> None:
+    """What the colors stand for, as many volumes as there is room for."""
+    from matplotlib.patches import Patch
+
+    rest: list[Any] = [Patch(color=TAIL_COLOR, label="tail")] if system.model.tail else []
+    rest.append(Patch(facecolor=IMAGE_COLOR, hatch="////", edgecolor="white", label="image arriving"))
+    rest.append(Patch(facecolor=SEND_COLOR, hatch="////", edgecolor="white", label="sending"))
+    room = int((axes.figure.get_size_inches()[1] - 0.9) / LINE_IN) - len(rest)
+    shown = len(names) if len(names) <= room else room - 1
+    handles = [Patch(color=shade, label=name) for name, shade in list(zip(names, shades, strict=True))[:shown]]
+    if shown < len(names):
+        handles.append(Patch(color="none", label=f"and {len(names) - shown} more"))
+    axes.legend(
+        handles=[*handles, *rest], loc="upper left", bbox_to_anchor=(1.0, 1.08), fontsize=7, frameon=False,
+        title="computing", alignment="left",
+    )  # fmt: skip
 
 
 def _message_words(system: System, kind: str, label: str) -> str:
@@ -92,8 +147,3 @@ def _message_words(system: System, kind: str, label: str) -> str:
 
 def _range_name(first: str, last: str) -> str:
     return first if first == last else f"{first} … {last}"
-
-
-def timeline_frame(system: System, plan: SpatialPlan | None, mbps: np.ndarray | None = None) -> np.ndarray:
-    """:func:`timeline_figure` as pixels."""
-    return frame(timeline_figure(system, plan, mbps))

@@ -348,4 +348,4 @@ class EdgeMoveDynamics(ScenarioDynamics):
 
         steps = int(self._step[lane])
         trace = {name: rows[:steps, lane] for name, rows in self.trace.items()}
-        return frame(episode_figure(self.system, int(self.world.walk[lane]), trace))
+        return frame(episode_figure(self.system, int(self.world.walk[lane]), trace, moving=True))

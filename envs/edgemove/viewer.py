@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..figures import canvas_figure
+from ..figures import LEGEND_KEY_IN, canvas_figure, place, short, steady, title, widest_in
 from .system import System
 from .walks import STEP_M
 from .world import NOBODY
@@ -16,43 +16,68 @@ GPU_COLORS = ("#3b6fb6", "#e08a1e", "#8562b5", "#3f9a5b")
 COVER_COLOR, WALK_COLOR, WORKER_COLOR, BEST_COLOR, CUT_COLOR = "#9db7d8", "#777777", "#c8453b", "#3f9a5b", "#3b6fb6"
 MARGIN_M = 150.0
 MOST_NAMES = 8  # cuts that are named on an axis
+USUAL = 2.0  # times an iteration on the client alone: the end of the axis of frames
+LOOKS: dict[str, dict[str, Any]] = {
+    "walked": {"color": "#222222", "linewidth": 1.8},
+    "worker changed": {
+        "marker": "o", "linestyle": "", "markersize": 4.5, "color": WORKER_COLOR, "markeredgecolor": "white",
+    },
+    "workers before": {
+        "marker": "s", "linestyle": "", "markersize": 8, "markerfacecolor": "none", "markeredgecolor": WORKER_COLOR,
+    },
+    "worker, its coverage": {"marker": "s", "linestyle": "", "markersize": 10, "color": WORKER_COLOR},
+}  # fmt: skip
+CYCLE_LOOKS: dict[str, dict[str, Any]] = {
+    "cycle": {"color": CUT_COLOR, "linewidth": 1.6},
+    "fastest": {"color": BEST_COLOR, "linewidth": 1.2},
+    "new worker": {"color": WORKER_COLOR, "linewidth": 0.7},
+}
 
 Trace = Mapping[str, np.ndarray]  # of the cycles so far, (T,) each; see EdgeMoveDynamics.trace
 
 
-def episode_figure(system: System, walk: int, trace: Trace, title: str = "") -> Any:
+def episode_figure(system: System, walk: int, trace: Trace, who: str = "", moving: bool = False) -> Any:
     """Draw an episode, or as much of it as was played.
 
     Args:
         system: the scenario.
         walk: number of the walk.
         trace: its cycles; may be empty.
-        title: in front of the scenario's name.
+        who: in front of the scenario's name.
+        moving: a frame of the episode: axes go over all its cycles, and all that may come is in the legend.
 
     Returns:
         A matplotlib Figure (Agg canvas).
     """
-    figure = canvas_figure(9.5, 9.5)
+    figure = canvas_figure(9.5, 9.8)
+    names = [f"{l} {short(name)}" for l, name in enumerate(system.names, start=1)]  # noqa: E741
+    right_in = LEGEND_KEY_IN + widest_in(figure, [*_sites(system), "worker, its coverage", *names], 8)
+    place(figure, 0.45 + max(0.5, widest_in(figure, names, 7)), right_in, bottom_in=0.85)
+    figure.subplots_adjust(hspace=0.2)
     map_axes, time_axes, cut_axes = figure.subplots(3, 1, height_ratios=[3.4, 1.2, 1.0])
     cycles, worker = len(trace["cut"]), int(trace["worker"][-1]) if len(trace["cut"]) else NOBODY
-    _draw_map(map_axes, system, walk, trace, worker)
-    now = f"cycle {cycles} of {system.cycles}, {system.scenario.model} on walk {walk}"
-    place = f"worker {system.worker_name(worker)}" if worker != NOBODY else "on the client alone"
-    name = f"{title} on {system.scenario.name}" if title else system.scenario.name
-    map_axes.set_title(f"{name}: {now}, {place}", loc="left", fontsize=10)
-    if cycles:
-        draw_cycles(time_axes, trace, system)
-        draw_cuts(cut_axes, trace, system)
-    else:
-        time_axes.set_ylabel("iteration (ms)")
-        cut_axes.set_ylabel("cut")
+    _draw_map(map_axes, system, walk, trace, worker, moving)
+    passed = f" after {trace['elapsed_s'][-1]:.0f} s" if cycles else ""
+    now = f"cycle {cycles} of {system.cycles}{passed}, {system.scenario.model} on walk {walk}"
+    where = f"worker {system.worker_name(worker)}" if worker != NOBODY else "on the client alone"
+    title(
+        map_axes,
+        f"{who} on {system.scenario.name}: {now}, {where}" if who else f"{system.scenario.name}: {now}, {where}",
+    )
+    draw_cycles(time_axes, trace, system, moving)
+    draw_cuts(cut_axes, trace, system, moving)
     time_axes.tick_params(axis="x", labelbottom=False)
-    cut_axes.set_xlabel("time (s)")
-    cut_axes.set_xlim(time_axes.get_xlim())
+    cut_axes.set_xlabel("cycle" if moving else "time (s)")
+    figure.align_ylabels([time_axes, cut_axes])
     return figure
 
 
-def _draw_map(axes: Any, system: System, walk: int, trace: Trace, worker: int) -> None:
+def _sites(system: System) -> list[str]:
+    """Names of the kinds of sites."""
+    return [f"site, {short(name)}" for name in system.scenario.gpus]
+
+
+def _draw_map(axes: Any, system: System, walk: int, trace: Trace, worker: int, moving: bool) -> None:
     from matplotlib.collections import EllipseCollection
 
     city = system.city
@@ -63,17 +88,16 @@ def _draw_map(axes: Any, system: System, walk: int, trace: Trace, worker: int) -
             facecolors=COVER_COLOR, edgecolors="none", alpha=float(np.clip(4.0 / city.n_sites, 0.02, 0.25)),
         )
     )  # fmt: skip
-    for gpu, name in enumerate(system.scenario.gpus):
+    for gpu, name in enumerate(_sites(system)):
         at = city.position_m[city.gpu == gpu]
-        color = GPU_COLORS[gpu % len(GPU_COLORS)]
-        axes.scatter(at[:, 0], at[:, 1], 14, color=color, label=f"site, {name}", linewidths=0)
+        axes.scatter(at[:, 0], at[:, 1], 14, color=GPU_COLORS[gpu % len(GPU_COLORS)], label=name, linewidths=0)
     points = system.walks.points_m[walk]
     axes.plot(points[:, 0], points[:, 1], color=WALK_COLOR, linewidth=1.0, linestyle=":", label="walk")
     here = points[0]
     if len(trace["cut"]):
         here = np.array([trace["east_m"][-1], trace["north_m"][-1]])
         walked = _walked(system, walk, float(trace["elapsed_s"][-1]))
-        axes.plot(walked[0], walked[1], color="#222222", linewidth=1.8, label="walked")
+        axes.plot(walked[0], walked[1], label="walked", **LOOKS["walked"])
         _draw_switches(axes, system, walk, trace)
     _draw_worker(axes, system, worker, here)
     axes.plot(*here, marker="*", markersize=12, color="#222222", markeredgecolor="white", linestyle="", label="client")
@@ -82,11 +106,23 @@ def _draw_map(axes: Any, system: System, walk: int, trace: Trace, worker: int) -
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(low[1], high[1])
     axes.set_aspect("equal")
+    axes.set_anchor("W")
     axes.locator_params(axis="x", nbins=6)
     axes.set_xlabel("east (m)", fontsize=8)
     axes.set_ylabel("north (m)", fontsize=8)
     axes.tick_params(labelsize=8)
-    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    _legend(axes, LOOKS if moving else {})
+
+
+def _legend(axes: Any, looks: Mapping[str, Mapping[str, Any]]) -> None:
+    """What is drawn, and what else may come."""
+    from matplotlib.lines import Line2D
+
+    handles, labels = axes.get_legend_handles_labels()
+    known = {name: Line2D([], [], label=name, **look) for name, look in looks.items()}
+    known |= dict(zip(labels, handles, strict=True))
+    shown = [known[name] for name in (*(name for name in labels if name not in looks), *looks)]
+    axes.legend(handles=shown, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.02))
 
 
 def _draw_switches(axes: Any, system: System, walk: int, trace: Trace) -> None:
@@ -94,13 +130,12 @@ def _draw_switches(axes: Any, system: System, walk: int, trace: Trace) -> None:
     _, switches = times_of(trace)
     at = system.walks.at(np.full(len(switches), walk), system.scenario.speed_mps * switches)
     if len(switches):
-        axes.plot(*at, "o", markersize=4.5, color=WORKER_COLOR, markeredgecolor="white", label="worker changed")
+        axes.plot(*at, label="worker changed", **LOOKS["worker changed"])
     servers = np.unique(np.asarray(trace["worker"]).astype(int))
     before = servers[(servers >= 0) & (servers < system.n_sites) & (servers != int(trace["worker"][-1]))]
     if before.size:
         places = system.city.position_m[before].T
-        look = {"markersize": 8, "markerfacecolor": "none", "markeredgecolor": WORKER_COLOR}
-        axes.plot(*places, "s", **look, label="workers before")
+        axes.plot(*places, label="workers before", **LOOKS["workers before"])
 
 
 def _draw_worker(axes: Any, system: System, worker: int, here: np.ndarray) -> None:
@@ -111,7 +146,7 @@ def _draw_worker(axes: Any, system: System, worker: int, here: np.ndarray) -> No
     at, radius = system.city.position_m[worker], float(system.city.radius_m[worker])
     axes.add_patch(Circle((float(at[0]), float(at[1])), radius, fill=False, color=WORKER_COLOR, linewidth=1.4))
     axes.plot([at[0], here[0]], [at[1], here[1]], color=WORKER_COLOR, linewidth=1.2)
-    axes.plot(*at, marker="s", markersize=10, color=WORKER_COLOR, linestyle="", label="worker, its coverage")
+    axes.plot(*at, label="worker, its coverage", **LOOKS["worker, its coverage"])
 
 
 def _walked(system: System, walk: int, elapsed_s: float) -> np.ndarray:
@@ -128,37 +163,52 @@ def times_of(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
     return edges, edges[switches]
 
 
-def draw_cycles(axes: Any, trace: Trace, system: System) -> None:
+def draw_cycles(axes: Any, trace: Trace, system: System, moving: bool = False) -> None:
     """Milliseconds of an iteration in every cycle, the fastest where it is known, changes of worker as lines."""
-    edges, switches = times_of(trace)
+    edges, switches = _edges(trace, moving)
     iterations = np.asarray(trace["iterations"], dtype=float)
-    mine = 1e3 * trace["cycle_s"] / iterations
-    best = 1e3 * trace["oracle_cycle_s"] / iterations
+    alone = 1e3 * system.on_device_iteration_s
+    highest = alone
     for at in switches:
         axes.axvline(at, color=WORKER_COLOR, linewidth=0.7, alpha=0.6)
-    axes.step(edges, np.append(mine, mine[-1]), where="post", color=CUT_COLOR, linewidth=1.6, label="cycle")
-    if np.isfinite(best).any():
-        axes.step(edges, np.append(best, best[-1]), where="post", color=BEST_COLOR, linewidth=1.2, label="fastest")
-    alone = 1e3 * system.on_device_iteration_s
+    if len(iterations):
+        mine, best = 1e3 * trace["cycle_s"] / iterations, 1e3 * trace["oracle_cycle_s"] / iterations
+        highest = max(highest, float(mine.max()))
+        axes.step(edges, np.append(mine, mine[-1]), where="post", label="cycle", **CYCLE_LOOKS["cycle"])
+        if np.isfinite(best).any():
+            axes.step(edges, np.append(best, best[-1]), where="post", label="fastest", **CYCLE_LOOKS["fastest"])
     axes.axhline(alone, color="#999999", linewidth=0.9, linestyle="--", label="client alone")
     if len(switches):
-        axes.plot([], [], color=WORKER_COLOR, linewidth=0.7, label="new worker")
-    axes.set_ylim(0.0, 1.08 * max(float(mine.max()), alone))
+        axes.plot([], [], label="new worker", **CYCLE_LOOKS["new worker"])
+    axes.set_ylim(0.0, steady(USUAL * alone, highest) if moving else 1.08 * highest)
     axes.set_ylabel("iteration (ms)")
-    _finish(axes, edges)
-    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.05))
+    _finish(axes, system.cycles if moving else edges[-1])
+    _legend(axes, CYCLE_LOOKS if moving else {})
 
 
-def draw_cuts(axes: Any, trace: Trace, system: System) -> None:
+def draw_cuts(axes: Any, trace: Trace, system: System, moving: bool = False) -> None:
     """The cut of every cycle."""
-    edges, _ = times_of(trace)
-    cut = np.asarray(trace["cut"], dtype=float)
-    axes.step(edges, np.append(cut, cut[-1]), where="post", color=CUT_COLOR, linewidth=1.6)
-    shown = _named_cuts(cut.astype(int), system.n_layers)
-    axes.set_yticks(shown, [f"{l} {system.names[l - 1]}" for l in shown], fontsize=7)  # noqa: E741
+    edges, _ = _edges(trace, moving)
+    cut = np.asarray(trace["cut"], dtype=int)
+    if len(cut):
+        axes.step(edges, np.append(cut, cut[-1]), where="post", color=CUT_COLOR, linewidth=1.6)
+    shown = _named_cuts(cut[:0] if moving else cut, system.n_layers)
+    names = [f"{l} {short(name)}" for l, name in enumerate(system.names, start=1)]  # noqa: E741
+    axes.set_yticks(shown, [names[l - 1] for l in shown], fontsize=7)  # noqa: E741
     axes.set_ylim(0.5, system.n_layers + 0.5)
     axes.set_ylabel("cut behind")
-    _finish(axes, edges)
+    if moving and len(cut):
+        now = f"now {names[cut[-1] - 1]}"
+        axes.text(1.01, 0.5, now, color=CUT_COLOR, fontsize=8, transform=axes.transAxes, va="center")
+    _finish(axes, system.cycles if moving else edges[-1])
+
+
+def _edges(trace: Trace, moving: bool) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`times_of`, counted in cycles where the end of time is not known yet."""
+    edges, switches = times_of(trace)
+    if not moving:
+        return edges, switches
+    return np.arange(len(edges), dtype=float), np.searchsorted(edges, switches).astype(float)
 
 
 def _named_cuts(cuts: np.ndarray, n_layers: int) -> list[int]:
@@ -172,8 +222,8 @@ def _named_cuts(cuts: np.ndarray, n_layers: int) -> list[int]:
     return sorted(named)
 
 
-def _finish(axes: Any, edges: np.ndarray) -> None:
-    axes.set_xlim(0.0, float(edges[-1]))
+def _finish(axes: Any, end: float) -> None:
+    axes.set_xlim(0.0, float(end) or 1.0)
     axes.tick_params(labelsize=8)
     axes.grid(axis="y", color="#eeeeee")
     axes.set_axisbelow(True)

@@ -263,11 +263,13 @@ class HierTrainDynamics(ScenarioDynamics):
         from .viewer import layers_figure, plan_figure
 
         if not self._last_s[lane] > 0:
-            return frame(plan_figure(self.system, None, *self.system.nominal))
+            return frame(plan_figure(self.system, None, *self.system.nominal, moving=True))
         at = max(int(self._block[lane]) - 1, 0)
+        when = f"block {at + 1} of {self.episode_steps}"
         links = ("device_edge_mbps", "edge_cloud_mbps")
         device_edge, edge_cloud = (1e6 * float(self.trace[link][at, lane]) for link in links)
         if self.by_layer:
             owner = self._owner[:, lane]
-            return frame(layers_figure(self.system, owner, device_edge, edge_cloud, self.activation_bits))
-        return frame(plan_figure(self.system, self._plan.take(np.array([lane])), device_edge, edge_cloud))
+            return frame(layers_figure(self.system, owner, device_edge, edge_cloud, self.activation_bits, when))
+        plan = self._plan.take(np.array([lane]))
+        return frame(plan_figure(self.system, plan, device_edge, edge_cloud, when=when, moving=True))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..figures import canvas_figure
+from ..figures import LEGEND_KEY_IN, canvas_figure, place, title, widest_in
 from .cost import PATH, Terms, bit_s, event_s, layers_s, paper_s, terms
 from .scenarios import WORKERS
 from .schedule import Schedules
@@ -15,6 +15,7 @@ from .system import DEVICE, FLOAT_BITS, System
 
 FORWARD_COLOR, BACKWARD_COLOR, UPDATE_COLOR, SEND_COLOR = "#3b6fb6", "#3f9a5b", "#8562b5", "#c9c9c9"
 COLORS = {"forward": FORWARD_COLOR, "backward": BACKWARD_COLOR, "update": UPDATE_COLOR, "receive": SEND_COLOR}
+NAMES, HATCHES = {"receive": "receiving"}, {"receive": "////"}
 
 
 @dataclass(frozen=True)
@@ -106,42 +107,71 @@ def layers_timeline(
     return bars
 
 
-def plan_figure(system: System, plan: Schedules | None, device_edge: float, edge_cloud: float, title: str = "") -> Any:
-    """Draw one schedule's iteration; None draws empty axes. Rates in bit/s."""
+def plan_figure(
+    system: System,
+    plan: Schedules | None,
+    device_edge: float,
+    edge_cloud: float,
+    who: str = "",
+    when: str = "",
+    moving: bool = False,
+) -> Any:
+    """Draw one schedule's iteration.
+
+    Args:
+        system: the scenario.
+        plan: one schedule; None draws axes where it would be.
+        device_edge, edge_cloud: rates in bit/s.
+        who: in front of the scenario's name.
+        when: behind it.
+        moving: a frame of an episode, whose iterations take times of many sizes: the axis is the share of this one.
+
+    Returns:
+        A matplotlib Figure (Agg canvas).
+    """
     if plan is None:
-        return _chart(system, [], f"{title} {system.scenario.name}".strip() + ": no schedule yet")
+        return _chart(_head(system, who, when, device_edge, edge_cloud, "no schedule yet"), [], moving)
     t = terms(system, plan, device_edge, edge_cloud)
     paper, event = float(paper_s(t)[0]), float(event_s(t)[0])
     unit, factor = _unit(event)
     times = f"{event * factor:.4g} {unit} as drawn, {paper * factor:.4g} {unit} by Eq. 12"
-    head = _head(system, title, device_edge, edge_cloud, _words(system, plan))
-    return _chart(system, timeline(system, plan, device_edge, edge_cloud), f"{head}\n{times}")
+    head = _head(system, who, when, device_edge, edge_cloud, _words(system, plan))
+    return _chart(f"{head}\n{times}", timeline(system, plan, device_edge, edge_cloud), moving)
 
 
 def layers_figure(
-    system: System, owner: np.ndarray, device_edge: float, edge_cloud: float, activation_bits: int = FLOAT_BITS
+    system: System,
+    owner: np.ndarray,
+    device_edge: float,
+    edge_cloud: float,
+    activation_bits: int = FLOAT_BITS,
+    when: str = "",
 ) -> Any:
-    """Draw the iteration of a layer assignment (N,). Rates in bit/s."""
+    """The frame of a layer assignment (N,); see :func:`plan_figure`."""
     bars = layers_timeline(system, owner, device_edge, edge_cloud, activation_bits)
     counts = [int((owner == worker).sum()) for worker in range(3)]
     shares = ", ".join(f"{WORKERS[w]} {n} layer{'s' if n > 1 else ''}" for w, n in enumerate(counts) if n)
     unit, factor = _unit(max(bar.end_s for bar in bars))
     seconds = float(layers_s(system, np.asarray(owner)[:, None], device_edge, edge_cloud, activation_bits)[0])
-    head = _head(system, "", device_edge, edge_cloud, f"{shares}, {activation_bits} bits")
-    return _chart(system, bars, f"{head}\n{seconds * factor:.4g} {unit}")
+    head = _head(system, "", when, device_edge, edge_cloud, f"{shares}, {activation_bits} bits")
+    return _chart(f"{head}\n{seconds * factor:.4g} {unit}", bars, moving=True)
 
 
-def _head(system: System, title: str, device_edge: float, edge_cloud: float, words: str) -> str:
+def _head(system: System, who: str, when: str, device_edge: float, edge_cloud: float, words: str) -> str:
+    where = f"{who} on {system.scenario.name}" if who else system.scenario.name
     rates = f"{device_edge / 1e6:.3g} and {edge_cloud / 1e6:.3g} Mbps"
-    return f"{title} {system.scenario.name}, {rates}: {words}".strip()
+    return f"{', '.join(part for part in (where, when, rates) if part)}: {words}"
 
 
 def _unit(seconds: float) -> tuple[str, float]:
     return ("s", 1.0) if seconds >= 1.0 else ("ms", 1e3)
 
 
-def _chart(system: System, bars: list[Bar], title: str) -> Any:
-    figure = canvas_figure(10, 3.2)
+def _chart(text: str, bars: list[Bar], moving: bool) -> Any:
+    from matplotlib.patches import Patch
+
+    figure = canvas_figure(10, 3.6)
+    place(figure, 0.75, LEGEND_KEY_IN + widest_in(figure, [*COLORS, "receiving"], 8), top_in=0.75)
     axes = figure.add_subplot()
     axes.set_yticks(range(3), WORKERS)
     axes.set_ylim(2.6, -0.6)
@@ -149,34 +179,35 @@ def _chart(system: System, bars: list[Bar], title: str) -> Any:
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.set_title(title, loc="left", fontsize=9)
-    if bars:
-        _draw(axes, bars)
+    title(axes, text, 9)
+    end_s = max((bar.end_s for bar in bars), default=1.0)
+    unit, factor = _unit(end_s)
+    end, label = 1.02 * end_s * factor, f"time since the iteration began ({unit})"
+    if moving:
+        factor, end, label = 100.0 / end_s, 102.0, "time since the iteration began (% of it)"
+    _draw(axes, bars, factor)
+    axes.set_xlabel(label)
+    axes.set_xlim(0, end)
+    if not bars:
+        return figure
+    patches = [
+        Patch(facecolor=color, label=NAMES.get(kind, kind), edgecolor="white", hatch=HATCHES.get(kind))
+        for kind, color in COLORS.items()
+    ]
+    axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False)
     return figure
 
 
-def _draw(axes: Any, bars: list[Bar]) -> None:
-    from matplotlib.patches import Patch
-
-    end = max(bar.end_s for bar in bars)
-    unit, factor = _unit(end)
+def _draw(axes: Any, bars: list[Bar], factor: float) -> None:
     places = _places(bars)
+    end = factor * max((bar.end_s for bar in bars), default=0.0)
     for bar in bars:
-        sends = bar.kind == "receive"
         left, width = bar.start_s * factor, (bar.end_s - bar.start_s) * factor
-        at, height = places[bar] if sends else (bar.worker - 0.14, 0.4)
-        look = {"hatch": "////"} if sends else {}
-        axes.barh(at, width, height, left, color=COLORS[bar.kind], edgecolor="white", linewidth=0.5, **look)
-        if bar.label and width > 0.012 * len(bar.label) * end * factor:
+        at, height = places.get(bar, (bar.worker - 0.14, 0.4))
+        look = {"color": COLORS[bar.kind], "hatch": HATCHES.get(bar.kind)}
+        axes.barh(at, width, height, left, edgecolor="white", linewidth=0.5, **look)
+        if bar.label and width > 0.012 * len(bar.label) * end:
             axes.text(left + width / 2, at, bar.label, ha="center", va="center", fontsize=7)
-    axes.set_xlabel(f"time since the iteration began ({unit})")
-    axes.set_xlim(0, end * factor * 1.02)
-    names = {"forward": "forward", "backward": "backward", "update": "update", "receive": "receiving"}
-    patches = [
-        Patch(facecolor=COLORS[k], label=name, edgecolor="white", hatch="////" if k == "receive" else None)
-        for k, name in names.items()
-    ]
-    axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False)
 
 
 def _places(bars: list[Bar]) -> dict[Bar, tuple[float, float]]:

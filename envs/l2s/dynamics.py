@@ -299,13 +299,20 @@ class L2SDynamics(ScenarioDynamics):
     def render_lane(self, lane: int) -> np.ndarray:
         from .viewer import points_frame
 
-        at = min(max(int(self._round[lane]) - 1, 0), self.episode_steps - 1)
+        rounds, choice = int(self._round[lane]), int(self._choice[lane])
+        at, clock_s = max(rounds - 1, 0), self._clock.copy()
         mbps, load, messages_s = float(self._mbps_of[at]), float(self._load_of[at]), None
+        usual_s = seen_s = float(self.system.delay_s(self._mbps_of, self._load_of).max())
         if self.links.varies:
-            mbps, one = float(self.links.at(self._clock)[0, lane]), slice(lane, lane + 1)
-            messages_s = self.system.messages_s(self._transfers(one), self._clock[one], load)[:, 0]
-        choice = int(self._choice[lane])
-        return points_frame(self.system, mbps, load, choice if choice >= 0 else None, at + 1, messages_s)
+            if rounds and self.trace is not None:  # when the last round began, not the next one
+                clock_s[lane] -= self.trace["delay_s"][at, lane] + self.trace["sync_s"][at, lane]
+                rates = self.trace["mbps"][:rounds, lane].astype(float)
+                seen_s = float(self.system.delay_s(rates, self._load_of[:rounds]).max())
+            mbps, one = float(self.links.at(clock_s)[0, lane]), slice(lane, lane + 1)
+            messages_s = self.system.messages_s(self._transfers(one), clock_s[one], load)[:, 0]
+        when = f"round {rounds} of {self.episode_steps}" if rounds else "before the first round"
+        ends_s = usual_s, seen_s
+        return points_frame(self.system, mbps, load, choice if choice >= 0 else None, when, ends_s, messages_s)
 
 
 def _shared(values: np.ndarray, lanes: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...envs.deprune.curves import Curves
 from ...envs.deprune.viewer import runs_of
-from ...ui.canvas import COLORS, INK, panel_grid
+from ...ui.canvas import COLORS, INK, footnote, panel_grid
 from ..line_charts import finish, label_grid, legend
 
 SEEN, UNSEEN, FIT = COLORS[0], COLORS[1], INK
@@ -36,6 +36,8 @@ def recordings_figure(curves: Curves) -> Any:
         axes.set_ylim(0.0, 100.0 * min(top, 1.0))
     label_grid(panels, "epoch", "test accuracy (%)")
     legend(figure, _title(curves))
+    runs = ", ".join(str(curves.provenance[name]) for name in ("data", "machine", "date"))
+    footnote(figure, f"dots, their mean and spread: measured ({runs}); fit: modelled")
     return figure
 
 
@@ -92,4 +94,4 @@ def _title(curves: Curves) -> str:
     seen = f"error {fit['error_points']:.1f} points"
     held = fit["held_out_error_points"]
     error = f"{seen}, nothing held out" if held is None else f"{seen}; held out {held:.1f} points"
-    return f"{curves.name}: {len(curves.runs)} recorded trainings and the fit, {error} (mean absolute)"
+    return f"{curves.name}: {len(curves.runs)} measured trainings and the fit, {error} (mean absolute)"

@@ -31,7 +31,8 @@ def draw_plan(env: Any, plan: Mapping[str, Any], title: str) -> Any:
     played = [1e6 * float(dynamics.trace[name][-1, 0]) for name in LINKS]
     device_edge, edge_cloud = played if min(played) > 0 else dynamics.system.nominal
     schedule = dynamics.system.schedule_of(HybridPlan.from_json(plan, "plan"))
-    return plan_figure(dynamics.system, schedule, device_edge, edge_cloud, title)
+    when = "last block" if dynamics.rates.drifts else ""
+    return plan_figure(dynamics.system, schedule, device_edge, edge_cloud, title, when)
 
 
 def draw_trace(env: Any, trace: Trace, title: str) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def _last_points(system: System, trace: Trace, title: str) -> Any:
     setting, rounds = system.scenario, len(trace["delay_s"])
     load = next((load for at, load in reversed(setting.load_changes) if at < rounds), setting.edge_load)
     choice = late_point(trace) - system.first
-    return points_figure(system, float(trace["mbps"][-1]), load, choice, title)
+    return points_figure(system, float(trace["mbps"][-1]), load, choice, title, "last rounds")
 
 
 def _rounds_figure(system: System, trace: Trace, title: str) -> Any:
@@ -151,10 +151,12 @@ def _draw_errors(axes: Any, errors: np.ndarray) -> None:
 
 def _draw_regret(axes: Any, trace: Trace) -> None:
     regret_s = regrets([trace])[0]
-    unit, factor = unit_of("regret_s", regret_s.tolist())
+    a_round_s = float(np.nanmax(trace["oracle_delay_s"]))  # the least that is shown: beside it no loss is a flat line
+    low, high = min(0.0, float(np.nanmin(regret_s))), max(a_round_s, float(np.nanmax(regret_s)))
+    unit, factor = unit_of("regret_s", [high])
     axes.plot(_numbers(trace), regret_s * factor, color=BOLD, linewidth=1.4)
     axes.set_ylabel(f"regret ({unit})")
-    axes.set_ylim(bottom=min(0.0, float(np.nanmin(regret_s)) * factor))
+    axes.set_ylim(low * factor, 1.05 * high * factor)
 
 
 def _shade(axes: Any, trace: Trace) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...models.model import Model
 from ...ui.canvas import COLORS, INK, clean, footnote, new_figure, top_legend
+from ..tables import Provenance
 from ..training import TrainingProfile
 from .measuring import KernelTimes, Measured
 
@@ -96,9 +97,13 @@ def _small_print(measured: Measured, groups: int, shown: int) -> str:
     parts = (
         f"the {shown} slowest of {groups} shapes" if groups > shown else "",
         f"of one row, not drawn: {flat}{' …' if len(single) > 4 else ''}" if single else "",
-        ", ".join((table.provenance.precision, table.provenance.software, table.provenance.date)),
+        _about(table.provenance),
     )
     return "; ".join(filter(None, parts))
+
+
+def _about(where: Provenance) -> str:
+    return ", ".join((where.source, where.precision, where.software, where.date))
 
 
 def training_figure(profile: TrainingProfile) -> Any:
@@ -122,5 +127,5 @@ def training_figure(profile: TrainingProfile) -> Any:
     panels[-1].tick_params(axis="x", length=0)
     handles, names = panels[0].get_legend_handles_labels()
     top_legend(figure, dict(zip(names, handles, strict=True)), f"{profile.model} on {profile.device}")
-    footnote(figure, ", ".join((profile.provenance.precision, profile.provenance.software, profile.provenance.date)))
+    footnote(figure, _about(profile.provenance))
     return figure

@@ -49,7 +49,7 @@ def test_a_real_training_shows_how_far_it_is_and_is_drawn_and_kept(monkeypatch: 
     assert all(Path(f"run/{name}").read_bytes().startswith(PNG) for name in pictures)
     undraw(monkeypatch)
     assert re.search(r"playing\s+33 %\s+deprune\s+.* left", called.err)
-    assert "accuracy: trained here on scikit-learn digits" in called.out
+    assert "accuracy: measured, trained here on scikit-learn digits" in called.out
     assert len(files("kept")) == 3
     weights = {path: path.stat().st_mtime_ns for path in Path("kept").iterdir()}
     train("checkpoints=kept", "--out", "again")
