@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ui.errors import InputError
+from ..ui.faults import Faults
 from ..ui.files import read_lines
+from ..ui.numerals import Numerals
 from .transfers import Transfers
 
 # Share of a shaped rate that is payload: 1448 of the 1538 bytes that a full TCP segment takes on the wire.
@@ -23,6 +25,7 @@ PAYLOAD_FRACTION = 0.94
 MIN_RATE_MBPS = 0.1
 MAX_RATE_MBPS = 1e6  # more is a slip of the unit
 
+_NOT_FINITE = ("nan", "inf", "infinity")
 _FloatArray = npt.NDArray[np.float64]
 
 
@@ -137,68 +140,82 @@ class Network:
 
 
 def load_trace(path: str | os.PathLike[str], factor: float = 1.0) -> BandwidthTrace:
-    """Read a trace: seconds and Mbit/s on each line, apart by blanks, a tab or a comma.
+    """Read a trace: seconds and Mbit/s on each line, apart by blanks, a tab, a semicolon or a comma.
 
-    The first line may be a header; empty lines and lines that start with ``#`` are skipped.
+    The first line may be a header; empty lines and lines that start with ``#`` are skipped. See
+    :mod:`splitgym.ui.numerals` for how numbers are written.
 
     Args:
         path: the file.
         factor: what the rates are multiplied by.
 
     Raises:
-        InputError: one line that names the file, the line, and what is allowed.
+        InputError: one line that names the file, the lines, and what is allowed.
     """
     if not (isfinite(factor) and factor > 0):
         raise InputError(f"{path}: factor is {factor}, allowed: a finite number above 0")
-    times: list[float] = []
-    rates: list[float] = []
-    for number, cells in _cells(path):
-        where = f"{path}: line {number}"
-        time, rate = _numbers(where, cells)
-        if times and time <= times[-1]:
-            raise InputError(f"{where}: time {time:g} s is not after {times[-1]:g} s; times must increase")
-        times.append(time)
-        rates.append(rate)
-    if not times:
+    lines = _cells(path)
+    numerals = Numerals(cell for _, cells in lines for cell in cells)
+    faults, samples = Faults(path), list[tuple[float, float]]()
+    for number, cells in lines:
+        sample = _sample(faults, numerals, number, cells)
+        if sample and samples and sample[0] <= samples[-1][0]:
+            late = f"time {sample[0]:g} s is not after {samples[-1][0]:g} s"
+            faults.add(f"line {number}: {late}", "; times must increase")
+        elif sample:
+            samples.append(sample)
+    if numerals.conflict:
+        faults.add(numerals.contradiction())
+    faults.check()
+    if not samples:
         raise InputError(f"{path}: has no samples; each line holds seconds and Mbit/s")
-    if not any(rates):
+    times, rates = np.array(samples).T
+    if not rates.any():
         raise InputError(f"{path}: every rate is 0; at least one must be above 0 Mbit/s")
-    if max(rates) * factor > MAX_RATE_MBPS:
+    if rates.max() * factor > MAX_RATE_MBPS:
         raise InputError(
-            f"{path}: a rate is {max(rates) * factor:g} Mbit/s, allowed: up to {MAX_RATE_MBPS:g}; a file in bit/s "
+            f"{path}: a rate is {rates.max() * factor:g} Mbit/s, allowed: up to {MAX_RATE_MBPS:g}; a file in bit/s "
             "needs --trace-factor 1e-6 (trace_factor: 1e-6), one in kbit/s 1e-3"
         )
-    return BandwidthTrace(np.array(times), np.array(rates) * factor)
+    return BandwidthTrace(times, rates * factor)
 
 
 def _cells(path: str | os.PathLike[str]) -> list[tuple[int, list[str]]]:
     """Line numbers and fields of the lines that should hold a sample."""
     cells = [
-        (number, re.split(r"\s*,\s*|\s+", line.strip()))
+        (number, _fields(line.strip()))
         for number, line in enumerate(read_lines(path), start=1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
-    is_header = bool(cells) and not any(_is_number(cell) for cell in cells[0][1])
+    is_header = bool(cells) and not any(re.match(r"[-+.,]?\d", cell) for cell in cells[0][1])
     return cells[1:] if is_header else cells
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _fields(line: str) -> list[str]:
+    """Parts of a line at semicolons or tabs, else at blanks, else at commas: those may come before decimals."""
+    for delimiter in (r"\s*[;\t]\s*", r"(?<![\s,])\s+(?![\s,])"):
+        if re.search(delimiter, line):
+            return re.split(delimiter, line)
+    return re.split(r"\s*,\s*", line)
 
 
-def _numbers(where: str, cells: Sequence[str]) -> tuple[float, float]:
-    if len(cells) != 2 or not all(_is_number(cell) for cell in cells):
-        raise InputError(f"{where}: cannot read {' '.join(cells)!r}; allowed: seconds and Mbit/s, two numbers")
-    time, rate = float(cells[0]), float(cells[1])
-    if not isfinite(time):
-        raise InputError(f"{where}: time is {cells[0]}, allowed: a finite number of seconds")
-    if not (isfinite(rate) and rate >= 0):
-        raise InputError(f"{where}: rate is {cells[1]}, allowed: a finite number of Mbit/s, 0 or more")
-    return time, rate
+def _sample(faults: Faults, numerals: Numerals, line: int, cells: Sequence[str]) -> tuple[float, float] | None:
+    """Seconds and Mbit/s; None, and a fault, where a line does not hold them."""
+    values = [numerals.read(cell) for cell in cells]
+    if len(values) == 2 and values[0] is not None and values[1] is not None and values[1] >= 0:
+        return values[0], values[1]
+    known = [
+        value is not None or cell.strip("+-").lower() in _NOT_FINITE for value, cell in zip(values, cells, strict=True)
+    ]
+    if unclear := next(filter(numerals.is_open, cells), None):
+        faults.add(f"line {line}: holds {unclear!r}", numerals.complaint())
+    elif len(values) != 2 or not all(known):
+        faults.add(f"line {line}: cannot read {' '.join(cells)!r}", "; allowed: seconds and Mbit/s, two numbers")
+    elif values[0] is None:
+        faults.add(f"line {line}: time is {cells[0]}", ", allowed: a finite number of seconds")
+    else:
+        faults.add(f"line {line}: rate is {cells[1]}", ", allowed: a finite number of Mbit/s, 0 or more")
+    return None
 
 
 def fluctuating_traces(

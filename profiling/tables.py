@@ -31,6 +31,7 @@ import numpy.typing as npt
 
 from ..models.model import Model
 from ..ui.errors import InputError
+from ..ui.faults import Faults, few
 from ..ui.files import read_lines, write_text
 from .devices import Device, calibration_date, get_device
 from .latency import kernel_seconds
@@ -170,16 +171,17 @@ def load_table(path: str | os.PathLike[str], model: Model) -> LatencyTable:
     Raises:
         InputError: one line that names the file, the line or field, and what is allowed.
     """
-    header, entries = read_entries(path, COLUMNS, "latency table")
+    header, entries, torn, faults = read_entries(path, COLUMNS, "latency table")
     provenance = check_header(path, header, model)
     seconds = {kernel.name: np.full(kernel.out_shape.height, np.nan) for kernel in model.kernels}
-    for where, cells in entries:
-        _parse_entry(where, cells, seconds)
-    for name, values in seconds.items():
-        missing = np.flatnonzero(np.isnan(values))
-        if missing.size:
-            allowed = f"every row count from 1 to {len(values)} is needed"
-            raise InputError(f"{path}: kernel {name} has no entry for rows = {missing[0] + 1}; {allowed}")
+    seen = {name: np.zeros(len(values), dtype=bool) for name, values in seconds.items()}
+    for line, cells in entries:
+        _parse_entry(faults, line, cells, seconds, seen)
+    for name, rows in seen.items():
+        if not rows.all() and name not in torn:
+            missing = few(_runs(np.flatnonzero(~rows) + 1), 3)
+            faults.add(f"kernel {name} has no entry for rows = {missing} (needed: 1 to {len(rows)})")
+    faults.check()
     if not any(values[-1] for values in seconds.values()):
         raise InputError(f"{path}: every kernel takes 0 s for all its rows; at least one must take longer")
     return table_of(model, list(seconds.values()), provenance)
@@ -206,7 +208,7 @@ def write_entries(
 
 def read_entries(
     path: str | os.PathLike[str], columns: Sequence[str], what: str
-) -> tuple[dict[str, str], list[tuple[str, list[str]]]]:
+) -> tuple[dict[str, str], list[tuple[int, list[str]]], set[str], Faults]:
     """Read a CSV file behind a metadata header.
 
     Args:
@@ -215,7 +217,8 @@ def read_entries(
         what: what the file is, in words.
 
     Returns:
-        The header and the entries: where each one is (file and line) and a text for every column.
+        The header, the entries (number of the line, and a text for every column), the texts of lines of another length,
+        and the faults so far: who reads the entries adds to them and checks them in the end.
 
     Raises:
         InputError: one line that names the file, the line or field, and what is allowed.
@@ -228,16 +231,18 @@ def read_entries(
     if head == len(lines) or lines[head].split(",") != list(columns):
         raise InputError(f"{path}: line {head + 1}: after the header comes the line {','.join(columns)}")
     reader = csv.reader(lines[head + 1 :])
-    entries = list[tuple[str, list[str]]]()
+    entries, torn, faults = list[tuple[int, list[str]]](), set[str](), Faults(path)
     try:
         for cells in filter(None, reader):
-            where = f"{path}: line {head + 1 + reader.line_num}"
-            if len(cells) != len(columns):
-                raise InputError(f"{where}: has {len(cells)} fields, allowed: {len(columns)} ({','.join(columns)})")
-            entries.append((where, cells))
+            line = head + 1 + reader.line_num
+            if len(cells) == len(columns):
+                entries.append((line, cells))
+            else:
+                torn.update(cells)
+                faults.add(f"line {line}: has {len(cells)} fields", f", allowed: {len(columns)} ({','.join(columns)})")
     except csv.Error as error:
         raise InputError(f"{path}: line {head + 1 + reader.line_num}: is not CSV ({error})") from None
-    return header, entries
+    return header, entries, torn, faults
 
 
 def _parse_header(path: str | os.PathLike[str], lines: Sequence[str]) -> dict[str, str]:
@@ -281,28 +286,50 @@ def check_header(path: str | os.PathLike[str], header: Mapping[str, str], model:
         raise InputError(f"{path}: {error}") from None
 
 
-def _parse_entry(where: str, cells: Sequence[str], seconds: Mapping[str, npt.NDArray[np.float64]]) -> None:
+def _parse_entry(
+    faults: Faults,
+    line: int,
+    cells: Sequence[str],
+    seconds: Mapping[str, npt.NDArray[np.float64]],
+    seen: Mapping[str, npt.NDArray[np.bool_]],
+) -> None:
     name, rows_text, seconds_text = cells
     if name not in seconds:
-        raise InputError(f"{where}: unknown kernel {name!r}; the model has {few(list(seconds))}")
+        faults.add(f"line {line}: unknown kernel {name!r}", f"; the model has {few(list(seconds))}")
+        return
     values = seconds[name]
     try:
         rows = int(rows_text)
     except ValueError:
         rows = 0
     if not 1 <= rows <= len(values):
-        raise InputError(f"{where}: rows is {rows_text!r}, allowed for {name}: an integer from 1 to {len(values)}")
+        faults.add(f"line {line}: rows is {rows_text!r}", f", allowed for {name}: an integer from 1 to {len(values)}")
+        return
+    if seen[name][rows - 1]:
+        faults.add(f"line {line}: a second entry for kernel {name}, rows = {rows}", "; one is allowed")
+    seen[name][rows - 1] = True
+    values[rows - 1] = parse_seconds(faults, line, "seconds", seconds_text) or 0.0
+
+
+def parse_seconds(faults: Faults, line: int, column: str, text: str) -> float | None:
+    """A number of 0 or more; None, and a fault, where it is none."""
     try:
-        time = float(seconds_text)
+        value = float(text)
     except ValueError:
-        raise InputError(f"{where}: seconds is {seconds_text!r}, allowed: a number, 0 or more") from None
-    if not (isfinite(time) and time >= 0):
-        raise InputError(f"{where}: seconds is {seconds_text}, allowed: a finite number, 0 or more")
-    if not np.isnan(values[rows - 1]):
-        raise InputError(f"{where}: a second entry for kernel {name}, rows = {rows}; one is allowed")
-    values[rows - 1] = time
+        faults.add(f"line {line}: {column} is {text!r}", ", allowed: a number, 0 or more")
+        return None
+    if isfinite(value) and value >= 0:
+        return value
+    faults.add(f"line {line}: {column} is {text}", ", allowed: a finite number, 0 or more")
+    return None
 
 
-def few(names: Sequence[str], most: int = 8) -> str:
-    """The first names, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _runs(numbers: Sequence[int] | npt.NDArray[np.intp]) -> list[str]:
+    """Increasing whole numbers, those one after another as "from to to"."""
+    found: list[list[int]] = []
+    for number in map(int, numbers):
+        if found and found[-1][-1] == number - 1:
+            found[-1][1:] = [number]
+        else:
+            found.append([number])
+    return [" to ".join(map(str, run)) for run in found]

@@ -18,7 +18,6 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import isfinite
 from operator import index
 from typing import Literal
 
@@ -28,9 +27,10 @@ import numpy.typing as npt
 from ..models.layers import Conv, Conv3d, ConvTranspose, Linear
 from ..models.model import Kernel, Model
 from ..ui.errors import InputError
+from ..ui.faults import Faults, few
 from .devices import Device, calibration_date, get_device
 from .latency import kernel_seconds
-from .tables import Provenance, check_header, few, read_entries, write_entries
+from .tables import Provenance, check_header, parse_seconds, read_entries, write_entries
 
 VALUE_BYTES = 4  # training is in float32
 Optimizer = Literal["sgd", "momentum", "adam"]
@@ -211,22 +211,23 @@ def load_profile(path: str | os.PathLike[str], model: Model) -> TrainingProfile:
     Raises:
         InputError: one line that names the file, the line or field, and what is allowed.
     """
-    header, entries = read_entries(path, COLUMNS, "training profile")
+    header, entries, torn, faults = read_entries(path, COLUMNS, "training profile")
     names = tuple(step.name for step in model.steps)
     found = {cells[0] for _, cells in entries}
     counts = f"profile has {len(found)} steps, the model {model.name} has {len(names)}"
     provenance = check_header(path, header, model, f"; {counts}")
     timed: dict[str, dict[int, tuple[float, float]]] = {name: {} for name in names}
-    constant: dict[str, dict[str, float | int]] = {}
-    for where, cells in entries:
-        _parse_entry(where, dict(zip(COLUMNS, cells, strict=True)), timed, constant)
-    if lost := [name for name in names if name not in found]:
-        raise InputError(f"{path}: {counts}; missing: {few(lost)}")
+    constant: dict[str, Mapping[str, float | None]] = {}
+    for line, cells in entries:
+        _parse_entry(faults, line, dict(zip(COLUMNS, cells, strict=True)), timed, constant)
+    if lost := [name for name in names if name not in found | torn]:
+        faults.add(f"{counts}; missing: {few(lost)}")
     batches = tuple(sorted(set().union(*timed.values())))
+    allowed = f"; every step needs the batch sizes {few(list(map(str, batches)))}"
     for name, by_batch in timed.items():
-        if lacking := [batch for batch in batches if batch not in by_batch]:
-            allowed = f"every step needs the batch sizes {few(list(map(str, batches)))}"
-            raise InputError(f"{path}: step {name} has no entry for batch = {lacking[0]}; {allowed}")
+        if name in found - torn and (lacking := [str(batch) for batch in batches if batch not in by_batch]):
+            faults.add(f"step {name} has no entry for batch = {few(lacking)}", allowed)
+    faults.check()
     both = np.array([[timed[name][batch] for name in names] for batch in batches])
     if not both.any(axis=(1, 2)).all():
         raise InputError(f"{path}: every step takes 0 s at a batch size; at least one must take longer")
@@ -237,44 +238,42 @@ def load_profile(path: str | os.PathLike[str], model: Model) -> TrainingProfile:
 
 
 def _parse_entry(
-    where: str,
+    faults: Faults,
+    line: int,
     cells: Mapping[str, str],
     timed: Mapping[str, dict[int, tuple[float, float]]],
-    constant: dict[str, dict[str, float | int]],
+    constant: dict[str, Mapping[str, float | None]],
 ) -> None:
     name = cells["step"]
     if name not in timed:
-        raise InputError(f"{where}: unknown step {name!r}; the model has {few(list(timed))}")
-    batch = _whole(where, "batch", cells["batch"], least=1)
+        faults.add(f"line {line}: unknown step {name!r}", f"; the model has {few(list(timed))}")
+        return
+    batch = _whole(faults, line, "batch", cells["batch"], least=1)
+    forward_s, backward_s = (parse_seconds(faults, line, name, cells[name]) for name in ("forward_s", "backward_s"))
     if batch in timed[name]:
-        raise InputError(f"{where}: a second entry for step {name}, batch = {batch}; one is allowed")
-    timed[name][batch] = _seconds(where, "forward_s", cells), _seconds(where, "backward_s", cells)
-    values: dict[str, float | int] = {"update_s": _seconds(where, "update_s", cells)}
-    values |= {column: _whole(where, column, cells[column]) for column in _CONSTANT[1:]}
+        faults.add(f"line {line}: a second entry for step {name}, batch = {batch}", "; one is allowed")
+    elif batch is not None:
+        timed[name][batch] = forward_s or 0.0, backward_s or 0.0
+    update_s = parse_seconds(faults, line, "update_s", cells["update_s"])
+    values = {"update_s": update_s, **{name: _whole(faults, line, name, cells[name]) for name in _CONSTANT[1:]}}
+    if None in values.values():
+        return
     before = constant.setdefault(name, values)
     for column in _CONSTANT:
         if values[column] != before[column]:
-            raise InputError(
-                f"{where}: {column} of step {name} is {values[column]}, but {before[column]} at another batch size; "
-                "allowed: the same at all of them"
+            faults.add(
+                f"line {line}: {column} of step {name} is {values[column]}, but {before[column]} at another batch size",
+                "; allowed: the same at all of them",
             )
 
 
-def _seconds(where: str, column: str, cells: Mapping[str, str]) -> float:
-    try:
-        value = float(cells[column])
-    except ValueError:
-        raise InputError(f"{where}: {column} is {cells[column]!r}, allowed: a number, 0 or more") from None
-    if not (isfinite(value) and value >= 0):
-        raise InputError(f"{where}: {column} is {cells[column]}, allowed: a finite number, 0 or more")
-    return value
-
-
-def _whole(where: str, column: str, text: str, least: int = 0) -> int:
+def _whole(faults: Faults, line: int, column: str, text: str, least: int = 0) -> int | None:
+    """A whole number, ``least`` or more; None, and a fault, where it is none."""
     try:
         value = int(text)
     except ValueError:
         value = -1
-    if not least <= value <= np.iinfo(np.int64).max:
-        raise InputError(f"{where}: {column} is {text!r}, allowed: an integer, {least} or more")
-    return value
+    if least <= value <= np.iinfo(np.int64).max:
+        return value
+    faults.add(f"line {line}: {column} is {text!r}", f", allowed: an integer, {least} or more")
+    return None

@@ -20,6 +20,7 @@ from heapq import heapify, heappop, heappush
 from ...models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Linear, Pointwise, Pool
 from ...models.model import Kernel, Model
 from ...ui.errors import InputError
+from ...ui.faults import Faults
 from .common import Batches, File, number, read_text
 
 VALUE_BYTES = 4  # PipeDream's profiler counts float32 whatever ran
@@ -231,11 +232,11 @@ def _align(
                 "convolutions, linear layers and norms"
             )
         step_of[name] = latest
+    faults = Faults(path)
     for step, left in zip(model.steps, expected, strict=True):
         if +left:
-            raise InputError(
-                f"{path}: step {step.name} of {model.name} is not whole: needs {_words(next(iter(+left)))}"
-            )
+            faults.add(f"step {step.name} of {model.name} is not whole: needs {_words(next(iter(+left)))}")
+    faults.check()
     return step_of
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ...models.model import Kernel, Model
 from ...ui.errors import InputError
+from ...ui.faults import Faults
 from ..devices import Device, get_device
 from ..latency import kernel_seconds
 from ..tables import LatencyTable, Provenance, table_of
@@ -27,6 +28,7 @@ from . import pipedream as import_pipedream
 from . import plain_csv as import_csv
 from . import trtexec as import_trtexec
 from .common import Batches, File, Heights, read_text
+from .sheet import looks_like_csv
 
 FORMATS = ("trtexec", "pipedream", "csv")
 
@@ -44,7 +46,7 @@ def detect(path: File) -> str:
     if any(import_pipedream.NODE.match(line.strip()) for line in lines[:2]):
         return "pipedream"
     first = next((line for line in lines if not line.lstrip().startswith("#")), "")
-    if import_csv.looks_like_csv(first):
+    if looks_like_csv(first):
         return "csv"
     raise InputError(
         f"{path}: is none of the known profiles: JSON of trtexec --exportProfile, a graph of PipeDream's profiler, or "
@@ -100,7 +102,8 @@ def latency_table(
     on = get_device(shape_from) if isinstance(shape_from, str) else shape_from
     label = ", ".join(Path(path).name for path in paths)
     where = str(paths[-1])  # the full height
-    entries = [fill_rows(where, kernel, found, on) for kernel, found in zip(model.kernels, points, strict=True)]
+    _check_full_heights(where, model, points, on)
+    entries = [fill_rows(kernel, found, on) for kernel, found in zip(model.kernels, points, strict=True)]
     note = f"{label}: {'; '.join(dict.fromkeys(heights.note for heights in read))}"
     if any(len(found) < kernel.out_shape.height for kernel, found in zip(model.kernels, points, strict=True)):
         note += "; " + (
@@ -146,22 +149,27 @@ def _rows_at(path: File, model: Model, rows: int) -> list[int]:
     return [kernel.out_shape.height for kernel in lower.kernels]
 
 
-def fill_rows(
-    where: str, kernel: Kernel, points: Mapping[int, float], shape_from: Device | None
-) -> npt.NDArray[np.float64]:
-    """Seconds of a kernel at 1, 2, ... rows, from those at some rows; see :func:`latency_table`.
+def _check_full_heights(
+    where: str, model: Model, points: Sequence[Mapping[int, float]], shape_from: Device | None
+) -> None:
+    """Every kernel needs a time at its full height, and at fewer rows, too, where no device tells the shape."""
+    faults = Faults(where)
+    for kernel, found in zip(model.kernels, points, strict=True):
+        height = kernel.out_shape.height
+        if height not in found:
+            faults.add(f"kernel {kernel.name} has no time at its full height, {height} rows")
+        elif height > 1 and len(found) == 1 and shape_from is None:
+            faults.add(
+                f"kernel {kernel.name} has a time at its full height only, {height} rows",
+                "; needed are times at fewer rows too (ROWS=FILE for profiles at other input heights), "
+                "or a device to take the shape from",
+            )
+    faults.check()
 
-    Raises:
-        InputError: nothing at the full height, or nothing else and no device for the shape.
-    """
+
+def fill_rows(kernel: Kernel, points: Mapping[int, float], shape_from: Device | None) -> npt.NDArray[np.float64]:
+    """Seconds of a kernel at 1, 2, ... rows, from those at some rows and at all; see :func:`latency_table`."""
     height = kernel.out_shape.height
-    if height not in points:
-        raise InputError(f"{where}: kernel {kernel.name} has no time at its full height, {height} rows")
-    if height > 1 and len(points) == 1 and shape_from is None:
-        raise InputError(
-            f"{where}: kernel {kernel.name} has a time at its full height only, {height} rows; needed are times at "
-            "fewer rows too (ROWS=FILE for profiles at other input heights), or a device to take the shape from"
-        )
     known = np.array(sorted(points))
     times = np.array([points[rows] for rows in sorted(points)])
     rows = np.arange(1, height + 1)
@@ -269,9 +277,10 @@ def _facts(read: Sequence[Heights] | Sequence[Batches], given: Mapping[str, str]
 
 
 def _provenance(paths: Sequence[File], facts: dict[str, str], note: str) -> Provenance:
-    for key in ("device", "precision", "software"):
-        if not facts.get(key):
-            raise InputError(f"{paths[-1]}: does not say the {key}, which is shown with the numbers; give it (--{key})")
+    if missing := [key for key in ("device", "precision", "software") if not facts.get(key)]:
+        options = ", ".join(f"--{key}" for key in missing)
+        which = " and the ".join(missing)
+        raise InputError(f"{paths[-1]}: does not say the {which}, shown with the numbers; give it ({options})")
     if not facts.get("date"):
         changed = max(Path(path).stat().st_mtime for path in paths)
         facts["date"] = datetime.fromtimestamp(changed, timezone.utc).date().isoformat()

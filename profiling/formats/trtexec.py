@@ -15,9 +15,9 @@ from typing import Any
 
 from ...models.model import Model
 from ...ui.errors import InputError
-from ..tables import few
+from ...ui.faults import Faults, few
 from .common import File, Heights, kernel_indices, number, read_text
-from .plain_csv import read_sheet
+from .sheet import read_sheet
 
 LEFT_OUT = "-"  # in a map of layers: this layer belongs to no kernel
 
@@ -132,19 +132,21 @@ def read_layer_map(path: File, model: Model) -> dict[str, str]:
         InputError: one line that names the file, the line and what is allowed.
     """
     sheet = read_sheet(path)
-    layer_at, kernel_at = sheet.column(("layer",)), sheet.column(("kernel",))
+    layer_at, kernel_at = sheet.column(("layer", "layer_name")), sheet.column(("kernel", "kernel_name"))
     if layer_at is None or kernel_at is None:
         raise InputError(f"{path}: needs the columns layer and kernel; has {few(list(sheet.columns), 12)}")
-    kernels = kernel_indices(model)
+    kernels, faults = kernel_indices(model), sheet.faults
+    known = f"; the model has {few([kernel.name for kernel in model.kernels])}, or - to leave a layer out"
     found: dict[str, str] = {}
-    for where, cells in sheet.entries:
-        if cells[layer_at] in found:
-            raise InputError(f"{where}: a second kernel for layer {cells[layer_at]!r}; join several with ' + '")
-        for name in cells[kernel_at].split(" + "):
-            if name.strip() not in kernels and cells[kernel_at] != LEFT_OUT:
-                known = few([kernel.name for kernel in model.kernels])
-                raise InputError(f"{where}: unknown kernel {name!r}; the model has {known}, or - to leave a layer out")
-        found[cells[layer_at]] = cells[kernel_at]
+    for line, cells in sheet.entries:
+        layer, whose = cells[layer_at], cells[kernel_at]
+        if layer in found:
+            faults.add(f"line {line}: a second kernel for layer {layer!r}", "; join several with ' + '")
+        for name in () if whose == LEFT_OUT else whose.split(" + "):
+            if name.strip() not in kernels:
+                faults.add(f"line {line}: unknown kernel {name!r}", known)
+        found[layer] = whose
+    faults.check()
     return found
 
 
@@ -184,10 +186,11 @@ def kernel_seconds(path: File, layers: Sequence[Layer], model: Model, owners: Ow
     """
     found = [find_owners(name, owners) for name, _ in layers]
     moves = [name not in owners and _moves_data(name, own) for (name, _), own in zip(layers, found, strict=True)]
+    faults = Faults(path)
     lost = [name for (name, _), own, move in zip(layers, found, moves, strict=True) if own is None and not move]
     if lost:
-        raise InputError(
-            f"{path}: {len(lost)} of {len(layers)} layers belong to no kernel of {model.name} by name: "
+        faults.add(
+            f"{len(lost)} of {len(layers)} layers belong to no kernel of {model.name} by name: "
             f"{few([repr(name) for name in lost], 3)}; give a map of layers (CSV with layer,kernel; '-' leaves one out)"
         )
     seconds, covered = [0.0] * len(model.kernels), set[int]()
@@ -204,10 +207,11 @@ def kernel_seconds(path: File, layers: Sequence[Layer], model: Model, owners: Ow
             seconds[k] += share * time
         covered.update(() if moves[i] else own)
     if missing := [kernel.name for k, kernel in enumerate(model.kernels) if k not in covered]:
-        raise InputError(
-            f"{path}: {len(missing)} of {len(model.kernels)} kernels of {model.name} have no layer: {few(missing, 3)}; "
+        faults.add(
+            f"{len(missing)} of {len(model.kernels)} kernels of {model.name} have no layer: {few(missing)}; "
             "where TensorRT fused one into another's layer, say so in a map of layers (CSV with layer,kernel)"
         )
+    faults.check()
     notes = [f"{sum(moves)} data movements charged to the layers they feed"] if any(moves) else []
     notes += [f"{shared} layers of several kernels shared by MACs"] if shared else []
     notes += [f"left out: {few([' '.join(name.split()) for name in left_out], 3)}"] if left_out else []

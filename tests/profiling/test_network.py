@@ -114,6 +114,10 @@ def test_a_network_needs_a_payload_share(eta: float) -> None:
         "time_s,mbps\n0,10\n1,20\n3,30\n4,40\n",
         "# a comment\nseconds Mbit/s\n\n0 10\n1 20\n\n3 30\n4 40\n",
         "5.5 10\n6.5 20\n8.5 30\n9.5 40\n",
+        "seconds;Mbit/s\n5,5;10\n6,5;20\n8,5;30\n9,5;40\n",
+        "0,5\t10,0\n1,5\t20,0\n3,5\t30,0\n4,5\t40,0\n",
+        "0,5 10\n1,5 20\n3,5 30\n4,5 40\n",
+        "1.000,5; 10\n1.001,5; 20\n1.003,5; 30\n1.004,5; 40\n",
     ],
 )
 def test_a_trace_file_is_read(tmp_path: Path, text: str) -> None:
@@ -145,6 +149,9 @@ def test_the_factor_scales_rates_and_the_floor_comes_after_it(tmp_path: Path) ->
         ("0 10\n1\n", ("line 2", "two numbers")),
         ("0 10 20\n", ("line 1", "two numbers")),
         ("0 0\n1 0\n", ("every rate is 0", "above 0")),
+        ("0 10\n1 fast\n2 -5\n3\n2 7\n1 8\n", ("line 2", "line 4", "line 3: rate is -5", "line 6: time 1 s")),
+        ("0;1,234\n1;2,345\n", ("line 1: holds '1,234', line 2: holds '2,345'", "write 1.234 or 1234")),
+        ("0;1.5\n1;2,5\n", ("writes '1.5' and '2,5'", "one decimal mark")),
         ("", ("no samples",)),
         ("time,mbps\n", ("no samples",)),
         ("\n  \n# nothing\n", ("no samples",)),

@@ -162,9 +162,9 @@ def _seconds(value: str) -> Callable[[str], str]:
     return edit
 
 
-def _without(start: str) -> Callable[[str], str]:
+def _without(*starts: str) -> Callable[[str], str]:
     def edit(text: str) -> str:
-        kept = [line for line in text.splitlines() if not line.startswith(start)]
+        kept = [line for line in text.splitlines() if not line.startswith(starts)]
         assert len(kept) < len(text.splitlines())
         return "\n".join(kept)
 
@@ -175,6 +175,12 @@ BAD_FILES: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
     "missing row": (_without("conv1,7,"), ("conv1", "rows = 7", "1 to 28")),
     "missing kernel": (_without("pool2,"), ("pool2", "rows = 1", "1 to 5")),
     "duplicate row": (_swap("conv1,6,", "conv1,5,"), ("line 16", "second entry", "conv1", "rows = 5")),
+    "several rows": (_without("conv1,7,", "conv1,9,", "conv1,10,", "conv1,28,"), ("rows = 7, 9 to 10, 28",)),
+    "several kernels": (_without("conv1,7,", "pool2,"), ("conv1 has no entry for rows = 7", "pool2 has no entry")),
+    "several lines": (
+        lambda text: _seconds("x")(text).replace("conv1,6,", "conv9,6,").replace("conv1,8,", "conv1,80,"),
+        ("line 15: seconds is 'x'", "line 16: unknown kernel 'conv9'", "line 18: rows is '80'"),
+    ),
     "negative time": (_seconds("-1e-9"), ("line 15", "-1e-9", "0 or more")),
     "nan time": (_seconds("nan"), ("line 15", "nan", "finite number")),
     "infinite time": (_seconds("inf"), ("line 15", "inf", "finite number")),

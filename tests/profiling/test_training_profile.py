@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -284,6 +284,7 @@ def test_any_profile_survives_a_round_trip_to_the_bit(tmp_path: Path, data: st.D
         )
         for name in ARRAYS
     }
+    assume((drawn["forward_s"].any(axis=1) | drawn["backward_s"].any(axis=1)).all())  # no time at all is refused
     profile = replace(measured_tiny(), batches=tuple(sorted(sizes)), **drawn)
     profile.save(tmp_path / "profile.csv")
     loaded = load_profile(tmp_path / "profile.csv", TINY)
@@ -347,6 +348,15 @@ BAD_FILES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "missing step": (_without("pool,"), ("profile has 5 steps, the model tiny has 6", "missing: pool")),
     "missing steps": (_without("pool,", "fc1,"), ("profile has 4 steps, the model tiny has 6", "pool, fc1")),
     "missing batch": (_without("plain,4,"), ("step plain", "batch = 4", "1, 4, 16")),
+    "missing batches": (
+        _without("plain,4,", "block,4,", "block,16,"),
+        ("step block has no entry for batch = 4, 16", "step plain has no entry for batch = 4", "1, 4, 16"),
+    ),
+    "missing step and batch": (_without("pool,", "plain,4,"), ("missing: pool", "step plain", "batch = 4")),
+    "several lines": (
+        lambda text: _cell("forward_s", "x")(text).replace("stem,1,", "stem,one,").replace("fc1,4,", "fc3,4,"),
+        ("line 18: forward_s is 'x'", "batch is 'one'", "unknown step 'fc3'"),
+    ),
     "unknown step": (_cell("step", "plane"), ("line 18", "'plane'", "stem, block, plain, pool, fc1, fc2")),
     "step too many": (lambda text: text + "fc3,1,1,1,1,1,1,1\n", ("line 29", "'fc3'", "stem, block")),
     "duplicate": (_again(18), ("line 29", "second entry", "step plain", "batch = 4")),

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from splitgym.envs import FAMILIES
-from splitgym.envs.edgemove.geography import CENTRE_DEG, to_metres
+from splitgym.envs.edgemove.geography import CENTRE_DEG, load_places, to_metres
 from splitgym.envs.edgemove.scenarios import (
     GROUPS,
     MOST_SITES,
@@ -351,6 +351,12 @@ BAD_PLACES: dict[str, tuple[str, list[str]]] = {
     "no longitude": ("LATITUDE,LON\n-37.8,144.9\n", ["no column LONGITUDE", "LATITUDE and LONGITUDE"]),
     "no header": ("-37.8,144.9\n-37.9,144.8\n", ["no column LATITUDE"]),
     "empty": ("", ["no column LATITUDE"]),
+    "nothing known": ("a,b\n1,2\n", ["no column LATITUDE and no column LONGITUDE"]),
+    "several lines": (
+        HEADER + "91,144.9\n-37.8,x\n-92,200\n",
+        ["line 2: LATITUDE is '91', line 4: LATITUDE is '-92', allowed", "line 3: LONGITUDE is 'x', line 4: LONGITUDE"],
+    ),
+    "points and commas": ("LATITUDE;LONGITUDE\n-37.8;144,9\n", ["writes '-37.8' and '144,9'"]),
     "latitude beyond the pole": (HEADER + "-37.8,144.9\n-90.5,144.9\n", ["line 3", "LATITUDE is '-90.5'", "-90 to 90"]),
     "longitude too far": (HEADER + "-37.8,180.1\n", ["line 2", "LONGITUDE is '180.1'", "-180 to 180"]),
     "columns swapped": (HEADER + "144.9,-37.8\n", ["line 2", "LATITUDE is '144.9'", "-90 to 90"]),
@@ -360,6 +366,16 @@ BAD_PLACES: dict[str, tuple[str, list[str]]] = {
     "an empty cell": (HEADER + "-37.8,\n", ["line 2", "LONGITUDE is ''"]),
     "a short line": (HEADER + "\n-37.8\n", ["line 3", "LONGITUDE is ''"]),
 }
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+@pytest.mark.parametrize("digits", [2, 3])
+def test_places_with_decimal_commas(tmp_path: Path, delimiter: str, digits: int) -> None:
+    places = [(-37.8136, 144.9631), (-37.8116, 144.9651), (-37.8126, 144.9611)]
+    lines = [delimiter.join(f"{value:.{digits}f}" for value in place) for place in places]
+    file = tmp_path / "sites.csv"
+    file.write_text(f"LATITUDE{delimiter}LONGITUDE\n" + "\n".join(lines).replace(".", ","))
+    np.testing.assert_array_equal(load_places(str(file), 1, "sites"), np.round(places, digits))
 
 
 @pytest.mark.parametrize("what", ["sites", "trajectory"])

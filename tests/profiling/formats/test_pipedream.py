@@ -160,6 +160,9 @@ BAD_GRAPHS: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
         ("node9", "Embedding", "has parameters"),
     ),
     "last layer lost": (_swap((r"\n.*node14.*", "")), ("fc3", "not whole")),
+    "last layers lost": (
+        _swap((r"\n.*node1[234].*", "")), ("step fc2 of lenet5 is not whole", "step fc3 of lenet5 is not whole")
+    ),
     "one more layer": (
         lambda text: text + "\n" + text[: text.index("\n")].replace("node10", "node15") + "\n\tnode14 -- node15",
         ("node15", "no further layer"),

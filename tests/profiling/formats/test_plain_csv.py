@@ -59,12 +59,35 @@ def test_the_order_of_lines_comments_and_delimiters_do_not_matter(
         ("Layer,Rows,s", 1), ("name,height,latency_ms", 1e3), ("layer,output rows,Avg. Time (ms)", 1e3),
         ("kernel,rows,medianMs", 1e3), ("kernel,rows,time [us]", 1e6), ("kernel,rows,µs", 1e6),
         ("kernel,rows,mean_μs", 1e6), ("kernel,rows,duration_ns", 1e9),
+        ("Layer Name,Output Rows,Average Time (msec)", 1e3), ("Layer,Rows,Time (ms)", 1e3), ("Layer,height,msec", 1e3),
+        ("Kernel Name,rows,Elapsed [µsec]", 1e6), ("Operator,rows,ms (median)", 1e3), ("node_name,rows,Seconds", 1),
+        ("Module,Out Height,Latency in milliseconds", 1e3), ("LayerName,rows,avgMs", 1e3),
     ],
 )  # fmt: skip
 def test_units_come_from_the_columns_name(tmp_path: Path, head: str, per_second: float) -> None:
     original = modelled_table(LENET, "tx2")
     path = written(tmp_path, "\n".join(csv_of(original, head, per_second)))
     np.testing.assert_allclose(latency_table(path, LENET, *ABOUT).seconds, original.seconds, rtol=1e-14)
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ";", ","])
+@pytest.mark.parametrize("thousands", ["", ".", " ", "'"])
+def test_decimal_commas_and_thousands_marks_are_read(tmp_path: Path, delimiter: str, thousands: str) -> None:
+    original = modelled_table(LENET, "tx2")
+    lines = [f"Layer Name{delimiter}Rows{delimiter}Time (ns)"]
+    for name, height in zip(original.kernels, original.heights, strict=True):
+        for r in range(1, height + 1):
+            time = f"{original.kernel_s(name, r) * 1e9:,.1f}".translate({ord(","): thousands, ord("."): ","})
+            lines.append(delimiter.join([name, str(r), f'"{time}"' if delimiter == "," else time]))
+    table = latency_table(written(tmp_path, "\n".join(lines)), LENET, *ABOUT)
+    np.testing.assert_allclose(table.seconds, original.seconds, atol=1e-10)
+
+
+def test_thousands_marks_beside_decimal_points_are_read(tmp_path: Path) -> None:
+    times = dict.fromkeys((k.name for k in LENET.kernels), '"1,234.5"') | {"tail.0": "2.25", "tail.1": '"12,345"'}
+    text = "\n".join(["kernel,us", *(f"{name},{time}" for name, time in times.items())])
+    table = latency_table(written(tmp_path, text), LENET, *ABOUT, shape_from="nano")
+    assert [table.kernel_s(name, 1) for name in ("tail.0", "tail.1", "tail.2")] == [2.25e-6, 12345e-6, 1234.5e-6]
 
 
 def test_the_median_is_read_before_the_mean_and_before_the_total(tmp_path: Path) -> None:
@@ -105,6 +128,11 @@ def test_csv_files_at_several_heights(tmp_path: Path) -> None:
         latency_table({16: with_rows, 32: files[32]}, LENET, *ABOUT)
 
 
+def numbered(time: str, delimiter: str = ";") -> Callable[[str], str]:
+    """The file with another delimiter and one other time."""
+    return lambda text: text.replace(",", delimiter).replace(f"conv1{delimiter}28{delimiter}1.5", time)
+
+
 BAD_CSV: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
     "unknown kernel": (lambda text: text.replace("conv2,", "conv9,"), ("line 4", "'conv9'", "conv1")),
     "too many rows": (lambda text: text.replace("conv1,28", "conv1,29"), ("line 2", "rows of conv1", "1 to 28")),
@@ -113,7 +141,40 @@ BAD_CSV: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
     "second line": (lambda text: text + "\nconv1,28,2", ("line 9", "second time", "conv1", "28 rows")),
     "negative": (lambda text: text.replace("28,1.5", "28,-1.5"), ("line 2", "ms is '-1.5'", "0 or more")),
     "nan": (lambda text: text.replace("28,1.5", "28,nan"), ("line 2", "ms is 'nan'", "finite")),
-    "decimal comma": (lambda text: text.replace("28,1.5", "28,1,5"), ("line 2", "4 fields", "3")),
+    "decimal comma": (lambda text: text.replace("28,1.5", "28,1,5"), ("line 2", "4 fields", "3", "needs quotes")),
+    "decimal commas": (
+        lambda text: text.replace("1.5", "1,5"),
+        ("line 2: has 4 fields, line 3: has 4 fields, line 4: has 4 fields and 4 more, allowed: 3", "; between fields"),
+    ),
+    "decimal comma and point": (numbered("conv1;28;1,5"), ("writes '1.5' and '1,5'", "one decimal mark")),
+    "open comma": (
+        lambda text: text.replace(",", ";").replace("1.5", "1,234"),
+        ("line 2: ms is '1,234', line 3: ms is '1,234', line 4: ms is '1,234' and 4 more", "write 1.234 or 1234"),
+    ),
+    "all lines at once": (
+        lambda text: (
+            text.replace("conv1,28,1.5", "conv1,28,x")
+            .replace("conv2,", "conv9,")
+            .replace("tail.0,1,1.5", "tail.0,7,1")
+            .replace("pool1,14,1.5", "pool1,14,-1")
+        ),
+        (
+            "line 2: ms is 'x', line 3: ms is '-1', allowed: a finite number, 0 or more",
+            "line 4: unknown kernel 'conv9'",
+            "line 6: rows of tail.0 is '7', allowed: an integer from 1 to 1",
+        ),
+    ),
+    "all missing kernels": (
+        lambda text: text.replace("pool1,14,1.5\n", "").replace("tail.1,1,1.5\n", ""),
+        ("2 kernels of lenet5 have no time: pool1, tail.1",),
+    ),
+    "all kernels without full height": (
+        lambda text: text.replace("conv1,28", "conv1,27").replace("conv2,10", "conv2,9"),
+        (
+            "kernel conv1 has no time at its full height, 28 rows",
+            "kernel conv2 has no time at its full height, 10 rows",
+        ),
+    ),
     "empty time": (lambda text: text.replace("28,1.5", "28,"), ("line 2", "ms is ''")),
     "missing kernel": (lambda text: text.replace("tail.1,1,1.5\n", ""), ("1 kernels", "tail.1")),
     "full height missing": (lambda text: text.replace("conv1,28", "conv1,27"), ("conv1", "full height, 28 rows")),
@@ -135,6 +196,13 @@ def test_a_bad_csv_table_is_one_clear_line(tmp_path: Path, case: str) -> None:
     with pytest.raises(InputError) as caught:
         latency_table(path, LENET, *ABOUT, shape_from="nano")
     one_line(str(caught.value), str(path), *parts)
+
+
+def test_all_columns_that_lack_are_told(tmp_path: Path) -> None:
+    path = written(tmp_path, WHOLE_CSV.replace("kernel,rows,ms", "what,rows,runs"))
+    with pytest.raises(InputError) as caught:
+        latency_table(path, LENET, *ABOUT, shape_from="nano", format="csv")
+    one_line(str(caught.value), "no column for the kernel", "nor for the time", "its columns: what, rows, runs")
 
 
 # --- CSV profiles ---
@@ -205,7 +273,28 @@ BAD_PROFILES: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
     "batch of none": (lambda text: text.replace("fc2,2", "fc2,0"), ("line 7", "batch is '0'", "1 or more")),
     "negative": (lambda text: text.replace("fc2,2,1", "fc2,2,-1"), ("line 7", "forward_ms is '-1'")),
     "no batch": (lambda text: text.replace("batch", "note"), ("no column batch",)),
+    "neither time": (
+        lambda text: text.replace("backward_ms", "other_ms").replace("forward_ms", "one_ms"),
+        ("no column for the forward time", "nor for the backward time"),
+    ),
+    "all missing steps": (
+        lambda text: text.replace("\nfc2,2,1,3", "").replace("\npool1,2,1,3", "").replace("\nconv2,2,1,3", ""),
+        ("step pool1 of lenet5 has no line", "step conv2 of lenet5 has no line", "step fc2 of lenet5 has no line"),
+    ),
+    "all lines at once": (
+        lambda text: text.replace("fc1,2,1", "fc1,2,x").replace("conv2,2,1,3", "conv2,2,1").replace("fc2,2", "fc9,2"),
+        ("forward_ms is 'x'", "has 3 fields", "unknown step 'fc9'"),
+    ),
 }
+
+
+def test_a_profile_with_decimal_commas_and_batches_of_a_thousand(tmp_path: Path) -> None:
+    lines = [f"{s.name};1.024;1,5;3,25" for s in LENET.steps]
+    text = "\n".join(["Layer Name;Batch Size;Forward (ms);Backward time (msec)", *lines])
+    profile = training_profile(written(tmp_path, text), LENET, *ABOUT)
+    assert profile.batches == (1024,)
+    np.testing.assert_array_equal(profile.forward_s, [[1.5e-3] * 7])
+    np.testing.assert_array_equal(profile.backward_s, [[3.25e-3] * 7])
 
 
 @pytest.mark.parametrize("case", BAD_PROFILES)

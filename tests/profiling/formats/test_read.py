@@ -50,7 +50,7 @@ def kernel_of(height: int):
 @given(known_rows(), st.sampled_from([None, "nano", "xavier"]))
 def test_given_rows_are_kept_to_the_bit(known: tuple[int, dict[int, float]], device: str | None) -> None:
     height, points = known
-    seconds = fill_rows("f", kernel_of(height), points, get_device(device) if device else None)
+    seconds = fill_rows(kernel_of(height), points, get_device(device) if device else None)
     assert len(seconds) == height
     assert np.isfinite(seconds).all()
     assert (seconds >= 0).all()
@@ -60,7 +60,7 @@ def test_given_rows_are_kept_to_the_bit(known: tuple[int, dict[int, float]], dev
 @given(known_rows())
 def test_rows_between_lie_on_the_line_and_fewer_cost_the_same(known: tuple[int, dict[int, float]]) -> None:
     height, points = known
-    seconds = fill_rows("f", kernel_of(height), points, None)
+    seconds = fill_rows(kernel_of(height), points, None)
     rows = sorted(points)
     np.testing.assert_array_equal(seconds[: rows[0]], points[rows[0]])
     for low, high in pairwise(rows):
@@ -74,14 +74,14 @@ def test_rows_between_lie_on_the_line_and_fewer_cost_the_same(known: tuple[int, 
 def test_times_that_rise_with_the_rows_give_a_table_that_rises(known: tuple[int, dict[int, float]]) -> None:
     height, points = known
     rising = dict(zip(sorted(points), sorted(points.values()), strict=True))
-    seconds = fill_rows("f", kernel_of(height), rising, None)
+    seconds = fill_rows(kernel_of(height), rising, None)
     assert (np.diff(seconds) >= -1e-12 * seconds[1:]).all()
 
 
 def test_a_shape_is_scaled_to_every_given_time() -> None:
     device, kernel, rows = get_device("nano"), kernel_of(60), np.arange(1, 61)
     modelled = kernel_seconds(device, kernel, rows)
-    seconds = fill_rows("f", kernel, {20: 3 * float(modelled[19]), 60: 5 * float(modelled[59])}, device)
+    seconds = fill_rows(kernel, {20: 3 * float(modelled[19]), 60: 5 * float(modelled[59])}, device)
     ratio = seconds / modelled
     np.testing.assert_allclose(ratio[:20], 3, rtol=1e-12)
     np.testing.assert_allclose(ratio[39], 4, rtol=1e-12)
@@ -138,6 +138,10 @@ def test_what_nobody_says_is_asked_for_and_the_date_is_the_files(tmp_path: Path)
     for missing, given_ in (("device", ("", "FP16", "t")), ("precision", ("b", "", "t")), ("software", ("b", "FP16"))):
         with pytest.raises(InputError, match=f"does not say the {missing}.*--{missing}"):
             latency_table(path, LENET, *given_, shape_from="nano")
+    with pytest.raises(
+        InputError, match=r"the device and the precision and the software.*--device, --precision, --soft"
+    ):
+        latency_table(path, LENET, shape_from="nano")
     with pytest.raises(InputError, match="device must be one line"):
         latency_table(path, LENET, "a\nb", "FP16", "t", shape_from="nano")
     with pytest.raises(InputError, match=r"unknown device .*; known: "):
@@ -183,6 +187,7 @@ def test_the_command_reads_a_map_of_layers(tmp_path: Path) -> None:
         (whose.replace("fc3", "fc4"), ("map.csv: line 3", "'fc4'")),
         (whose.replace("prob", "d"), ("map.csv: line 4", "second", "'d'")),
         (whose.replace("kernel", "owner"), ("map.csv", "columns layer and kernel")),
+        (whose.replace("fc3", "fc4").replace("prob", "d"), ("line 3: unknown kernel 'fc4'", "line 4: a second kernel")),
     ):
         with pytest.raises(InputError) as caught:
             run(*about, "--map", str(written(tmp_path, bad, "map.csv")))

@@ -216,6 +216,10 @@ BAD_TRTEXEC: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
         ),
         ("ForeignNode", "map"),
     ),
+    "unknown layer and kernel without one": (
+        lambda text: text.replace("/features/2/MaxPool", "/prob"),
+        ("1 of 12 layers", "'/prob'", "1 of 7 kernels", "pool1"),
+    ),
     "kernel without layer": (lambda text: text.replace("/features/2/MaxPool", "/features/0/Conv"), ("pool1", "map")),
     "copies only": (
         lambda text: text.replace('"/features/2', '"Reformatting CopyNode for Input Tensor 0 to /features/2'),
