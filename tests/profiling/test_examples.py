@@ -12,6 +12,8 @@ import pytest
 import splitgym.envs  # noqa: F401
 from splitgym.models.lookup import get_model
 from splitgym.profiling import tables, training
+from splitgym.profiling.link_file import load_link
+from splitgym.profiling.network import fluctuating_traces, load_trace
 
 EXAMPLES = Path(tables.__file__).parent / "examples"
 TABLES = sorted(path for path in EXAMPLES.glob("*.csv") if not path.stem.endswith("-training"))
@@ -21,6 +23,17 @@ PROFILES = sorted(EXAMPLES.glob("*-training.csv"))
 def test_both_kinds_ship() -> None:
     assert TABLES
     assert PROFILES
+
+
+def test_a_link_and_a_trace_say_what_they_are() -> None:
+    link = load_link(EXAMPLES / "link-emulated.json")
+    assert "through a channel of 40 Mbit/s and 2 ms each way (emulated)" in link.label()
+    assert link.goodput_mbps == pytest.approx(40.0, rel=0.01)
+    assert link.t_msg_s == pytest.approx(2e-3, rel=0.2)
+    path = EXAMPLES / "trace-drawn.txt"
+    assert path.read_text(encoding="utf-8").startswith("# Not measured: drawn by ")
+    drawn = fluctuating_traces(np.random.default_rng(0), 1, [100.0], duration_s=120)[0]
+    np.testing.assert_allclose(load_trace(path).mbps, drawn, atol=0.006)
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)

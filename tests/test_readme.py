@@ -1,0 +1,243 @@
+"""What README and the pages of docs/ print runs: their Python and YAML, and every command, in a folder like a clone."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import pytest
+import yaml
+
+import splitgym.envs  # noqa: F401
+from splitgym.experiments import eval_command, train_command
+from splitgym.experiments.l2s import privacy
+from splitgym.profiling.measure import command as profile_command
+from splitgym.profiling.probe import probe
+
+from . import ROOT
+
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE_NAME = re.compile(r"# ([\w.-]+\.\w+)\n")  # what a block is to be saved as
+PYTHON = ".venv/bin/python"
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    page: Path
+    language: str
+    text: str
+
+    @property
+    def file(self) -> str | None:
+        match = FILE_NAME.match(self.text)
+        return match[1] if match else None
+
+
+BLOCKS = [Block(page, *found) for page in PAGES for found in BLOCK.findall(page.read_text(encoding="utf-8"))]
+FILES = {block.file: block for block in BLOCKS if block.file is not None}
+
+
+def inline_commands(page: Path) -> list[list[str]]:
+    """Commands that stand in a sentence."""
+    prose = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    spans = re.findall(r"`([^`\n]+)`", prose)
+    return [shlex.split(span) for span in spans if span.startswith((".venv/bin/", "make ", "pip ", "python "))]
+
+
+def printed_commands() -> list[list[str]]:
+    """Every command of the pages, without its comment; those that follow each other stay in order."""
+    lines = [line for block in BLOCKS if block.language == "sh" for line in block.text.splitlines()]
+    found = [shlex.split(line, comments=True) for line in lines]
+    found += [command for page in PAGES for command in inline_commands(page)]
+    return [list(words) for words in dict.fromkeys(tuple(words) for words in found if words)]
+
+
+COMMANDS = printed_commands()
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a clone is, with the files that README says to save."""
+    folder = tmp_path_factory.mktemp("clone")
+    for entry in ROOT.iterdir():
+        if entry.name not in ("runs", "results", "profiles", "wandb", ".venv", ".git"):
+            (folder / entry.name).symlink_to(entry)
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    for program in Path(sys.executable).parent.iterdir():  # resolved, Python would no longer know its environment
+        (folder / ".venv" / "bin" / program.name).symlink_to(program)
+    for name, block in FILES.items():
+        (folder / str(name)).write_text(block.text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def here(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The clone as working directory, and what is run by hand found there."""
+    monkeypatch.chdir(clone)
+    monkeypatch.syspath_prepend(str(clone))
+    return clone
+
+
+@pytest.fixture
+def network(here: Path) -> None:
+    """net.onnx, made as README says."""
+    if not (here / "net.onnx").exists():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's, about its own future
+            runpy.run_path("nets.py", run_name="__main__")
+
+
+def test_blocks_are_of_known_languages() -> None:
+    assert {block.language for block in BLOCKS} == {"sh", "python", "yaml"}
+    assert set(FILES) == {"nets.py", "boards.yaml"}
+    assert len(COMMANDS) > 20
+
+
+@pytest.mark.parametrize(
+    "block", [b for b in BLOCKS if b.language == "python"], ids=lambda b: f"{b.page.name} {b.file}"
+)
+def test_python_runs(block: Block, here: Path, request: pytest.FixtureRequest) -> None:
+    if block.file is not None:
+        request.getfixturevalue("network")
+        assert (here / "net.onnx").stat().st_size
+        return
+    values: dict[str, Any] = {}
+    exec(compile(block.text, block.page.name, "exec"), values)
+    env = values["env"]
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "yaml"], ids=lambda b: b.file)
+def test_yaml_is_a_scenario_that_plays(block: Block, here: Path) -> None:
+    assert block.file is not None
+    env = gym.make("splitgym/DistrEdge-v0", scenario=block.file, optimum=False)
+    assert set(yaml.safe_load(block.text)) <= set(env.unwrapped.dynamics.settings)  # type: ignore[attr-defined]
+    env.reset(seed=0)
+    over = False
+    while not over:
+        over = env.step(env.action_space.sample())[2]
+    told = " ".join(env.unwrapped.dynamics.provenance)  # type: ignore[attr-defined]
+    assert "amd-epyc: measured" in told
+    assert "emulated" in told
+
+
+class Reached(Exception):
+    """A command has understood what it was asked for."""
+
+
+def reached(*_: object, **__: object) -> Any:
+    raise Reached
+
+
+def understood(main: Any, words: Sequence[str]) -> None:
+    """Run a command up to where it would begin its work."""
+    with suppress(Reached):
+        assert main(list(words)) == 0
+
+
+def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command, up to where it would begin its work."""
+    match words:
+        case ["make", *targets]:
+            known = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+            assert set(targets) <= set(known)
+        case [".venv/bin/splitgym-profile", *options]:
+            monkeypatch.setattr(profile_command, "_journaled", reached)
+            monkeypatch.setattr(probe, "_serve", reached)
+            monkeypatch.setattr(probe, "measure", reached)
+            understood(profile_command.main, [*options, *(["--overwrite"] if "--from" in options else [])])
+        case [".venv/bin/python", "train_agent.py", *options]:
+            monkeypatch.setattr(train_command.Session, "run", reached)
+            understood(train_command.main, [*options, "--track", "off"])
+        case [".venv/bin/python", "eval.py", *options]:
+            monkeypatch.setattr(eval_command, "_evaluate", reached)
+            understood(eval_command.main, options)
+        case [".venv/bin/python", "-m", "splitgym.experiments.l2s.privacy", *options]:
+            monkeypatch.setattr(privacy, "train_digits", reached)
+            understood(privacy.main, options)
+        case [".venv/bin/python", script, *options] if script.startswith("benchmarks/"):
+            source = (ROOT / script).read_text(encoding="utf-8")
+            assert all(f'"{option}"' in source for option in options if option.startswith("--"))
+            if "--only" in options:
+                assert set(options[options.index("--only") + 1 :]) <= set(re.findall(r"[\w-]+", source))
+        case [".venv/bin/python", script]:
+            assert script in FILES
+        case ["pip", "install", *_]:
+            assert (ROOT / "setup.cfg").exists()
+        case _:
+            pytest.fail(f"no test knows {shlex.join(words)}")
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=shlex.join)
+@pytest.mark.usefixtures("here", "network")
+def test_a_command_is_understood(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    check(words, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train_agent.py --scenario none.yaml", "train_agent.py --episode 3", "train_agent.py --model other.onnx",
+        "eval.py --agents nobody", "eval.py --env-kwargs alpha=much", "benchmarks/run.py --only l2s-nothing",
+        "benchmarks/deprune_runs.py --pictures cifar10", "other.py",
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("here")
+def test_a_command_that_does_not_run_is_found(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AssertionError):
+        check([PYTHON, *words.split()], monkeypatch)
+
+
+def test_groups_of_figures_are_those_of_the_benchmarks() -> None:
+    text = PAGES[0].read_text(encoding="utf-8")
+    named = re.findall(r"--only ([a-z0-9 -]+)", text)
+    groups = [group for names in named for group in names.split()]
+    assert len(set(groups)) > 15
+    script = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--only", *groups, "--help"]
+    assert subprocess.run(script, capture_output=True).returncode == 0
+
+
+def test_files_and_pages_that_are_named_are_there() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+        paths = re.findall(r"(?<![\w/.])((?:profiling|docs|tests|benchmarks)/[\w./-]+\.\w+)", text)
+        for path in (*links, *paths):
+            assert not path or (page.parent / path).exists() or (ROOT / path).exists(), path
+
+
+SHORT = {  # what makes a command that takes minutes take seconds
+    "train_agent.py": ["--track", "off", "--episodes", "1"],
+    "eval.py": ["--seeds", "1", "--train-episodes", "1", "--workers", "2"],
+    "splitgym-profile": ["--repeats", "2", "--warmup", "1"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("network")
+@pytest.mark.timeout(3000)
+def test_commands_run(here: Path) -> None:
+    """All but those that train images, serve another machine or print every figure."""
+    for words in COMMANDS:
+        line, program = shlex.join(words), Path(words[1] if words[0] == PYTHON else words[0]).name
+        if words[0] in ("make", "pip") or "--network" in words or "benchmarks/" in line or "backend=train" in line:
+            continue
+        short = [] if "--from" in words else SHORT.get(program, [])
+        if "--agent" in words and words[words.index("--agent") + 1] in ("joint", "deprune"):
+            short = ["--track", "off"]
+        if "--model" in words and "vgg16" in words and "--from" not in words:
+            short = [*short, "--every", "200"]
+        ran = subprocess.run([*words, *short], cwd=here, capture_output=True, text=True)
+        assert ran.returncode == 0, f"{line}: {ran.stderr}"
