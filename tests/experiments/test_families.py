@@ -43,7 +43,7 @@ PLANNED = (  # agents whose plan is all that they do
 )
 
 
-@pytest.fixture(scope="module", params=BRIEF.values(), ids=BRIEF)
+@pytest.fixture(scope="module", params=BRIEF.values(), ids=list(BRIEF))
 def brief(request: pytest.FixtureRequest) -> Brief:
     return request.param
 
