@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from functools import cache
@@ -39,6 +38,12 @@ HYBRID = HybridPlan("vgg16", ("cloud", "device", "edge"), 3, 10, (28, 40, 60), {
 PIPELINE = PipelinePlan("vgg16", 9, "site-41", 2, {"agent": "edgemove", "cycle_s": 31.5})
 # Behind its first 5 modules VGG-16 has 64 maps of 112 x 112.
 COMPRESSED = CompressedPlan("vgg16", 5, 2, (2, 2, 16, 64), {"agent": "deprune", "score": 0.5})
+PLANS = (PLAN, CUT, HYBRID, PIPELINE, COMPRESSED)
+
+
+def kind_of(value: Any) -> str | None:
+    """For the names of tests."""
+    return getattr(value, "kind", None)
 
 
 @cache
@@ -50,62 +55,28 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_file_round_trip(tmp_path: Path) -> None:
+# By kind: what stands in the file, and which of it is a tuple again when it is read.
+WRITTEN: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "spatial": ({"model": "vgg16"}, ("devices", "cuts", "splits")),
+    "cut": ({"cut": 7}, ("devices",)),
+    "hybrid": ({"m_s": 3, "m_l": 10, "roles": ["cloud", "device", "edge"], "b": [28, 40, 60]}, ("roles", "b")),
+    "pipeline": ({"model": "vgg16", "cut": 9, "worker": "site-41", "in_flight": 2}, ()),
+    "compressed": ({"model": "vgg16", "cut": 5, "r": 2, "budgets": [2, 2, 16, 64]}, ("budgets",)),
+}
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=kind_of)
+def test_file_round_trip(plan: Any, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
-    save_plan(PLAN, file)
-    again = load_plan(file, vgg(), SpatialPlan)
-    assert again == PLAN
-    assert type(again.cuts) is tuple
-    assert type(again.splits[0]) is tuple
+    save_plan(plan, file)
+    again = load_plan(file, vgg(), type(plan))
+    assert again == plan
+    assert dict(again.notes) == dict(plan.notes) != {}
+    fields, tuples = WRITTEN[plan.kind]
     data = json.loads(file.read_text())
-    assert (data["schema"], data["kind"], data["model"]) == (1, "spatial", "vgg16")
-    assert names_in(tmp_path) == ["plan.json"]
-
-
-def test_cut_plan_round_trip(tmp_path: Path) -> None:
-    file = tmp_path / "plan.json"
-    save_plan(CUT, file)
-    again = load_plan(file, vgg(), CutPlan)
-    assert again == CUT
-    assert type(again.devices) is tuple
-    assert dict(again.notes) == {"agent": "linucb_e", "delay_s": 0.7}
-    data = json.loads(file.read_text())
-    assert (data["schema"], data["kind"], data["cut"]) == (1, "cut", 7)
-    assert names_in(tmp_path) == ["plan.json"]
-
-
-def test_hybrid_plan_round_trip(tmp_path: Path) -> None:
-    file = tmp_path / "plan.json"
-    save_plan(HYBRID, file)
-    again = load_plan(file, vgg(), HybridPlan)
-    assert again == HYBRID
-    assert (type(again.roles), type(again.b)) == (tuple, tuple)
-    data = json.loads(file.read_text())
-    assert (data["schema"], data["kind"], data["m_s"], data["m_l"]) == (1, "hybrid", 3, 10)
-    assert (data["roles"], data["b"]) == (["cloud", "device", "edge"], [28, 40, 60])
-    assert names_in(tmp_path) == ["plan.json"]
-
-
-def test_pipeline_plan_round_trip(tmp_path: Path) -> None:
-    file = tmp_path / "plan.json"
-    save_plan(PIPELINE, file)
-    assert load_plan(file, vgg(), PipelinePlan) == PIPELINE
-    data = json.loads(file.read_text())
-    assert (data["schema"], data["kind"], data["model"]) == (1, "pipeline", "vgg16")
-    assert (data["cut"], data["worker"], data["in_flight"]) == (9, "site-41", 2)
-    assert names_in(tmp_path) == ["plan.json"]
-
-
-def test_compressed_plan_round_trip(tmp_path: Path) -> None:
-    file = tmp_path / "plan.json"
-    save_plan(COMPRESSED, file)
-    again = load_plan(file, vgg(), CompressedPlan)
-    assert again == COMPRESSED
-    assert type(again.budgets) is tuple
-    assert dict(again.notes) == {"agent": "deprune", "score": 0.5}
-    data = json.loads(file.read_text())
-    assert (data["schema"], data["kind"], data["model"]) == (1, "compressed", "vgg16")
-    assert (data["cut"], data["r"], data["budgets"]) == (5, 2, [2, 2, 16, 64])
+    assert {**data, "schema": 1, "kind": plan.kind, **fields} == data
+    assert all(type(getattr(again, name)) is tuple for name in tuples)
+    assert plan is not PLAN or type(again.splits[0]) is tuple
     assert names_in(tmp_path) == ["plan.json"]
 
 
@@ -346,76 +317,35 @@ BAD_COMPRESSED: dict[str, tuple[dict[str, Any], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "words"), BAD_COMPRESSED.values(), ids=BAD_COMPRESSED)
-def test_each_mistake_in_a_compressed_plan_names_file_and_field(
-    tmp_path: Path, change: dict[str, Any], words: list[str]
-) -> None:
-    check_refused(tmp_path / "bad.json", json.dumps({**COMPRESSED.to_json(), **change}), words, CompressedPlan)
+MISTAKES = [
+    pytest.param(plan, *case, id=f"{plan.kind}-{name}")
+    for plan, cases in zip(PLANS, (BAD, BAD_CUT, BAD_HYBRID, BAD_PIPELINE, BAD_COMPRESSED), strict=True)
+    for name, case in cases.items()
+]
 
 
-@pytest.mark.parametrize(("change", "words"), BAD_PIPELINE.values(), ids=BAD_PIPELINE)
-def test_each_mistake_in_a_pipeline_plan_names_file_and_field(tmp_path: Path, change: dict, words: list[str]) -> None:
-    check_refused(tmp_path / "bad.json", json.dumps({**PIPELINE.to_json(), **change}), words, PipelinePlan)
+@pytest.mark.parametrize(("plan", "change", "words"), MISTAKES)
+def test_each_mistake_names_file_and_field(tmp_path: Path, plan: Any, change: dict[str, Any], words: list[str]) -> None:
+    check_refused(tmp_path / "bad.json", json.dumps({**plan.to_json(), **change}), words, type(plan))
 
 
-@pytest.mark.parametrize(("change", "words"), BAD_HYBRID.values(), ids=BAD_HYBRID)
-def test_each_mistake_in_a_hybrid_plan_names_file_and_field(tmp_path: Path, change: dict, words: list[str]) -> None:
-    check_refused(tmp_path / "bad.json", json.dumps({**HYBRID.to_json(), **change}), words, HybridPlan)
+OTHERS = [(plan, type(other)) for plan in PLANS for other in PLANS if plan is not other]
 
 
-@pytest.mark.parametrize(("change", "words"), BAD.values(), ids=BAD)
-def test_each_mistake_names_file_and_field(tmp_path: Path, change: dict[str, Any], words: list[str]) -> None:
-    check_refused(tmp_path / "bad.json", json.dumps({**PLAN.to_json(), **change}), words)
-
-
-@pytest.mark.parametrize(("change", "words"), BAD_CUT.values(), ids=BAD_CUT)
-def test_each_mistake_in_a_cut_plan_names_file_and_field(tmp_path: Path, change: dict, words: list[str]) -> None:
-    check_refused(tmp_path / "bad.json", json.dumps({**CUT.to_json(), **change}), words, CutPlan)
-
-
-KINDS = (PLAN, CUT, HYBRID, PIPELINE, COMPRESSED)
-OTHERS = [(plan, type(other)) for plan in KINDS for other in KINDS if plan is not other]
-
-
-@pytest.mark.parametrize(("plan", "asked"), OTHERS, ids=lambda v: getattr(v, "kind", ""))
+@pytest.mark.parametrize(("plan", "asked"), OTHERS, ids=kind_of)
 def test_a_plan_of_another_kind_than_asked_for(tmp_path: Path, plan: Any, asked: Any) -> None:
     words = [f"kind is {plan.kind!r}", f"allowed: {asked.kind}"]
     check_refused(tmp_path / "plan.json", json.dumps(plan.to_json()), words, asked)
 
 
-@pytest.mark.parametrize("field", ["model", "devices", "cuts", "splits", "schema", "kind"])
-def test_missing_field(tmp_path: Path, field: str) -> None:
-    data = copy.deepcopy(PLAN.to_json())
+NEEDED = [(plan, field) for plan in PLANS for field in plan.to_json() if field != "notes"]
+
+
+@pytest.mark.parametrize(("plan", "field"), NEEDED, ids=kind_of)
+def test_missing_field(tmp_path: Path, plan: Any, field: str) -> None:
+    data = plan.to_json()
     del data[field]
-    check_refused(tmp_path / "bad.json", json.dumps(data), [field])
-
-
-@pytest.mark.parametrize("field", ["model", "devices", "cut", "schema", "kind"])
-def test_missing_field_of_a_cut_plan(tmp_path: Path, field: str) -> None:
-    data = copy.deepcopy(CUT.to_json())
-    del data[field]
-    check_refused(tmp_path / "bad.json", json.dumps(data), [field], CutPlan)
-
-
-@pytest.mark.parametrize("field", ["model", "roles", "m_s", "m_l", "b", "schema", "kind"])
-def test_missing_field_of_a_hybrid_plan(tmp_path: Path, field: str) -> None:
-    data = copy.deepcopy(HYBRID.to_json())
-    del data[field]
-    check_refused(tmp_path / "bad.json", json.dumps(data), [field], HybridPlan)
-
-
-@pytest.mark.parametrize("field", ["model", "cut", "worker", "in_flight", "schema", "kind"])
-def test_missing_field_of_a_pipeline_plan(tmp_path: Path, field: str) -> None:
-    data = copy.deepcopy(PIPELINE.to_json())
-    del data[field]
-    check_refused(tmp_path / "bad.json", json.dumps(data), [field], PipelinePlan)
-
-
-@pytest.mark.parametrize("field", ["model", "cut", "r", "budgets", "schema", "kind"])
-def test_missing_field_of_a_compressed_plan(tmp_path: Path, field: str) -> None:
-    data = copy.deepcopy(COMPRESSED.to_json())
-    del data[field]
-    check_refused(tmp_path / "bad.json", json.dumps(data), [field], CompressedPlan)
+    check_refused(tmp_path / "bad.json", json.dumps(data), [field], type(plan))
 
 
 def test_notes_may_be_left_out(tmp_path: Path) -> None:
