@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import json
 import os
@@ -21,23 +20,14 @@ import yaml
 from splitgym.agents.registry import agents_of
 from splitgym.envs import FAMILIES, Family
 
-from . import ROOT
+from . import ROOT, script
 from .envs.toy_family import registered
 
 SCRIPT = ROOT / "docs" / "make_pages.py"
 FIELDS = "## Fields of a scenario"
 
 
-def load_script() -> Any:
-    spec = importlib.util.spec_from_file_location("make_pages", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-make_pages = load_script()
+make_pages: Any = script("docs/make_pages.py")
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -27,7 +25,7 @@ from splitgym.envs.deprune.scenarios import SHARES, Scenario, get_scenario
 from splitgym.envs.deprune.system import System
 from splitgym.ui.errors import InputError
 
-from ... import ROOT
+from ... import script
 
 KNOWN = LearningModel(
     chance=0.1, top=0.8, drop=0.012, bend=1.4, tau=2.0, alpha=0.7, up=0.9, down=0.85, delta=0.4, rest=1.0, boost=0.08,
@@ -231,14 +229,7 @@ def test_curves_that_are_not_there_are_named() -> None:
 
 @pytest.fixture(scope="module")
 def command() -> ModuleType:
-    path = ROOT / "benchmarks" / "deprune_fit.py"
-    spec = importlib.util.spec_from_file_location("deprune_fit", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("benchmarks/deprune_fit.py")
 
 
 SCHEDULES: dict[str, tuple[int, ...]] = {

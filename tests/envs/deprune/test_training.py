@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +40,7 @@ from splitgym.models.model import Model, Unit
 from splitgym.models.runnable.compression import kept_maps
 from splitgym.ui.errors import InputError
 
-from ... import ROOT, slow
+from ... import script, slow
 
 
 def small_model(maps: int = 16) -> Model:
@@ -526,14 +524,7 @@ def test_a_missing_image_folder_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def command() -> ModuleType:
-    path = ROOT / "benchmarks" / "deprune_runs.py"
-    spec = importlib.util.spec_from_file_location("deprune_runs", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("benchmarks/deprune_runs.py")
 
 
 def record_of(folder: Path) -> dict[str, Any]:

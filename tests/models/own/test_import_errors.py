@@ -29,14 +29,6 @@ from ... import slow
 from .nets import image, onnx_file
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def node(op: str, *inputs: str, out: str = "y", **attributes: Any) -> Any:
     return helper.make_node(op, inputs, [out], name=f"the {op}", **attributes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,6 @@ from .nets import assert_equal_outputs, image, onnx_file, run_reference, scrambl
 
 NEWEST = onnx.defs.onnx_opset_version()
 Values = np.ndarray | tuple[int, ...]  # weights, or the sizes of random ones
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -36,14 +35,6 @@ SMALL = {
 }
 SSD = ("ssd_vgg16", "ssd_resnet50")  # their maps must end at 1x1, so they keep their height
 QUICK = ("lenet5", "resnet34", "googlenet", "yolov2", "voxelnet")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def image(model: Model, seed: int = 0) -> torch.Tensor:
