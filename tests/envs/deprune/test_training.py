@@ -1,38 +1,23 @@
-"""Training over a schedule of budgets: losses, schedules, data, traffic, and resuming as if nothing had happened."""
+"""Training over a schedule of budgets: traffic, seeds, and resuming as if nothing had happened; recorded runs."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from PIL import Image
-from torch import Tensor
 
 from splitgym.envs.deprune.data import Dataset, load_images
-from splitgym.envs.deprune.losses import minimum, prune_gradient, prune_loss, scaled_delta, total_loss
 from splitgym.envs.deprune.schedules import (
-    Schedule,
     deprune,
-    from_scratch,
-    high_compression,
     no_compression,
-    parse,
-    prune,
-    reset_filter,
-    selected_lr,
-    without_module,
 )
-from splitgym.envs.deprune.settings import MAX_DELTA, Settings
+from splitgym.envs.deprune.settings import Settings
 from splitgym.envs.deprune.trainer import Training, train
 from splitgym.models.compression import Cut
 from splitgym.models.layers import Conv, Linear, Pool, Shape
@@ -40,7 +25,8 @@ from splitgym.models.model import Model, Unit
 from splitgym.models.runnable.compression import kept_maps
 from splitgym.ui.errors import InputError
 
-from ... import script, slow
+from ... import script
+from .episodes import same_weights, weights
 
 
 def small_model(maps: int = 16) -> Model:
@@ -64,116 +50,6 @@ def digits() -> Dataset:
 
 def start(data: Dataset, model: Model = SMALL, **changes: Any) -> Training:
     return Training(model, data, replace(SETTINGS, **changes), "cpu")
-
-
-def weights(training: Training) -> dict[str, Tensor]:
-    return {
-        f"{i}.{n}": value.clone() for i, half in enumerate(training.halves) for n, value in half.state_dict().items()
-    }
-
-
-def assert_same_weights(first: Training, second: Training) -> None:
-    mine, theirs = weights(first), weights(second)
-    assert mine.keys() == theirs.keys()
-    for name, value in mine.items():
-        assert torch.equal(value, theirs[name]), name
-
-
-# Losses
-
-
-@given(
-    st.integers(1, 2048), st.floats(1e-6, MAX_DELTA), st.sampled_from([0.0, 1e-12, 0.3, 1.0]), st.floats(0.0, 1.0),
-    st.sampled_from([-math.inf, -1e30, -30.0, 0.0, 30.0, 1e30, math.inf]),
-)  # fmt: skip
-def test_prune_loss_and_its_gradient_are_finite(phi: int, delta: float, lam: float, share: float, logit: float) -> None:
-    logits = torch.full((phi,), logit)
-    budget = max(1, round(share * phi))
-    for d in (scaled_delta(delta, phi), delta):
-        assert torch.isfinite(prune_loss(torch.sigmoid(logits), budget, d, lam))
-        assert torch.isfinite(prune_gradient(logits, budget, d, lam)).all()
-
-
-@given(st.integers(1, 200), st.floats(1e-3, 50.0), st.sampled_from([0.0, 1e-6, 0.3, 1.0]), st.integers(0, 5))
-def test_gradient_is_the_derivative(phi: int, delta: float, lam: float, seed: int) -> None:
-    logits = torch.randn(phi, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).requires_grad_()
-    loss = prune_loss(torch.sigmoid(logits), 1 + phi // 3, delta, lam)
-    (expected,) = torch.autograd.grad(loss, logits)
-    found = prune_gradient(logits, 1 + phi // 3, delta, lam)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
-
-
-@given(st.integers(1, 2048), st.floats(1e-3, MAX_DELTA), st.floats(1e-12, 1.0), st.floats(0.0, 1.0))
-def test_prune_loss_is_least_where_the_formula_says(phi: int, delta: float, lam: float, share: float) -> None:
-    """Eq. 1: Σf = B + ln λ / (2δ), within 1e-3."""
-    budget, d = max(1, round(share * phi)), scaled_delta(delta, phi)
-    least = minimum(budget, d, lam)
-    assert least == pytest.approx(budget + math.log(lam) / (2.0 * d))
-
-    def slope(total: float) -> float:
-        f = torch.tensor([total], dtype=torch.float64, requires_grad=True)
-        return float(torch.autograd.grad(prune_loss(f, budget, d, lam), f)[0])
-
-    assert slope(least - 1e-3) < 0 < slope(least + 1e-3)
-
-
-def test_without_the_second_exponential_nothing_holds_the_filter_up() -> None:
-    assert minimum(4, 0.1, 0.0) == -math.inf
-    assert (prune_gradient(torch.randn(32), 30, 0.1, 0.0) > 0).all()
-
-
-@pytest.mark.parametrize(("phi", "budget", "steps"), [(128, 4, 11_000), (128, 32, 2000), *slow((16, 15, 20_000))])
-def test_descending_prune_loss_alone_brings_the_filter_to_its_budget(phi: int, budget: int, steps: int) -> None:
-    logits = torch.randn(phi, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    for _ in range(steps):
-        logits -= 0.5 * prune_gradient(logits, budget, scaled_delta(10.0, phi))
-    assert float(torch.sigmoid(logits).sum()) == pytest.approx(budget, abs=1e-3)
-
-
-def test_total_loss_weighs_the_budget_by_epsilon() -> None:
-    assert float(total_loss(torch.tensor(2.0), torch.tensor(3.0), 0.5)) == 3.5
-
-
-# Schedules
-
-
-def test_the_papers_schedules() -> None:
-    assert deprune().budgets == (4,) * 15 + (128,) * 3
-    assert deprune(25, 5).budgets == (4,) * 25 + (128,) * 5
-    assert prune().budgets == (128,) * 30 + (32,) * 10 + (4,) * 10
-    assert no_compression().budgets == (128,) * 18
-    assert high_compression().budgets == from_scratch(4).budgets == (4,) * 18
-    assert not without_module().module
-
-
-def test_budgets_are_shares_of_what_a_cut_has() -> None:
-    schedule = Schedule("s", (1, 4, 32, 127, 128))
-    assert schedule.at(128) == (1, 4, 32, 127, 128)
-    assert schedule.at(64) == (1, 2, 16, 64, 64)
-    assert schedule.at(3) == (1, 1, 1, 3, 3)
-
-
-def test_written_schedules() -> None:
-    assert parse("4x15+128x3").budgets == deprune().budgets
-    for text in ("", "4", "4x", "x3", "4x3+", "0x3", "129x3", "4x0", "4x-1", "4 x 3"):
-        with pytest.raises(InputError, match=r"^schedule .*budget of 1 to 128"):
-            parse(text)
-
-
-def test_select_lr_raises_the_first_epochs_of_every_budget_but_the_first() -> None:
-    budgets = [4, 4, 4, 128, 128, 128, 4]
-    rates = [selected_lr(0.1, budgets[: i + 1], 3.0, 2) / 0.1 for i in range(len(budgets))]
-    assert rates == pytest.approx([1, 1, 1, 3, 3, 1, 3])
-
-
-def test_reset_draws_the_open_entries_anew_and_leaves_the_others() -> None:
-    logits = torch.cat([torch.full((200,), 4.0), torch.full((50,), -4.0), torch.zeros(1)])
-    before = logits.clone()
-    reset_filter(logits, torch.Generator().manual_seed(0))
-    assert torch.equal(logits[200:], before[200:])  # f = 0.5 is not above 0.5
-    assert (logits[:200] != 4.0).all()
-    assert abs(float(logits[:200].mean())) < 0.3
-    assert float(logits[:200].std()) == pytest.approx(1.0, abs=0.2)
 
 
 # Training
@@ -204,7 +80,7 @@ def test_a_resumed_training_ends_in_the_same_weights(digits: Dataset, tmp_path: 
         train(start(digits), budgets[:stop], file)
         resumed = start(digits)
         records = train(resumed, budgets, file)
-        assert_same_weights(whole, resumed)
+        assert same_weights(whole, resumed)
         pairs = zip(records, whole.records, strict=True)
         assert all(replace(a, seconds=0.0, module_s=0.0) == replace(b, seconds=0.0, module_s=0.0) for a, b in pairs)
 
@@ -223,23 +99,23 @@ def test_a_training_stopped_within_an_epoch_repeats_it(digits: Dataset, tmp_path
         train(start(digits, optimizer=optimizer), budgets, tmp_path / "c.pt", on_step=stop)
     resumed = start(digits, optimizer=optimizer)
     train(resumed, budgets, tmp_path / "c.pt")
-    assert_same_weights(whole, resumed)
+    assert same_weights(whole, resumed)
 
 
 def test_schedules_that_begin_alike_begin_with_the_same_weights(digits: Dataset, tmp_path: Path) -> None:
     low, rising = start(digits), start(digits)
     train(low, [2, 2], tmp_path / "c.pt")
     train(rising, [2, 2])
-    assert_same_weights(low, rising)
+    assert same_weights(low, rising)
     branch = start(digits)
     train(branch, [2, 2, 16], tmp_path / "c.pt")
     train(rising, [2, 2, 16])
-    assert_same_weights(branch, rising)
+    assert same_weights(branch, rising)
 
 
 def test_the_seed_reaches_weights_order_flips_and_draws(digits: Dataset) -> None:
     first, again, other = start(digits), start(digits), start(digits, seed=1)
-    assert_same_weights(first, again)
+    assert same_weights(first, again)
     assert not torch.equal(weights(first)["0.body.steps.0.layers.0.conv.weight"],
                            weights(other)["0.body.steps.0.layers.0.conv.weight"])  # fmt: skip
     assert not torch.equal(weights(first)["0.compressor.logits"], weights(other)["0.compressor.logits"])
@@ -408,115 +284,6 @@ def test_a_model_that_does_not_fit_the_images_is_named(digits: Dataset) -> None:
         Training(few, digits, SETTINGS)
     with pytest.raises(InputError, match="digits: images are 1x8x8, small takes"):
         Training(replace(SMALL, input=Shape(3, 8, 8)), digits, SETTINGS)
-
-
-# Data
-
-
-def write_images(folder: Path, classes: tuple[str, ...] = ("cat", "dog"), count: int = 3) -> Path:
-    rng = np.random.default_rng(0)
-    for part in ("train", "test"):
-        for number, name in enumerate(classes):
-            (folder / part / name).mkdir(parents=True)
-            for i in range(count):
-                pixels = rng.integers(0, 100, (6, 5, 3), dtype=np.uint8)
-                pixels[..., number % 3] += 100
-                Image.fromarray(pixels).save(folder / part / name / f"{i}.png")
-    return folder
-
-
-def test_an_image_folder_is_read_in_order_and_resized(tmp_path: Path) -> None:
-    data = load_images(write_images(tmp_path), Shape(3, 8, 8))
-    assert data.classes == ("cat", "dog")
-    assert data.train_images.shape == data.test_images.shape == (6, 3, 8, 8)
-    assert data.train_labels.tolist() == [0, 0, 0, 1, 1, 1]
-    means = data.train_images.double().mean((2, 3))
-    assert (means[:3, 0] > means[:3, 1] + 50).all()
-    assert (means[3:, 1] > means[3:, 0] + 50).all()
-    grey = load_images(tmp_path, Shape(1, 6, 5))
-    assert grey.train_images.shape == (6, 1, 6, 5)
-    mean, deviation = data.statistics
-    scaled = (data.train_images / 255.0 - mean) / deviation
-    assert scaled.mean((0, 2, 3)).abs().max() < 1e-5
-    assert scaled.std((0, 2, 3), correction=0).sub(1).abs().max() < 1e-4
-
-
-def test_a_limit_chooses_images_by_the_seed(tmp_path: Path) -> None:
-    folder = write_images(tmp_path, count=20)
-    chosen = [load_images(folder, train_limit=10, test_limit=5, seed=seed) for seed in (0, 0, 1)]
-    assert [len(data.train_labels) for data in chosen] == [10] * 3
-    assert len(chosen[0].test_labels) == 5
-    assert torch.equal(chosen[0].train_images, chosen[1].train_images)
-    assert not torch.equal(chosen[0].train_images, chosen[2].train_images)
-    assert chosen[0].fingerprint == chosen[1].fingerprint != chosen[2].fingerprint
-    with pytest.raises(InputError, match="train_limit is 0"):
-        load_images(folder, train_limit=0)
-
-
-def test_digits_are_the_default() -> None:
-    data = load_images(None)
-    assert data.train_images.shape == (1437, 3, 32, 32)
-    assert data.test_images.shape == (360, 3, 32, 32)
-    assert sorted(set(data.test_labels.tolist())) == list(range(10))
-
-
-def _empty(folder: Path) -> None:
-    for part in ("train", "test"):
-        for name in ("cat", "dog"):
-            for file in (folder / part / name).iterdir():
-                file.unlink()
-            (folder / part / name).rmdir()
-
-
-def _one_class(folder: Path) -> None:
-    for part in ("train", "test"):
-        (folder / part / "dog").rename(folder / f"{part}-dog")
-
-
-def _no_images(folder: Path) -> None:
-    for file in (folder / "train" / "dog").iterdir():
-        file.rename(file.with_suffix(".txt"))
-
-
-def _unreadable(folder: Path) -> None:
-    (folder / "train" / "dog" / "1.png").write_bytes(b"no image")
-
-
-def _cut_short(folder: Path) -> None:
-    file = folder / "test" / "cat" / "2.png"
-    file.write_bytes(file.read_bytes()[:60])
-
-
-def _no_test(folder: Path) -> None:
-    (folder / "test").rename(folder / "tests")
-
-
-def _strange_class(folder: Path) -> None:
-    (folder / "test" / "dog").rename(folder / "test" / "fox")
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (_empty, "train: is empty"),
-        (_one_class, "train: has only the class 'cat'; two or more"),
-        (_no_images, "train/dog: holds no images"),
-        (_unreadable, "train/dog/1.png: cannot be read as an image"),
-        (_cut_short, "test/cat/2.png: cannot be read as an image"),
-        (_no_test, "test: is not a folder"),
-        (_strange_class, "test: class 'fox' is not in"),
-    ],
-)
-def test_a_bad_image_folder_is_named_in_one_line(tmp_path: Path, spoil: Callable[[Path], None], said: str) -> None:
-    spoil(write_images(tmp_path))
-    with pytest.raises(InputError, match=r"^[^\n]*$") as error:
-        load_images(tmp_path)
-    assert said in str(error.value)
-
-
-def test_a_missing_image_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nowhere: is not a folder"):
-        load_images(tmp_path / "nowhere")
 
 
 # Recorded runs
