@@ -445,3 +445,7 @@ def play(env: HierTrainEnv, agent: Any, seed: int | None = None) -> tuple[list[d
 def random_actions(env: HierTrainEnv, seed: int = 0) -> np.ndarray:
     rng, blocks = np.random.default_rng(seed), env.dynamics.episode_steps
     return rng.uniform(-1.0, 1.0, (blocks, 8)).astype(np.float32)
+
+
+def rates_of(trace: dict[str, np.ndarray]) -> np.ndarray:
+    return np.array([trace["device_edge_mbps"], trace["edge_cloud_mbps"]])
