@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import tensorrt_fake as fake
+from . import tensorrt_fake_layers as fake
+from .tensorrt_fake import INetworkDefinition
 
 ENGINE = b"engine "
 TRIALS = b"trials "
@@ -120,15 +121,15 @@ class Builder:
             logger.log(Severity.ERROR, "CUDA initialization failure with error: 35")
             raise TypeError("pybind11::init(): factory function returned nullptr")
 
-    def create_network(self, flags: int = 0) -> fake.INetworkDefinition:
+    def create_network(self, flags: int = 0) -> INetworkDefinition:
         wanted = {"8": 1 << 0, "10": 1 << 1, "11": 1 << 0}[self._world.generation]
         assert flags == wanted, f"flags {flags:b}"
-        return fake.INetworkDefinition(self._world.generation)
+        return INetworkDefinition(self._world.generation)
 
     def create_builder_config(self) -> IBuilderConfig:
         return IBuilderConfig(self._world.typed)
 
-    def build_serialized_network(self, network: fake.INetworkDefinition, config: IBuilderConfig) -> bytes | None:
+    def build_serialized_network(self, network: INetworkDefinition, config: IBuilderConfig) -> bytes | None:
         self._world.builds += 1
         assert config._pools[MemoryPoolType.WORKSPACE] > 0
         half = fake.DataType.HALF in {tensor.dtype for tensor in network.outputs.values()}
@@ -161,7 +162,7 @@ class Runtime:
 
 
 class ICudaEngine:
-    def __init__(self, network: fake.INetworkDefinition, logger: ILogger) -> None:
+    def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
         self._network, self._logger = network, logger
         self._names = [*network.inputs, *network.outputs]
         self.num_io_tensors = len(self._names)
@@ -179,7 +180,7 @@ class ICudaEngine:
 
 
 class IExecutionContext:
-    def __init__(self, network: fake.INetworkDefinition, logger: ILogger) -> None:
+    def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
         self._network, self._logger = network, logger
         self._addresses: dict[str, int] = {}
         self.profiler: Any = None
@@ -295,7 +296,7 @@ class World:
         self.generation = generation
         self.typed = generation != "8"
         self.builds, self.clock_ms = 0, 0.0
-        self.networks: list[fake.INetworkDefinition] = []
+        self.networks: list[INetworkDefinition] = []
         self.known_trials: list[frozenset[str]] = []
         self.memory: dict[int, np.ndarray] = {}
         self.contexts: list[Context] = []

@@ -44,7 +44,8 @@ from splitgym.trt_kernels.weights import check_weights, digest, torch_weights
 from splitgym.ui.errors import InputError
 
 from ..models.strategies import models, plans
-from .tensorrt_fake import GENERATIONS, DataType, INetworkDefinition
+from .tensorrt_fake import INetworkDefinition
+from .tensorrt_fake_layers import GENERATIONS, DataType
 from .tensorrt_fake_runtime import World
 
 SIDE = Shape(3, 9, 7)

@@ -33,7 +33,8 @@ from splitgym.trt_kernels.gpu import Gpu
 from splitgym.trt_kernels.weights import torch_weights
 from splitgym.ui.errors import InputError
 
-from .tensorrt_fake import GENERATIONS, INetworkDefinition, TensorFormat
+from .tensorrt_fake import INetworkDefinition
+from .tensorrt_fake_layers import GENERATIONS, TensorFormat
 from .tensorrt_fake_runtime import KERNEL_MS, DriverMemoryError, Error, World
 
 

@@ -12,7 +12,7 @@ from enum import IntEnum
 import pytest
 
 from .. import ROOT
-from . import tensorrt_bindings, tensorrt_fake, tensorrt_fake_runtime
+from . import tensorrt_bindings, tensorrt_fake, tensorrt_fake_layers, tensorrt_fake_runtime
 from .tensorrt_bindings import Api, Class
 from .tensorrt_names import Walk, read_sources
 
@@ -114,7 +114,7 @@ def test_a_misspelt_name_is_found(apis: dict[str, Api], sources: dict[str, str],
     assert found.startswith(f"{name}:")
 
 
-FAKES = {**vars(tensorrt_fake), **vars(tensorrt_fake_runtime)}
+FAKES = {**vars(tensorrt_fake_layers), **vars(tensorrt_fake), **vars(tensorrt_fake_runtime)}
 BITS = {"NetworkDefinitionCreationFlag", "TensorFormat"}  # numbers matter where they are bits of a mask
 # The type may be set in releases whose networks are not strongly typed; the stand-in knows that by itself.
 READ_ONLY = {"dtype", "is_network_input", "is_network_output"}
@@ -147,7 +147,7 @@ def compare_enum(fake: type[IntEnum], real: Class, name: str) -> None:
 
 
 def compare_class(fake: type, real: Class, name: str) -> None:
-    if fake is tensorrt_fake.Weights:
+    if fake is tensorrt_fake_layers.Weights:
         return
     for attribute in dir(fake):
         value = inspect.getattr_static(fake, attribute)
