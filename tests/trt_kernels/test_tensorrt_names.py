@@ -19,7 +19,7 @@ from .tensorrt_names import Walk, read_sources
 SOURCES = (
     *(f"trt_kernels/{name}.py" for name in
       ("activations", "engines", "execute", "graph", "layers", "networks", "versions", "weights")),
-    "profiling/tensorrt_profiler.py",
+    "profiling/measure/tensorrt_profiler.py",
 )  # fmt: skip
 # Attributes of our own objects that classes of TensorRT have, too.
 OURS = {
