@@ -2,11 +2,15 @@
 
 import importlib.util
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from splitgym.ui.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,3 +29,15 @@ def script(path: str) -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@contextmanager
+def refused(*words: str, start: str = "") -> Iterator[pytest.ExceptionInfo[InputError]]:
+    """Expects an InputError of one line that begins so and holds all of these words."""
+    with pytest.raises(InputError) as caught:
+        yield caught
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(start), message
+    for word in words:
+        assert word in message

@@ -21,7 +21,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from splitgym.envs import FAMILIES, BatchEnv, Dynamics, Family, ScalarEnv
 from splitgym.ui.errors import InputError
 
-from .. import slow
+from .. import refused, slow
 
 # Every scenario; without "slow" the default and the first of every group.
 FIRST = {(f.name, group[0]) for f in FAMILIES.values() for group in ((f.default_scenario,), *f.groups.values())}
@@ -322,10 +322,8 @@ def test_bad_arguments_are_one_line(family: str, kwargs: dict) -> None:
     ids=lambda v: str(v)[:30],
 )
 def test_distredge_refuses_bad_options(kwargs: dict, words: str) -> None:
-    with pytest.raises(InputError) as caught:
+    with refused(words):
         make("distredge", **kwargs)
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 def test_clock_goes_on_and_restarts() -> None:

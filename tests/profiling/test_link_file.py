@@ -18,10 +18,8 @@ from splitgym.envs.distredge.scenarios import get_scenario
 from splitgym.envs.distredge.system import System
 from splitgym.profiling.devices import get_device
 from splitgym.profiling.link_file import LinkMeasurement, load_link
-from splitgym.ui.errors import InputError
 
-from .. import ROOT
-from .probe.links import one_line
+from .. import ROOT, refused
 
 ENV_ID = FAMILIES["distredge"].env_id
 LINK = LinkMeasurement(
@@ -117,9 +115,8 @@ def test_bad_files_get_one_line(file: str, case: str) -> None:
     data = json.loads(Path(file).read_text())
     edit(data)
     Path(file).write_text(json.dumps(data))
-    with pytest.raises(InputError) as caught:
+    with refused(file, *words) as caught:
         load_link(file)
-    one_line(caught, file, *words)
     assert len(str(caught.value)) < 600
 
 
@@ -138,19 +135,16 @@ def test_bad_files_get_one_line(file: str, case: str) -> None:
 def test_what_is_no_link_file_gets_one_line(tmp_path: Path, content: bytes, words: list[str]) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(content)
-    with pytest.raises(InputError) as caught:
+    with refused(str(path), *words):
         load_link(path)
-    one_line(caught, str(path), *words)
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.json", tmp_path):
-        with pytest.raises(InputError) as caught:
+        with refused(str(path), "cannot be read"):
             load_link(path)
-        one_line(caught, str(path), "cannot be read")
-    with pytest.raises(InputError) as caught:
+    with refused("x.json", "cannot be written"):
         LINK.save(tmp_path / "nowhere" / "x.json")
-    one_line(caught, "x.json", "cannot be written")
 
 
 def message_s(system: System, kind: str, device: int) -> float:
@@ -248,20 +242,17 @@ def test_traces_keep_the_rate_and_files_give_the_message_costs(tmp_path: Path, f
 
 
 def test_links_of_devices_that_are_not_there(file: str) -> None:
-    with pytest.raises(InputError) as caught:
+    with refused("scenario DB-50", "links names 'pi3'", "xavier-1", "nano-2", "nano"):
         gym.make(ENV_ID, scenario="DB-50", links={"pi3": file})
-    one_line(caught, "scenario DB-50", "links names 'pi3'", "xavier-1", "nano-2", "nano")
-    with pytest.raises(InputError) as caught:
+    with refused("links is [", "mapping"):
         gym.make(ENV_ID, scenario="DB-50", links=[file])
-    one_line(caught, "links is [", "mapping")
 
 
 def test_a_file_of_another_type_is_a_mix_up(tmp_path: Path) -> None:
     path = str(tmp_path / "pi.json")
     replace(LINK, device="pi3").save(path)
-    with pytest.raises(InputError) as caught:
+    with refused(path, "device is 'pi3'", "'nano'"):
         gym.make(ENV_ID, scenario="DB-50", links={"nano-1": path})
-    one_line(caught, path, "device is 'pi3'", "'nano'")
     replace(LINK, device="nano").save(path)
     gym.make(ENV_ID, scenario="DB-50", links={"nano-1": path})
 
@@ -270,6 +261,5 @@ def test_a_bad_file_stops_the_scenario(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text("{}")
     for name, words in ((str(path), ["schema is None"]), ("missing.json", ["cannot be read"])):
-        with pytest.raises(InputError) as caught:
+        with refused(name, *words):
             gym.make(ENV_ID, scenario="DB-50", links={"nano": name})
-        one_line(caught, name, *words)

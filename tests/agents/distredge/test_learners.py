@@ -21,7 +21,7 @@ from splitgym.envs import FAMILIES
 from splitgym.experiments.play import make_env, play
 from splitgym.ui.errors import InputError
 
-from ... import slow
+from ... import refused, slow
 
 DISTREDGE = FAMILIES["distredge"]
 SMALL = {"net_arch": [16]}
@@ -174,10 +174,8 @@ def test_incomplete_model_folder_is_one_line(name: str, missing: str, tmp_path: 
     if missing == "weights":
         file = tmp_path / ("policy.pt" if name == "risk-seeking" else "model.zip")
     file.unlink()
-    with pytest.raises(InputError) as caught:
+    with refused(start=f"{file}: missing"):
         make_learner(name).load(tmp_path)
-    assert str(caught.value).startswith(f"{file}: missing")
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", FOUR)
@@ -247,10 +245,8 @@ def test_reports_come_by_the_clock_too(
 
 
 def test_algorithm_that_does_not_fit_the_actions() -> None:
-    with pytest.raises(InputError) as caught:
+    with refused("DQN"):
         Sb3Learner(make_env(DISTREDGE, "DB-50", {}), "dqn", lanes=1, episodes=1)
-    assert "DQN" in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 def test_learner_state_is_plain_json(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ from splitgym.models.plans import CompressedPlan
 from splitgym.profiling.training import modelled_profile
 from splitgym.ui.errors import InputError
 
+from ... import refused
+
 ENV_ID = FAMILIES["deprune"].env_id
 FULL = Scenario("full", "vgg11_32", 5)  # the paper's: 128 maps of 16 x 16
 TINY: dict[str, Any] = {
@@ -41,13 +43,6 @@ TINY: dict[str, Any] = {
 
 def make(**kwargs: Any) -> Any:
     return gym.make(ENV_ID, disable_env_checker=True, **kwargs).unwrapped
-
-
-def one_line(caught: pytest.ExceptionInfo[InputError], *words: str) -> None:
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message
 
 
 def of(**changes: Any) -> System:
@@ -261,9 +256,8 @@ def test_a_scenario_from_a_file(tmp_path: Path) -> None:
     ids=lambda v: str(v)[:45] if isinstance(v, dict) else "",
 )
 def test_each_mistake_is_one_clear_line(kwargs: dict[str, Any], words: list[str]) -> None:
-    with pytest.raises(InputError) as caught:
+    with refused(*words):
         make(**kwargs)
-    one_line(caught, *words)
 
 
 @pytest.mark.parametrize(
@@ -282,10 +276,8 @@ def test_each_mistake_is_one_clear_line(kwargs: dict[str, Any], words: list[str]
 def test_each_mistake_in_a_file_names_the_file(tmp_path: Path, text: str, words: list[str]) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(text)
-    with pytest.raises(InputError) as caught:
+    with refused(*words, start=f"{file}: "):
         make(scenario=str(file), backend="train")
-    one_line(caught, *words)
-    assert str(caught.value).startswith(f"{file}: ")
 
 
 @pytest.mark.parametrize(
@@ -305,9 +297,8 @@ def test_a_plan_that_does_not_fit_is_refused(change: dict[str, Any], words: list
     name, budgets = dynamics.system.model.name, dynamics.system.budgets
     fields: dict[str, Any] = {"cut": 5, "r": 1, "budgets": (budgets[0], budgets[0], budgets[5])}
     assert dynamics.plan_actions(CompressedPlan(name, **fields)).tolist() == [0, 0, 5]
-    with pytest.raises(InputError) as caught:
+    with refused(*words):
         dynamics.plan_actions(CompressedPlan(name, **{**fields, **change}))
-    one_line(caught, *words)
 
 
 def test_without_curves_of_trainings_without_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,13 +347,11 @@ def test_a_bad_image_folder_is_one_line_that_names_it(tmp_path: Path, kind: str)
     if kind == "no test":
         (folder / "test").rename(folder / "other")
         named = folder / "test"
-    with pytest.raises(InputError) as caught:
+    with refused(str(named)):
         make(**TINY, backend="train", data=str(folder))
-    one_line(caught, str(named))
 
 
 def test_more_classes_than_the_network_tells_apart(tmp_path: Path) -> None:
     folder = write_images(tmp_path, tuple(f"class{i}" for i in range(11)), count=1)
-    with pytest.raises(InputError) as caught:
+    with refused("11 classes", "lenet5"):
         make(**TINY, backend="train", data=str(folder))
-    one_line(caught, "11 classes", "lenet5")

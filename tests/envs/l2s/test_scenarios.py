@@ -9,26 +9,19 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
-import yaml
 
 from splitgym.envs import FAMILIES
 from splitgym.envs.l2s.scenarios import EDGES, GROUPS, SCENARIOS, Scenario, get_scenario
 from splitgym.envs.l2s.system import System
 from splitgym.models.lookup import get_model
 from splitgym.models.zoo.catalogue import MODELS
-from splitgym.ui.errors import InputError
 
+from ... import refused
+from ..scenario_files import write
 from .reference import make, modelled
 
 GOOD: dict[str, Any] = {"model": "alexnet", "edge": "gpu", "mbps": 60}
 PAPER = ("alexnet", "vgg16", "resnet34")
-
-
-def one_line(caught: pytest.ExceptionInfo[InputError], *words: str) -> None:
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message
 
 
 def test_the_sweeps_are_three_networks_two_edges_and_a_range_of_rates() -> None:
@@ -116,9 +109,8 @@ def test_any_model_edge_and_rate_by_name(
              "alexnet-gpu-60-p", "alexnet-gpu-60-px"],
 )  # fmt: skip
 def test_unknown_name_lists_the_known(name: str) -> None:
-    with pytest.raises(InputError) as caught:
+    with refused(repr(name), "resnet34-gpu-60", "resnet34-switch", "<model>-<edge>-<Mbps>", ".yaml", "vgg16", "cpu"):
         get_scenario(name)
-    one_line(caught, repr(name), "resnet34-gpu-60", "resnet34-switch", "<model>-<edge>-<Mbps>", ".yaml", "vgg16", "cpu")
 
 
 @pytest.mark.parametrize(
@@ -132,9 +124,8 @@ def test_unknown_name_lists_the_known(name: str) -> None:
     ],
 )
 def test_a_bad_part_of_a_name_is_one_line(name: str, words: list[str]) -> None:
-    with pytest.raises(InputError) as caught:
+    with refused(*words):
         make(name)
-    one_line(caught, *words)
 
 
 # Fields.
@@ -204,9 +195,8 @@ BAD_FIELD: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 @pytest.mark.parametrize(("change", "words"), BAD_FIELD.values(), ids=BAD_FIELD)
 def test_each_bad_field_is_one_line_that_names_it(change: dict[str, Any], words: list[str]) -> None:
-    with pytest.raises(InputError) as caught:
+    with refused(*words):
         make("alexnet-gpu-60", **change)
-    one_line(caught, *words)
 
 
 @pytest.mark.parametrize("privacy_point", [0, 1, 11])
@@ -225,15 +215,6 @@ def test_fields_change_and_the_rest_stays() -> None:
 
 
 # Files.
-
-
-def write(folder: Path, data: Any) -> str:
-    file = folder / "mine.yaml"
-    if isinstance(data, bytes):
-        file.write_bytes(data)
-    else:
-        file.write_text(data if isinstance(data, str) else yaml.safe_dump(data))
-    return str(file)
 
 
 def test_scenario_from_a_file(tmp_path: Path) -> None:
@@ -283,27 +264,22 @@ BAD_FILE: dict[str, tuple[Any, list[str]]] = {
 @pytest.mark.parametrize(("data", "words"), BAD_FILE.values(), ids=BAD_FILE)
 def test_each_mistake_names_file_and_field(tmp_path: Path, data: Any, words: list[str]) -> None:
     path = write(tmp_path, data)
-    with pytest.raises(InputError) as caught:
+    with refused(*words, start=f"{path}: "):
         make(path)
-    one_line(caught, *words)
-    assert str(caught.value).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize("change", [{"traces": ["missing.csv"]}, {"profiles": {"device": "missing.csv"}}], ids=str)
 def test_a_file_that_a_scenario_lacks_is_named_where_it_should_lie(tmp_path: Path, change: dict[str, Any]) -> None:
-    with pytest.raises(InputError) as caught:
+    with refused(str(tmp_path / "missing.csv"), "cannot be read"):
         make(write(tmp_path, {**GOOD, **change}))
-    one_line(caught, str(tmp_path / "missing.csv"), "cannot be read")
 
 
 def test_missing_scenario_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
+    with refused(str(tmp_path / "none.yml"), "cannot be read"):
         get_scenario(str(tmp_path / "none.yml"))
-    one_line(caught, str(tmp_path / "none.yml"), "cannot be read")
 
 
 @pytest.mark.parametrize("name", [3, None, ["alexnet-gpu-60"]], ids=str)
 def test_a_name_that_is_none(name: Any) -> None:
-    with pytest.raises(InputError) as caught:
+    with refused(repr(name), "resnet34-gpu-60"):
         make(name)
-    one_line(caught, repr(name), "resnet34-gpu-60")

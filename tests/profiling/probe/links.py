@@ -19,7 +19,6 @@ from splitgym.profiling.probe import wire as probe_wire
 from splitgym.profiling.probe.client import measure_over
 from splitgym.profiling.probe.server import Server
 from splitgym.profiling.probe.wire import CHUNK_BYTES, HEADER, MAGIC, VERSION, Kind
-from splitgym.ui.errors import InputError
 
 HELLO = json.dumps({"device": "toy", "software": "none"}).encode()
 
@@ -158,14 +157,6 @@ def connected(address: tuple[str, int]) -> socket.socket:
 def frame(kind: int, payload: bytes = b"", magic: bytes = MAGIC, version: int = VERSION, size: int = -1) -> bytes:
     """A frame of the probe, or what is nearly one; ``size`` is announced instead of the payload's."""
     return HEADER.pack(magic, version, kind, len(payload) if size < 0 else size) + payload
-
-
-def one_line(caught: pytest.ExceptionInfo[InputError], *words: str) -> None:
-    """Check that an error is one line with some words in it."""
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message
 
 
 class Channel:

@@ -20,9 +20,9 @@ from splitgym.profiling.probe import wire as probe_wire
 from splitgym.profiling.probe.client import measure
 from splitgym.profiling.probe.server import Server
 from splitgym.profiling.probe.wire import CHUNK_BYTES, HEADER, MAGIC, Kind, ProbeError, Wire
-from splitgym.ui.errors import InputError
 
-from .links import HELLO, Serving, connected, frame, one_line
+from ... import refused
+from .links import HELLO, Serving, connected, frame
 
 SHORT_S = 0.1
 STRANGERS: dict[str, tuple[bytes, str]] = {
@@ -87,9 +87,8 @@ def test_a_client_that_reads_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_measurement_has_a_budget_of_bytes() -> None:
     with Serving(session_bytes=100_000) as serving:
-        with pytest.raises(InputError) as caught:
+        with refused("at the messages the other end"):
             measure(*serving.address, "here", "none", 0.01)
-        one_line(caught, "at the messages the other end")
         assert "needs more than the 0.0001 GB that a measurement may move" in serving.heard(2)[1]
 
 
@@ -98,9 +97,8 @@ def test_a_second_client_waits_and_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     with Serving(keep=True) as serving, connected(serving.address) as first:
         first.sendall(frame(Kind.HELLO, HELLO))
         serving.heard(1)
-        with pytest.raises(InputError) as caught:
+        with refused("at the hello the other end took longer than 0.1 s", "and free?"):
             measure(*serving.address, "second", "none", 0.01)
-        one_line(caught, "at the hello the other end took longer than 0.1 s", "and free?")
         first.sendall(frame(Kind.MESSAGE, b"x") + frame(Kind.BYE))
         assert serving.heard(1)[0].startswith("toy (127.0.0.1) is done")
 
@@ -169,9 +167,9 @@ def wait_for_end(connection: socket.socket) -> None:
 
 def test_a_silent_server_gets_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe_client, "HELLO_S", SHORT_S)
-    with fake_server(wait_for_end) as address, pytest.raises(InputError) as caught:
+    words = ("at the hello the other end took longer than 0.1 s", "serve running there")
+    with fake_server(wait_for_end) as address, refused(*words):
         measure(*address, "here", "none", 0.01)
-    one_line(caught, "at the hello the other end took longer than 0.1 s", "serve running there")
 
 
 def test_nobody_serves_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -199,20 +197,17 @@ def test_who_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, error: Exception
         raise error
 
     monkeypatch.setattr(socket, "create_connection", fail)
-    with pytest.raises(InputError) as caught:
+    with refused("--network pi:9000: ", word):
         measure("pi", 9000, "here", "none")
-    one_line(caught, "--network pi:9000: ", word)
 
 
 def test_a_port_that_is_taken_and_an_address_that_is_not_ours() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(InputError) as caught:
+        with refused(f"cannot listen at 127.0.0.1 port {port}"):
             Server("board", "software", "127.0.0.1", port)
-        one_line(caught, f"cannot listen at 127.0.0.1 port {port}")
-    with pytest.raises(InputError) as caught:
+    with refused("cannot listen at 192.0.2.1 port 0"):
         Server("board", "software", "192.0.2.1", 0)
-    one_line(caught, "cannot listen at 192.0.2.1 port 0")
 
 
 @contextmanager
