@@ -20,7 +20,7 @@ from splitgym.profiling.network import (
 )
 from splitgym.ui.errors import InputError
 
-from .. import ROOT
+from .. import ROOT, refused
 
 TRACES = Path(os.environ.get("SPLITGYM_TRACES", ROOT.parent / "shared" / "data" / "traces"))
 STEPS = BandwidthTrace(np.array([0.0, 1.0, 3.0, 4.0]), np.array([10.0, 20.0, 30.0, 40.0]))
@@ -160,12 +160,8 @@ def test_the_factor_scales_rates_and_the_floor_comes_after_it(tmp_path: Path) ->
 def test_a_bad_trace_file_is_one_clear_line(tmp_path: Path, text: str, parts: tuple[str, ...]) -> None:
     path = tmp_path / "trace.txt"
     path.write_text(text)
-    with pytest.raises(InputError) as caught:
+    with refused(str(path), *parts):
         load_trace(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in (str(path), *parts):
-        assert part in message
 
 
 def test_a_missing_trace_and_a_bad_factor_are_named(tmp_path: Path) -> None:

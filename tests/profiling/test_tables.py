@@ -15,6 +15,8 @@ from splitgym.profiling.latency import kernel_seconds
 from splitgym.profiling.tables import LatencyTable, Provenance, load_table, modelled_table
 from splitgym.ui.errors import InputError
 
+from .. import refused
+
 MEASURED = Provenance("measured", "my-board", "FP16", "TensorRT 10.3", "2026-01-31", "median of 100 runs, fan on")
 
 
@@ -213,12 +215,8 @@ def test_a_bad_file_is_one_clear_line(tmp_path: Path, case: str) -> None:
     measured_lenet().save(path)
     edit, parts = BAD_FILES[case]
     path.write_text(edit(path.read_text()))
-    with pytest.raises(InputError) as caught:
+    with refused(str(path), *parts):
         load_table(path, get_model("lenet5"))
-    text = str(caught.value)
-    assert "\n" not in text
-    for part in (str(path), *parts):
-        assert part in text
 
 
 def test_a_missing_file_a_folder_and_a_binary_file_are_named(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ from splitgym.profiling.training import (
 )
 from splitgym.ui.errors import InputError
 
+from .. import refused
+
 ARRAYS = COLUMNS[2:]
 DEVICES = ("tx2-pytorch", "gtx1080ti", "i7-8700k")  # eager, eager, fused
 MEASURED = Provenance("measured", "my-board", "FP32", "PyTorch 2.9", "2026-01-31", "median of 100 steps, fan on")
@@ -247,12 +249,8 @@ def test_between_two_profiled_batch_sizes_time_is_linear() -> None:
 
 @pytest.mark.parametrize("batch", [0, 17, 1000, -1])
 def test_a_batch_size_outside_the_profiled_ones_is_refused(batch: int) -> None:
-    with pytest.raises(InputError) as caught:
+    with refused(f"batch is {batch},", "tiny", "my-board", "1, 4, 16"):
         measured_tiny().at(batch)
-    text = str(caught.value)
-    assert "\n" not in text
-    for part in (f"batch is {batch},", "tiny", "my-board", "1, 4, 16"):
-        assert part in text
 
 
 # --- files ---
@@ -404,12 +402,8 @@ def test_a_bad_file_is_one_clear_line(tmp_path: Path, case: str) -> None:
     measured_tiny().save(path)
     edit, parts = BAD_FILES[case]
     path.write_text(edit(path.read_text()))
-    with pytest.raises(InputError) as caught:
+    with refused(str(path), *parts):
         load_profile(path, TINY)
-    text = str(caught.value)
-    assert "\n" not in text
-    for part in (str(path), *parts):
-        assert part in text
 
 
 def test_a_profile_of_another_model_tells_how_many_steps_each_has(tmp_path: Path) -> None:

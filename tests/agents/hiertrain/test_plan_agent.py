@@ -18,6 +18,7 @@ from splitgym.models.lookup import get_model
 from splitgym.models.plans import HybridPlan, load_plan, save_plan
 from splitgym.ui.errors import InputError
 
+from ... import refused
 from ...envs.hiertrain.reference import (
     Plan,
     hand_out_loop_s,
@@ -204,13 +205,8 @@ def test_a_plan_file_that_does_not_fit_is_one_line(tmp_path: Any, changes: dict[
     path = tmp_path / "plan.json"
     save_plan(HybridPlan(**{**fields, **changes}), path)  # type: ignore[arg-type]
     env = make("alexnet-3.5", optimum=False)
-    with pytest.raises(InputError) as caught:
+    with refused(*words, start=f"{path}: "):
         plan_spec(str(path)).make(env, 0)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert "\n" not in message
-    for word in words:
-        assert word in message
 
 
 def test_a_plan_that_cuts_a_block_is_one_line() -> None:

@@ -14,6 +14,8 @@ from splitgym.envs.deprune.data import load_images
 from splitgym.models.layers import Shape
 from splitgym.ui.errors import InputError
 
+from ... import refused
+
 
 def write_images(folder: Path, classes: tuple[str, ...] = ("cat", "dog"), count: int = 3) -> Path:
     rng = np.random.default_rng(0)
@@ -111,9 +113,8 @@ def _strange_class(folder: Path) -> None:
 )
 def test_a_bad_image_folder_is_named_in_one_line(tmp_path: Path, spoil: Callable[[Path], None], said: str) -> None:
     spoil(write_images(tmp_path))
-    with pytest.raises(InputError, match=r"^[^\n]*$") as error:
+    with refused(said):
         load_images(tmp_path)
-    assert said in str(error.value)
 
 
 def test_a_missing_image_folder_is_named(tmp_path: Path) -> None:

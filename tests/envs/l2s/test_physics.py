@@ -373,6 +373,5 @@ def test_a_plans_actions_carry_it_out(name: str) -> None:
 @pytest.mark.parametrize("cut", [2, 3, 19, 21])
 def test_a_plan_that_cuts_elsewhere_is_one_line(cut: int) -> None:
     """In ResNet-34 with P^c = 4: in front of P^c, within the stem, in front of fc1, beyond the end."""
-    with pytest.raises(InputError, match=rf"cut is {cut}.*resnet34-gpu-60 are 6, 7, .*18, 20") as caught:
+    with pytest.raises(InputError, match=rf"^.*cut is {cut}.*resnet34-gpu-60 are 6, 7, .*18, 20.*\Z"):
         make("resnet34-gpu-60").dynamics.plan_actions(CutPlan("resnet34", ("a", "b"), cut))
-    assert "\n" not in str(caught.value)
