@@ -43,12 +43,6 @@ def system_of(scenario: str) -> System:
     return System(get_scenario(scenario))
 
 
-def system_with(
-    model: Model, devices: tuple[str, ...], mbps: tuple[float, ...], requester_mbps: float = 300.0
-) -> System:
-    return System(get_scenario("DB-50", devices=devices, mbps=mbps, requester_mbps=requester_mbps), model)
-
-
 @pytest.mark.parametrize("planner", PLANNERS)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_plan_is_valid(scenario: str, planner: str) -> None:

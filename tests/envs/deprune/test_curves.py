@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
@@ -227,9 +226,7 @@ def test_curves_that_are_not_there_are_named() -> None:
 # The fit.
 
 
-@pytest.fixture(scope="module")
-def command() -> ModuleType:
-    return script("benchmarks/deprune_fit.py")
+command = script("benchmarks/deprune_fit.py")
 
 
 SCHEDULES: dict[str, tuple[int, ...]] = {
@@ -277,7 +274,7 @@ def model_of(entry: dict[str, Any], kind: str = "model") -> LearningModel:
     return LearningModel(**{**entry[kind], "loss": tuple(entry[kind]["loss"])})
 
 
-def test_a_fit_to_exact_records_gives_the_accuracies_back(command: ModuleType) -> None:
+def test_a_fit_to_exact_records_gives_the_accuracies_back() -> None:
     entry = command.fitted(records(0.0), ["deprune"])
     model = model_of(entry)
     assert entry["fit"]["error_points"] < 0.1
@@ -288,7 +285,7 @@ def test_a_fit_to_exact_records_gives_the_accuracies_back(command: ModuleType) -
     assert model.test_loss(np.array([0.2, 0.6])) == pytest.approx(KNOWN.test_loss(np.array([0.2, 0.6])), abs=1e-4)
 
 
-def test_a_fit_to_noisy_records_tells_them_and_their_noise(command: ModuleType) -> None:
+def test_a_fit_to_noisy_records_tells_them_and_their_noise() -> None:
     noise = 0.01
     entry = command.fitted(records(noise, seeds=3), ["deprune"])
     model, fit = model_of(entry), entry["fit"]
@@ -308,7 +305,7 @@ def test_a_fit_to_noisy_records_tells_them_and_their_noise(command: ModuleType) 
     assert (bare.drop, bare.delta, bare.boost) == (0.0, 0.0, 0.0)
 
 
-def test_the_held_out_error_tells_what_the_model_has_not_seen(command: ModuleType) -> None:
+def test_the_held_out_error_tells_what_the_model_has_not_seen() -> None:
     """Records of a schedule that learns 10 points less than the model of all others says."""
     good = [r for r in records(0.0, seeds=1) if r["schedule"] != "deprune"]
     odd = record("deprune", 0, 0.0)
@@ -322,7 +319,7 @@ def test_the_held_out_error_tells_what_the_model_has_not_seen(command: ModuleTyp
     assert entry["fit"]["held_out_seed"] is None  # there is only one
 
 
-def test_an_entry_without_anything_held_out_has_no_error_to_tell(command: ModuleType) -> None:
+def test_an_entry_without_anything_held_out_has_no_error_to_tell() -> None:
     entry = command.fitted(records(0.0, seeds=1, bare=False), [])
     assert entry["fit"]["held_out_error_points"] is None
     assert entry["bare"] is None
@@ -332,7 +329,7 @@ def test_an_entry_without_anything_held_out_has_no_error_to_tell(command: Module
 
 
 def test_the_command_writes_an_entry_beside_the_others(
-    command: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = []
     for i, run in enumerate(records(0.0)):

@@ -6,7 +6,6 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -288,9 +287,7 @@ def test_a_model_that_does_not_fit_the_images_is_named(digits: Dataset) -> None:
 # Recorded runs
 
 
-@pytest.fixture(scope="module")
-def command() -> ModuleType:
-    return script("benchmarks/deprune_runs.py")
+command = script("benchmarks/deprune_runs.py")
 
 
 def record_of(folder: Path) -> dict[str, Any]:
@@ -300,7 +297,7 @@ def record_of(folder: Path) -> dict[str, Any]:
 
 
 def test_recorded_runs_share_beginnings_and_go_on_after_an_interruption(
-    command: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(command.MODELS, "half", "tiny")
     monkeypatch.setattr(command, "get_model", lambda name: SMALL)
@@ -351,7 +348,7 @@ def test_recorded_runs_share_beginnings_and_go_on_after_an_interruption(
     ],
 )
 def test_bad_arguments_end_in_one_line(
-    command: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
     assert command.main(["--out", str(tmp_path), *words]) == 2
     error = capsys.readouterr().err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +213,21 @@ def scrambled(module: nn.Module, seed: int = 0) -> nn.Module:
                 nn.init.uniform_(part.weight, 0.5, 1.2, generator=generator)
                 nn.init.normal_(part.bias, 0.0, 0.1, generator=generator)
     return module.eval()
+
+
+class Net(nn.Module):
+    """A function of a map of 4 or so channels behind a 1 x 1 convolution, with modules of its own."""
+
+    def __init__(
+        self, function: Callable[[Any, Tensor], Any], channels: int = 4, inputs: int = 2, **parts: nn.Module
+    ) -> None:
+        super().__init__()
+        self.function, self.stem = function, nn.Conv2d(inputs, channels, 1)
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(self, self.stem(x))
 
 
 def image(shape: Shape, seed: int = 0) -> Tensor:

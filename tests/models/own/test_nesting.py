@@ -19,6 +19,7 @@ from splitgym.models.own.read import import_module, import_onnx
 from splitgym.ui.errors import InputError
 
 from .nets import (
+    Net,
     assert_equal_outputs,
     exported,
     image,
@@ -174,16 +175,9 @@ def test_exactly_what_is_nested_is_accepted(data: st.DataObject, tmp_path_factor
             import_onnx(path)
 
 
-class Function(nn.Module):
+def with_convolutions(function: Callable[[Any, Tensor], Tensor], **parts: nn.Module) -> Net:
     """A function of an image, with convolutions a to d of its own, 4 x 4 channels."""
-
-    def __init__(self, function: Callable[[Any, Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function, self.stem = function, nn.Conv2d(3, 4, 1)
-        self.a, self.b, self.c, self.d = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(4))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(self, self.stem(x))
+    return Net(function, 4, 3, **{name: nn.Conv2d(4, 4, 3, padding=1) for name in "abcd"}, **parts)
 
 
 def crossing(net: Any, x: Tensor) -> Tensor:
@@ -206,7 +200,7 @@ def between(net: Any, x: Tensor) -> Tensor:
 )
 def test_what_cannot_be_nested_is_refused_by_node(function: Callable[..., Tensor], words: str) -> None:
     with pytest.raises(InputError, match=words) as error:
-        import_module(Function(function), Shape(3, 8, 8), source="nets:net")
+        import_module(with_convolutions(function), Shape(3, 8, 8), source="nets:net")
     assert str(error.value).startswith("nets:net: ")
 
 
@@ -217,7 +211,7 @@ def in_place(net: Any, x: Tensor) -> Tensor:
 
 
 def test_what_works_in_place_changes_every_reader(tmp_path: Path) -> None:
-    net, shape = scrambled(Function(in_place)), Shape(3, 8, 8)
+    net, shape = scrambled(with_convolutions(in_place)), Shape(3, 8, 8)
     x = image(shape)
     with torch.inference_mode():
         expected, a = net(x), net.a(net.stem(x))  # pyright: ignore[reportCallIssue]
@@ -261,7 +255,7 @@ def test_a_block_that_reads_every_row_belongs_to_the_tail() -> None:
         x = net.a(x)
         return torch.cat([nn.functional.adaptive_avg_pool2d(x, 1), nn.functional.max_pool2d(x, 8)], 1)
 
-    net, shape = scrambled(Function(heads)), Shape(3, 8, 8)
+    net, shape = scrambled(with_convolutions(heads)), Shape(3, 8, 8)
     imported, x = import_module(net, shape), image(shape)
     with torch.inference_mode():
         assert_equal_outputs(imported, x, net(x))
@@ -290,8 +284,7 @@ def skipping_features(net: Any, x: Tensor) -> Tensor:
 
 
 def test_a_skip_around_a_fully_connected_layer_behind_a_global_pool() -> None:
-    net = Function(skipping_features)
-    net.inner, net.last = nn.Linear(4, 4), nn.Linear(4, 2)
+    net = with_convolutions(skipping_features, inner=nn.Linear(4, 4), last=nn.Linear(4, 2))
     net, shape = scrambled(net), Shape(3, 8, 8)
     with torch.inference_mode():
         assert_equal_outputs(import_module(net, shape), image(shape), net(image(shape)))
@@ -301,5 +294,5 @@ def test_a_block_in_the_tail_is_one_step() -> None:
     def heads(net: Any, x: Tensor) -> Tensor:
         return torch.cat([nn.functional.adaptive_avg_pool2d(x, 1), nn.functional.max_pool2d(x, 8)], 1)
 
-    imported = import_module(scrambled(Function(heads)), Shape(3, 8, 8))
+    imported = import_module(scrambled(with_convolutions(heads)), Shape(3, 8, 8))
     assert len(imported.model.steps) == len(imported.build())

@@ -14,20 +14,7 @@ from splitgym.models.layers import Shape
 from splitgym.models.own import torch_module as torch_import
 from splitgym.models.own.read import import_module
 
-from .nets import assert_equal_outputs, image, scrambled
-
-
-class Net(nn.Module):
-    """A function of a 4 x 8 x 8 map, with modules of its own."""
-
-    def __init__(self, function: Callable[[Any, Tensor], Tensor], **parts: nn.Module) -> None:
-        super().__init__()
-        self.function, self.stem = function, nn.Conv2d(2, 4, 1)
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(self, self.stem(x))
+from .nets import Net, assert_equal_outputs, image, scrambled
 
 
 def activations(net: Any, x: Tensor) -> Tensor:
