@@ -7,6 +7,7 @@ import json
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -23,10 +24,9 @@ from splitgym.ui.errors import InputError
 
 from .. import refused, slow
 
-# Every scenario; without "slow" the default and the first of every group.
-FIRST = {(f.name, group[0]) for f in FAMILIES.values() for group in ((f.default_scenario,), *f.groups.values())}
-EVERY = [(family, scenario) for family in FAMILIES.values() for scenario in family.scenarios]
-SETTINGS = [case for f, s in EVERY for case in ([(f, s)] if (f.name, s) in FIRST else slow((f, s)))]
+# Of every family the default and the first of every group.
+FIRST = [(f, s) for f in FAMILIES.values() for s in {f.default_scenario: 0, **{g[0]: 0 for g in f.groups.values()}}]
+REST = [(f, scenario) for f in FAMILIES.values() for scenario in f.scenarios if (f, scenario) not in FIRST]
 FEW = [
     ("distredge", {"scenario": "DB-50"}),
     ("distredge", {"scenario": "LB", "observation": "full"}),
@@ -54,8 +54,8 @@ FEW = [
     ("deprune", {"scenario": "vgg11-cifar10-dynamic", "time_weight": 0.3, "epochs": 9}),
     ("deprune", {"scenario": "vgg11-cifar10", "noise": False, "module": False, "epochs": 5}),
 ]  # fmt: skip
-BEFORE = [None, *(family for family, _ in FEW)]
-ONE_EACH = [case for c, before in zip(FEW, BEFORE, strict=False) for case in ([c] if c[0] != before else slow(c))]
+ONE_EACH = [next(case for case in FEW if case[0] == family) for family in FAMILIES]
+OTHERS = [case for case in FEW if case not in ONE_EACH]
 # What the scalar env computes by default and the vector env does not.
 WHOLE = {family: {"optimum": True} for family in ("distredge", "edgemove", "hiertrain")}
 CHEAP = {"l2s": {"record": False}, **{family: {"optimum": False} for family in WHOLE}}
@@ -107,7 +107,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore:Your observation [a-z]+ has an unconventional shape")  # a table, flattened by SB3
-@pytest.mark.parametrize(("family", "scenario"), SETTINGS, ids=ids)
+@pytest.mark.parametrize(("family", "scenario"), [*FIRST, *slow(*REST)], ids=ids)
 def test_checkers_pass(family: Family, scenario: str) -> None:
     env = gym.make(family.env_id, scenario=scenario).unwrapped
     check_env(env, skip_render_check=True)
@@ -119,7 +119,7 @@ def colours(frame: np.ndarray) -> int:
     return len(np.unique(frame @ np.array([1 << 16, 1 << 8, 1])))
 
 
-@pytest.mark.parametrize(("family", "kwargs"), ONE_EACH, ids=ids)
+@pytest.mark.parametrize(("family", "kwargs"), [*ONE_EACH, *slow(*OTHERS)], ids=ids)
 def test_render_check_passes(family: str, kwargs: dict) -> None:
     env = make(family, render_mode="rgb_array", **kwargs)
     check_env(env)
@@ -297,10 +297,17 @@ def test_vector_env_declares_its_autoreset_mode(family: str) -> None:
     ids=["scenario", "option", "autoreset"],
 )
 def test_bad_arguments_are_one_line(family: str, kwargs: dict) -> None:
-    with pytest.raises(InputError) as caught:
+    with refused() as caught:
         gym.make_vec(FAMILIES[family].env_id, num_envs=1, **kwargs)
-    assert "\n" not in str(caught.value)
     assert any(str(word) in str(caught.value) for pair in kwargs.items() for word in pair)
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+@pytest.mark.parametrize("ending", ["yaml", "yml"])
+def test_a_missing_scenario_file_is_named(family: str, ending: str, tmp_path: Path) -> None:
+    path = str(tmp_path / f"none.{ending}")
+    with refused("cannot be read", start=f"{path}: "):
+        make(family, scenario=path)
 
 
 @pytest.mark.parametrize(

@@ -91,17 +91,8 @@ def _vgg13() -> Model:
 def _mobilenet() -> Model:
     layers: list[Layer] = [_conv(32, 3, 2)]
     channels = 32
-    for out, stride in [
-        (64, 1),
-        (128, 2),
-        (128, 1),
-        (256, 2),
-        (256, 1),
-        (512, 2),
-        *[(512, 1)] * 5,
-        (1024, 2),
-        (1024, 1),
-    ]:
+    widths = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]
+    for out, stride in widths:
         layers += [_conv(channels, 3, stride, groups=channels), _conv(out, 1)]
         channels = out
     return _model("mobilenet", layers, (GlobalPool(), Linear(1000)))

@@ -28,17 +28,9 @@ DTYPES = ("float32", "float16")
 # Sizes that allow words of 16, 8, 4 and 2 bytes, one row, one column, one value, and more than a few words a thread;
 # the last ends, for the grid of HostDevice, behind three loads of some threads.
 SHAPES = [
-    (1, 1, 1, 1),
-    (1, 3, 7, 5),
-    (2, 3, 1, 9),
-    (3, 2, 6, 1),
-    (2, 5, 6, 4),
-    (1, 4, 8, 16),
-    (2, 3, 5, 6),
-    (3, 7, 33, 31),
-    (1, 4, 64, 160),
-    (1, 1, 43, 143),
-]
+    (1, 1, 1, 1), (1, 3, 7, 5), (2, 3, 1, 9), (3, 2, 6, 1), (2, 5, 6, 4), (1, 4, 8, 16), (2, 3, 5, 6), (3, 7, 33, 31),
+    (1, 4, 64, 160), (1, 1, 43, 143),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -50,10 +50,6 @@ def batch_env(learner: Any) -> Any:
     return learner.env if isinstance(learner, RiskSeeking) else learner.vec.env
 
 
-def lanes_of(learner: Any) -> int:
-    return batch_env(learner).num_envs
-
-
 def best_s(learner: Any) -> float:
     return learner.best if isinstance(learner, RiskSeeking) else learner.vec.best
 
@@ -97,7 +93,7 @@ def test_same_seed_same_result_other_seed_other(name: str) -> None:
 @pytest.mark.parametrize("name", [*FOUR, *MORE])
 def test_keeps_the_best_plan_and_plays_it(name: str) -> None:
     learner, reports, latencies = trained(name)
-    assert EPISODES <= len(latencies) < EPISODES + 2 * lanes_of(learner)
+    assert EPISODES <= len(latencies) < EPISODES + 2 * batch_env(learner).num_envs
     assert best_s(learner) == min(latencies)
     dynamics = learner.dynamics
     learner.best_plan.validate(dynamics.system.model)
@@ -129,7 +125,7 @@ def test_saved_loaded_and_gone_on_with(name: str, tmp_path: Path) -> None:
     reports, latencies = learn(again, EPISODES)  # the budget is spent
     assert latencies == []
     reports, latencies = learn(again, 2 * EPISODES)
-    assert EPISODES <= len(latencies) < EPISODES + 2 * lanes_of(again)
+    assert EPISODES <= len(latencies) < EPISODES + 2 * batch_env(again).num_envs
     assert reports[0].episodes > EPISODES - 1
     assert reports[-1].episodes >= 2 * EPISODES
     assert best_s(again) == min(best_s(learner), *latencies)
@@ -202,7 +198,7 @@ def test_budget_in_steps(name: str) -> None:
     reports: list[Report] = []
     stages = learner.dynamics.episode_steps
     learner.learn(None, 20 * stages, reports.append)
-    rollout = {"ppo": 60, "risk-seeking": 8 * stages}.get(name, lanes_of(learner))
+    rollout = {"ppo": 60, "risk-seeking": 8 * stages}.get(name, batch_env(learner).num_envs)
     assert 20 * stages <= reports[-1].steps < 20 * stages + rollout
 
 

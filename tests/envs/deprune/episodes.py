@@ -23,10 +23,9 @@ def make_batch(n: int, **kwargs: Any) -> Any:
     return gym.make_vec(ENV_ID, num_envs=n, **kwargs)
 
 
-Told = tuple[list[float], list[dict[str, Any]]]
-
-
-def play(env: Any, actions: Sequence[int] | np.ndarray, seed: int | None = 0) -> Told:
+def play(
+    env: Any, actions: Sequence[int] | np.ndarray, seed: int | None = 0
+) -> tuple[list[float], list[dict[str, Any]]]:
     """(rewards, infos) of an episode, the last info with its metrics."""
     env.reset(seed=seed)
     rewards, infos = [], []

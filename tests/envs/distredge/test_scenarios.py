@@ -197,11 +197,6 @@ def test_what_only_shows_with_the_env_is_one_line_too(tmp_path: Path, change: di
         gym.make(ENV_ID, scenario=write(tmp_path, {**GOOD, **change}))
 
 
-def test_missing_file(tmp_path: Path) -> None:
-    with refused(str(tmp_path / "none.yaml"), "cannot be read"):
-        get_scenario(str(tmp_path / "none.yaml"))
-
-
 def write_trace(file: Path, lines: list[str]) -> str:
     file.write_text("\n".join(["seconds mbps", *lines]))
     return str(file)

@@ -274,11 +274,6 @@ def test_a_file_that_a_scenario_lacks_is_named_where_it_should_lie(tmp_path: Pat
         make(write(tmp_path, {**GOOD, **change}))
 
 
-def test_missing_scenario_file(tmp_path: Path) -> None:
-    with refused(str(tmp_path / "none.yml"), "cannot be read"):
-        get_scenario(str(tmp_path / "none.yml"))
-
-
 @pytest.mark.parametrize("name", [3, None, ["alexnet-gpu-60"]], ids=str)
 def test_a_name_that_is_none(name: Any) -> None:
     with refused(repr(name), "resnet34-gpu-60"):

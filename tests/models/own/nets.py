@@ -219,7 +219,7 @@ class Net(nn.Module):
     """A function of a map of 4 or so channels behind a 1 x 1 convolution, with modules of its own."""
 
     def __init__(
-        self, function: Callable[[Any, Tensor], Any], channels: int = 4, inputs: int = 2, **parts: nn.Module
+        self, function: Callable[[Any, Tensor], Any], channels: int = 4, inputs: int = 2, /, **parts: nn.Module
     ) -> None:
         super().__init__()
         self.function, self.stem = function, nn.Conv2d(inputs, channels, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +156,8 @@ def test_an_onnx_operator_without_a_layer_is_refused_by_node(name: str, tmp_path
     assert words in message
 
 
-wide = partial(Net, channels=12)
+def wide(function: Callable[[Any, Tensor], Any], **parts: nn.Module) -> Net:
+    return Net(function, 12, **parts)
 
 
 def ends_with(module: nn.Module) -> Net:
