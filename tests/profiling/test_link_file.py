@@ -155,13 +155,13 @@ def message_s(system: System, kind: str, device: int) -> float:
 
 @pytest.mark.parametrize("eta", [0.94, 0.5, 1.0])
 def test_a_message_to_a_requester_without_cost_takes_the_measured_time(file: str, eta: float) -> None:
-    system = System(get_scenario("DA-50", eta=eta, links={"tx2-2": file}, **NO_REQUESTER))
+    system = System(replace(get_scenario("DA-50", eta=eta, links={"tx2-2": file}), **NO_REQUESTER))
     image, result = 3 * 224 * 224, system.result_bytes
     assert result == 2000
     for kind, n_bytes in (("scatter", image), ("send", result)):
         copies_s = n_bytes * (1 / 1e9 + 1 / 0.5e9) / 2  # once, and not in the goodput
         assert message_s(system, kind, 1) == pytest.approx(LINK.message_s(n_bytes) + copies_s, rel=1e-12)
-    ordinary = System(get_scenario("DA-50", eta=eta, **NO_REQUESTER))
+    ordinary = System(replace(get_scenario("DA-50", eta=eta), **NO_REQUESTER))
     for device in (0, 2, 3):
         assert message_s(system, "scatter", device) == message_s(ordinary, "scatter", device)
 
@@ -169,7 +169,7 @@ def test_a_message_to_a_requester_without_cost_takes_the_measured_time(file: str
 def test_without_copies_it_is_the_measured_line_itself(tmp_path: Path) -> None:
     fast = replace(LINK, copy_out_bytes_per_s=1e14, copy_in_bytes_per_s=1e14)
     fast.save(tmp_path / "fast.json")
-    system = System(get_scenario("H-200", links={"nano": str(tmp_path / "fast.json")}, **NO_REQUESTER))
+    system = System(replace(get_scenario("H-200", links={"nano": str(tmp_path / "fast.json")}), **NO_REQUESTER))
     for device in range(4):
         assert message_s(system, "scatter", device) == pytest.approx(LINK.message_s(150_528), rel=1e-6)
 

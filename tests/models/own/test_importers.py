@@ -199,7 +199,7 @@ def test_a_factory_names_a_network(name: str, folder: Path, monkeypatch: pytest.
     monkeypatch.delitem(sys.modules, "own_nets", raising=False)
     (folder / "own_nets.py").write_text(FACTORY)
     model = get_model(name)
-    assert model is get_model(name)
+    assert model == get_model(name)
     assert (model.input, len(model.units), len(model.tail)) == (Shape(3, 16, 12), 1, 2)
     assert model.name == name.partition(":")[2].partition("@")[0]
 
@@ -281,5 +281,7 @@ def test_every_system_takes_a_users_own_model(family: str, folder: Path) -> None
 
 def test_nothing_was_recorded_for_a_users_own_model(folder: Path) -> None:
     path = scenario_file(folder, "deprune")
-    with pytest.raises(InputError, match='nothing was recorded for it; use backend="train"'):
+    with pytest.raises(
+        InputError, match="no training of own was recorded; train it for real, with --env-kwargs backend=train"
+    ):
         gym.make(FAMILIES["deprune"].env_id, scenario=str(path))
