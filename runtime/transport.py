@@ -1,0 +1,78 @@
+"""What carries messages between machines, as the shells and the simulated network see it. No I/O here.
+
+A message is a header (bytes, see :mod:`.wire`) and at most one payload (raw bytes). Whoever it comes from is named by
+the transport, from what it has verified, never by the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Buffer = bytes | bytearray | memoryview
+
+MOST_HEADER_BYTES = 64 * 1024
+MOST_PAYLOAD_BYTES = 1024 * 1024  # of one message; tensors and weights travel in chunks well below
+CHUNK_BYTES = 128 * 1024
+
+
+class PeerGone(Exception):  # noqa: N818 (an event, not a fault of ours)
+    """A peer cannot be reached: it never answered, or it went away."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a transport has to tell.
+
+    Attributes:
+        kind: a message, or that a peer's connection came up or went down.
+        peer: the verified name.
+        header, payload: of a message.
+    """
+
+    kind: Literal["message", "up", "down"]
+    peer: str
+    header: bytes = b""
+    payload: memoryview | None = None
+
+
+class Listener(Protocol):
+    """Where others send to; used by one thread."""
+
+    @property
+    def address(self) -> str:
+        """``host:port`` as bound."""
+        ...
+
+    def poll(self, timeout_s: float) -> Sequence[Event]:
+        """What has come in, waiting for at most so long for the first."""
+        ...
+
+    def reply(self, peer: str, header: bytes, payload: Buffer | None = None) -> None:
+        """Send to a peer that is connected here.
+
+        Raises:
+            PeerGone: it is not, or takes nothing.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class Dialer(Protocol):
+    """A connection to one peer; used by one thread."""
+
+    def send(self, header: bytes, payload: Buffer | None = None, timeout_s: float = 5.0) -> None:
+        """Hand a message over, waiting while the peer takes none.
+
+        Raises:
+            PeerGone: the peer took nothing for so long; what is not sent is dropped, never kept for a successor.
+        """
+        ...
+
+    def poll(self, timeout_s: float) -> Sequence[Event]:
+        """What the peer has replied, and whether the connection is up."""
+        ...
+
+    def close(self) -> None: ...
