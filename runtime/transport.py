@@ -17,7 +17,7 @@ MOST_PAYLOAD_BYTES = 1024 * 1024  # of one message; tensors and weights travel i
 CHUNK_BYTES = 128 * 1024
 
 
-class PeerGone(Exception):  # noqa: N818 (an event, not a fault of ours)
+class PeerGone(Exception):
     """A peer cannot be reached: it never answered, or it went away."""
 
 

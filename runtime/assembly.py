@@ -1,0 +1,147 @@
+"""Chunks become pieces: every byte that a boundary waits for, once; what is late or wrong is refused. No I/O here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from .geometry import Geometry, Piece
+from .transport import Buffer
+from .wire import Chunk
+
+Key = tuple[int, str, int]  # sender, tensor, first row
+
+
+@dataclass
+class _Growing:
+    """A piece on its way: its bytes, and which stretches of them have come."""
+
+    piece: Piece
+    data: bytearray
+    came: dict[int, int] = field(default_factory=dict)  # offset -> bytes
+    left: int = 0
+
+
+class Rejected(ValueError):
+    """A chunk that belongs to nothing that is waited for; the text is for a log."""
+
+
+class Inbox:
+    """What one party waits for at one boundary of one item.
+
+    Args:
+        pieces: all of them.
+        sizes: bytes of each.
+
+    Attributes:
+        missing: pieces that are not complete.
+    """
+
+    def __init__(self, pieces: Iterable[Piece], sizes: Mapping[Piece, int]) -> None:
+        self._growing: dict[Key, _Growing] = {}
+        for piece in pieces:
+            size = sizes[piece]
+            self._growing[piece.sender, piece.tensor, piece.lo] = _Growing(piece, bytearray(size), left=size)
+        self.missing = len(self._growing)
+        self.done: dict[Piece, bytearray] = {}
+
+    @property
+    def complete(self) -> bool:
+        return self.missing == 0
+
+    def add(self, sender: int, chunk: Chunk, payload: Buffer) -> Piece | None:
+        """Take a chunk in.
+
+        Args:
+            sender: who sent it, as the transport verified.
+
+        Returns:
+            The piece that is complete now, None where more of it is to come or nothing was new.
+
+        Raises:
+            Rejected: nobody waits for it, or it is of another size than the plan says.
+        """
+        growing = self._growing.get((sender, chunk.tensor, chunk.lo))
+        if growing is None:
+            raise Rejected(f"nobody waits for {chunk.tensor!r} rows from {chunk.lo} at {chunk.boundary} from {sender}")
+        if (chunk.hi, chunk.size) != (growing.piece.hi, len(growing.data)):
+            raise Rejected(f"rows {chunk.lo}..{chunk.hi} of {chunk.size} bytes; due are {growing.piece}")
+        known = growing.came.get(chunk.offset)
+        if known is not None or growing.left == 0:
+            return None  # again
+        if any(at < chunk.offset + len(payload) and chunk.offset < at + n for at, n in growing.came.items()):
+            raise Rejected(f"bytes at {chunk.offset} overlap others of the piece")
+        growing.data[chunk.offset : chunk.offset + len(payload)] = payload
+        growing.came[chunk.offset] = len(payload)
+        growing.left -= len(payload)
+        if growing.left:
+            return None
+        self.missing -= 1
+        self.done[growing.piece] = growing.data
+        return growing.piece
+
+
+class Assembly:
+    """All boundaries of all items that one party waits for under one plan.
+
+    Args:
+        geometry: of the plan.
+        receiver: the party.
+        in_flight: items at once; chunks of further ones are rejected, so memory is bounded.
+    """
+
+    def __init__(self, geometry: Geometry, receiver: int, in_flight: int) -> None:
+        self.in_flight = in_flight
+        boundaries = (*geometry.boundaries, geometry.last)
+        self._pieces = {b: found for b in boundaries if (found := geometry.inbox(receiver, b))}
+        self._sizes = {p: geometry.piece_bytes(p) for pieces in self._pieces.values() for p in pieces}
+        self._inboxes: dict[tuple[int, int], Inbox] = {}
+        self._first = 0  # items below it are over
+        self._ended: set[int] = set()  # and these behind it
+
+    def waits_at(self, boundary: int) -> bool:
+        """Whether anything comes in at a boundary."""
+        return boundary in self._pieces
+
+    def add(self, sender: int, chunk: Chunk, payload: Buffer) -> bool:
+        """Take a chunk in; True where it made its boundary complete.
+
+        Raises:
+            Rejected: it belongs to nothing that is waited for.
+        """
+        if not self.under_way(chunk.item):
+            raise Rejected(f"item {chunk.item} is not under way")
+        if chunk.boundary not in self._pieces:
+            raise Rejected(f"nothing comes in at boundary {chunk.boundary}")
+        inbox = self._inbox(chunk.item, chunk.boundary)
+        return inbox.add(sender, chunk, payload) is not None and inbox.complete
+
+    def complete(self, item: int, boundary: int) -> bool:
+        """Whether all that comes in at a boundary is there."""
+        return not self.waits_at(boundary) or self._inbox(item, boundary).complete
+
+    def take(self, item: int, boundary: int) -> dict[Piece, bytearray]:
+        """The pieces of a complete boundary; they are forgotten here."""
+        if not self.waits_at(boundary):
+            return {}
+        inbox = self._inboxes[item, boundary]
+        found, inbox.done = inbox.done, {}
+        return found
+
+    def under_way(self, item: int) -> bool:
+        """Whether an item is one of those that may be worked on now."""
+        return self._first <= item < self._first + self.in_flight and item not in self._ended
+
+    def over(self, item: int) -> None:
+        """An item is finished: what comes late for it belongs to nothing."""
+        self._ended.add(item)
+        while self._first in self._ended:
+            self._ended.remove(self._first)
+            self._first += 1
+        for key in [key for key in self._inboxes if key[0] == item]:
+            del self._inboxes[key]
+
+    def _inbox(self, item: int, boundary: int) -> Inbox:
+        if (item, boundary) not in self._inboxes:
+            self._inboxes[item, boundary] = Inbox(self._pieces[boundary], self._sizes)
+        return self._inboxes[item, boundary]

@@ -1,0 +1,164 @@
+"""Running parts of a network on this machine, as torch computes them or as slowly as an emulated device would."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..models.model import MAIN, Model
+from ..models.runnable.units import RowSlice, TorchModel
+from .blobs import BlobStore
+from .geometry import HEAD, RESULT, Geometry, Part, Piece
+from .spatial import Job
+from .wire import FLOAT16, FLOAT32, UINT8, Pace
+
+DTYPES = {FLOAT32: torch.float32, UINT8: torch.uint8, FLOAT16: torch.float16}
+IMAGE_SCALE = 1.0 / 255.0  # camera bytes as the network sees them
+
+
+def keep_memory() -> None:
+    """Let glibc keep what is freed: large outputs are otherwise page-faulted anew in every call."""
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    mallopt(-3, 2**30)  # M_MMAP_THRESHOLD
+    mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+def load_steps(model: Model, store: BlobStore, digests: tuple[str, ...], steps: set[int]) -> TorchModel:
+    """A model that holds the weights of some steps only.
+
+    Raises:
+        InputError: weights are missing or do not fit.
+    """
+    from ..ui.errors import InputError
+
+    with torch.device("meta"):
+        torch_model = TorchModel(model)
+    for step in sorted(steps):
+        try:
+            torch_model.steps[step].load_state_dict(store.load(digests[step]), assign=True)
+        except RuntimeError as error:
+            raise InputError(f"weights of step {step} of {model.name} do not fit: {error}") from None
+    return torch_model.eval()
+
+
+@dataclass
+class _Kept:
+    """What a device keeps of an item between its parts."""
+
+    volume: int = -1  # that the tensors lie behind
+    tensors: dict[str, RowSlice] = field(default_factory=dict)
+    heads: dict[int, list[RowSlice]] = field(default_factory=dict)
+    result: Tensor | None = None
+
+
+class Executor:
+    """The parts of one device under one plan.
+
+    Args:
+        geometry: of the plan.
+        device: which of its devices this is.
+        torch_model: with the weights of its steps.
+        dtype: code of what activations are on the wire.
+        pace: where the device is emulated.
+    """
+
+    def __init__(
+        self, geometry: Geometry, device: int, torch_model: TorchModel, dtype: int, pace: Pace | None = None
+    ) -> None:
+        self.geometry, self.device, self.torch_model = geometry, device, torch_model
+        self.dtype, self.pace = dtype, pace
+        self._items: dict[int, _Kept] = {}
+
+    @staticmethod
+    def steps_of(geometry: Geometry, device: int) -> set[int]:
+        """The steps whose weights a device needs."""
+        units = {u for part in geometry.parts(device) for u in range(part.start, part.stop)}
+        return units | set(range(geometry.last, len(geometry.model.steps))) if geometry.host == device else units
+
+    @torch.inference_mode()
+    def run(self, job: Job) -> tuple[float, float, float]:
+        """Do a job: (begin, end, seconds by which real work took longer than what it stands for)."""
+        begin_s, thread_s = time.monotonic(), time.thread_time()
+        kept = self._items.setdefault(job.item, _Kept())
+        if job.part is None:
+            kept.result = self._tail(kept, job.came)
+        else:
+            self._part(kept, job.part, job.came)
+        end_s = time.monotonic()
+        if self.pace is None:
+            return begin_s, end_s, 0.0
+        if self.pace.compute == "dilate":
+            due_s = begin_s + self.pace.dilation * (time.thread_time() - thread_s)
+        else:
+            due_s = begin_s + (self.pace.tail_s if job.part is None else self.pace.volume_s[job.part.volume])
+        if due_s > end_s:
+            time.sleep(due_s - end_s)
+            return begin_s, time.monotonic(), 0.0
+        return begin_s, end_s, end_s - due_s
+
+    def _part(self, kept: _Kept, part: Part, came: Mapping[Piece, bytearray]) -> None:
+        needs = self.geometry.needs(part.volume, self.device)
+        own = kept.tensors if kept.volume == part.volume - 1 else {}
+        inputs = {name: self._rows(name, part.start, rows, own, came) for name, rows in needs.items()}
+        output = self.torch_model.run_part(part.start, part.stop, inputs, part.a, part.b)
+        kept.tensors, kept.volume = output.tensors, part.volume
+        for unit, rows in output.heads.items():
+            kept.heads.setdefault(unit, []).append(rows)
+
+    def _tail(self, kept: _Kept, came: Mapping[Piece, bytearray]) -> Tensor:
+        height = self.geometry.model.in_shapes[-1].height
+        whole = self._rows(MAIN, self.geometry.last, (0, height), kept.tensors, came)
+        tensors, _ = self.torch_model[self.geometry.last :]({MAIN: whole.tensor})
+        return tensors[MAIN]
+
+    def _rows(
+        self,
+        name: str,
+        boundary: int,
+        rows: tuple[int, int],
+        own: Mapping[str, RowSlice],
+        came: Mapping[Piece, bytearray],
+    ) -> RowSlice:
+        """Rows of a tensor put together from what this device has and what came in."""
+        lo, hi = rows
+        whole = torch.empty(self.geometry.shape(name, boundary, hi - lo))
+        if boundary and name in own:
+            mine = own[name].crop(max(lo, own[name].lo), min(hi, own[name].hi))
+            whole[:, :, mine.lo - lo : mine.lo - lo + mine.tensor.shape[2]] = mine.tensor
+        for piece, data in came.items():
+            if piece.tensor == name:
+                shape = self.geometry.shape(name, boundary, piece.hi - piece.lo)
+                values = torch.frombuffer(data, dtype=DTYPES[self.dtype if boundary else UINT8]).view(shape)
+                target = whole[:, :, piece.lo - lo : piece.hi - lo]
+                if boundary:
+                    target.copy_(values)
+                else:
+                    torch.mul(values, IMAGE_SCALE, out=target)
+        return RowSlice(whole, lo)
+
+    def rows(self, item: int, piece: Piece) -> Tensor:
+        """Rows that leave this device, as they are now: a view that later parts do not change."""
+        kept = self._items[item]
+        if piece.tensor == RESULT and kept.result is not None:
+            return kept.result.reshape(1, 1, 1, -1)
+        if piece.tensor.startswith(HEAD):
+            parts = kept.heads[int(piece.tensor[len(HEAD) :])]
+            return next(p for p in parts if p.lo <= piece.lo and piece.hi <= p.hi).crop(piece.lo, piece.hi).tensor
+        return kept.tensors[MAIN if piece.tensor == RESULT else piece.tensor].crop(piece.lo, piece.hi).tensor
+
+    def over(self, item: int) -> None:
+        """An item is finished here."""
+        self._items.pop(item, None)
+
+
+def to_bytes(rows: Tensor, dtype: int) -> memoryview:
+    """Rows as they go over the wire."""
+    return memoryview(rows.to(DTYPES[dtype]).contiguous().numpy()).cast("B")  # type: ignore[arg-type]

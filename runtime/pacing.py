@@ -1,0 +1,47 @@
+"""The time that emulated links take: deadlines of what leaves, a clock of what comes in. No I/O here.
+
+As in the physics a message of n bytes occupies its sender for ``t_msg + n s``, and all that comes in over a receiver's
+link is served in order at the link's own rate. Deadlines are absolute, so what sending really costs is absorbed by
+the wait, not added to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Sender:
+    """A device's serial sending.
+
+    Args:
+        message_s: fixed cost of a message to every receiver.
+        byte_s: seconds a byte to every receiver.
+    """
+
+    message_s: tuple[float, ...]
+    byte_s: tuple[float, ...]
+
+    def due_s(self, receiver: int, begun_s: float, sent_bytes: int) -> float:
+        """When the first ``sent_bytes`` of a message that began then have left."""
+        return begun_s + self.message_s[receiver] + sent_bytes * self.byte_s[receiver]
+
+
+@dataclass
+class Receiver:
+    """A link's clock: one byte after another, in the order of arrival.
+
+    Args:
+        byte_s: seconds a byte from other devices.
+        scatter_byte_s: from the requester, which may send faster than the link takes it.
+    """
+
+    byte_s: float
+    scatter_byte_s: float
+    free_s: float = 0.0
+
+    def ready_s(self, from_requester: bool, begun_s: float, size: int, now_s: float) -> float:
+        """When a chunk that arrives now, of a message that began then, is through."""
+        rate = self.scatter_byte_s if from_requester else self.byte_s
+        self.free_s = max(self.free_s, begun_s) + size * rate
+        return max(self.free_s, now_s)

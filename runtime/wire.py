@@ -1,0 +1,287 @@
+"""The messages of the runtime: typed, bounded, in MessagePack. No I/O here, and nothing that runs what it reads.
+
+Control messages are structs that are told apart by their tag. Data travels in chunks: a header that says which rows
+of which tensor of which item these bytes belong to, and the raw bytes beside it. Whoever a message comes from is
+named by the transport; what names itself in a message is only ever compared with that.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+VERSION = 1
+FLOAT32, UINT8, FLOAT16 = 0, 1, 2  # codes of what tensors are made of
+VALUE_BYTES = {FLOAT32: 4, UINT8: 1, FLOAT16: 2}
+
+MOST_PIECE_BYTES = 2**30
+MOST_ITEMS = 2**53
+Name = Annotated[str, Meta(max_length=64)]
+Text = Annotated[str, Meta(max_length=1000)]
+Token = Annotated[str, Meta(min_length=8, max_length=64, pattern="^[0-9a-f]+$")]  # of a session, digests
+Count = Annotated[int, Meta(ge=0, le=MOST_ITEMS)]
+Size = Annotated[int, Meta(ge=0, le=MOST_PIECE_BYTES)]
+Small = Annotated[int, Meta(ge=0, le=100_000)]
+Seconds = Annotated[float, Meta(ge=0.0, le=1e9)]
+
+
+class WireError(ValueError):
+    """A message that is none of ours, or out of bounds; the text is for a log."""
+
+
+class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="is"):
+    """Any message."""
+
+
+class Hello(Message, frozen=True, tag="hello"):
+    """A controller wants a worker: the first message of a session.
+
+    Attributes:
+        version: of the wire.
+        software: splitgym's version.
+        session: a token of the controller's, new for every session.
+        results: ``host:port`` where the controller listens for data.
+    """
+
+    version: Small
+    software: Name
+    session: Token
+    results: Text
+
+
+class Welcome(Message, frozen=True, tag="welcome"):
+    """A worker is ready for the session.
+
+    Attributes:
+        incarnation: differs every time the worker starts.
+        data: port where it listens for data.
+        machine: what it runs on, for people.
+    """
+
+    session: Token
+    incarnation: Count
+    software: Name
+    data: Annotated[int, Meta(ge=1, le=65535)]
+    machine: Text
+    power: Text = ""
+
+
+class Refuse(Message, frozen=True, tag="refuse"):
+    """A worker cannot do what it was asked, in one line."""
+
+    reason: Text
+
+
+class Peer(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a device of the plan listens for data, and which start of it that is."""
+
+    name: Name
+    address: Text
+    incarnation: Count
+
+
+class Pace(Struct, frozen=True, forbid_unknown_fields=True):
+    """How slow an emulated device and its links are; times are dilated already. See :mod:`.pacing`.
+
+    Attributes:
+        compute: "table" or "dilate".
+        volume_s: with "table": seconds of this device's part of every volume, 0 for none.
+        tail_s: with "table": seconds of the tail.
+        dilation: with "dilate": by which a part's thread time is multiplied.
+        message_s, byte_s: of a message to every device, then to the requester: fixed cost and seconds a byte.
+        in_byte_s: of everything that comes in over this device's link from other devices.
+        scatter_byte_s: of what the requester sends it.
+    """
+
+    compute: str
+    volume_s: tuple[Seconds, ...]
+    tail_s: Seconds
+    dilation: Annotated[float, Meta(ge=0.0, le=1e6)]
+    message_s: tuple[Seconds, ...]
+    byte_s: tuple[Seconds, ...]
+    in_byte_s: Seconds
+    scatter_byte_s: Seconds
+
+
+class PlanMessage(Message, frozen=True, tag="plan"):
+    """A new epoch: the plan, the network and where everybody is.
+
+    Attributes:
+        epoch: rises with every plan of a session.
+        device: which of the plan's devices the receiver is.
+        model: the network as plain data (see :mod:`..models.serial`).
+        weights: digests of the blobs of its steps, in order.
+        plan: a spatial plan as JSON data.
+        dtype: what activations are on the wire.
+        peers: by the plan's devices.
+        in_flight: items that may be under way at once.
+        pace: where the device is emulated.
+    """
+
+    session: Token
+    epoch: Count
+    device: Small
+    model: dict[str, Any]
+    weights: tuple[Token, ...]
+    plan: dict[str, Any]
+    dtype: Annotated[int, Meta(ge=0, le=2)]
+    peers: tuple[Peer, ...]
+    in_flight: Annotated[int, Meta(ge=1, le=64)]
+    pace: Pace | None = None
+
+
+class Want(Message, frozen=True, tag="want"):
+    """Digests of weights that a worker has not got."""
+
+    epoch: Count
+    digests: tuple[Token, ...]
+
+
+class Blob(Message, frozen=True, tag="blob"):
+    """A chunk of weights; the bytes lie beside it."""
+
+    digest: Token
+    offset: Size
+    size: Size
+
+
+class Ready(Message, frozen=True, tag="ready"):
+    """A worker has built its parts of the plan."""
+
+    epoch: Count
+
+
+class Span(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """What a device did from when to when, keyed as the physics' events are.
+
+    Attributes:
+        kind: compute, send, receive or wait.
+        start_s, end_s: on the device's monotonic clock.
+        label: the volume, ``tail``, or the receiver.
+        size_bytes: of a message.
+        joules: told by the board, NaN where it tells none.
+    """
+
+    kind: Name
+    start_s: float
+    end_s: float
+    label: Name
+    size_bytes: Count = 0
+    joules: float = float("nan")
+
+
+class Spans(Message, frozen=True, tag="spans"):
+    """All that a device did for one item.
+
+    Attributes:
+        overrun_s: by how much real work took longer than what it stands for; the item is not valid then.
+    """
+
+    epoch: Count
+    item: Count
+    spans: tuple[Span, ...]
+    overrun_s: Seconds = 0.0
+
+
+class Heartbeat(Message, frozen=True, tag="heartbeat"):
+    """A sign of life, in both directions; ``since_s`` is how long the worker has been in its phase."""
+
+    session: Token
+    incarnation: Count = 0
+    epoch: Count = 0
+    item: Count = 0
+    phase: Name = ""
+    since_s: Seconds = 0.0
+    sent_s: float = 0.0
+
+
+class Reset(Message, frozen=True, tag="reset"):
+    """Drop everything of an epoch and before; nothing of it is computed or sent any more."""
+
+    session: Token
+    epoch: Count
+
+
+class Bye(Message, frozen=True, tag="bye"):
+    """The session is over."""
+
+    session: Token
+
+
+class Failed(Message, frozen=True, tag="failed"):
+    """A worker cannot go on with an epoch, in one line."""
+
+    epoch: Count
+    reason: Text
+
+
+Control = Hello | Welcome | Refuse | PlanMessage | Want | Blob | Ready | Spans | Heartbeat | Reset | Bye | Failed
+
+
+class Chunk(Struct, frozen=True, forbid_unknown_fields=True, array_like=True, tag="c"):
+    """The header of some bytes of a piece of rows.
+
+    Attributes:
+        session, epoch, incarnation: of the sender; anything that is not the receiver's own present is dropped.
+        item: of the stream.
+        boundary, tensor, lo, hi: which rows (see :class:`.geometry.Piece`).
+        dtype: what they are made of.
+        weights: digest of the network's weights.
+        offset, size: where the bytes belong, and bytes of the whole piece.
+        message_bytes: of all pieces of the message.
+        begun_s: when the sender began the message, on its clock; for pacing on one machine.
+    """
+
+    session: Token
+    epoch: Count
+    incarnation: Count
+    item: Count
+    boundary: Small
+    tensor: Name
+    lo: Small
+    hi: Small
+    dtype: Annotated[int, Meta(ge=0, le=2)]
+    weights: Token
+    offset: Size
+    size: Size
+    message_bytes: Size
+    begun_s: float
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_control = msgspec.msgpack.Decoder(Control)
+_chunk = msgspec.msgpack.Decoder(Chunk)
+
+
+def encode(message: Control | Chunk) -> bytes:
+    """A message as bytes."""
+    return _encode(message)
+
+
+def decode_control(data: bytes | memoryview) -> Control:
+    """A control message.
+
+    Raises:
+        WireError: it is none.
+    """
+    try:
+        return _control.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"no control message: {error}") from None
+
+
+def decode_chunk(data: bytes | memoryview, payload_bytes: int) -> Chunk:
+    """A chunk's header.
+
+    Raises:
+        WireError: it is none, or the bytes beside it lie outside its piece.
+    """
+    try:
+        chunk = _chunk.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"no chunk: {error}") from None
+    if not (payload_bytes > 0 and chunk.offset + payload_bytes <= chunk.size <= chunk.message_bytes):
+        raise WireError(f"{payload_bytes} bytes at {chunk.offset} do not fit a piece of {chunk.size}")
+    return chunk

@@ -1,0 +1,224 @@
+"""What a worker answers to its controller and when it gives up on it: decisions alone, no I/O.
+
+The states: FREE until a controller's hello, JOINED, LOADING an epoch's plan (weights come in, parts are built),
+READY for its items. A worker serves one session at a time; a controller that is silent for a lease has left, and
+everything of its session is dropped. Whatever belongs to another session, an older epoch or another start of a peer is
+refused or ignored, never mixed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from .wire import (
+    VERSION,
+    Blob,
+    Bye,
+    Chunk,
+    Control,
+    Failed,
+    Heartbeat,
+    Hello,
+    PlanMessage,
+    Ready,
+    Refuse,
+    Reset,
+    Spans,
+    Want,
+    Welcome,
+)
+
+State = Literal["FREE", "JOINED", "LOADING", "READY"]
+HEARTBEAT_S = 0.1
+LEASE_S = 3.0  # of a controller; its loss only frees the worker, so it may take its time
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Send this to a controller."""
+
+    peer: str
+    message: Control
+
+
+@dataclass(frozen=True)
+class Build:
+    """Build the parts of a plan; all its weights are here. Ends in :meth:`WorkerCore.built` or ``failed``."""
+
+    plan: PlanMessage
+
+
+@dataclass(frozen=True)
+class Store:
+    """Keep a chunk of weights; ends in :meth:`WorkerCore.stored` when the blob is whole."""
+
+    blob: Blob
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Stop computing and sending for the epoch that was; forget its rows."""
+
+
+Action = Reply | Build | Store | Drop
+
+
+class WorkerCore:
+    """A worker's side of a session.
+
+    Args:
+        name: on the roster.
+        incarnation: of this start.
+        software: splitgym's version.
+        machine: what it runs on.
+        data_port: where it listens for rows.
+        has: whether weights of a digest are on its disk.
+        lease_s: how long a controller may be silent.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        incarnation: int,
+        software: str,
+        machine: str,
+        data_port: int,
+        has: Callable[[str], bool],
+        power: str = "",
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self.name, self.incarnation, self.lease_s = name, incarnation, lease_s
+        self._about = (software, machine, data_port, power)
+        self._has = has
+        self.state: State = "FREE"
+        self.session = self.controller = self.results = ""
+        self.plan: PlanMessage | None = None
+        self._wanted: set[str] = set()
+        self._heard_s = self._beat_s = self._since_s = 0.0
+        self._phase: tuple[str, int] = ("free", 0)
+
+    @property
+    def epoch(self) -> int:
+        """Of the plan that is loading or ready, 0 for none."""
+        return 0 if self.plan is None else self.plan.epoch
+
+    def control(self, peer: str, role: str, message: Control, now_s: float) -> list[Action]:
+        """A control message came in from a peer of that verified name and role."""
+        if role != "controller":
+            return [Reply(peer, Refuse(f"{peer} is a {role} on the roster of {self.name}; only controllers deploy"))]
+        if isinstance(message, Hello):
+            return self._hello(peer, message, now_s)
+        if peer != self.controller or getattr(message, "session", self.session) != self.session:
+            return []
+        self._heard_s = now_s
+        match message:
+            case PlanMessage():
+                return self._plan(message, now_s)
+            case Blob():
+                return [Store(message)] if message.digest in self._wanted else []
+            case Reset() if message.epoch >= self.epoch:
+                return self._forget("JOINED", now_s)
+            case Bye():
+                return self._forget("FREE", now_s)
+            case Heartbeat() | Reset():
+                return []
+        return [Reply(peer, Refuse(f"a worker takes no {type(message).__name__}"))]
+
+    def _hello(self, peer: str, hello: Hello, now_s: float) -> list[Action]:
+        software, machine, data_port, power = self._about
+        if hello.version != VERSION:
+            words = f"{self.name} speaks version {VERSION} of the wire (splitgym {software})"
+            return [Reply(peer, Refuse(f"{words}, the controller {hello.version} (splitgym {hello.software})"))]
+        if self.state != "FREE" and (peer, hello.session) != (self.controller, self.session):
+            if peer != self.controller:
+                return [Reply(peer, Refuse(f"{self.name} serves {self.controller} now"))]
+            dropped = self._forget("FREE", now_s)  # the same controller anew: it has lost what it had
+        else:
+            dropped = []
+        if self.state == "FREE":
+            self.state, self.session, self.controller, self.results = "JOINED", hello.session, peer, hello.results
+        self._heard_s = self._beat_s = now_s
+        welcome = Welcome(hello.session, self.incarnation, software, data_port, machine, power)
+        return [*dropped, Reply(peer, welcome)]
+
+    def _plan(self, plan: PlanMessage, now_s: float) -> list[Action]:
+        if plan.epoch <= self.epoch:
+            return []  # again, or older than what is here
+        dropped = self._forget("LOADING", now_s)
+        self.plan = plan
+        self._wanted = {digest for digest in plan.weights if not self._has(digest)}
+        if self._wanted:
+            self.phase("loading", 0, now_s)
+            return [*dropped, Reply(self.controller, Want(plan.epoch, tuple(sorted(self._wanted))))]
+        return [*dropped, *self._build(now_s)]
+
+    def _build(self, now_s: float) -> list[Action]:
+        assert self.plan is not None
+        self.phase("building", 0, now_s)
+        return [Build(self.plan)]
+
+    def stored(self, digest: str, now_s: float) -> list[Action]:
+        """A blob is whole on the disk."""
+        if digest not in self._wanted:
+            return []
+        self._wanted.discard(digest)
+        return [] if self._wanted or self.state != "LOADING" else self._build(now_s)
+
+    def built(self, epoch: int, now_s: float) -> list[Action]:
+        """The parts of an epoch's plan are built."""
+        if epoch != self.epoch or self.state != "LOADING":
+            return []
+        self.state = "READY"
+        self.phase("waiting", 0, now_s)
+        return [Reply(self.controller, Ready(epoch))]
+
+    def failed(self, epoch: int, reason: str, now_s: float) -> list[Action]:
+        """An epoch cannot be carried out here."""
+        if epoch != self.epoch or self.state not in ("LOADING", "READY"):
+            return []
+        controller = self.controller
+        return [*self._forget("JOINED", now_s), Reply(controller, Failed(epoch, reason[:1000]))]
+
+    def spans(self, spans: Spans) -> list[Action]:
+        """What was done for an item."""
+        return [Reply(self.controller, spans)] if spans.epoch == self.epoch and self.state == "READY" else []
+
+    def accepts(self, sender: str, chunk: Chunk) -> bool:
+        """Whether a chunk belongs to the present: session, epoch, weights, and the very start of its sender."""
+        plan = self.plan
+        if plan is None or self.state != "READY":
+            return False
+        if (chunk.session, chunk.epoch, chunk.weights) != (self.session, plan.epoch, plan.weights[0]):
+            return False
+        if sender == self.controller:
+            return True
+        return any((peer.name, peer.incarnation) == (sender, chunk.incarnation) for peer in plan.peers)
+
+    def phase(self, name: str, item: int, now_s: float) -> None:
+        """What the worker does now, for heartbeats."""
+        if (name, item) != self._phase:
+            self._phase, self._since_s = (name, item), now_s
+
+    def tick(self, now_s: float) -> list[Action]:
+        """Time goes on: beat, or give up on a silent controller."""
+        if self.state == "FREE":
+            return []
+        if now_s - self._heard_s > self.lease_s:
+            return self._forget("FREE", now_s)
+        if now_s - self._beat_s < HEARTBEAT_S:
+            return []
+        self._beat_s = now_s
+        name, item = self._phase
+        since_s = max(0.0, now_s - self._since_s)
+        beat = Heartbeat(self.session, self.incarnation, self.epoch, item, name, since_s, now_s)
+        return [Reply(self.controller, beat)]
+
+    def _forget(self, state: State, now_s: float) -> list[Action]:
+        had = self.plan is not None
+        self.plan, self._wanted, self.state = None, set(), state
+        if state == "FREE":
+            self.session = self.controller = self.results = ""
+        self.phase("free" if state == "FREE" else "joined", 0, now_s)
+        return [Drop()] if had else []
