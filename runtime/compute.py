@@ -84,6 +84,13 @@ class Executor:
         return units | set(range(geometry.last, len(geometry.model.steps))) if geometry.host == device else units
 
     @torch.inference_mode()
+    def warm_up(self) -> None:
+        """Touch all weights once; the first use of mapped ones would otherwise cost seconds."""
+        for value in self.torch_model.state_dict().values():
+            if value.device.type != "meta" and value.is_floating_point():
+                value.sum()
+
+    @torch.inference_mode()
     def run(self, job: Job) -> tuple[float, float, float]:
         """Do a job: (begin, end, seconds by which real work took longer than what it stands for)."""
         begin_s, thread_s = time.monotonic(), time.thread_time()

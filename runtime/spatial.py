@@ -98,8 +98,8 @@ class Spatial:
         boundary = self.geometry.last if part is None else part.start
         return (part, boundary) if self.assembly.complete(item, boundary) else None
 
-    def computed(self, job: Job) -> list[Send]:
-        """A job is done: the messages that may leave now, in order; the last ones end the item here."""
+    def computed(self, job: Job) -> tuple[list[Send], bool]:
+        """A job is done: the messages that may leave now, in order, and whether that ends the item here."""
         self._running = False
         sends: list[list[Piece]] = []
         if job.part is None:
@@ -117,4 +117,4 @@ class Spatial:
         if ends:
             del self._items[job.item]
             self.assembly.over(job.item)
-        return [Send(job.item, pieces[0].receiver, tuple(pieces)) for pieces in sends if pieces]
+        return [Send(job.item, pieces[0].receiver, tuple(pieces)) for pieces in sends if pieces], ends

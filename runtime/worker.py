@@ -1,0 +1,398 @@
+"""A worker's shell: four threads round :class:`.worker_core.WorkerCore`, none of which waits without a deadline.
+
+*Control* (the caller's thread) answers the controller and beats; *receive* takes chunks in; *compute* builds and runs
+parts; *send* lets messages leave one after another. What they share is guarded by one lock that is held for
+bookkeeping only, never for work.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..models.plans import SpatialPlan
+from ..models.serial import model_from
+from ..ui.errors import InputError
+from . import wire
+from .assembly import Rejected
+from .blobs import BlobStore
+from .geometry import REQUESTER, Geometry
+from .pacing import Receiver, Sender
+from .spatial import Job, Send, Spatial
+from .transport import CHUNK_BYTES, Buffer, Dialer, Event, Listener, PeerGone
+from .worker_core import Action, Build, Drop, Reply, Store, WorkerCore
+
+POLL_S = 0.02
+SHORT_S = 0.002  # sockets are waited for in whole milliseconds
+SEND_TIMEOUT_S = 5.0
+Dial = Callable[[str, str], Dialer]  # (address, peer's name) -> connection
+
+
+@dataclass
+class Epoch:
+    """Everything of one plan on this device; replaced whole, so that nothing of two plans ever mixes."""
+
+    plan: wire.PlanMessage
+    spatial: Spatial
+    executor: Any
+    controller: str
+    results: str
+    spans: dict[int, list[wire.Span]] = field(default_factory=dict)
+    overrun_s: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the plan's devices."""
+        return tuple(peer.name for peer in self.plan.peers)
+
+    def index(self, name: str) -> int:
+        """A party's number in the geometry."""
+        return REQUESTER if name == self.controller else self.names.index(name)
+
+    def span(self, item: int, span: wire.Span) -> None:
+        self.spans.setdefault(item, []).append(span)
+
+
+@dataclass(frozen=True)
+class _Outgoing:
+    """A message for the send thread: rows by piece; no message but the end of an item where ``send`` is None."""
+
+    epoch: Epoch
+    item: int
+    send: Send | None
+    rows: tuple[Any, ...] = ()
+
+
+class Worker:
+    """One worker daemon.
+
+    Args:
+        core: its decisions.
+        control, data: where the controller and others send to.
+        dial: connects to a peer.
+        store: weights.
+        roles: of every name on the roster.
+    """
+
+    def __init__(
+        self, core: WorkerCore, control: Listener, data: Listener, dial: Dial, store: BlobStore, roles: dict[str, str]
+    ) -> None:
+        self.core, self.control, self.data, self.store = core, control, data, store
+        self._dial, self._roles = dial, roles
+        self._lock = threading.RLock()
+        self._work = threading.Condition(self._lock)
+        self._stopping = threading.Event()
+        self._epoch: Epoch | None = None
+        self._build: wire.PlanMessage | None = None
+        self._outbox: queue.Queue[_Outgoing | Epoch] = queue.Queue()
+        self._actions: queue.Queue[Action] = queue.Queue()
+        self.rejected = 0  # chunks that belonged to nothing
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Serve until asked to stop; every thread has ended then."""
+        threads = [
+            threading.Thread(target=self._guarded, args=(body,), name=f"{self.core.name} {body.__name__[1:]}")
+            for body in (self._receive, self._compute, self._send)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            while not self._stopping.is_set() and not until():
+                self._serve()
+        finally:
+            self.stop()
+            for thread in threads:
+                thread.join()
+            self.control.close()
+            self.data.close()
+
+    def stop(self) -> None:
+        """Let all threads end; may be called from any of them."""
+        self._stopping.set()
+        with self._work:
+            self._work.notify_all()
+
+    def _guarded(self, body: Callable[[], None]) -> None:
+        try:
+            body()
+        except BaseException:
+            self.stop()  # a worker without one of its threads would only look alive
+            raise
+
+    # control ------------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        for event in self.control.poll(POLL_S):
+            self._controlled(event)
+        with self._lock:
+            actions = self.core.tick(time.monotonic())
+        self._act(actions)
+        while True:
+            try:
+                self._act([self._actions.get_nowait()])
+            except queue.Empty:
+                return
+
+    def _controlled(self, event: Event) -> None:
+        if event.kind != "message":
+            return
+        try:
+            message = wire.decode_control(event.header)
+        except wire.WireError:
+            return
+        with self._lock:
+            actions = self.core.control(event.peer, self._roles.get(event.peer, ""), message, time.monotonic())
+        self._act(actions, event.payload)
+
+    def _act(self, actions: list[Action], payload: memoryview | None = None) -> None:
+        for action in actions:
+            match action:
+                case Reply():
+                    with suppress(PeerGone):  # its lease ends
+                        self.control.reply(action.peer, wire.encode(action.message))
+                case Store():
+                    self._keep(action.blob, payload or b"")
+                case Build():
+                    with self._work:
+                        self._build = action.plan
+                        self._work.notify_all()
+                case Drop():
+                    with self._lock:
+                        self._epoch = self._build = None
+
+    def _keep(self, blob: wire.Blob, payload: Buffer) -> None:
+        try:
+            whole = self.store.add(blob.digest, blob.offset, blob.size, payload)
+        except InputError as error:
+            reason = str(error)
+            self._report(lambda now_s: self.core.failed(self.core.epoch, reason, now_s))
+            return
+        if whole:
+            self._report(lambda now_s: self.core.stored(blob.digest, now_s))
+
+    def _report(self, decide: Callable[[float], list[Action]]) -> None:
+        """Tell the core something; what it decides is done by the control thread."""
+        with self._lock:
+            for action in decide(time.monotonic()):
+                self._actions.put(action)
+
+    # receive ------------------------------------------------------------------------------------------------------
+
+    def _receive(self) -> None:
+        pending: deque[tuple[float, Epoch, int, wire.Chunk, memoryview]] = deque()
+        clock: tuple[Epoch, Receiver] | None = None
+        while not self._stopping.is_set():
+            left_s = pending[0][0] - time.monotonic() if pending else POLL_S
+            events = self.data.poll(0.0 if left_s < SHORT_S else min(left_s, POLL_S))
+            if not events and 0.0 < left_s < SHORT_S:
+                time.sleep(left_s)
+            for event in events:
+                found = self._accepted(event)
+                if found is None:
+                    continue
+                epoch, sender, chunk, payload = found
+                ready_s = 0.0
+                if epoch.plan.pace is not None:
+                    if clock is None or clock[0] is not epoch:
+                        pace = epoch.plan.pace
+                        clock = epoch, Receiver(pace.in_byte_s, pace.scatter_byte_s)
+                    ready_s = clock[1].ready_s(sender == REQUESTER, chunk.begun_s, len(payload), time.monotonic())
+                pending.append((ready_s, epoch, sender, chunk, payload))
+            while pending and pending[0][0] <= time.monotonic():
+                _, epoch, sender, chunk, payload = pending.popleft()
+                self._take(epoch, sender, chunk, payload)
+
+    def _accepted(self, event: Event) -> tuple[Epoch, int, wire.Chunk, memoryview] | None:
+        if event.kind != "message" or event.payload is None:
+            return None
+        try:
+            chunk = wire.decode_chunk(event.header, len(event.payload))
+        except wire.WireError:
+            self.rejected += 1
+            return None
+        with self._lock:
+            epoch = self._epoch
+            if epoch is None or not self.core.accepts(event.peer, chunk):
+                self.rejected += 1
+                return None
+            return epoch, epoch.index(event.peer), chunk, event.payload
+
+    def _take(self, epoch: Epoch, sender: int, chunk: wire.Chunk, payload: memoryview) -> None:
+        with self._work:
+            if self._epoch is not epoch:
+                return
+            try:
+                complete = epoch.spatial.add(sender, chunk, payload)
+            except Rejected:
+                self.rejected += 1
+                return
+            now_s = time.monotonic()
+            if chunk.offset + len(payload) == chunk.size:
+                label = "scatter" if sender == REQUESTER else str(sender)
+                epoch.span(chunk.item, wire.Span("receive", chunk.begun_s, now_s, label, chunk.size))
+            if complete:
+                self._work.notify_all()
+
+    # compute ------------------------------------------------------------------------------------------------------
+
+    def _compute(self) -> None:
+        while not self._stopping.is_set():
+            with self._work:
+                plan, epoch, job = self._due()
+                if plan is None and job is None:
+                    self._work.wait(1.0)
+                    continue
+            if plan is not None:
+                self._prepare(plan)
+            elif epoch is not None and job is not None:
+                self._run(epoch, job)
+
+    def _due(self) -> tuple[wire.PlanMessage | None, Epoch | None, Job | None]:
+        plan, self._build = self._build, None
+        if plan is not None or self._epoch is None:
+            return plan, None, None
+        job = self._epoch.spatial.next_job()
+        now_s = time.monotonic()
+        if job is not None:
+            self.core.phase("compute", job.item, now_s)
+        elif self.core.state == "READY":
+            self.core.phase("waiting", 0, now_s)
+        return None, self._epoch, job
+
+    def _prepare(self, message: wire.PlanMessage) -> None:
+        """Build the parts of a plan and be ready for its items."""
+        try:
+            epoch = self._built(message)
+        except InputError as error:
+            reason = str(error)
+            self._report(lambda now_s: self.core.failed(message.epoch, reason, now_s))
+            return
+        self._outbox.put(epoch)  # connect
+        with self._lock:
+            if self.core.plan is message:
+                self._epoch = epoch
+                for action in self.core.built(message.epoch, time.monotonic()):
+                    self._actions.put(action)
+
+    def _built(self, message: wire.PlanMessage) -> Epoch:
+        from .compute import Executor, load_steps  # torch, only where something is computed
+
+        model = model_from(message.model)
+        plan = SpatialPlan.from_json(message.plan, "plan").validate(model)
+        if not (len(message.peers) == len(plan.devices) > message.device and len(message.weights) == len(model.steps)):
+            raise InputError("plan: peers, device or weights do not go with it")
+        geometry = Geometry(model, plan, wire.VALUE_BYTES[message.dtype])
+        steps = Executor.steps_of(geometry, message.device)
+        torch_model = load_steps(model, self.store, message.weights, steps)
+        executor = Executor(geometry, message.device, torch_model, message.dtype, message.pace)
+        executor.warm_up()
+        spatial = Spatial(geometry, message.device, message.in_flight)
+        with self._lock:
+            return Epoch(message, spatial, executor, self.core.controller, self.core.results)
+
+    def _run(self, epoch: Epoch, job: Job) -> None:
+        begin_s, end_s, overrun_s = epoch.executor.run(job)
+        with self._lock:
+            if self._epoch is not epoch:
+                return  # finished into another plan: nobody waits for it
+            epoch.span(job.item, wire.Span("compute", begin_s, end_s, job.label))
+            epoch.overrun_s[job.item] = epoch.overrun_s.get(job.item, 0.0) + overrun_s
+            sends, ended = epoch.spatial.computed(job)
+        for send in sends:
+            rows = tuple(epoch.executor.rows(job.item, piece) for piece in send.pieces)
+            self._outbox.put(_Outgoing(epoch, job.item, send, rows))
+        if ended:
+            epoch.executor.over(job.item)
+            self._outbox.put(_Outgoing(epoch, job.item, None))
+
+    # send ---------------------------------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        with self._connections() as connect:
+            while not self._stopping.is_set():
+                try:
+                    due = self._outbox.get(timeout=0.2)
+                except queue.Empty:
+                    continue
+                if isinstance(due, Epoch):
+                    connect(due)
+                elif self._epoch is not due.epoch:
+                    continue
+                elif due.send is None:
+                    self._finished(due.epoch, due.item)
+                else:
+                    self._leave(due, connect(due.epoch))
+
+    @contextmanager
+    def _connections(self) -> Iterator[Callable[[Epoch], dict[int, Dialer]]]:
+        """Connections to everybody of the epoch that is asked for; those of the one before are closed."""
+        current: list[Any] = [None, {}]
+
+        def connect(epoch: Epoch) -> dict[int, Dialer]:
+            if current[0] is not epoch:
+                close()
+                peers = {i: peer.address for i, peer in enumerate(epoch.plan.peers) if i != epoch.plan.device}
+                found = {i: self._dial(address, epoch.names[i]) for i, address in peers.items()}
+                found[REQUESTER] = self._dial(epoch.results, epoch.controller)
+                current[:] = epoch, found
+            return current[1]
+
+        def close() -> None:
+            for dialer in current[1].values():
+                dialer.close()
+            current[:] = None, {}
+
+        try:
+            yield connect
+        finally:
+            close()
+
+    def _leave(self, due: _Outgoing, connections: dict[int, Dialer]) -> None:
+        from .compute import to_bytes
+
+        epoch, send = due.epoch, due.send
+        assert send is not None
+        begun_s, plan = time.monotonic(), epoch.plan
+        pacer = None if plan.pace is None else Sender(plan.pace.message_s, plan.pace.byte_s)
+        data = [to_bytes(rows, plan.dtype) for rows in due.rows]
+        total, sent = sum(len(d) for d in data), 0
+        try:
+            for piece, payload in zip(send.pieces, data, strict=True):
+                for offset in range(0, len(payload), CHUNK_BYTES):
+                    part = payload[offset : offset + CHUNK_BYTES]
+                    sent += len(part)
+                    if pacer is not None:
+                        wait(pacer.due_s(send.receiver, begun_s, sent))
+                    if self._epoch is not epoch:
+                        return
+                    chunk = wire.Chunk(
+                        self.core.session, plan.epoch, self.core.incarnation, due.item, piece.boundary, piece.tensor,
+                        piece.lo, piece.hi, plan.dtype, plan.weights[0], offset, len(payload), total, begun_s,
+                    )  # fmt: skip
+                    connections[send.receiver].send(wire.encode(chunk), part, SEND_TIMEOUT_S)
+        except PeerGone as error:
+            reason = str(error)
+            self._report(lambda now_s: self.core.failed(plan.epoch, reason, now_s))
+            return
+        label = "R" if send.receiver == REQUESTER else str(send.receiver)
+        with self._lock:
+            epoch.span(due.item, wire.Span("send", begun_s, time.monotonic(), label, total))
+
+    def _finished(self, epoch: Epoch, item: int) -> None:
+        with self._lock:
+            spans = wire.Spans(epoch.plan.epoch, item, tuple(epoch.spans.pop(item, ())), epoch.overrun_s.pop(item, 0.0))
+            for action in self.core.spans(spans):
+                self._actions.put(action)
+
+
+def wait(until_s: float) -> None:
+    """Sleep until a moment of the monotonic clock."""
+    left_s = until_s - time.monotonic()
+    if left_s > 0:
+        time.sleep(left_s)
