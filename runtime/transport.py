@@ -76,3 +76,15 @@ class Dialer(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Network(Protocol):
+    """How one party reaches others."""
+
+    def dial(self, address: str, peer: str) -> Dialer:
+        """Connect to a listener that proves to be ``peer``; returns at once, whether or not it is there."""
+        ...
+
+    def poll(self, dialers: Sequence[Dialer], timeout_s: float) -> Sequence[Event]:
+        """What any of these peers has replied, waiting for at most so long for the first."""
+        ...

@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,13 +25,12 @@ from .blobs import BlobStore
 from .geometry import REQUESTER, Geometry
 from .pacing import Receiver, Sender
 from .spatial import Job, Send, Spatial
-from .transport import CHUNK_BYTES, Buffer, Dialer, Event, Listener, PeerGone
+from .transport import CHUNK_BYTES, Buffer, Dialer, Event, Listener, Network, PeerGone
 from .worker_core import Action, Build, Drop, Reply, Store, WorkerCore
 
 POLL_S = 0.02
 SHORT_S = 0.002  # sockets are waited for in whole milliseconds
 SEND_TIMEOUT_S = 5.0
-Dial = Callable[[str, str], Dialer]  # (address, peer's name) -> connection
 
 
 @dataclass
@@ -75,16 +74,22 @@ class Worker:
     Args:
         core: its decisions.
         control, data: where the controller and others send to.
-        dial: connects to a peer.
+        network: connects to peers.
         store: weights.
         roles: of every name on the roster.
     """
 
     def __init__(
-        self, core: WorkerCore, control: Listener, data: Listener, dial: Dial, store: BlobStore, roles: dict[str, str]
+        self,
+        core: WorkerCore,
+        control: Listener,
+        data: Listener,
+        network: Network,
+        store: BlobStore,
+        roles: Mapping[str, str],
     ) -> None:
         self.core, self.control, self.data, self.store = core, control, data, store
-        self._dial, self._roles = dial, roles
+        self._network, self._roles = network, roles
         self._lock = threading.RLock()
         self._work = threading.Condition(self._lock)
         self._stopping = threading.Event()
@@ -338,8 +343,8 @@ class Worker:
             if current[0] is not epoch:
                 close()
                 peers = {i: peer.address for i, peer in enumerate(epoch.plan.peers) if i != epoch.plan.device}
-                found = {i: self._dial(address, epoch.names[i]) for i, address in peers.items()}
-                found[REQUESTER] = self._dial(epoch.results, epoch.controller)
+                found = {i: self._network.dial(address, epoch.names[i]) for i, address in peers.items()}
+                found[REQUESTER] = self._network.dial(epoch.results, epoch.controller)
                 current[:] = epoch, found
             return current[1]
 

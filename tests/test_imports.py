@@ -10,7 +10,7 @@ import pytest
 from . import ROOT
 
 # Each folder imports only itself and those before it; trt_kernels is asked for by whoever finds a GPU.
-ORDER = ("ui", "models", "trt_kernels", "profiling", "envs", "agents", "experiments")
+ORDER = ("ui", "models", "trt_kernels", "profiling", "runtime", "envs", "agents", "experiments")
 
 
 def modules() -> dict[str, Path]:

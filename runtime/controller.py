@@ -1,0 +1,423 @@
+"""A controller's shell: joins workers, deploys plans on them, streams items through and collects what was measured."""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from ..models.model import Model
+from ..models.plans import SpatialPlan
+from ..models.serial import to_plain
+from ..ui.errors import InputError
+from . import wire
+from .assembly import Assembly, Rejected
+from .blobs import BlobStore
+from .geometry import HEAD, REQUESTER, RESULT, Geometry, Piece
+from .pacing import Receiver
+from .session_core import Action, Done, Lost, SessionCore, Supply, Tell
+from .transport import CHUNK_BYTES, Buffer, Dialer, Listener, Network, PeerGone
+from .worker import wait
+
+POLL_S = 0.02
+DTYPES = {wire.FLOAT32: np.float32, wire.FLOAT16: np.float16}
+
+
+class ClusterFailure(InputError):
+    """A worker cannot go on: which one and why, in one line."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A worker: its name on the roster and the address where it takes control messages."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True)
+class RequesterPace:
+    """The emulated requester's link: of the image to every device, and of what comes back; times are dilated."""
+
+    message_s: tuple[float, ...]
+    scatter_byte_s: float
+    in_byte_s: float
+    copy_byte_s: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item that went through.
+
+    Attributes:
+        index: in the stream.
+        outputs: the network's output, then its side heads in order: (1, channels, rows, width), the tail's (1, values).
+        begun_s, latency_s: when its first row left, and how long until its last one was back.
+        spans: what every worker did, and the requester's own under "".
+        overrun_s: of all workers together; above 0 the item says nothing about emulated devices.
+    """
+
+    index: int
+    outputs: tuple[np.ndarray, ...]
+    begun_s: float
+    latency_s: float
+    spans: Mapping[str, tuple[wire.Span, ...]]
+    overrun_s: float
+
+
+@dataclass
+class _UnderWay:
+    begun_s: float
+    ended_s: float = 0.0
+    came: dict[Piece, bytearray] = field(default_factory=dict)
+    spans: dict[str, tuple[wire.Span, ...]] = field(default_factory=dict)
+    overrun_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Deployed:
+    """What is being served: the plan's geometry and everything needed to feed it."""
+
+    geometry: Geometry
+    members: tuple[str, ...]
+    message: wire.PlanMessage
+    pace: RequesterPace | None
+    reporting: frozenset[str]
+
+
+def software_version() -> str:
+    """Of this package."""
+    try:
+        return version("splitgym")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+class Controller:
+    """A session with workers.
+
+    Args:
+        members: the workers.
+        network: connects to them.
+        data: where they send results; ``results`` is its address as they reach it.
+        store: where the weights are that workers may lack.
+
+    Raises:
+        ClusterFailure: a worker refuses, or does not answer in time.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        network: Network,
+        data: Listener,
+        store: BlobStore,
+        results: str = "",
+        lease_s: float = 3.0,
+        join_s: float = 10.0,
+    ) -> None:
+        self.members, self.network, self.data, self.store = {m.name: m for m in members}, network, data, store
+        self.session = secrets.token_hex(16)
+        self.core = SessionCore(
+            self.session, software_version(), results or data.address, self.members, time.monotonic(), lease_s, join_s
+        )
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._outgoing: queue.Queue[Action] = queue.Queue()
+        self._stopping = threading.Event()
+        self._deployed: _Deployed | None = None
+        self._assembly: Assembly | None = None
+        self._clock: Receiver | None = None
+        self._items: dict[int, _UnderWay] = {}
+        self._next = 0
+        self._error: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(body,), name=f"controller {body.__name__[1:]}", daemon=True)
+            for body in (self._converse, self._receive)
+        ]
+        self._data_dialers: dict[str, Dialer] = {}
+        for thread in self._threads:
+            thread.start()
+        try:
+            self._until(lambda: self.core.state != "FORMING", join_s + 5.0, "join")
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Controller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def welcomes(self) -> Mapping[str, wire.Welcome]:
+        """What every worker said of itself when it joined."""
+        return self.core.welcomes
+
+    def deploy(
+        self,
+        model: Model,
+        weights: Sequence[str],
+        plan: SpatialPlan,
+        members: Sequence[str],
+        dtype: int = wire.FLOAT32,
+        in_flight: int = 1,
+        paces: Sequence[wire.Pace] | None = None,
+        requester: RequesterPace | None = None,
+        timeout_s: float = 120.0,
+    ) -> None:
+        """Have workers ready for a plan.
+
+        Args:
+            model: the network.
+            weights: digests of its steps' blobs in the store.
+            plan: validated against the model.
+            members: the worker that plays each of the plan's devices.
+            dtype: what activations are on the wire.
+            in_flight: items that may be under way at once.
+            paces: of emulated devices.
+            requester: the pace of the emulated requester.
+
+        Raises:
+            ClusterFailure: a worker cannot, or is not ready in time.
+        """
+        host = {name: member.address.rpartition(":")[0] for name, member in self.members.items()}
+        with self._lock:
+            peers = tuple(
+                wire.Peer(name, f"{host[name]}:{w.data}", w.incarnation)
+                for name in members
+                for w in [self.core.welcomes[name]]
+            )
+            epoch, model_data, plan_data = self.core.epoch + 1, to_plain(model), plan.to_json()
+            messages = {
+                name: wire.PlanMessage(
+                    self.session, epoch, d, model_data, tuple(weights), plan_data, dtype, peers, in_flight,
+                    paces[d] if paces else None,
+                )
+                for d, name in enumerate(members)
+            }  # fmt: skip
+            geometry = Geometry(model, plan, wire.VALUE_BYTES[dtype])
+            working = {name for d, name in enumerate(members) if geometry.parts(d)}
+            self._deployed = _Deployed(geometry, tuple(members), messages[members[0]], requester, frozenset(working))
+            self._assembly = Assembly(geometry, REQUESTER, in_flight)
+            self._clock = None if requester is None else Receiver(requester.in_byte_s, requester.in_byte_s)
+            self._items, self._next = {}, 0
+            self._push(self.core.deploy(messages))
+        for peer in peers:
+            if peer.name not in self._data_dialers:
+                self._data_dialers[peer.name] = self.network.dial(peer.address, peer.name)
+        self._until(lambda: self.core.state == "SERVING", timeout_s, "be ready for the plan")
+
+    def run(self, images: Sequence[np.ndarray] | Iterator[np.ndarray], timeout_s: float = 60.0) -> Iterator[Item]:
+        """Send images through the deployed plan and yield them in order, as many under way as the plan was deployed
+        with.
+
+        Args:
+            images: uint8, (channels, rows, width) each.
+            timeout_s: most that an item may take.
+
+        Raises:
+            ClusterFailure: a worker was lost, or an item took too long.
+        """
+        deployed = self._deployed
+        assert deployed is not None
+        waiting: list[int] = []
+        for image in images:
+            if len(waiting) == deployed.message.in_flight:
+                yield self._finished(deployed, waiting.pop(0), timeout_s)
+            waiting.append(self._scatter(deployed, image))
+        while waiting:
+            yield self._finished(deployed, waiting.pop(0), timeout_s)
+
+    def close(self) -> None:
+        """End the session; workers are free for the next."""
+        with self._lock:
+            self._push(self.core.over())
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        for dialer in self._data_dialers.values():
+            dialer.close()
+        self.data.close()
+
+    # items --------------------------------------------------------------------------------------------------------
+
+    def _scatter(self, deployed: _Deployed, image: np.ndarray) -> int:
+        geometry, message, pace = deployed.geometry, deployed.message, deployed.pace
+        item, begun_s = self._next, time.monotonic()
+        self._next += 1
+        with self._lock:
+            self._items[item] = _UnderWay(begun_s)
+        free_s, spans = begun_s, []
+        for (piece,) in geometry.scatter():
+            data = memoryview(image[:, piece.lo : piece.hi].tobytes())
+            start_s = free_s if pace is not None else time.monotonic()
+            first_s = start_s + (pace.message_s[piece.receiver] if pace else 0.0)
+            byte_s = pace.scatter_byte_s + pace.copy_byte_s[piece.receiver] if pace else 0.0
+            name = deployed.members[piece.receiver]
+            for offset in range(0, len(data), CHUNK_BYTES):
+                part = data[offset : offset + CHUNK_BYTES]
+                if pace is not None:
+                    wait(first_s + (offset + len(part)) * byte_s)
+                chunk = wire.Chunk(
+                    self.session, message.epoch, 0, item, piece.boundary, piece.tensor, piece.lo, piece.hi, wire.UINT8,
+                    message.weights[0], offset, len(data), len(data), first_s,
+                )  # fmt: skip
+                self._send(name, wire.encode(chunk), part)
+            free_s = first_s + len(data) * byte_s
+            spans.append(wire.Span("scatter", start_s, max(free_s, time.monotonic()), str(piece.receiver), len(data)))
+        with self._lock:
+            self._items[item].spans[""] = tuple(spans)
+        return item
+
+    def _send(self, name: str, header: bytes, payload: Buffer) -> None:
+        try:
+            self._data_dialers[name].send(header, payload)
+        except PeerGone as error:
+            raise ClusterFailure(f"worker {name}: {error}") from None
+
+    def _finished(self, deployed: _Deployed, item: int, timeout_s: float) -> Item:
+        def there() -> bool:
+            found = self._items[item]
+            return found.ended_s > 0 and deployed.reporting <= set(found.spans)
+
+        self._until(there, timeout_s, f"finish item {item}")
+        with self._lock:
+            found = self._items.pop(item)
+        outputs = _outputs(deployed.geometry, found.came, DTYPES[deployed.message.dtype])
+        latency_s = found.ended_s - found.begun_s
+        return Item(item, outputs, found.begun_s, latency_s, found.spans, found.overrun_s)
+
+    def _until(self, there: Callable[[], bool], timeout_s: float, what: str) -> None:
+        """Wait for something that the threads bring about.
+
+        Raises:
+            ClusterFailure: a worker is lost, or it takes too long.
+        """
+        due_s = time.monotonic() + timeout_s
+        with self._changed:
+            while not there():
+                if self._error is not None:
+                    raise self._error
+                for name, reason in self.core.lost.items():
+                    raise ClusterFailure(f"worker {name} ({self.members[name].address}): {reason}")
+                left_s = due_s - time.monotonic()
+                if left_s <= 0:
+                    late = ", ".join(self.core.missing) or "the cluster"
+                    raise ClusterFailure(f"{late}: did not {what} within {timeout_s:g} s")
+                self._changed.wait(min(left_s, 0.5))
+
+    # threads ------------------------------------------------------------------------------------------------------
+
+    def _guarded(self, body: Callable[[], None]) -> None:
+        try:
+            body()
+        except BaseException as error:
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _push(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            self._outgoing.put(action)
+
+    def _converse(self) -> None:
+        dialers = {name: self.network.dial(member.address, name) for name, member in self.members.items()}
+        try:
+            while not (self._stopping.is_set() and self._outgoing.empty()):
+                for event in self.network.poll(list(dialers.values()), POLL_S):
+                    if event.kind == "message":
+                        self._told(event.peer, event.header)
+                with self._changed:
+                    actions = [] if self._stopping.is_set() else self.core.tick(time.monotonic())
+                    self._push(actions)
+                    if any(isinstance(action, Lost) for action in actions):
+                        self._changed.notify_all()
+                while not self._outgoing.empty():
+                    self._act(self._outgoing.get(), dialers)
+        finally:
+            for dialer in dialers.values():
+                dialer.close()
+
+    def _told(self, worker: str, header: bytes) -> None:
+        try:
+            message = wire.decode_control(header)
+        except wire.WireError:
+            return
+        with self._changed:
+            for action in self.core.control(worker, message, time.monotonic()):
+                if isinstance(action, Done):
+                    found = self._items.get(action.spans.item)
+                    if found is not None:
+                        found.spans[worker] = action.spans.spans
+                        found.overrun_s += action.spans.overrun_s
+                else:
+                    self._outgoing.put(action)
+            self._changed.notify_all()
+
+    def _act(self, action: Action, dialers: Mapping[str, Dialer]) -> None:
+        if isinstance(action, Tell):
+            with suppress(PeerGone):  # its lease ends, or it has never been there
+                dialers[action.worker].send(wire.encode(action.message), timeout_s=0.2)
+        elif isinstance(action, Supply):
+            for digest in action.digests:
+                for offset, size, data in self.store.chunks(digest):
+                    dialers[action.worker].send(wire.encode(wire.Blob(digest, offset, size)), data)
+
+    def _receive(self) -> None:
+        while not self._stopping.is_set():
+            for event in self.data.poll(POLL_S):
+                if event.kind != "message" or event.payload is None:
+                    continue
+                try:
+                    chunk = wire.decode_chunk(event.header, len(event.payload))
+                except wire.WireError:
+                    continue
+                self._result(event.peer, chunk, event.payload)
+
+    def _result(self, worker: str, chunk: wire.Chunk, payload: memoryview) -> None:
+        deployed, assembly = self._deployed, self._assembly
+        if deployed is None or assembly is None or worker not in deployed.members:
+            return
+        welcome = self.core.welcomes[worker]
+        due = (self.session, deployed.message.epoch, welcome.incarnation, deployed.message.weights[0])
+        if (chunk.session, chunk.epoch, chunk.incarnation, chunk.weights) != due:
+            return
+        if self._clock is not None:
+            wait(self._clock.ready_s(False, chunk.begun_s, len(payload), time.monotonic()))
+        try:
+            complete = assembly.add(deployed.members.index(worker), chunk, payload)
+        except Rejected:
+            return
+        if complete:
+            with self._changed:
+                found = self._items.get(chunk.item)
+                if found is not None:
+                    found.came, found.ended_s = assembly.take(chunk.item, chunk.boundary), time.monotonic()
+                assembly.over(chunk.item)
+                self._changed.notify_all()
+
+
+def _outputs(geometry: Geometry, came: Mapping[Piece, bytearray], dtype: type) -> tuple[np.ndarray, ...]:
+    """The network's output and its side heads, put together from their rows."""
+    model = geometry.model
+    heads = [f"{HEAD}{u}" for u, unit in enumerate(model.units) if unit.head]
+    found = []
+    for tensor in (RESULT, *heads):
+        pieces = sorted((p for p in came if p.tensor == tensor), key=lambda p: p.lo)
+        shape = [geometry.shape(tensor, geometry.last, p.hi - p.lo) for p in pieces]
+        rows = [
+            np.frombuffer(came[p], dtype=dtype).reshape(s).astype(np.float32)
+            for p, s in zip(pieces, shape, strict=True)
+        ]
+        whole = np.concatenate(rows, axis=2)
+        found.append(whole.reshape(1, -1) if tensor == RESULT and geometry.host != REQUESTER else whole)
+    return tuple(found)
