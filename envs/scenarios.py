@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from ..models.lookup import check_model
 from ..models.own.names import from_folder
 from ..ui.errors import InputError
+from ..ui.files import read_yaml
 from ..ui.validation import validated
 from .core import Dynamics
 
@@ -81,16 +82,7 @@ def load(kind: type[S], path: str, file_fields: Sequence[str] = ()) -> S:
 
 
 def _read(path: str, required: Sequence[str]) -> dict[str, Any]:
-    import yaml
-
-    try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is not a text file in UTF-8") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: is not YAML ({' '.join(str(error).split())})") from None
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise InputError(f"{path}: must hold fields such as {', '.join(required)}")
     return data

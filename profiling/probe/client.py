@@ -25,6 +25,7 @@ from statistics import median
 
 import numpy as np
 
+from ...ui.addresses import address_text
 from ...ui.errors import InputError
 from ...ui.validation import validated
 from ..link_file import LinkMeasurement, Samples
@@ -36,7 +37,6 @@ from .wire import (
     Kind,
     ProbeError,
     Wire,
-    address_text,
     filler,
     numbers_payload,
     receive_hello,

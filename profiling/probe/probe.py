@@ -11,6 +11,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ...ui.addresses import ADDRESS_FORM, address_text, split_address
 from ...ui.console import note, positive_number, stdout
 from ...ui.errors import InputError
 from ...ui.progress import Bar
@@ -18,7 +19,7 @@ from ..link_file import LinkMeasurement, check_text
 from ..measure.machine import board_name, slug
 from .client import DEFAULT_S, measure
 from .server import Server
-from .wire import SESSION_BYTES, SESSION_S, address_text
+from .wire import SESSION_BYTES, SESSION_S
 
 SERVE = "serve"
 DEFAULT_PORT = 7790
@@ -76,14 +77,10 @@ def parse_address(text: str) -> tuple[str, int]:
     Raises:
         InputError: it has another form.
     """
-    host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    host = host[1:-1] if bracketed else host
-    valid_port = port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535
-    if not (colon and host and valid_port and not set("[]/ ") & set(host) and bracketed == (":" in host)):
-        form = "HOST:PORT with a port from 1 to 65535, [ADDRESS]:PORT for IPv6"
-        raise InputError(f"--network is {text!r}, allowed: {SERVE}, or {form}")
-    return host, int(port)
+    found = split_address(text)
+    if found is None:
+        raise InputError(f"--network is {text!r}, allowed: {SERVE}, or {ADDRESS_FORM.format(least=1)}")
+    return found
 
 
 def _port(text: str) -> int:

@@ -160,11 +160,6 @@ class Wire:
             raise ProbeError(f"broke the connection ({error.strerror or error})") from None
 
 
-def address_text(host: str, port: int) -> str:
-    """HOST:PORT, an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 @cache
 def _noise() -> memoryview:
     return memoryview(os.urandom(MOST_MESSAGE_BYTES))
