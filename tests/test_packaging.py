@@ -183,8 +183,8 @@ def test_console_scripts_answer_for_help(clean_python: Path, script: str, tmp_pa
 def test_importing_the_environments_stays_light(tmp_path: Path) -> None:
     script = """
 import sys
-import splitgym.models, splitgym.profiling, splitgym.envs, splitgym.agents, splitgym.experiments
-print(sorted({"torch", "stable_baselines3", "wandb", "matplotlib"} & set(sys.modules)))
+import splitgym.models, splitgym.profiling, splitgym.runtime, splitgym.envs, splitgym.agents, splitgym.experiments
+print(sorted({"torch", "stable_baselines3", "wandb", "matplotlib", "zmq"} & set(sys.modules)))
 """
     assert run_ok(sys.executable, "-c", script, cwd=tmp_path).strip() == "[]"
 
@@ -207,7 +207,7 @@ def requirements(*extras: str) -> list[Requirement]:
 @pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13", "3.14"])
 def test_constraints_pin_every_dependency_once_within_its_bounds(python: str) -> None:
     pins = constraints()
-    for requirement in requirements("train", "test", "dev"):
+    for requirement in requirements("live", "train", "test", "dev"):
         name = canonicalize_name(requirement.name)
         held = [pin for pin in pins[name] if pin.marker is None or pin.marker.evaluate({"python_version": python})]
         assert len(held) == 1, f"{name}: {len(held)} pins for Python {python}"
@@ -217,7 +217,7 @@ def test_constraints_pin_every_dependency_once_within_its_bounds(python: str) ->
 
 
 def test_every_dependency_has_a_lower_and_an_upper_bound() -> None:
-    for requirement in requirements("train", "test", "dev"):
+    for requirement in requirements("live", "train", "test", "dev"):
         assert {specifier.operator for specifier in requirement.specifier} == {">=", "<"}, str(requirement)
 
 
