@@ -2,6 +2,9 @@
 
 A message is a header (bytes, see :mod:`.wire`) and at most one payload (raw bytes). Whoever it comes from is named by
 the transport, from what it has verified, never by the message.
+
+A peer's connection tells ``up``, then its messages in order, then ``down``; nothing of it comes after that. Only the
+newest connection of a name counts: where one replaces another, ``down`` and ``up`` come before its first message.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ class Event:
     Attributes:
         kind: a message, or that a peer's connection came up or went down.
         peer: the verified name.
-        header, payload: of a message.
+        header, payload: of a message; the payload stays as it is for as long as it is kept.
     """
 
     kind: Literal["message", "up", "down"]
@@ -50,24 +53,27 @@ class Listener(Protocol):
         ...
 
     def reply(self, peer: str, header: bytes, payload: Buffer | None = None) -> None:
-        """Send to a peer that is connected here.
+        """Send to a peer that is connected here, never waiting; the buffers are the caller's again.
 
         Raises:
-            PeerGone: it is not, or takes nothing.
+            PeerGone: it is not connected, or does not take what it was sent before.
         """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close; what has not left yet is dropped."""
+        ...
 
 
 class Dialer(Protocol):
-    """A connection to one peer; used by one thread."""
+    """A connection to one peer, made anew whenever it ends; used by one thread."""
 
     def send(self, header: bytes, payload: Buffer | None = None, timeout_s: float = 5.0) -> None:
-        """Hand a message over, waiting while the peer takes none.
+        """Hand a message over, waiting while the peer takes none; the buffers are the caller's again.
 
         Raises:
-            PeerGone: the peer took nothing for so long; what is not sent is dropped, never kept for a successor.
+            PeerGone: there was no connection, or the peer took nothing, for so long; or the connection ended since the
+                last call. What was handed over for it is dropped, never kept for a successor.
         """
         ...
 
@@ -75,7 +81,9 @@ class Dialer(Protocol):
         """What the peer has replied, and whether the connection is up."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close; what has not left yet is dropped."""
+        ...
 
 
 class Network(Protocol):
@@ -88,3 +96,14 @@ class Network(Protocol):
     def poll(self, dialers: Sequence[Dialer], timeout_s: float) -> Sequence[Event]:
         """What any of these peers has replied, waiting for at most so long for the first."""
         ...
+
+
+def check_bounds(header: bytes, payload: Buffer | None) -> None:
+    """What may be sent.
+
+    Raises:
+        ValueError: an empty header, or one or a payload that is too long: a mistake of the caller's.
+    """
+    n_bytes = 0 if payload is None else memoryview(payload).nbytes
+    if not (0 < len(header) <= MOST_HEADER_BYTES and n_bytes <= MOST_PAYLOAD_BYTES):
+        raise ValueError(f"a header of {len(header)} and a payload of {n_bytes} bytes cannot be sent")
