@@ -44,12 +44,16 @@ class Member:
 
 @dataclass(frozen=True)
 class RequesterPace:
-    """The emulated requester's link: of the image to every device, and of what comes back; times are dilated."""
+    """The emulated requester's link; times are dilated.
+
+    Attributes:
+        message_s, byte_s: of a message to every device: fixed cost, and seconds a byte that it occupies the requester.
+        in_byte_s: of everything that comes back.
+    """
 
     message_s: tuple[float, ...]
-    scatter_byte_s: float
+    byte_s: tuple[float, ...]
     in_byte_s: float
-    copy_byte_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -261,7 +265,7 @@ class Controller:
             data = memoryview(image[:, piece.lo : piece.hi].tobytes())
             start_s = free_s if pace is not None else time.monotonic()
             first_s = start_s + (pace.message_s[piece.receiver] if pace else 0.0)
-            byte_s = pace.scatter_byte_s + pace.copy_byte_s[piece.receiver] if pace else 0.0
+            byte_s = pace.byte_s[piece.receiver] if pace else 0.0
             name = deployed.members[piece.receiver]
             for offset in range(0, len(data), CHUNK_BYTES):
                 part = data[offset : offset + CHUNK_BYTES]

@@ -38,15 +38,33 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:
     """What a YAML file holds, plain data only.
 
     Raises:
-        InputError: the file cannot be read, is not text, or is not YAML.
+        InputError: the file cannot be read, is not text, is not YAML, or gives a key twice.
     """
     import yaml
 
     text = read_text(path)
     try:
-        return yaml.safe_load(text)
+        data = yaml.safe_load(text)
+        _check_keys(yaml.compose(text, yaml.SafeLoader), str(path))
+        return data
+    except InputError:
+        raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none, brackets without end
         raise InputError(f"{path}: is not YAML ({' '.join(str(error).split())})") from None
+
+
+def _check_keys(node: Any, path: str) -> None:
+    """YAML lets the last of two equal keys win in silence; here they are refused."""
+    children = node.value if node is not None and isinstance(node.value, list) else []
+    if children and isinstance(children[0], tuple):
+        keys = [key.value for key, _ in children if isinstance(key.value, str)]
+        for key in keys:
+            if keys.count(key) > 1:
+                line = [k.start_mark.line + 1 for k, _ in children if k.value == key][1]
+                raise InputError(f"{path}: line {line}: {key} is given twice")
+        children = [value for _, value in children]
+    for child in children:
+        _check_keys(child, path)
 
 
 @contextmanager
