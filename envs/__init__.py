@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from . import deprune, distredge, edgemove, hiertrain, l2s
-from .core import FAMILIES, BatchEnv, Dynamics, Family, ScalarEnv, get_family, register_family
+from .core import BatchEnv, Dynamics, ScalarEnv
+from .family import FAMILIES, Family, get_family, register_family
 
 register_family(distredge.FAMILY)
 register_family(l2s.FAMILY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core import Family
+from ..family import Family
 from .scenarios import DEFAULT_SCENARIO, GROUPS, SCENARIOS
 
 _HERE = __name__
