@@ -85,7 +85,7 @@ def test_bad_options_are_one_line(option: str, named: str) -> None:
         ("alexnet-0", "edge_cloud_mbps is 0.0, allowed: 0.001..1e6 Mbit/s"),
         ("alexnet--5", "edge_cloud_mbps is -5.0"),
         ("alexnet-3-c9", "edge_cores is 9, allowed: 1..4"),
-        ("norate.yaml", "s"),
+        ("norate.yaml", "norate.yaml: edge_cloud_mbps is 0, allowed: 0.001..1e6 Mbit/s"),
         ("nomodel.yaml", "nomodel.yaml: field model is missing"),
         ("nothing.yaml", "nothing.yaml: field edge_cloud_mbps is missing"),
         ("broken.yaml", "broken.yaml: is not YAML"),

@@ -80,7 +80,7 @@ def test_bad_options_are_one_line(words: str, named: str) -> None:
         ("resnet34-gpu--5", "mbps is -5.0, allowed: 0.001..1e6"),
         ("resnet34-gpu-60-p99", "privacy_point is 99, allowed: 0..17"),
         ("resnet34-gpu-60-p-1", "privacy_point is -1, allowed: null or a whole number, 0 or more"),
-        ("norate.yaml", "s"),
+        ("norate.yaml", "norate.yaml: mbps is 0, allowed: 0.001..1e6 Mbit/s"),
         ("nomodel.yaml", "nomodel.yaml: field model is missing"),
         ("private.yaml", "privacy_point is 22, allowed: 0..21, the partition points of vgg16"),
         ("broken.yaml", "broken.yaml: is not YAML"),
