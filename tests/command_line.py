@@ -7,6 +7,9 @@ import io
 import json
 import re
 import shlex
+import shutil
+import subprocess
+import sysconfig
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
@@ -63,8 +66,8 @@ class Command:
         assert found == code, f"{self.prog} {' '.join(words)} ends with {found}: {err.getvalue()}"
         return Called(out.getvalue(), err.getvalue())
 
-    def refuses(self, words: str | Sequence[str], named: str, progress: str | None = None) -> None:
-        """It ends with one line on stderr that holds ``named``, and leaves this folder as it was.
+    def refuses(self, words: str | Sequence[str], named: str, progress: str | None = None) -> str:
+        """It ends with one line on stderr that holds ``named``, and leaves this folder as it was; returns the line.
 
         Args:
             words: of the call; a text is split as a shell would.
@@ -79,6 +82,7 @@ class Command:
         assert line.startswith(f"{self.prog}: ")
         assert named in line
         assert contents() == before
+        return line
 
 
 def contents() -> dict[str, bytes | None]:
@@ -130,6 +134,16 @@ def by_agent(out: str | Path) -> dict[str, dict[str, float]]:
         assert row["metric"] not in found.setdefault(row["agent"], {})
         found[row["agent"]][row["metric"]] = float(row["value"])
     return found
+
+
+def tracked(run: str | Path) -> list[dict[str, Any]]:
+    """What W&B's own tool reads in the only offline run below a folder."""
+    (log,) = Path(run).glob("wandb/offline-run-*/*.wandb")
+    wandb = shutil.which("wandb", path=sysconfig.get_path("scripts"))
+    assert wandb is not None
+    command = [wandb, "leet", "inspect", "--json", str(log)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return [json.loads(line) for line in answer.splitlines()]
 
 
 def interrupted(*_: Any) -> Any:

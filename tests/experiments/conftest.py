@@ -21,12 +21,6 @@ def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def among_wrong_files(scratch: Path, wrong: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A working directory with what the module's own fixture ``wrong`` has made."""
-    monkeypatch.chdir(wrong)
-
-
-@pytest.fixture
 def toy() -> Iterator[Family]:
     """The toy family, for as long as the test lasts."""
     with registered() as family:

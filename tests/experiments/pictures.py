@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from splitgym.agents.registry import get_spec, make_agent
 from splitgym.envs import get_family
-from splitgym.experiments.play import Played, assess, make_env, options_for, play
+from splitgym.experiments.play import assess, make_env, options_for, play
 from splitgym.experiments.results import Result
+
+Trace = Mapping[str, np.ndarray]
+
+
+class Seen(NamedTuple):
+    """Episodes as :class:`splitgym.experiments.play.Played`, with a trace."""
+
+    trace: Trace
+    metrics: Mapping[str, float]
+    plan: Any
 
 
 class Cast:
@@ -24,22 +34,23 @@ class Cast:
 
     def __init__(self, family: str, options: Mapping[str, Any], episodes: int | None = None) -> None:
         self.family, self.options, self.episodes = get_family(family), options, episodes
-        self._played: dict[Any, tuple[Any, Played]] = {}
+        self._played: dict[Any, tuple[Any, Seen]] = {}
         self._results: dict[Any, Result] = {}
 
-    def played(self, agent: str, scenario: str, **options: Any) -> tuple[Any, Played]:
-        """The env and what the agent did in it."""
+    def played(self, agent: str, scenario: str, **options: Any) -> tuple[Any, Seen]:
+        """The env, and what the agent did in it."""
         key = (agent, scenario, *options.items())
         if key not in self._played:
             spec = get_spec(self.family.name, agent)
             env = make_env(self.family, scenario, options_for(spec, {**self.options, **options}))
-            self._played[key] = env, play(make_agent(self.family.name, agent, env), env, self.episodes)
+            found = play(make_agent(self.family.name, agent, env), env, self.episodes)
+            assert found.trace is not None
+            self._played[key] = env, Seen(found.trace, found.metrics, found.plan)
         return self._played[key]
 
-    def traced(self, agent: str, scenario: str, **options: Any) -> tuple[Any, Mapping[str, np.ndarray]]:
-        """The env and the trace of its last episode."""
+    def traced(self, agent: str, scenario: str, **options: Any) -> tuple[Any, Trace]:
+        """The env, and the trace of its last episode."""
         env, found = self.played(agent, scenario, **options)
-        assert found.trace is not None
         return env, found.trace
 
     def result(self, agent: str, scenario: str, seed: int = 0, **options: Any) -> Result:
@@ -55,7 +66,7 @@ class Cast:
         return [self.result(a, s, seed, **options) for s in scenarios for a in agents for seed in range(seeds)]
 
 
-def trace_of(result: Result) -> Mapping[str, np.ndarray]:
+def trace_of(result: Result) -> Trace:
     assert result.trace is not None
     return result.trace
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,6 @@ import pytest
 
 from splitgym.experiments import workers
 
-from .. import ROOT
 from ..command_line import files, metrics, names, read, rows, values
 from ..envs.toy_family import Climber, ToyDynamics, registered
 from .brief import EVALUATE, TRAIN, undraw
@@ -297,33 +293,3 @@ def test_distredge_follows_measured_traces() -> None:
         assert "imported" in EVALUATE(*words, "--trace-factor", factor, "--out", factor).out
     key = ("NA-nano", "offload", 0)
     assert values("5", "latency_s")[key] > 2 * values("50", "latency_s")[key]
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"cuts": [5, 3, 18]}, "cuts must increase"),
-        ({"splits": [[1, 2, 300]]}, "within 0.."),
-        ({"devices": ["a", "a", "b", "c"]}, "named twice"),
-        ({"devices": ["a", "b"], "cuts": [18], "splits": [[3]]}, "has 4"),
-    ],
-    ids=["cuts", "shares", "twice", "too few"],
-)
-def test_bad_plan_files_are_one_line(change: dict[str, Any], words: str) -> None:
-    plan = {"schema": 1, "kind": "spatial", "model": "vgg16", "devices": list("abcd"), "cuts": [18]}
-    Path("plan.json").write_text(json.dumps({**plan, "splits": [[1, 2, 3]], **change}))
-    called = EVALUATE("--agents", "plan.json", "--out", "out", code=2)
-    assert "plan.json" in called.told[-1]
-    assert words in called.told[-1]
-    assert "Traceback" not in called.err
-    assert not Path("out").exists()
-
-
-@pytest.mark.slow
-def test_the_script_ends_with_one_line_and_code_2(scratch: Path) -> None:
-    command = [sys.executable, str(ROOT / "eval.py"), "--agents", "aofl,best"]
-    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert re.fullmatch(r"splitgym-eval: --agents: unknown agent 'best' for distredge; known: .*aofl.*\n", done.stderr)
-    assert names() == []

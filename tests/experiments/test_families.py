@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from splitgym.agents.registry import AgentSpec, agents_of
 from splitgym.envs import FAMILIES, Family, get_family
@@ -17,8 +20,9 @@ from splitgym.experiments.results import Result
 from splitgym.models.lookup import get_model
 from splitgym.models.plans import CompressedPlan, CutPlan, HybridPlan, PipelinePlan, SpatialPlan, load_plan
 
-from ..command_line import by_agent, edit, files, interrupted, metrics, names, read, rows
-from .brief import BRIEF, TRAIN, Brief, hurry, undraw
+from ..command_line import Called, by_agent, files, interrupted, metrics, names, read, rows
+from .brief import BRIEF, Brief, hurry, undraw
+from .cases import CASES, own
 
 pytestmark = pytest.mark.usefixtures("scratch", "undrawn", "hurried")
 
@@ -49,18 +53,38 @@ def brief(request: pytest.FixtureRequest) -> Brief:
 
 
 @pytest.fixture(scope="module")
-def run(brief: Brief, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its planner where a seed decides, with the comparison."""
+def ended(brief: Brief, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Called]:
+    """A run of its planner where a seed decides, with the comparison: its folder, and what was printed."""
     folder = tmp_path_factory.mktemp(brief.name) / "run"
     with pytest.MonkeyPatch.context() as patch:
         undraw(patch)
         hurry(patch)
-        brief.play(brief.planner)("--scenario", brief.random, "--out", str(folder))
-    return folder
+        return folder, brief.play(brief.planner)("--scenario", brief.random, "--out", str(folder))
+
+
+@pytest.fixture
+def run(ended: tuple[Path, Called]) -> Path:
+    return ended[0]
 
 
 def test_every_family_is_here() -> None:
     assert BRIEF.keys() == FAMILIES.keys()
+
+
+def test_a_run_keeps_what_was_asked_and_says_what_came_out(brief: Brief, ended: tuple[Path, Called]) -> None:
+    run, called = ended
+    config, result = read(run / "config.json"), read(run / "result.json")
+    specs = agents_of(brief.name)
+    assert (config["agent"], config["seed"], config["scenario"]) == (brief.planner, 0, brief.random)
+    assert config["env_kwargs"] == {**brief.options, **specs[brief.planner].env_kwargs}
+    assert (result["finished"], result["interrupted"]) == (True, False)
+    kinds = {row["agent"]: row["kind"] for row in result["results"]}
+    assert kinds.pop(brief.planner) == ("planned" if brief.name == "distredge" else "online")
+    assert kinds == {name: "reference" if specs[name].reference else "baseline" for name in kinds}
+    for words in (f"{brief.planner} against the baselines", "written to "):
+        assert words in called.out
+    assert called.err == ""
+    assert "…" not in called.out  # no heading is cut off
 
 
 @pytest.fixture(scope="module")
@@ -121,20 +145,6 @@ def test_a_saved_plan_does_as_its_agent_did(name: str, agent: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"model": "alexnet"}, "plan.json: model is 'alexnet', expected '"),
-        ({"kind": "other"}, "plan.json: "),
-        ({"extra": 1}, "plan.json: "),
-    ],
-)
-def test_a_plan_of_another_kind_is_one_line(changes: dict[str, Any], named: str, brief: Brief, run: Path) -> None:
-    Path("plan.json").write_bytes((run / "plan.json").read_bytes())
-    edit("plan.json", **changes)
-    brief.play("plan.json").refuses("--out run", named)
-
-
-@pytest.mark.parametrize(
     ("name", "agent", "by_seed"),
     [
         ("l2s", "lints", ("delay_s",)),
@@ -155,6 +165,61 @@ def test_a_run_depends_on_its_seed_only(name: str, agent: str, by_seed: tuple[st
     if name == "l2s":  # the noise of every round
         assert all(a[other] != c[other] for other in a)
     assert rows("a/curve.csv") == rows("b/curve.csv")
+    assert (read("c/config.json")["seed"], read("c/plan.json")["notes"]["seed"]) == (2, 2)
+    assert read("c/plan.json")["notes"]["agent"] == agent
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(("name", "scenario", "settings"), own("FORMS"))
+def test_a_scenario_by_form(name: str, scenario: str, settings: dict[str, Any]) -> None:
+    BRIEF[name].play(BRIEF[name].planner)("--scenario", scenario, "--out", "run")
+    found = read("run/config.json")["settings"]
+    assert {field: found[field] for field in settings} == settings
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_scenario_of_ones_own(brief: Brief) -> None:
+    text = CASES[brief.name].FILE
+    Path("mine.yaml").write_text(text)
+    brief.train("--scenario", "mine.yaml", "--agent", brief.planner, "--out", "run")
+    config = read("run/config.json")
+    assert config["scenario_name"] == read("run/plan.json")["notes"]["scenario"] == "mine"
+    assert Path(config["scenario"]).is_absolute()  # so that the run can be read from anywhere
+    assert config["settings"] == config["settings"] | yaml.safe_load(text)
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(("name", "agent", "options"), own("EDGES"))
+def test_the_edges_of_what_is_allowed(name: str, agent: str, options: str) -> None:
+    changed = dict(pair.split("=", 1) for pair in options.split())
+    brief = replace(BRIEF[name], options={**BRIEF[name].options, **changed})
+    brief.play(agent)("--out", "run")
+    found = metrics("run", agent)
+    unknown = {field for field, value in found.items() if value is None}
+    assert bool(unknown) == bool({"cost=event", "optimum=false"} & set(options.split()))  # what needs an optimum
+    assert all(math.isfinite(value) for field, value in found.items() if field not in unknown)
+    family = get_family(name)
+    assert found[family.headline] > 0 or not family.headline.endswith("_s")
+    regret = found.get(family.regret or "regret_s")
+    assert agent in SENDS_LESS or regret is None or regret >= -1e-6
+    settings, curve = read("run/config.json")["settings"], rows("run/curve.csv")
+    steps = {"l2s": "rounds", "hiertrain": "blocks", "deprune": "epochs"}.get(name)
+    assert len(curve) == (settings[steps] if steps else len(curve))
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("name", [name for name, cases in CASES.items() if hasattr(cases, "PLAN")])
+def test_a_plan_file_is_an_agent(name: str) -> None:
+    brief, plan = BRIEF[name], CASES[name].PLAN
+    Path("plan.json").write_text(json.dumps(plan))
+    brief.play("plan.json")("--out", "run")
+    kept, found = read("run/plan.json"), metrics("run", "plan.json")
+    assert {**kept, "notes": {}} == plan
+    expected = getattr(CASES[name], "PLAYED", {})
+    assert {field: found[field] for field in expected} == pytest.approx(expected)
+    words = ["--scenarios", brief.scenario, *brief.kwargs, "--agents", f"plan.json,{brief.planner}"]
+    assert "plan.json" in brief.evaluate(*words, "--out", "out").out
+    assert by_agent("out")["plan.json"] == found
 
 
 def test_an_interrupted_episode_leaves_nothing(brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,12 +227,6 @@ def test_an_interrupted_episode_leaves_nothing(brief: Brief, monkeypatch: pytest
     called = brief.play(brief.planner)("--out", "run", code=130)
     assert called.err == "splitgym-train: interrupted, nothing was written\n"
     assert names() == []
-
-
-def test_a_run_that_was_not_trained_is_not_resumed(brief: Brief, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(run.parent)
-    named = f"--resume run: agent {brief.planner} is not trained beforehand; nothing to go on with"
-    TRAIN.refuses(["--resume", "run"], named)
 
 
 # Several processes.
@@ -192,50 +251,6 @@ def test_results_do_not_depend_on_the_number_of_workers(name: str) -> None:
         brief.evaluate(*words, "--workers", workers, "--episodes", "2", "--out", workers)
     assert Path("1/results.csv").read_bytes() == Path("2/results.csv").read_bytes()
     assert files("1") == files("2")
-
-
-# Bad input.
-
-
-def filled(brief: Brief, text: str) -> str:
-    first, second, *_ = agents_of(brief.name)
-    return text.format(env=brief.name, planner=brief.planner, scenario=brief.scenario, agents=f"{first}, {second}")
-
-
-@pytest.mark.parametrize(
-    ("words", "named"),
-    [
-        ("--scenario nowhere.yaml", "nowhere.yaml: cannot be read"),
-        ("--agent nobody", "--agent: unknown agent 'nobody' for {env}; known: {agents}"),
-        ("--agent missing.json", "missing.json: cannot be read"),
-        ("--env-kwargs model=nonet", "unknown model 'nonet'; known models: alexnet, "),
-        ("--agent {planner} --episodes 5", "--episodes: agent {planner} is not trained beforehand"),
-        ("--agent {planner} --steps 500", "--steps: agent {planner} is not trained beforehand"),
-        ("--agent {planner} --hyperparams x=1", "agent {planner}: unknown hyperparameter 'x'"),
-        ("--agent ppo --hyperparams gamma=2", "agent ppo: gamma is 2, allowed: "),
-    ],
-)
-def test_bad_input_for_a_run_is_one_line(words: str, named: str, brief: Brief) -> None:
-    brief.train.refuses(filled(brief, f"{words} --out run"), filled(brief, named))
-
-
-@pytest.mark.parametrize(
-    ("words", "named"),
-    [
-        ("--scenarios {scenario},nowhere.yaml", "nowhere.yaml: cannot be read"),
-        ("--agents {planner},nobody", "--agents: unknown agent 'nobody' for {env}; known: {agents}"),
-        ("--env-kwargs model=nonet", "unknown model 'nonet'; known models: alexnet, "),
-        ("--hyperparams x=1", "none of {planner} has a hyperparameter 'x'"),
-        ("--runs nowhere", "--runs nowhere: is not a folder"),
-    ],
-)
-def test_bad_input_for_an_evaluation_is_one_line(words: str, named: str, brief: Brief) -> None:
-    brief.evaluate.refuses(filled(brief, "--agents {planner} " + words + " --out out"), filled(brief, named))
-
-
-def test_unknown_scenarios_are_answered_with_the_groups(brief: Brief) -> None:
-    groups = ", ".join(get_family(brief.name).groups)
-    brief.evaluate.refuses("--scenarios nowhere --out out", f"groups: {groups}")
 
 
 # Help.

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,8 @@ import pytest
 from splitgym.experiments.tracking import Tracker, tracking_mode
 from splitgym.ui.canvas import new_figure, save_figure
 from splitgym.ui.errors import InputError
+
+from ..command_line import tracked
 
 
 @pytest.mark.parametrize(
@@ -67,6 +66,7 @@ print("wandb" in sys.modules)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_offline_run_is_read_back_by_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     picture = tmp_path / "timeline.png"
@@ -76,12 +76,7 @@ def test_an_offline_run_is_read_back_by_wandb(tmp_path: Path, monkeypatch: pytes
         tracker.log({"episodes": episodes, "best_cost_s": 1.0 / episodes})
     tracker.finish(["agent", "cost_s"], [["climber", 1.5], ["exact", None]], {"timeline": picture}, {"cost_s": 1.5})
     tracker.finish()
-    (log,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    wandb = shutil.which("wandb", path=sysconfig.get_path("scripts"))
-    assert wandb is not None
-    command = [wandb, "leet", "inspect", "--json", str(log)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    records = [json.loads(line) for line in answer.splitlines()]
+    records = tracked(tmp_path)
     points = [r["history"]["item"] for r in records if r["type"] == "history" and "best_cost_s" in r["history"]["item"]]
     assert [(p["episodes"], p["best_cost_s"]) for p in points] == [(10, 0.1), (20, 0.05), (30, pytest.approx(1 / 30))]
     config = next(r["run"]["config"]["update"] for r in records if r["type"] == "run")

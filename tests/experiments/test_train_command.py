@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,6 @@ from splitgym.models.lookup import get_model
 from splitgym.models.plans import SpatialPlan, load_plan
 from splitgym.ui.progress import Bar
 
-from .. import ROOT
 from ..command_line import PNG, files, metrics, names, read, rows
 from .brief import TRAIN
 
@@ -165,12 +161,3 @@ def test_the_default_agent_learns_and_goes_on() -> None:
     plan = load_plan("run/plan.json", get_model("vgg16"), SpatialPlan)
     assert plan.notes["latency_s"] == second
     assert {"timeline.png", "learning_curve.png", "curve.csv"} <= files("run")
-
-
-def test_the_script_ends_with_one_line_and_code_2(scratch: Path) -> None:
-    command = [sys.executable, str(ROOT / "train_agent.py"), "--scenario", "DZ-1"]
-    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert re.fullmatch(r"splitgym-train: unknown scenario 'DZ-1'; known: .*DB-50.*\n", done.stderr)
-    assert names() == []

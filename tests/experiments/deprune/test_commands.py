@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 
 import pytest
@@ -18,8 +16,6 @@ pytestmark = pytest.mark.usefixtures("scratch")
 
 train, evaluate = BRIEF["deprune"].train, BRIEF["deprune"].evaluate
 SHORT = ("--env-kwargs", "epochs=4")
-PLAN = {"schema": 1, "kind": "compressed", "model": "vgg11_32_half", "cut": 5, "r": 1, "budgets": [2, 2, 16, 64],
-        "notes": {}}  # fmt: skip
 
 
 def test_the_papers_schedule_leaves_everything_in_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,22 +24,15 @@ def test_the_papers_schedule_leaves_everything_in_its_folder(monkeypatch: pytest
     pictures = {"training.png", "rewards.png", "recordings.png"}
     assert files("run") == {"config.json", "plan.json", "result.json", "curve.csv", *pictures}
     assert all(Path(f"run/{name}").read_bytes().startswith(PNG) for name in pictures)
-    config, plan, result = read("run/config.json"), read("run/plan.json"), read("run/result.json")
-    assert (config["agent"], config["seed"], config["scenario"]) == ("deprune", 3, "vgg11-cifar10")
-    assert (config["settings"]["epochs"], config["settings"]["layer"]) == (18, 5)
+    settings, plan, curve = read("run/config.json")["settings"], read("run/plan.json"), rows("run/curve.csv")
+    assert (settings["epochs"], settings["layer"]) == (18, 5)
     assert (plan["kind"], plan["cut"], plan["budgets"]) == ("compressed", 5, [2] * 15 + [64] * 3)
-    assert (plan["notes"]["agent"], plan["notes"]["seed"]) == ("deprune", 3)
-    assert result["finished"]
-    kinds = {row["agent"]: row["kind"] for row in result["results"]}
-    assert (kinds["deprune"], kinds["best-schedule"]) == ("online", "reference")
+    assert plan["notes"]["seed"] == 3
     assert metrics("run", "deprune")["bytes_share"] == pytest.approx(0.1927, abs=5e-5)
-    curve = rows("run/curve.csv")
     assert [int(row["round"]) for row in curve] == list(range(1, 19))
     assert [float(row["budget"]) for row in curve] == plan["budgets"]
-    for words in ("deprune against the baselines", "both without noise", "held-out error", "written to run"):
-        assert words in called.out
-    assert called.err == ""
-    assert "…" not in called.out  # no heading is cut off
+    assert "both without noise" in called.out
+    assert "held-out error" in called.out
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -56,37 +45,9 @@ def test_every_schedule_has_a_budget_for_every_epoch_and_none_is_better_than_the
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_scenario_of_ones_own() -> None:
-    Path("mine.yaml").write_text("model: vgg11_32_half\nlayer: 5\ncurves: vgg11-cifar10\nepochs: 3\nmbps: 5\n")
-    train("--scenario", "mine.yaml", "--agent", "prune", "--out", "run")
-    config = read("run/config.json")
-    assert (config["scenario_name"], config["settings"]["mbps"]) == ("mine", 5.0)
-    assert Path(config["scenario"]).is_absolute()  # so that the run can be read from anywhere
+def test_a_short_training_is_pruned_in_budgets_that_there_are() -> None:
+    train("--agent", "prune", "--env-kwargs", "epochs=3", "--out", "run")
     assert set(read("run/plan.json")["budgets"]) <= {64, 16, 2}
-
-
-@pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["epochs=1"],
-        ["epochs=4", "shares=[0.5]"],
-        ["epochs=4", "shares=[0.1,1]", "noise=false"],
-        ["epochs=4", "clients=100", "time_weight=1"],
-        ["epochs=4", "dynamic=true", "sigma=0"],
-        ["epochs=4", "dynamic=true", "time_weight=0.2"],
-        ["epochs=4", "bytes_weight=0", "accuracy_weight=0"],
-        ["epochs=4", "batch=4000"],
-        ["epochs=4", "images=2"],
-        ["epochs=4", "mbps=0.001", "rtt_s=10"],
-    ],
-    ids=str,
-)
-def test_the_edges_of_what_is_allowed(options: list[str]) -> None:
-    evaluate("--agents", "deprune,prune,best-schedule", "--env-kwargs", *options, "--episodes", "2", "--out", "out")
-    for found in by_agent("out").values():
-        assert all(map(math.isfinite, found.values()))
-        assert found.get("regret", 0.0) >= -1e-9
 
 
 @pytest.mark.slow
@@ -105,14 +66,3 @@ def test_a_run_is_tracked_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     train("--track", "offline", *SHORT, "--out", "run")
     assert any("offline-run" in name for name in files("run"))
-
-
-# Plan files.
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_a_plan_file_is_an_agent() -> None:
-    Path("plan.json").write_text(json.dumps(PLAN))
-    train("--agent", "plan.json", *SHORT, "--out", "run")
-    assert read("run/plan.json")["budgets"] == PLAN["budgets"]
-    assert metrics("run", "plan.json")["bytes_share"] == pytest.approx((2 + 2 + 16 + 64) / 256)

@@ -20,7 +20,7 @@ from splitgym.experiments.deprune.recordings import fitted, is_split, is_unseen,
 from splitgym.experiments.play import make_env
 from splitgym.experiments.results import Result
 
-from ..pictures import Cast, line, panel, titled
+from ..pictures import Cast, line, panel, titled, trace_of
 
 SCENARIO = "vgg11-cifar10"
 LINKS = (SCENARIO, f"{SCENARIO}-wifi8", f"{SCENARIO}-dynamic")
@@ -242,7 +242,7 @@ def test_progress_is_that_of_the_last_episode_over_seeds() -> None:
     found = results(("deprune", "no-compression"), seeds=2)
     figure = eval_figures(found, {"g": (SCENARIO,)})["g_progress"]
     axes = titled(figure, SCENARIO)
-    traces = [r.trace for r in found if r.agent == "deprune" and r.trace is not None]
+    traces = [trace_of(r) for r in found if r.agent == "deprune"]
     shown = line(axes, "deprune")
     np.testing.assert_allclose(shown.get_ydata(), 100 * np.mean([t["accuracy"] for t in traces], axis=0))
     np.testing.assert_array_equal(shown.get_xdata(), np.arange(1, 19))
@@ -256,8 +256,7 @@ def test_progress_is_that_of_the_last_episode_over_seeds() -> None:
 
 def test_bytes_and_time_grow_along_the_lines() -> None:
     found = results(("deprune",), LINKS)
-    trace = next(r.trace for r in found if r.scenario == SCENARIO)
-    assert trace is not None
+    trace = next(trace_of(r) for r in found if r.scenario == SCENARIO)
     axes = titled(eval_figures(found, {"g": (SCENARIO,)})["g_bytes"], SCENARIO)
     np.testing.assert_allclose(line(axes, "deprune").get_xdata(), np.cumsum(trace["sent_bytes"]) / 1e9)
     figures = eval_figures(found, {"links": LINKS})
@@ -276,8 +275,7 @@ def test_several_cuts_are_lines_of_every_agent() -> None:
     found += [replace(r, scenario="other") for r in found]
     figures = eval_figures(found, {"cuts": (SCENARIO, "other")})
     axes = titled(figures["cuts_by_cut"], "prune")
-    trace = found[2].trace
-    assert trace is not None
+    trace = trace_of(found[2])
     assert {drawn.get_label() for drawn in axes.get_lines()} == {SCENARIO, "other"}
     assert len(line(axes, "other").get_ydata()) == len(trace["accuracy"])
     figures["cuts_by_cut"].canvas.draw()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -14,22 +13,20 @@ from splitgym.envs.edgemove.scenarios import TASKS
 from splitgym.experiments import eval_command
 from splitgym.experiments.edgemove import episode_figures
 from splitgym.models.lookup import get_model
-from splitgym.models.plans import PipelinePlan, load_plan
 from splitgym.profiling.training import modelled_profile
 from splitgym.ui.canvas import new_figure
 
 from ...command_line import PNG, by_agent, files, metrics, read, rows, sketch, values
 from ..brief import BRIEF
+from .cases import FIELDS
 
 pytestmark = pytest.mark.usefixtures("scratch", "hurried")
 
 train, evaluate, learn = BRIEF["edgemove"].train, BRIEF["edgemove"].evaluate, BRIEF["edgemove"].learn
 FIXED = [name for name, spec in agents_of("edgemove").items() if not spec.learns]
 SHORT = ("--env-kwargs", "on_device_s=300", "cycle=200")
-PLAN = {"schema": 1, "kind": "pipeline", "model": "vgg16_32", "cut": 6, "worker": "cloud", "in_flight": 2, "notes": {}}
 SITES = "SITE_ID,LATITUDE,LONGITUDE,NAME\n1,-37.8136,144.9631,a\n2,-37.8150,144.9650,b\n3,-37.8120,144.9620,c\n"
 WALK = "latitude,longitude\n-37.8136,144.9631\n-37.8150,144.9650\n-37.8160,144.9640\n"
-FIELDS = "model: vgg16_32\ncycle: 200\non_device_s: 300\n"
 
 
 # What a run leaves behind.
@@ -39,29 +36,13 @@ def test_the_papers_agent_leaves_everything_in_its_folder() -> None:
     called = train(*SHORT, "--seed", "3", "--out", "run")
     assert files("run") == {"config.json", "plan.json", "result.json", "curve.csv", "walk.png", "cuts.png"}
     assert all(Path(f"run/{name}.png").read_bytes().startswith(PNG) for name in ("walk", "cuts"))
-    config, plan, result = read("run/config.json"), read("run/plan.json"), read("run/result.json")
-    assert (config["agent"], config["seed"], config["scenario"]) == ("edgemove", 3, "vgg16-cifar10")
+    config, plan, curve = read("run/config.json"), read("run/plan.json"), rows("run/curve.csv")
     assert (config["settings"]["cycle"], config["settings"]["speed_mps"]) == (200, 1.4)
-    assert config["env_kwargs"] == {"on_device_s": 300, "cycle": 200, "action": "absolute"}
-    assert (plan["kind"], plan["notes"]["agent"], plan["notes"]["seed"]) == ("pipeline", "edgemove", 3)
+    assert (plan["kind"], plan["notes"]["seed"]) == ("pipeline", 3)
     assert "elapsed_s" not in plan["notes"]  # the last cycle's plan alone does not take that long
-    assert result["finished"]
-    kinds = {row["agent"]: row["kind"] for row in result["results"]}
-    assert kinds.pop("edgemove") == "online"
-    assert {name for name, kind in kinds.items() if kind == "reference"} == {"oracle", "lookahead"}
-    baselines = {name for name, kind in kinds.items() if kind == "baseline"}
-    assert baselines == {"on-device", "device-cloud", "pipedream-e"}
-    curve = rows("run/curve.csv")
     assert [int(row["round"]) for row in curve] == list(range(1, len(curve) + 1))
     assert len(curve) == math.ceil(_iterations() / 200)
-    for words in (
-        "edgemove against the baselines",
-        "regret is against the fastest server and cut of every cycle",
-        "written to run",
-    ):
-        assert words in called.out
-    assert called.err == ""
-    assert "…" not in called.out  # no heading is cut off
+    assert "regret is against the fastest server and cut of every cycle" in called.out
 
 
 def _iterations() -> int:
@@ -80,14 +61,6 @@ def test_times_of_all_agents_hang_together() -> None:
         assert times["speedup"] == pytest.approx(300 / times["elapsed_s"], rel=0.1)
     assert found["oracle"]["regret_s"] == pytest.approx(0.0, abs=1e-6)
     assert found["on-device"]["speedup"] == pytest.approx(1.0, abs=0.05)
-
-
-@pytest.mark.usefixtures("undrawn", "alone")
-def test_scenarios_by_form() -> None:
-    train("--scenario", "resnet50-speech-x2.5-300mbps", "--agent", "on-device", *SHORT, "--out", "form")
-    settings = read("form/config.json")["settings"]
-    assert (settings["model"], settings["near_mbps"]) == ("resnet50_speech", 300.0)
-    assert settings["speed_mps"] == pytest.approx(2.5 * 1.4)
 
 
 @pytest.fixture
@@ -135,31 +108,6 @@ def test_far_from_all_sites_the_client_trains_alone() -> None:
     assert {row["worker"] for row in rows("run/curve.csv")} == {"-1.0"}
 
 
-@pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["half_duplex=true"],
-        ["in_flight=1"],
-        ["in_flight=8", "tiles=false"],
-        ["probe=blocking"],
-        ["n_sites=1", "coverage_m=[1,2]"],
-        ["near_mbps=1"],
-        ["near_mbps=1e6"],
-        ["speed_mps=1e4"],
-        ["speed_mps=1e-6"],
-        ["noise=0", "probe_noise=0", "load_drift=0"],
-        ["gpus=[v100]"],
-        ["edge_rtt_s=[0.01,0.01]", "optimizer=adam"],
-    ],
-)
-def test_the_edges_of_what_is_allowed(options: list[str]) -> None:
-    evaluate("--agents", "edgemove,oracle", *BRIEF["edgemove"].kwargs, *options, "--out", "out")
-    found = by_agent("out")
-    assert all(math.isfinite(value) for figures in found.values() for value in figures.values())
-    assert found["edgemove"]["regret_s"] >= -1e-6
-
-
 @pytest.mark.usefixtures("undrawn", "alone")
 def test_the_shortest_training_is_one_cycle() -> None:
     train("--env-kwargs", "on_device_s=1e-9", "--agent", "edgemove", "--out", "run")
@@ -182,21 +130,6 @@ def test_a_learner_can_move_the_cut_as_the_paper_does() -> None:
     assert config["env_kwargs"]["action"] == "paper"
     assert config["settings"]["walks"] == "test"  # it is judged there, and learns elsewhere
     assert math.isfinite(metrics("run", "ppo")["regret_s"])
-
-
-# Plan files.
-
-
-@pytest.mark.usefixtures("undrawn", "alone")
-def test_a_plan_file_is_an_agent() -> None:
-    Path("plan.json").write_text(json.dumps(PLAN))
-    train("--agent", "plan.json", *SHORT, "--out", "run")
-    kept = load_plan("run/plan.json", get_model("vgg16_32"), PipelinePlan)
-    assert (kept.cut, kept.worker, kept.in_flight) == (6, "cloud", 2)
-    found = metrics("run", "plan.json")
-    assert (found["cut_moves"], found["worker_switches"]) == (0.0, 0.0)
-    evaluate(*SHORT, "--agents", "plan.json,on-device", "--out", "out")
-    assert by_agent("out")["plan.json"] == found
 
 
 @pytest.mark.usefixtures("undrawn", "alone")

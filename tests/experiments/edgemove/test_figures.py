@@ -18,7 +18,7 @@ from splitgym.envs.edgemove.viewer import episode_figure
 from splitgym.experiments.edgemove.figures import curve_rows, draw_trace, eval_figures
 from splitgym.experiments.edgemove.landscape import LIMITS, cut_times_s, landscape_figure, network_conditions
 
-from ..pictures import Cast, bars, legend_names, line, panel, titled, unit
+from ..pictures import Cast, bars, legend_names, line, panel, titled, trace_of, unit
 
 TASK = "vgg16-cifar10"
 AGENTS = ("edgemove", "on-device", "device-cloud", "pipedream-e", "oracle")
@@ -109,17 +109,15 @@ def test_an_episode_without_optimum_or_steps_is_drawn() -> None:
 
 
 def test_curve_rows_end_in_the_totals() -> None:
-    env, found = JUDGED.played("edgemove", TASK)
-    trace = found.trace
-    assert trace is not None
+    env, (trace, metrics, _) = JUDGED.played("edgemove", TASK)
     rows = curve_rows(env, trace)
     assert [row["round"] for row in rows] == list(range(1, len(trace["cut"]) + 1))
-    assert rows[-1]["adaptation_s"] == pytest.approx(found.metrics["adaptation_s"], rel=1e-5)
-    assert rows[-1]["elapsed_s"] == pytest.approx(found.metrics["elapsed_s"], rel=1e-5)
+    assert rows[-1]["adaptation_s"] == pytest.approx(metrics["adaptation_s"], rel=1e-5)
+    assert rows[-1]["elapsed_s"] == pytest.approx(metrics["elapsed_s"], rel=1e-5)
     assert all(a["adaptation_s"] <= b["adaptation_s"] for a, b in pairwise(rows))
     for name, total in (("iteration_s", "training_s"), ("oracle_iteration_s", "oracle_s")):
         seconds = sum(row[name] * count for row, count in zip(rows, trace["iterations"], strict=True))
-        assert seconds == pytest.approx(found.metrics[total], rel=1e-5)
+        assert seconds == pytest.approx(metrics[total], rel=1e-5)
     np.testing.assert_array_equal([row["cut"] for row in rows], trace["cut"])
     np.testing.assert_array_equal([row["worker"] for row in rows], trace["worker"])
 
@@ -232,7 +230,7 @@ def test_progress_follows_the_iterations_and_ends_with_the_training() -> None:
     axes = titled(charts()["table1_progress"], TASK)
     factor = unit(axes.get_xlabel())
     for agent in ("edgemove", "pipedream-e"):
-        traces = [r.trace for r in found if r.agent == agent if r.trace is not None]
+        traces = [trace_of(r) for r in found if r.agent == agent]
         shown = line(axes, agent)
         ends = [r.metrics["elapsed_s"] for r in found if r.agent == agent]
         assert shown.get_xdata()[-1] == pytest.approx(factor * np.mean(ends), rel=1e-5)

@@ -32,9 +32,7 @@ def factor(axes: Any) -> float:
 
 
 def test_blocks_are_drawn_as_the_trace_has_them() -> None:
-    env, found = played("exact", "alexnet-drift", blocks=30)
-    trace = found.trace
-    assert trace is not None
+    env, trace = CAST.traced("exact", "alexnet-drift", blocks=30)
     figure = draw_trace(env, trace, "exact")["blocks"]
     rates = {drawn.get_label(): drawn.get_ydata()[:-1] for drawn in panel(figure, "Mbps").get_lines()}
     np.testing.assert_array_equal(rates["device–edge"], trace["device_edge_mbps"])
@@ -52,51 +50,44 @@ def test_blocks_are_drawn_as_the_trace_has_them() -> None:
 
 
 def test_the_gap_is_of_every_block() -> None:
-    env, found = played("all-cloud", "lenet5-drift")
-    trace = found.trace
-    assert trace is not None
+    env, (trace, metrics, _) = played("all-cloud", "lenet5-drift")
     figure = draw_trace(env, trace, "")["blocks"]
     percent = panel(figure, "gap").get_lines()[0].get_ydata()[:-1]
     np.testing.assert_allclose(percent / 100.0, trace["iteration_s"] / trace["optimal_s"] - 1.0, rtol=1e-5)
-    assert np.mean(percent) / 100.0 == pytest.approx(found.metrics["gap"], rel=1e-5)
+    assert np.mean(percent) / 100.0 == pytest.approx(metrics["gap"], rel=1e-5)
     assert [axes.get_ylabel().split(" ")[0] for axes in figure.axes] == ["Mbps", "iteration", "gap"]  # one plan
 
 
 @pytest.mark.parametrize("options", [{"cost": "event"}, {"optimum": False}])
 def test_without_an_optimum_there_is_no_gap(options: Mapping[str, Any]) -> None:
-    env, found = played("all-cloud", "lenet5-drift", **options)
-    assert found.trace is not None
-    figure = draw_trace(env, found.trace, "")["blocks"]
+    env, trace = CAST.traced("all-cloud", "lenet5-drift", **options)
+    figure = draw_trace(env, trace, "")["blocks"]
     figure.canvas.draw()
     assert [axes.get_ylabel().split(" ")[0] for axes in figure.axes] == ["Mbps", "iteration"]
     assert len(panel(figure, "iteration").get_lines()) == 1
-    assert all({"gap", "optimal_s"}.isdisjoint(row) for row in curve_rows(env, found.trace))
+    assert all({"gap", "optimal_s"}.isdisjoint(row) for row in curve_rows(env, trace))
 
 
 def test_blocks_that_are_all_alike_are_not_drawn() -> None:
-    env, found = played("exact", "lenet5-2")
-    assert found.trace is not None
-    assert draw_trace(env, found.trace, "exact") == {}
+    env, trace = CAST.traced("exact", "lenet5-2")
+    assert draw_trace(env, trace, "exact") == {}
 
 
 def test_one_block_is_enough() -> None:
-    env, found = played("exact", "lenet5-drift", blocks=1)
-    assert found.trace is not None
-    draw_trace(env, found.trace, "exact")["blocks"].canvas.draw()
-    assert [row["round"] for row in curve_rows(env, found.trace)] == [1]
+    env, trace = CAST.traced("exact", "lenet5-drift", blocks=1)
+    draw_trace(env, trace, "exact")["blocks"].canvas.draw()
+    assert [row["round"] for row in curve_rows(env, trace)] == [1]
 
 
 def test_curve_rows_end_in_the_totals() -> None:
-    env, found = played("exact", "alexnet-drift", blocks=30)
-    trace = found.trace
-    assert trace is not None
+    env, (trace, metrics, _) = played("exact", "alexnet-drift", blocks=30)
     rows = curve_rows(env, trace)
     assert [row["round"] for row in rows] == list(range(1, 31))
-    assert rows[-1]["replan_s"] == pytest.approx(found.metrics["replan_s"], rel=1e-5)
+    assert rows[-1]["replan_s"] == pytest.approx(metrics["replan_s"], rel=1e-5)
     assert all(a["replan_s"] <= b["replan_s"] for a, b in pairwise(rows))
     np.testing.assert_array_equal([row["iteration_s"] for row in rows], trace["iteration_s"])
-    assert np.mean([row["gap"] for row in rows]) == pytest.approx(found.metrics["gap"], abs=1e-6)
-    assert np.mean([row["optimal_s"] for row in rows]) == pytest.approx(found.metrics["optimal_s"], rel=1e-5)
+    assert np.mean([row["gap"] for row in rows]) == pytest.approx(metrics["gap"], abs=1e-6)
+    assert np.mean([row["optimal_s"] for row in rows]) == pytest.approx(metrics["optimal_s"], rel=1e-5)
 
 
 # ---- a plan
@@ -105,7 +96,6 @@ def test_curve_rows_end_in_the_totals() -> None:
 def test_a_plan_is_drawn_at_the_last_rates() -> None:
     env, found = played("exact", "alexnet-drift", blocks=30)
     assert found.plan is not None
-    assert found.trace is not None
     axes = draw_plan(env, found.plan, "exact").axes[0]
     title = axes.get_title(loc="left")
     device_edge, edge_cloud = (found.trace[name][-1] for name in ("device_edge_mbps", "edge_cloud_mbps"))

@@ -23,7 +23,7 @@ from splitgym.experiments.l2s.rounds import (
 )
 from splitgym.experiments.results import Result
 
-from ..pictures import Cast, heights, legend_names, line, panel, titled, unit
+from ..pictures import Cast, heights, legend_names, line, panel, titled, trace_of, unit
 
 SWITCH = ((30, 20.0),)
 CAST, JUDGED = Cast("l2s", {"rounds": 60}), Cast("l2s", {"rounds": 40})
@@ -51,9 +51,8 @@ def test_spans_are_the_runs_of_true_values() -> None:
 
 
 def test_errors_are_of_the_noiseless_edge_delay_and_only_where_the_edge_takes_part() -> None:
-    env, found = played("linucb-e", "resnet34-gpu-60")
-    trace, system = found.trace, env.unwrapped.dynamics.system
-    assert trace is not None
+    env, trace = CAST.traced("linucb-e", "resnet34-gpu-60")
+    system = env.unwrapped.dynamics.system
     choice = trace["point"].astype(int) - system.scenario.privacy_point
     expected = system.edge_delay_s(trace["mbps"].astype(float), 1.0, choice)
     errors = prediction_errors(trace)
@@ -72,7 +71,6 @@ def test_errors_are_of_the_noiseless_edge_delay_and_only_where_the_edge_takes_pa
 @pytest.mark.parametrize("agent", ["oracle", "fpt", "l2s", "linucb-e"])
 def test_regret_of_the_trace_is_the_metric(agent: str) -> None:
     _, found = played(agent, "resnet34-gpu-60")
-    assert found.trace is not None
     assert regrets([found.trace])[0, -1] == pytest.approx(found.metrics["regret_s"], abs=1e-3)
 
 
@@ -80,14 +78,12 @@ def test_regret_of_the_trace_is_the_metric(agent: str) -> None:
 
 
 def test_curve_rows_end_in_the_totals() -> None:
-    env, found = played("l2s", "resnet34-gpu-60")
-    trace = found.trace
-    assert trace is not None
+    env, (trace, metrics, _) = played("l2s", "resnet34-gpu-60")
     rows = curve_rows(env, trace)
     assert [row["round"] for row in rows] == list(range(1, 61))
     last = rows[-1]
-    assert last["regret_s"] == pytest.approx(found.metrics["regret_s"], abs=1e-3)
-    assert last["sync_s"] == pytest.approx(found.metrics["sync_s"], rel=1e-5)
+    assert last["regret_s"] == pytest.approx(metrics["regret_s"], abs=1e-3)
+    assert last["sync_s"] == pytest.approx(metrics["sync_s"], rel=1e-5)
     assert last["delay_s"] == pytest.approx(trace["delay_s"][-10:].mean(), rel=1e-5)
     assert rows[0]["delay_s"] == pytest.approx(trace["delay_s"][0], rel=1e-6)
     assert [row["point"] for row in rows] == trace["point"].tolist()
@@ -102,9 +98,7 @@ def test_curve_rows_end_in_the_totals() -> None:
 
 
 def test_rounds_are_drawn_as_the_trace_has_them() -> None:
-    env, found = played("linucb-e", "resnet34-gpu-100", mbps_changes=SWITCH)
-    trace = found.trace
-    assert trace is not None
+    env, trace = CAST.traced("linucb-e", "resnet34-gpu-100", mbps_changes=SWITCH)
     figure = draw_trace(env, trace, "linucb-e")["rounds"]
     delay = panel(figure, "delay")
     factor = unit(delay.get_ylabel())
@@ -129,25 +123,22 @@ def test_rounds_are_drawn_as_the_trace_has_them() -> None:
 
 
 def test_adaptations_are_shaded_and_nothing_is_where_no_agent_explains_itself() -> None:
-    env, found = played("l2s", "resnet34-gpu-60", rounds=150)
-    assert found.trace is not None
-    adapting = found.trace["adapting"]
+    env, trace = CAST.traced("l2s", "resnet34-gpu-60", rounds=150)
+    adapting = trace["adapting"]
     assert adapting.any()
     assert not adapting.all()
-    figure = draw_trace(env, found.trace, "l2s")["rounds"]
+    figure = draw_trace(env, trace, "l2s")["rounds"]
     assert len(panel(figure, "regret").patches) == len(spans(adapting))
-    env, found = played("oracle", "resnet34-gpu-60")
-    assert found.trace is not None
-    figure = draw_trace(env, found.trace, "oracle")["rounds"]
+    env, trace = CAST.traced("oracle", "resnet34-gpu-60")
+    figure = draw_trace(env, trace, "oracle")["rounds"]
     labels = [axes.get_ylabel().split(" ")[0] for axes in figure.axes]
     assert labels == ["delay", "partition", "regret"]  # no prediction, and a rate that never changes
     assert not panel(figure, "regret").patches
 
 
 def test_points_show_the_usual_late_choice() -> None:
-    env, found = played("pdt", "resnet34-gpu-60")
-    assert found.trace is not None
-    figure = draw_trace(env, found.trace, "pdt")["points"]
+    env, trace = CAST.traced("pdt", "resnet34-gpu-60")
+    figure = draw_trace(env, trace, "pdt")["points"]
     marks = {str(m.get_label()).split()[0]: m for m in figure.axes[0].get_lines()}
     assert list(marks["chosen"].get_xdata()) == [env.unwrapped.dynamics.system.n_points - 1]
     assert marks["optimum"].get_markerfacecolor() == "none"  # and so seen around the choice where they are the same
@@ -222,17 +213,16 @@ def test_changing_links_show_delay_and_regret_over_the_rounds() -> None:
     assert {"resnet34-gpu-100", "resnet34-gpu-100-regret"} <= set(figures)
     assert "prediction_error" not in figures
     (mine,) = [r for r in found if r.agent == "l2s"]
-    assert mine.trace is not None
+    trace = trace_of(mine)
     axes = panel(figures["resnet34-gpu-100-regret"], "regret")
     factor = unit(axes.get_ylabel())
     assert line(axes, "l2s").get_ydata()[-1] == pytest.approx(mine.metrics["regret_s"] * factor, rel=1e-4)
     axes = panel(figures["resnet34-gpu-100"], "delay")
     factor = unit(axes.get_ylabel())
-    np.testing.assert_allclose(
-        line(axes, "l2s").get_ydata(), running_mean(mine.trace["delay_s"].astype(float), 20) * factor
-    )
+    delay_s = running_mean(trace["delay_s"].astype(float), 20)
+    np.testing.assert_allclose(line(axes, "l2s").get_ydata(), delay_s * factor)
     strip = panel(figures["resnet34-gpu-100"], "Mbps")
-    np.testing.assert_array_equal(strip.get_lines()[0].get_ydata(), mine.trace["mbps"])
+    np.testing.assert_array_equal(strip.get_lines()[0].get_ydata(), trace["mbps"])
     assert strip.get_title(loc="right") == ""  # everyone met these
 
 
@@ -243,8 +233,7 @@ def test_rates_that_differ_by_seed_are_said_to_be_whose_they_are() -> None:
         strip = panel(figures[name], "Mbps")
         assert strip.get_title(loc="right") == "rates that linucb-e, seed 0 met"
         first = next(r for r in found if (r.agent, r.seed) == ("linucb-e", 0))
-        assert first.trace is not None
-        np.testing.assert_array_equal(strip.get_lines()[0].get_ydata(), first.trace["mbps"])
+        np.testing.assert_array_equal(strip.get_lines()[0].get_ydata(), trace_of(first)["mbps"])
 
 
 def test_only_charts_with_error_bars_have_them() -> None:
@@ -300,19 +289,17 @@ def test_nothing_fails_without_traces_or_with_nan() -> None:
     assert eval_figures(found, {"sweep-gpu": ("vgg16-gpu-5",)}) == {}
     holes = []
     for r in found:
-        assert r.trace is not None
-        delay_s = r.trace["delay_s"].copy()
+        delay_s = trace_of(r)["delay_s"].copy()
         delay_s[3:9] = np.nan
         predicted = np.full(len(delay_s), np.nan)
-        holes.append(replace(r, trace={**r.trace, "delay_s": delay_s, "predicted_edge_s": predicted}))
+        holes.append(replace(r, trace={**trace_of(r), "delay_s": delay_s, "predicted_edge_s": predicted}))
     figures = eval_figures(holes, {"constant": CONSTANT}) | eval_figures(holes, {"scenarios": CONSTANT})
     assert {"constant", "scenarios"} <= set(figures)
     assert "prediction_error" not in figures
     for figure in figures.values():
         figure.canvas.draw()
     env, _ = played("l2s", CONSTANT[0], rounds=40)
-    trace = next(r.trace for r in holes if r.agent == "l2s")
-    assert trace is not None
+    trace = next(trace_of(r) for r in holes if r.agent == "l2s")
     draw_trace(env, trace, "")["rounds"].canvas.draw()
     assert len(curve_rows(env, trace)) == 40
 
@@ -327,7 +314,6 @@ def test_where_p_is_the_only_point_it_is_drawn() -> None:
 
 def test_one_round_is_enough() -> None:
     env, found = played("l2s", CONSTANT[0], rounds=1)
-    assert found.trace is not None
     for figure in draw_trace(env, found.trace, "l2s").values():
         figure.canvas.draw()
     (row,) = curve_rows(env, found.trace)

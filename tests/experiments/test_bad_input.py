@@ -1,0 +1,148 @@
+"""One clear line for what families cannot do: options, scenarios, files, plans and agents, in every command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from splitgym.agents.registry import agents_of
+from splitgym.envs import FAMILIES
+from splitgym.models.cuts import cut_points
+from splitgym.models.lookup import get_model
+
+from ..command_line import edit
+from .brief import BRIEF, Brief, hurry, undraw
+from .cases import CASES, own
+
+EVERY = pytest.mark.parametrize("name", FAMILIES)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Of every family: a folder with its files that are wrong, and the plan of a run."""
+    made = {name: tmp_path_factory.mktemp(name) for name in BRIEF}
+    with pytest.MonkeyPatch.context() as patch:
+        undraw(patch)
+        hurry(patch)
+        for name, brief in BRIEF.items():
+            brief.play(brief.planner)("--out", str(made[name] / "run"))
+            (made[name] / "run" / "plan.json").rename(made[name] / "good.json")
+    for name, cases in CASES.items():
+        if hasattr(cases, "write_files"):
+            cases.write_files(made[name])
+    return made
+
+
+@pytest.fixture(autouse=True)
+def brief(name: str, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Brief:
+    """The family's, in its folder."""
+    monkeypatch.chdir(folders[name])
+    return BRIEF[name]
+
+
+# What is each family's own.
+
+
+@pytest.mark.parametrize(("name", "words", "named"), own("OPTIONS"))
+def test_bad_options_are_one_line(name: str, words: str, named: str, brief: Brief) -> None:
+    brief.train.refuses(f"{CASES[name].RUN} {words} --out out", named)
+    brief.evaluate.refuses(f"{CASES[name].EVALUATION} {words} --out out", named)
+
+
+@pytest.mark.parametrize(("name", "scenario", "named"), own("SCENARIOS"))
+def test_bad_scenarios_are_one_line(name: str, scenario: str, named: str, brief: Brief) -> None:
+    brief.train.refuses(f"--scenario {scenario} --out out", named)
+    words = f"{CASES[name].EVALUATION} --scenarios {brief.scenario},{scenario}"
+    brief.evaluate.refuses(f"{words} --out out", named)
+
+
+@pytest.mark.parametrize(("name", "words", "named"), own("RUNS"))
+def test_bad_words_for_a_run_are_one_line(words: str, named: str, brief: Brief) -> None:
+    brief.train.refuses(f"{words} --out out", named)
+
+
+@pytest.mark.parametrize(("name", "words", "named"), own("EVALUATIONS"))
+def test_bad_words_for_an_evaluation_are_one_line(words: str, named: str, brief: Brief) -> None:
+    brief.evaluate.refuses(f"{words} --out out", named)
+
+
+@pytest.mark.parametrize(("name", "changes", "named"), own("PLANS"))
+def test_a_plan_that_does_not_fit_is_one_line(name: str, changes: dict[str, Any], named: str, brief: Brief) -> None:
+    Path("plan.json").write_text(json.dumps({**CASES[name].PLAN, **changes}))
+    assert "plan.json: " in brief.play("plan.json").refuses("--out out", named)
+
+
+@pytest.mark.parametrize("name", ["hiertrain"])
+def test_a_cut_inside_a_residual_block_is_one_line(name: str, brief: Brief) -> None:
+    model = get_model("resnet34_32")
+    inside = next(m for m in range(1, len(model.steps)) if m not in cut_points(model, stem=True))
+    changes = {"model": "resnet34_32", "m_s": inside, "m_l": len(model.steps)}
+    Path("plan.json").write_text(json.dumps({**CASES[name].PLAN, **changes}))
+    named = f"plan.json: m_s is {inside}, resnet34_32 can be cut behind"
+    brief.play("plan.json").refuses("--scenario resnet34_32-2 --out out", named)
+
+
+# What is the same for all.
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"model": "alexnet"}, "model is 'alexnet', expected '"), ({"kind": "other"}, ""), ({"extra": 1}, "")],
+)
+def test_a_plan_of_another_kind_is_one_line(changes: dict[str, Any], named: str, brief: Brief) -> None:
+    Path("plan.json").write_bytes(Path("good.json").read_bytes())
+    edit("plan.json", **changes)
+    brief.play("plan.json").refuses("--out out", f"plan.json: {named}")
+
+
+def filled(brief: Brief, text: str) -> str:
+    first, second, *_ = agents_of(brief.name)
+    return text.format(env=brief.name, planner=brief.planner, scenario=brief.scenario, agents=f"{first}, {second}")
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("--scenario nowhere.yaml", "nowhere.yaml: cannot be read"),
+        ("--agent nobody", "--agent: unknown agent 'nobody' for {env}; known: {agents}"),
+        ("--agent missing.json", "missing.json: cannot be read"),
+        ("--env-kwargs model=nonet", "unknown model 'nonet'; known models: alexnet, "),
+        ("--agent {planner} --episodes 5", "--episodes: agent {planner} is not trained beforehand"),
+        ("--agent {planner} --steps 500", "--steps: agent {planner} is not trained beforehand"),
+        ("--agent {planner} --hyperparams x=1", "agent {planner}: unknown hyperparameter 'x'"),
+        ("--agent ppo --hyperparams gamma=2", "agent ppo: gamma is 2, allowed: "),
+    ],
+)
+def test_bad_input_for_a_run_is_one_line(words: str, named: str, brief: Brief) -> None:
+    brief.train.refuses(filled(brief, f"{words} --out out"), filled(brief, named))
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("--scenarios {scenario},nowhere.yaml", "nowhere.yaml: cannot be read"),
+        ("--agents {planner},nobody", "--agents: unknown agent 'nobody' for {env}; known: {agents}"),
+        ("--env-kwargs model=nonet", "unknown model 'nonet'; known models: alexnet, "),
+        ("--hyperparams x=1", "none of {planner} has a hyperparameter 'x'"),
+        ("--runs nowhere", "--runs nowhere: is not a folder"),
+    ],
+)
+def test_bad_input_for_an_evaluation_is_one_line(words: str, named: str, brief: Brief) -> None:
+    brief.evaluate.refuses(filled(brief, "--agents {planner} " + words + " --out out"), filled(brief, named))
+
+
+@EVERY
+def test_unknown_scenarios_are_answered_with_the_groups(name: str, brief: Brief) -> None:
+    brief.evaluate.refuses("--scenarios nowhere --out out", f"groups: {', '.join(FAMILIES[name].groups)}")
+
+
+@EVERY
+def test_a_run_that_was_not_trained_is_not_resumed(brief: Brief) -> None:
+    named = f"--resume run: agent {brief.planner} is not trained beforehand; nothing to go on with"
+    brief.train.refuses("--resume run", named)
