@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ QUICK: dict[tuple[str, str], dict[str, Any]] = {
 # Short episodes, but with all that agents do in them: L2S's modes change after 100 rounds.
 SHORT: dict[str, dict[str, Any]] = {
     FAMILIES["l2s"].default_scenario: {"rounds": 120},
-    "resnet34-recovery": {"rounds": 200, "mbps_changes": [[125, 120.0]]},
+    "resnet34-recovery": {"rounds": 200, "mbps_changes": ((125, 120.0),)},
     FAMILIES["edgemove"].default_scenario: {"on_device_s": 800.0},
     FAMILIES["hiertrain"].default_scenario: {"blocks": 10},
 }
@@ -51,6 +52,18 @@ def make_batch(family: str, lanes: int, **kwargs: Any) -> Any:
     return gym.make_vec(FAMILIES[family].env_id, num_envs=lanes, autoreset_mode="SameStep", **kwargs)
 
 
+@cache
+def shared_envs(family: str, scenario: str, options: tuple[tuple[str, Any], ...], lanes: int = 5) -> tuple[Any, Any]:
+    """(scalar env, batch of it) for many agents: each begins anew with a seeded reset."""
+    env = make_env(FAMILIES[family], scenario, dict(options))
+    return env, make_batch(family, lanes, scenario=scenario, **dict(options))
+
+
+def default_env(family: str, name: str) -> Any:
+    """The scalar env that one of a family's agents is made for."""
+    return shared_envs(family, FAMILIES[family].default_scenario, tuple(get_spec(family, name).env_kwargs.items()))[0]
+
+
 def quick_agent(family: str, name: str, env: Any, seed: int = 0) -> Agent:
     return make_agent(family, name, env, seed, **QUICK.get((family, name), {}))
 
@@ -58,14 +71,11 @@ def quick_agent(family: str, name: str, env: Any, seed: int = 0) -> Agent:
 @pytest.mark.parametrize(("family", "name", "scenario"), SETTINGS)
 def test_every_agent_decides_for_batches_and_plays(family: str, name: str, scenario: str) -> None:
     spec = get_spec(family, name)
-    options = {**SHORT.get(scenario, {}), **spec.env_kwargs}
-    env = make_env(FAMILIES[family], scenario, options)
-    agent = quick_agent(family, name, env)
+    env, batch = shared_envs(family, scenario, (*SHORT.get(scenario, {}).items(), *spec.env_kwargs.items()))
+    agent, lanes = quick_agent(family, name, env), batch.num_envs
     assert isinstance(agent, Agent)
     assert isinstance(agent, Learner) == spec.learns
-    lanes = 5
     for deterministic in (True, False):
-        batch = make_batch(family, lanes, scenario=scenario, **options)
         observation, _ = batch.reset(seed=7)
         state, starts, ended = None, np.ones(lanes, dtype=bool), 0
         for _ in range(env.unwrapped.dynamics.episode_steps + 2):
@@ -145,9 +155,8 @@ def test_unknown_agent_lists_the_known(family: str) -> None:
 
 @pytest.mark.parametrize(("family", "name"), [(f, n) for f in FAMILIES for n in agents_of(f)])
 def test_unknown_hyperparameter_is_named(family: str, name: str) -> None:
-    env = make_env(FAMILIES[family], FAMILIES[family].default_scenario, get_spec(family, name).env_kwargs)
     with pytest.raises(InputError) as caught:
-        make_agent(family, name, env, colour="red")
+        make_agent(family, name, default_env(family, name), colour="red")
     assert str(caught.value).startswith(f"agent {name}: unknown hyperparameter 'colour'")
 
 
@@ -181,9 +190,8 @@ NOT_ALLOWED: list[tuple[str, str, Any, str]] = [
 
 @pytest.mark.parametrize(("name", "hyperparam", "value", "message"), NOT_ALLOWED)
 def test_hyperparameter_out_of_range_is_one_line(name: str, hyperparam: str, value: Any, message: str) -> None:
-    env = make_env(DISTREDGE, "DB-50", get_spec("distredge", name).env_kwargs)
     with pytest.raises(InputError) as caught:
-        make_agent("distredge", name, env, **{hyperparam: value})
+        make_agent("distredge", name, default_env("distredge", name), **{hyperparam: value})
     assert str(caught.value) == f"agent {name}: {message}"
 
 
@@ -196,9 +204,8 @@ def test_whole_numbers_may_be_written_as_powers_of_ten() -> None:
 
 @pytest.mark.parametrize(("name", "hyperparam"), [("ppo", "device"), ("sac", "algorithm"), ("offload", "threshold")])
 def test_what_is_not_for_the_user_is_unknown(name: str, hyperparam: str) -> None:
-    env = make_env(DISTREDGE, "DB-50", get_spec("distredge", name).env_kwargs)
     with pytest.raises(InputError) as caught:
-        make_agent("distredge", name, env, **{hyperparam: 1})
+        make_agent("distredge", name, default_env("distredge", name), **{hyperparam: 1})
     assert str(caught.value).startswith(f"agent {name}: unknown hyperparameter {hyperparam!r}")
 
 

@@ -41,9 +41,14 @@ MORE = slow("a2c", "td3", "ddpg")
 EPISODES = 24
 
 
+@cache
+def env_for(name: str, scenario: str = "DB-50") -> Any:
+    """Learners train on envs of their own; of this one they only take the system, or play it from a seed."""
+    return make_env(DISTREDGE, scenario, get_spec("distredge", name).env_kwargs)
+
+
 def make_learner(name: str, seed: int = 0, scenario: str = "DB-50", **hyperparams: Any) -> Any:
-    env = make_env(DISTREDGE, scenario, get_spec("distredge", name).env_kwargs)
-    return make_agent("distredge", name, env, seed, **{**TINY[name], **hyperparams})
+    return make_agent("distredge", name, env_for(name, scenario), seed, **{**TINY[name], **hyperparams})
 
 
 def batch_env(learner: Any) -> Any:
@@ -98,8 +103,7 @@ def test_keeps_the_best_plan_and_plays_it(name: str) -> None:
     dynamics = learner.dynamics
     learner.best_plan.validate(dynamics.system.model)
     assert dynamics.system.evaluate([learner.best_plan])[0] == pytest.approx(min(latencies), rel=1e-15)
-    env = make_env(DISTREDGE, "DB-50", get_spec("distredge", name).env_kwargs)
-    played = play(learner, env)
+    played = play(learner, env_for(name))
     assert played.metrics["latency_s"] == best_s(learner)
     assert played.plan == learner.best_plan.to_json()
     # What is reported on the way.
@@ -120,8 +124,7 @@ def test_saved_loaded_and_gone_on_with(name: str, tmp_path: Path) -> None:
     again.load(tmp_path / "model")
     assert again.best_plan == learner.best_plan
     assert best_s(again) == best_s(learner)
-    env = make_env(DISTREDGE, "DB-50", get_spec("distredge", name).env_kwargs)
-    assert play(again, env).metrics["latency_s"] == best_s(learner)
+    assert play(again, env_for(name)).metrics["latency_s"] == best_s(learner)
     reports, latencies = learn(again, EPISODES)  # the budget is spent
     assert latencies == []
     reports, latencies = learn(again, 2 * EPISODES)
@@ -186,8 +189,7 @@ def test_interrupted_it_stays_usable(name: str, tmp_path: Path) -> None:
         learner.learn(EPISODES, None, interrupt)
     assert learner.best_plan is not None
     learner.save(tmp_path)
-    env = make_env(DISTREDGE, "DB-50", get_spec("distredge", name).env_kwargs)
-    assert play(learner, env).metrics["latency_s"] == best_s(learner)
+    assert play(learner, env_for(name)).metrics["latency_s"] == best_s(learner)
     reports, _ = learn(learner)
     assert reports[-1].episodes >= EPISODES
 
