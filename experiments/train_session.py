@@ -180,8 +180,7 @@ class Session:
         return self.config.agent if episodes == 1 else f"{self.config.agent}, last of {episodes} episodes,"
 
     def _save_picture(self, name: str, figure: Any) -> None:
-        if not figure.get_supxlabel():
-            footnote(figure, f"numbers: {tables.sources(self.dynamics.provenance)}")
+        footnote(figure, f"numbers: {tables.sources(self.dynamics.provenance)}")
         path = self.pictures[name] = self.folder.path / f"{name}.png"
         save_figure(figure, path)
 

@@ -70,6 +70,8 @@ def clean(axes: Any) -> None:
 
 
 def footnote(figure: Any, text: str) -> None:
-    """Small print at the bottom left, as many lines as the width of the figure asks for."""
+    """Small print at the bottom left, as many lines as the width of the figure asks for; one that is there stays."""
+    if figure.get_supxlabel():
+        return
     lines = wrap(text, int(LETTERS_PER_IN * figure.get_size_inches()[0]))
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7.5, color="#777777")
