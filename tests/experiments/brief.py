@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -92,21 +91,18 @@ BRIEF = {
 }  # fmt: skip
 
 
-BLANK = SimpleNamespace(get_supxlabel=lambda: "")  # in place of a figure
-
-
 def undraw(patch: pytest.MonkeyPatch) -> None:
     """No pictures, only their files."""
     for family in FAMILIES.values():
         if family.experiments:
             module = import_module(family.experiments)
-            for hook, drawn in {"draw_trace": {"episode": BLANK}, "draw_plan": BLANK, "eval_figures": {}}.items():
+            for hook, drawn in {"draw_trace": {"episode": None}, "draw_plan": None, "eval_figures": {}}.items():
                 if hasattr(module, hook):
                     patch.setattr(module, hook, lambda *_, drawn=drawn: drawn)
     for module in (train_session, eval_command):
         patch.setattr(module, "footnote", lambda *_, **__: None)
         patch.setattr(module, "save_figure", sketch)
-    patch.setattr(train_session, "learning_curve", lambda *_, **__: BLANK)
+    patch.setattr(train_session, "learning_curve", lambda *_, **__: None)
     patch.setattr(eval_command, "grouped_bars", lambda *_, **__: None)
     patch.setattr(eval_command, "has_error_bars", lambda _: False)
 
