@@ -31,7 +31,7 @@ from .strategies import convs, convs_3d, layers, pools, shapes, transposed
 NONE = "none"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_shapes_and_parameters_are_those_of_torch(data: st.DataObject) -> None:
     shape = data.draw(shapes())
@@ -115,7 +115,7 @@ def test_rows_are_exactly_those_the_output_depends_on(name: str, height: int, de
     assert_rows_cover(DENSE[name], Shape(4 // depth, height, 6, depth), exact=True)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_rows_cover_what_any_window_depends_on(data: st.DataObject) -> None:
     """With dilation the clipped interval [max(0, aS - P), ...) may hold rows between two taps, never too few."""
@@ -130,7 +130,7 @@ def test_rows_cover_what_any_window_depends_on(data: st.DataObject) -> None:
         assert_rows_cover(layer, shape, exact=False)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_rows_of_arrays_are_rows_of_their_elements_and_never_decrease(data: st.DataObject) -> None:
     shape = data.draw(shapes())

@@ -131,7 +131,7 @@ def test_any_cut_of_the_model_is_a_pipeline_plan(cut: int, in_flight: int, worke
     b=st.lists(st.integers(0, 300), min_size=3, max_size=3).filter(any),
     roles=st.permutations(["device", "edge", "cloud"]),
 )
-@settings(max_examples=75)
+@settings(max_examples=150)
 def test_any_cuts_and_samples_are_a_hybrid_plan(m: list[int], b: list[int], roles: list[str]) -> None:
     """As long as who has no layers has no samples, and there is one sample."""
     plan = HybridPlan("vgg16", tuple(roles), min(m), max(m), tuple(b))
@@ -161,7 +161,7 @@ def test_every_cut_of_every_model_is_a_plan() -> None:
 
 
 @given(data=st.data(), model=models())
-@settings(max_examples=30)
+@settings(max_examples=60)
 def test_any_valid_plan_round_trips(data: st.DataObject, model: Model) -> None:
     cuts, posts = data.draw(plans(model))
     names = tuple(f"device {i}" for i in range(len(posts[0]) - 1))

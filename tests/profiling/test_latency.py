@@ -91,7 +91,7 @@ def kernels(draw: st.DrawFn) -> Kernel:
     return kernel_of(Conv(size, stride, size // 2, dilation, out_channels=out, groups=groups, norm=norm), shape)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(kernels(), st.sampled_from(device_names()), st.sampled_from([1, 2, 16]), st.booleans())
 def test_the_model_equals_a_plain_scalar_implementation(kernel: Kernel, name: str, batch: int, tiles: bool) -> None:
     device = get_device(name)

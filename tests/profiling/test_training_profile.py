@@ -271,7 +271,7 @@ _COUNTS = st.integers(0, 2**63 - 1)
 
 
 @given(st.data(), st.lists(st.integers(1, 10**6), min_size=1, max_size=4, unique=True))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_profile_survives_a_round_trip_to_the_bit(tmp_path: Path, data: st.DataObject, sizes: list[int]) -> None:
     steps = len(TINY.steps)
     drawn = {

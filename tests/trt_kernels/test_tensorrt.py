@@ -226,7 +226,7 @@ def check_part(torch_model: TorchModel, start: int, stop: int, a: int, b: int, s
         assert_close(found[port.name], x.tensor)
 
 
-@settings(max_examples=25)
+@settings(max_examples=50)
 @given(st.data())
 def test_parts_of_random_models_equal_run_part(data: st.DataObject) -> None:
     model = data.draw(models())

@@ -161,7 +161,7 @@ class Direct:
 
 
 @given(system=small_systems(10))
-@settings(max_examples=30)
+@settings(max_examples=60)
 def test_aofl_equals_brute_force(system: System) -> None:
     direct, plan, ratio = Direct(system), aofl(system), LinearModel(system).ratio
     assert direct.plan_s(plan) == pytest.approx(direct.best_s(ratio), rel=1e-9)
@@ -171,7 +171,7 @@ def test_aofl_equals_brute_force(system: System) -> None:
 
 
 @given(system=small_systems(10))
-@settings(max_examples=30)
+@settings(max_examples=60)
 def test_deeperthings_equals_brute_force(system: System) -> None:
     equal = np.full(system.n_devices, 1 / system.n_devices)
     direct, plan = Direct(system), deeperthings(system)
@@ -190,7 +190,7 @@ def test_brute_force_on_truncated_zoo_models(scenario: str) -> None:
 
 
 @given(system=small_systems(10), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=30)
+@settings(max_examples=60)
 def test_linear_cost_of_a_volume_is_that_of_its_parts(system: System, seed: int) -> None:
     rng = np.random.default_rng(seed)
     start, stop = sorted(rng.choice(system.n_units + 1, 2, replace=False))
@@ -208,7 +208,7 @@ def _check_equal_parts(system: System, plan: SpatialPlan) -> None:
 
 
 @given(system=small_systems(8))
-@settings(max_examples=30)
+@settings(max_examples=60)
 def test_deepthings_takes_the_best_fused_depth(system: System) -> None:
     direct, plan, units = Direct(system), deepthings(system), system.n_units
     equal, alone = np.full(system.n_devices, 1 / system.n_devices), np.eye(system.n_devices)[system.best_provider]
@@ -237,7 +237,7 @@ def test_modnn_shares_by_capability(scenario: str) -> None:
 
 
 @given(height=st.integers(1, 300), row_s=st.lists(st.floats(1e-6, 1e-2), min_size=2, max_size=8))
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_mednn_gives_out_all_rows_and_ends_as_early_as_possible(height: int, row_s: list[float]) -> None:
     seconds = np.array(row_s)
     rows = _greedy_rows(height, seconds)
@@ -305,7 +305,7 @@ def test_coedge_with_two_devices_equals_a_grid_and_equalises(layer) -> None:
 
 
 @given(layer=layers_to_split(3))
-@settings(max_examples=30)
+@settings(max_examples=60)
 def test_coedge_with_three_devices_equals_a_grid(layer) -> None:
     compute, transfer, held = layer
     shares = _fence_post_lp(compute, transfer, held)

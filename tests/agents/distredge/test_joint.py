@@ -99,7 +99,7 @@ def plans_of(draw: st.DrawFn, scenario: str) -> SpatialPlan:
 
 
 @given(plans=st.lists(plans_of("DC-50"), min_size=1, max_size=8))
-@settings(max_examples=25)
+@settings(max_examples=50)
 def test_genes_give_the_plan_back(plans: list[SpatialPlan]) -> None:
     system = system_of("DC-50")
     people = encode(system, plans)
@@ -128,7 +128,7 @@ def check_valid(system: System, people: Population) -> None:
     parents=st.integers(1, 12),
     generations=st.integers(1, 6),
 )
-@settings(max_examples=25)
+@settings(max_examples=50)
 def test_children_of_every_generation_are_valid_plans(scenario: str, seed: int, parents: int, generations: int) -> None:
     system = system_of(scenario)
     search = JointSearch(system, seed, population=24)

@@ -116,14 +116,14 @@ def test_exact_deals_samples_out_where_that_is_best() -> None:
 
 
 @given(case=cases(most_layers=6, most_samples=60))
-@settings(max_examples=30)
+@settings(max_examples=60)
 def test_no_schedule_beats_exact(case: Any) -> None:
     plain, plan, rates = case
     assert ExactPlanner(toy_system(plain)).best(*rates).seconds <= seconds(toy_system(plain), plan, rates) * (1 + 1e-12)
 
 
 @given(case=cases(most_layers=5, most_samples=30), factor=st.floats(1.0, 10.0))
-@settings(max_examples=20)
+@settings(max_examples=40)
 def test_faster_links_and_workers_never_cost(case: Any, factor: float) -> None:
     plain, _, (device_edge, edge_cloud) = case
     system = toy_system(plain)
@@ -137,7 +137,7 @@ def test_faster_links_and_workers_never_cost(case: Any, factor: float) -> None:
 
 
 @given(case=cases(most_layers=4, most_samples=20, share=False), factor=st.sampled_from([0.25, 4.0, 1024.0]))
-@settings(max_examples=30)
+@settings(max_examples=60)
 def test_units_do_not_matter(case: Any, factor: float) -> None:
     """Bits and bit/s scaled together change nothing; all seconds scaled scale the optimum."""
     plain, _, rates = case
@@ -209,7 +209,7 @@ def test_the_papers_rounding(solution: list[float], expected: list[int]) -> None
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 500))
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_rounding_keeps_the_sum_and_moves_none_by_more_than_one(seed: int, batch: int) -> None:
     share = np.random.default_rng(seed).dirichlet([0.5, 0.5, 0.5])
     found = rounded(batch * share, batch)
@@ -345,7 +345,7 @@ def test_eight_bits_move_a_quarter() -> None:
 
 
 @given(case=cases(most_layers=5, most_samples=20))
-@settings(max_examples=30)
+@settings(max_examples=60)
 def test_more_workers_fewer_bits_and_faster_links_never_cost(case: Any) -> None:
     plain, _, rates = case
     system = toy_system(plain)

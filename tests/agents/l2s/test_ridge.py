@@ -53,7 +53,7 @@ def random_rounds(rng: np.random.Generator, arms: int, lanes: int, rounds: int) 
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(1, 14), st.integers(1, 4), st.sampled_from([0.01, 1]))
-@settings(max_examples=20)
+@settings(max_examples=40)
 def test_ridge_is_the_direct_solution(seed: int, d: int, arms: int, lanes: int, beta: float) -> None:
     rng = np.random.default_rng(seed)
     contexts = random_contexts(rng, arms, d)

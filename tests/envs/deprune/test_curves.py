@@ -388,7 +388,7 @@ WEIGHTS = st.fixed_dictionaries(
     weights=WEIGHTS,
     size=st.sampled_from([(1, 1), (1, 4), (2, 6), (4, 3), (5, 2), (4, 4), (3, 6)]),
 )
-@settings(max_examples=30)
+@settings(max_examples=60)
 def test_the_best_schedule_is_that_of_brute_force(
     model: LearningModel, weights: dict[str, float], size: tuple[int, int]
 ) -> None:

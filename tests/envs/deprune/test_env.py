@@ -42,7 +42,7 @@ def budgets_of(env: Any, agent: str) -> np.ndarray:
     noise=st.booleans(),
     seed=st.integers(0, 5),
 )
-@settings(max_examples=20)
+@settings(max_examples=40)
 def test_the_return_is_the_score_less_what_guessing_is_worth(
     actions: list[int], weights: tuple[float, float, float], dynamic: bool, noise: bool, seed: int
 ) -> None:
@@ -107,7 +107,7 @@ def test_the_papers_traffic_as_a_metric() -> None:
 
 
 @given(actions=SCHEDULES, weight=st.floats(0, 1), time_weight=st.floats(0, 1))
-@settings(max_examples=20)
+@settings(max_examples=40)
 def test_regret_is_never_below_nothing_and_nothing_for_the_best(
     actions: list[int], weight: float, time_weight: float
 ) -> None:

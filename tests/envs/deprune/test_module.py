@@ -269,7 +269,7 @@ def test_filter_gradient_of_the_budget_is_added_on_the_client() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.data())
-@settings(max_examples=30)
+@settings(max_examples=60)
 def test_the_decoder_restores_every_shape(height: int, width: int, data: st.DataObject) -> None:
     resolution = data.draw(st.integers(1, min(height, width)))
     padding: Padding = data.draw(st.sampled_from(get_args(Padding)))

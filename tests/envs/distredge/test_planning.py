@@ -111,7 +111,7 @@ def test_sum_over_volumes_is_the_score_of_the_whole_scheme(name: str, stops: lis
 
 
 @given(data=st.data(), model=models(), devices=st.integers(2, 5), seed=st.integers(0, 99))
-@settings(max_examples=20)
+@settings(max_examples=40)
 def test_sum_over_volumes_is_the_score_of_any_scheme(
     data: st.DataObject, model: Model, devices: int, seed: int
 ) -> None:
@@ -193,7 +193,7 @@ def total(score: np.ndarray, stops: tuple[int, ...]) -> float:
 
 
 @given(scores=random_scores(), alpha=st.sampled_from([*ALPHA_GRID, 0.1, 1 / 3]))
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_greedy_stops_where_no_single_cut_helps(scores: PartitionScores, alpha: float) -> None:
     model = chain(scores.operations.shape[0] - 1)
     units = len(model.units)
@@ -288,7 +288,7 @@ def test_partition_follows_the_scenario() -> None:
 
 
 @given(weights=st.lists(st.floats(0.01, 100.0), min_size=2, max_size=6))
-@settings(max_examples=25)
+@settings(max_examples=50)
 def test_proportional_splits_are_the_nearest_rows(weights: list[float]) -> None:
     devices = len(weights)
     system = System(get_scenario("H-200", devices=("nano",) * devices, mbps=(100.0,) * devices))

@@ -162,14 +162,14 @@ def test_slowing_a_term_down_is_noticed() -> None:
 
 
 @given(case=cases())
-@settings(max_examples=150)
+@settings(max_examples=300)
 def test_the_papers_cost_is_that_of_its_equations(case: Any) -> None:
     plain, plan, rates = case
     assert seconds(plain, plan, rates=rates) == pytest.approx(paper_loop_s(plain, plan, rates), rel=1e-9)
 
 
 @given(case=cases())
-@settings(max_examples=150)
+@settings(max_examples=300)
 def test_the_makespan_is_that_of_an_event_queue(case: Any) -> None:
     plain, plan, rates = case
     assert seconds(plain, plan, "event", rates) == pytest.approx(event_loop_s(plain, plan, rates), rel=1e-9)
@@ -188,7 +188,7 @@ def test_both_costs_of_real_networks(name: str, changes: dict[str, Any]) -> None
 
 
 @given(case=cases(), other=st.integers(0, 2**32 - 1))
-@settings(max_examples=25)
+@settings(max_examples=50)
 def test_schedules_do_not_mix_in_a_batch(case: Any, other: int) -> None:
     plain, plan, rates = case
     rng, system = np.random.default_rng(other), toy_system(plain)
@@ -204,7 +204,7 @@ def test_schedules_do_not_mix_in_a_batch(case: Any, other: int) -> None:
 
 
 @given(case=cases())
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_the_scored_form_is_canonical(case: Any) -> None:
     plain, plan, rates = case
     given_plan = to_schedules([plan])
@@ -250,7 +250,7 @@ def test_without_barriers_no_schedule_takes_longer(seed: int) -> None:
 
 
 @given(case=cases(share=False))
-@settings(max_examples=75)
+@settings(max_examples=150)
 def test_one_worker_meets_no_barrier(case: Any) -> None:
     plain, plan, rates = case
     plan = Plan(plan.roles, plan.m_s, plan.m_l, (plain.batch, 0, 0))
@@ -258,7 +258,7 @@ def test_one_worker_meets_no_barrier(case: Any) -> None:
 
 
 @given(case=cases())
-@settings(max_examples=75)
+@settings(max_examples=150)
 def test_one_worker_behind_another_meets_no_barrier(case: Any) -> None:
     """All samples run through l's layers, then through o's: nothing happens at the same time but the updates."""
     plain, plan, rates = case
@@ -268,7 +268,7 @@ def test_one_worker_behind_another_meets_no_barrier(case: Any) -> None:
 
 
 @given(case=cases(share=False))
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_two_workers_meet_no_barrier_where_l_is_always_last(case: Any) -> None:
     """Eq. 5 waits for both inputs, Eq. 11 for both updates: no difference if l's are the longer ones."""
     plain, plan, rates = case
@@ -300,7 +300,7 @@ def test_three_workers_meet_no_barrier_where_the_last_is_the_same_on_both_sides(
 
 
 @given(case=cases(share=False), owners=st.lists(st.integers(0, 2), min_size=8, max_size=8))
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_layers_one_by_one(case: Any, owners: list[int]) -> None:
     plain, _, rates = case
     owner = owners[: plain.n_layers]
@@ -349,7 +349,7 @@ def test_one_cut_is_a_schedule_but_for_os_update(name: str) -> None:
 
 
 @given(case=cases(), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=150)
+@settings(max_examples=300)
 def test_everyone_gets_the_weights_that_it_lacks(case: Any, seed: int) -> None:
     plain, old, rates = case
     new = random_plan(np.random.default_rng(seed), plain.n_layers, plain.batch)

@@ -62,7 +62,7 @@ def test_every_schedule_has_an_action(n_layers: int, batch: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1), n_layers=st.integers(1, 25), batch=st.integers(1, 2000))
-@settings(max_examples=150)
+@settings(max_examples=300)
 def test_any_schedule_has_an_action(seed: int, n_layers: int, batch: int) -> None:
     rng = np.random.default_rng(seed)
     plans = to_schedules([random_plan(rng, n_layers, batch) for _ in range(8)]).canonical()
@@ -71,7 +71,7 @@ def test_any_schedule_has_an_action(seed: int, n_layers: int, batch: int) -> Non
 
 
 @given(action=ACTION, n_layers=st.integers(1, 25), batch=st.integers(1, 400))
-@settings(max_examples=200)
+@settings(max_examples=400)
 def test_any_action_is_a_schedule(action: list[float], n_layers: int, batch: int) -> None:
     plan = to_plan(decode(np.array([action], dtype=np.float32), n_layers, batch))
     assert sorted(plan.roles) == [0, 1, 2]

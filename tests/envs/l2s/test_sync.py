@@ -27,7 +27,7 @@ def sync_env(name: str, sync: str, period: int, privacy_point: int) -> L2SEnv:
 
 @pytest.mark.parametrize("sync", ["period", "change", "ask"])
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=60)
 def test_the_ledger_books_what_moving_copies_by_hand_costs(sync: str, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["alexnet-gpu-60", "resnet34-gpu-60", "vgg16-gpu-60"]))
     period, first = data.draw(st.sampled_from([1, 2, 5, 7, 100])), data.draw(st.sampled_from([0, 4]))
@@ -51,7 +51,7 @@ def test_the_ledger_books_what_moving_copies_by_hand_costs(sync: str, data: st.D
 
 
 @given(choices=st.lists(st.integers(0, 7), min_size=8, max_size=8), stay=st.integers(1, 3))
-@settings(max_examples=20)
+@settings(max_examples=40)
 def test_at_a_constant_rate_waiting_never_costs_more(choices: list[int], stay: int) -> None:
     played = {}
     for sync in ("period", "change"):

@@ -121,7 +121,7 @@ def cut_points(nodes: list[Any]) -> int:
     return sum(not reached(tensor) and not taken_in(tensor) for tensor in makers)
 
 
-@settings(max_examples=30)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_nested_branches_become_nested_blocks(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     net = Drawn(data.draw)
@@ -156,7 +156,7 @@ def is_nested(nodes: list[Any]) -> bool:
             return edges == {("x", output)}
 
 
-@settings(max_examples=60)
+@settings(max_examples=120)
 @given(data=st.data())
 def test_exactly_what_is_nested_is_accepted(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     net, tensors = Drawn(data.draw), ["x"]

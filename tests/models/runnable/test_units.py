@@ -62,7 +62,7 @@ def assert_split_equals_whole(model: Model, cuts: list[int], posts: list[list[in
         assert_same(split_head, head)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.data())
 def test_split_equals_whole_on_random_models(data: st.DataObject) -> None:
     model = data.draw(models())
@@ -131,7 +131,7 @@ LINEAR_LAYERS: list[Layer] = [
 ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_needed_rows_are_exactly_those_the_output_depends_on(data: st.DataObject) -> None:
     """No row too many either: on dense linear layers every needed row changes the part's output."""

@@ -60,7 +60,7 @@ def test_a_graph_of_a_zoo_model_gives_every_step_its_time(tmp_path: Path, name: 
     np.testing.assert_allclose(profile.backward_s[0], np.array(graph.backward_us) / 1e6, rtol=1e-12)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(models(), st.integers(1, 128), st.randoms(use_true_random=False))
 def test_a_graph_of_any_chain_gives_every_step_its_time(
     tmp_path_factory: pytest.TempPathFactory, model: Model, batch: int, random: Random
