@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
@@ -24,7 +25,7 @@ P = TypeVar("P", bound="Plan")
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(ABC):
     """What all kinds share.
 
     Attributes:
@@ -46,8 +47,9 @@ class Plan:
         self._check(model, where)
         return self
 
+    @abstractmethod
     def _check(self, model: Model, where: str) -> None:
-        raise NotImplementedError
+        """What depends on the model beside its name."""
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON-able data."""

@@ -208,7 +208,7 @@ def _check_equal_parts(system: System, plan: SpatialPlan) -> None:
 
 
 @given(system=small_systems(8))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_deepthings_takes_the_best_fused_depth(system: System) -> None:
     direct, plan, units = Direct(system), deepthings(system), system.n_units
     equal, alone = np.full(system.n_devices, 1 / system.n_devices), np.eye(system.n_devices)[system.best_provider]

@@ -128,7 +128,7 @@ def check_valid(system: System, people: Population) -> None:
     parents=st.integers(1, 12),
     generations=st.integers(1, 6),
 )
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_children_of_every_generation_are_valid_plans(scenario: str, seed: int, parents: int, generations: int) -> None:
     system = system_of(scenario)
     search = JointSearch(system, seed, population=24)

@@ -58,11 +58,10 @@ def starts_and_ends(adapting: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_synchronisation_is_asked_for_exactly_at_entries() -> None:
-    often = {**RUSHED, "random_rate": 0.03}
-    played = play_lanes("resnet34-switch", "l2s", 4, 2, often, rounds=2000, mbps_changes=((700, 60.0), (1300, 100.0)))
+    played = play_lanes("resnet34-switch", "l2s", 8, 2, RUSHED)
     points = played.dynamics.system.n_points
     asked = played.action >= points
-    for lane in range(4):
+    for lane in range(8):
         starts, _ = starts_and_ends(played.explained["adapting"][:, lane])
         entered = set(np.flatnonzero(asked[:, lane]).tolist())
         assert entered == set(starts.tolist())
