@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from ..envs import get_family
-from ..ui.errors import InputError
+from ..ui.errors import InputError, needs
 from ..ui.validation import validated
 from .hyperparam_types import Hyperparams
 from .protocol import Agent
@@ -30,6 +30,7 @@ class AgentSpec:
         seeded: whether the seed changes the result; others are evaluated once.
         baseline: whether the paper compares against it.
         reference: whether it is a yardstick beside the baselines: a strong search, the exact optimum.
+        from_file: whether it follows a plan file, which may not fit a scenario.
         hyperparams: dataclass with their types and ranges; None leaves the check to ``make``.
     """
 
@@ -41,6 +42,7 @@ class AgentSpec:
     seeded: bool = False
     baseline: bool = False
     reference: bool = False
+    from_file: bool = False
     hyperparams: type[Hyperparams] | None = None
 
 
@@ -108,6 +110,19 @@ def _hyperparams(family: str) -> dict[str, dict[str, dict[str, Any]]]:
     return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
+def agent_hyperparams(family: str, spec: AgentSpec, scenario: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What an agent is made with on a scenario: the given hyperparameters on top of those of the YAML file.
+
+    Raises:
+        InputError: one that is unknown or not allowed, where the agent declares them.
+    """
+    merged = {**hyperparams_of(family, spec.name, scenario), **given}
+    if spec.hyperparams is None:
+        return merged
+    found = vars(validated(spec.hyperparams, merged, f"agent {spec.name}", what="hyperparameter"))
+    return {name: found[name] for name in merged}
+
+
 def make_agent(family: str, name: str, env: Any, seed: int = 0, **hyperparams: Any) -> Agent:
     """Make an agent for an env (scalar or vector, wrapped or not) of a family.
 
@@ -118,11 +133,7 @@ def make_agent(family: str, name: str, env: Any, seed: int = 0, **hyperparams: A
         InputError: unknown agent, a hyperparameter that is unknown or not allowed, a package that is not installed.
     """
     spec = get_spec(family, name)
-    scenario = env.unwrapped.dynamics.scenario_name
-    merged = {**hyperparams_of(family, name, scenario), **hyperparams}
-    if spec.hyperparams is not None:
-        found = vars(validated(spec.hyperparams, merged, f"agent {name}", what="hyperparameter"))
-        merged = {given: found[given] for given in merged}
+    merged = agent_hyperparams(family, spec, env.unwrapped.dynamics.scenario_name, hyperparams)
     try:
         return spec.make(env, seed=seed, **merged)
     except TypeError as error:
@@ -131,7 +142,7 @@ def make_agent(family: str, name: str, env: Any, seed: int = 0, **hyperparams: A
             raise InputError(f"agent {name}: unknown hyperparameter {wrong!r}") from None
         raise
     except ModuleNotFoundError as error:
-        raise InputError(f"agent {name}: needs the package {error.name}, which is not installed") from None
+        raise InputError(f"agent {name} {needs(error)}") from None
 
 
 def sb3_agent(algorithm: str, env: Any, seed: int = 0, **options: Any) -> Agent:

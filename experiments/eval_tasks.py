@@ -9,11 +9,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..agents.registry import AgentSpec, hyperparams_of
+from ..agents.registry import AgentSpec, agent_hyperparams, hyperparams_of
 from ..envs import Family
 from ..ui.console import note
 from ..ui.errors import InputError
-from .play import make_env
+from .play import build_agent, make_env, options_for
 from .run_folder import RunConfig, RunFolder, find_runs, plain
 from .training import check_hyperparams, check_settings
 from .workers import Task
@@ -126,8 +126,10 @@ def share_hyperparams(
     for spec in specs:
         defaults = hyperparams_of(family.name, spec.name, settings[0].name)
         names = {*defaults, *_names_of(spec)}
-        found[spec.name] = {name: value for name, value in given.items() if name in names}
-        check_hyperparams(spec.name, found[spec.name], defaults)
+        own = found[spec.name] = {name: value for name, value in given.items() if name in names}
+        check_hyperparams(spec.name, own, defaults)
+        for setting in settings:
+            agent_hyperparams(family.name, spec, setting.name, own)
     for name in given:
         if not any(name in own for own in found.values()):
             raise InputError(f"--hyperparams: none of {', '.join(found)} has a hyperparameter {name!r}")
@@ -137,6 +139,19 @@ def share_hyperparams(
                 was = run.config.hyperparams.get(name)
                 raise InputError(f"--runs {run.folder.path}: was trained with {name}={was}, not {value}")
     return found
+
+
+def check_plan_files(
+    family: Family, settings: Sequence[Setting], specs: Sequence[AgentSpec], options: Mapping[str, Any]
+) -> None:
+    """Plans fit every scenario.
+
+    Raises:
+        InputError: names the file and what does not fit.
+    """
+    for spec in specs:
+        for setting in settings if spec.from_file else ():
+            build_agent(family, spec.name, make_env(family, setting.asked, options_for(spec, options)), 0, {})
 
 
 def _names_of(spec: AgentSpec) -> list[str]:

@@ -17,8 +17,6 @@ from ..envs import Family
 from ..ui.errors import InputError
 from .results import Result
 
-TRAIN_EXTRA = ("torch", "stable_baselines3", "wandb")
-
 
 @dataclass(frozen=True)
 class Played:
@@ -61,16 +59,12 @@ def build_agent(family: Family, name: str, env: Any, seed: int, hyperparams: Map
         hyperparams: on top of those of the YAML file.
 
     Raises:
-        InputError: a hyperparameter that the agent cannot be made with, or a package of the ``train`` extra is missing.
+        InputError: a hyperparameter that the agent cannot be made with, or a package is missing.
     """
     try:
         return make_agent(family.name, name, env, seed, **hyperparams)
-    except (InputError, ModuleNotFoundError) as error:
-        missing = error if isinstance(error, ModuleNotFoundError) else error.__context__
-        package = str(getattr(missing, "name", None)).partition(".")[0]
-        if not isinstance(missing, ModuleNotFoundError) or package not in TRAIN_EXTRA:
-            raise
-        raise InputError(f'agent {name} needs {package}: pip install "splitgym[train]"') from None
+    except InputError:
+        raise
     except (ValueError, TypeError, AssertionError) as error:
         if not hyperparams:  # then it is no matter of input
             raise

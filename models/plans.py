@@ -1,7 +1,7 @@
 """Plans: what crosses from agents to simulation, drawing and execution. JSON on disk, one schema family.
 
-``{"schema": 1, "kind": "spatial", "model": ..., "devices": [...], ...}``. Loading validates against the model and
-names the field that is wrong.
+``{"schema": 2, "kind": "spatial", "model": ..., "types": {...}, "devices": [...], ...}``. Loading validates against the
+model and names the field that is wrong.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
 from ..ui.errors import InputError
+from ..ui.faults import few
 from ..ui.files import write_text
 from ..ui.validation import Count, read_json, validated
 from .compression import compressing_cut, layer_cut, widened
 from .model import Model
 
-SCHEMA = 1
+SCHEMA = 2
 
 P = TypeVar("P", bound="Plan")
 
@@ -31,10 +32,12 @@ class Plan(ABC):
     Attributes:
         kind: its name in files.
         model: model name.
+        types: type of every device that takes part, by its name or role.
     """
 
     kind: ClassVar[str]
     model: str
+    types: Mapping[str, str] = field(kw_only=True)
 
     def validate(self: P, model: Model, where: str = "plan") -> P:
         """Check the plan against the model and return the plan itself.
@@ -45,11 +48,38 @@ class Plan(ABC):
         if self.model != model.name:
             raise InputError(f"{where}: model is {self.model!r}, expected {model.name!r}")
         self._check(model, where)
+        names = ", ".join(self.names)
+        if set(self.types) != set(self.names):
+            raise InputError(f"{where}: types is of {', '.join(self.types) or 'nobody'}, expected {names}")
         return self
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Names or roles of the devices that take part."""
 
     @abstractmethod
     def _check(self, model: Model, where: str) -> None:
         """What depends on the model beside its name."""
+
+    def check_types(self, known: Mapping[str, str], scenario: str) -> None:
+        """A plan is for the devices that it was made for.
+
+        Args:
+            known: types of the devices of a scenario, by name or role.
+            scenario: its name.
+
+        Raises:
+            InputError: names the device, its type in the plan and that in the scenario.
+        """
+        for name in self.names:
+            if name not in known:
+                theirs = few([f"{other} ({kind})" for other, kind in known.items()])
+                raise InputError(
+                    f"types: {name} ({self.types[name]}) is not in scenario {scenario}, which has {theirs}"
+                )
+            if self.types[name] != known[name]:
+                raise InputError(f"types: {name} is {self.types[name]!r}, in scenario {scenario} it is {known[name]!r}")
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON-able data."""
@@ -86,6 +116,10 @@ class SpatialPlan(Plan):
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     kind = "spatial"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.devices
 
     @property
     def ranges(self) -> list[tuple[int, int]]:
@@ -126,20 +160,20 @@ class CutPlan(Plan):
 
     Args:
         model: model name.
-        devices: the end device's name, then the server's.
-        cut: steps (``Model.steps``) in front of the cut, on the end device; 0 is all on the server.
+        cut: steps (``Model.steps``) in front of the cut, on the end device; 0 is all on the edge server.
         notes: where the plan comes from; never interpreted.
     """
 
-    devices: tuple[str, ...]
     cut: int
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     kind = "cut"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("device", "edge")
+
     def _check(self, model: Model, where: str) -> None:
-        if len(self.devices) != 2:
-            raise InputError(f"{where}: devices has {len(self.devices)} names, allowed: 2 (the end device, the server)")
         if not 0 <= self.cut <= len(model.steps):
             raise InputError(f"{where}: cut is {self.cut}, allowed: 0..{len(model.steps)}, the steps of {model.name}")
 
@@ -163,6 +197,10 @@ class HybridPlan(Plan):
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     kind = "hybrid"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.roles
 
     def _check(self, model: Model, where: str) -> None:
         if len(self.roles) != 3:
@@ -197,6 +235,10 @@ class PipelinePlan(Plan):
 
     kind = "pipeline"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("client",) if self.worker == "none" else ("client", self.worker)
+
     def _check(self, model: Model, where: str) -> None:
         steps = len(model.steps)
         if not 1 <= self.cut <= steps:
@@ -223,6 +265,10 @@ class CompressedPlan(Plan):
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     kind = "compressed"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("client", "server")
 
     def _check(self, model: Model, where: str) -> None:
         phi = widened(self.cut)

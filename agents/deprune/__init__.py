@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...models.plans import CompressedPlan, load_plan
-from ...ui.errors import InputError
+from ...models.plans import CompressedPlan
+from ..plan_files import plan_spec as spec_of
 from ..protocol import Agent
 from ..registry import AgentSpec, sb3_agent
 from . import hyperparams
@@ -15,20 +15,11 @@ from .schedule_agent import ScheduleAgent, best, constant, deprune, prune
 DEFAULT_AGENT = "deprune"
 
 
-def plan_spec(path: str) -> AgentSpec:
-    """The agent that carries out the budgets of a plan file."""
-    return AgentSpec(path, f"follows {path}", partial(_from_file, path), hyperparams=hyperparams.Hyperparams)
+def _follow(env: Any, plan: CompressedPlan) -> Agent:
+    return ScheduleAgent(env, env.unwrapped.dynamics.plan_actions(plan))
 
 
-def _from_file(path: str, env: Any, seed: int = 0) -> Agent:
-    dynamics = env.unwrapped.dynamics
-    plan = load_plan(path, dynamics.system.model, CompressedPlan)
-    try:
-        return ScheduleAgent(env, dynamics.plan_actions(plan))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
+plan_spec = partial(spec_of, CompressedPlan, _follow)
 AGENTS: tuple[AgentSpec, ...] = (
     AgentSpec(
         "deprune", "the paper's schedule: few maps first, all of them at the end (Alg. 1-2)", deprune,

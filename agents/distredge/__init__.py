@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ...models.plans import SpatialPlan, load_plan
+from ...models.plans import SpatialPlan
 from ...ui.errors import InputError
+from ..plan_files import plan_spec as spec_of
 from ..protocol import Agent
 from ..registry import AgentSpec, sb3_agent
 from . import hyperparams
@@ -27,20 +27,14 @@ def _joint(env: Any, seed: int = 0, **options: Any) -> Agent:
     return PlanAgent(env, lambda system, mbps: JointSearch(system, seed, mbps=mbps, **options).search()[0])
 
 
-def plan_spec(path: str) -> AgentSpec:
-    """The agent that follows a plan file."""
-    return AgentSpec(
-        path, f"follows {path}", partial(_from_file, path), ENV_KWARGS, hyperparams=hyperparams.Hyperparams
-    )
+def _follow(env: Any, plan: SpatialPlan) -> Agent:
+    names = env.unwrapped.dynamics.system.names
+    if plan.devices != names:
+        raise InputError(f"devices is {', '.join(plan.devices)}, allowed: {', '.join(names)}, in this order")
+    return PlanAgent(env, lambda system, mbps: plan)
 
 
-def _from_file(path: str, env: Any, seed: int = 0) -> Agent:
-    system = env.unwrapped.dynamics.system
-    plan = load_plan(path, system.model, SpatialPlan)
-    if len(plan.devices) != system.n_devices:
-        where = f"scenario {system.scenario.name} has {system.n_devices} ({', '.join(system.names)})"
-        raise InputError(f"{path}: devices has {len(plan.devices)} names, {where}")
-    return PlanAgent(env, lambda system, mbps: replace(plan, devices=system.names))
+plan_spec = partial(spec_of, SpatialPlan, _follow, env_kwargs=ENV_KWARGS)
 
 
 def _osds(env: Any, seed: int = 0, **options: Any) -> Agent:

@@ -19,8 +19,7 @@ LEAST_S = 1e-12  # of a row; a table may say 0 for a kernel that is fused into i
 def rows_of(system: System, stops: Sequence[int], shares: Sequence[np.ndarray]) -> SpatialPlan:
     """A plan from shares (D,) of every volume, rounded at the fence posts."""
     posts = [fence_posts(share, system.heights[stop - 1]) for stop, share in zip(stops, shares, strict=True)]
-    splits = tuple(tuple(int(x) for x in p[1:-1]) for p in posts)
-    return SpatialPlan(system.model.name, system.names, tuple(int(s) for s in stops), splits)
+    return system.plan(stops, [p[1:-1] for p in posts])
 
 
 def offload(system: System, mbps: np.ndarray | None = None) -> SpatialPlan:
@@ -42,8 +41,8 @@ def mednn(system: System, mbps: np.ndarray | None = None) -> SpatialPlan:
         tables = [system.tables[t] for t in system.types]
         row_s = np.array([sum(t.seconds[k, t.heights[k]] for k in kernels) / height for t in tables])
         rows = _greedy_rows(height, np.maximum(row_s, LEAST_S))
-        splits.append(tuple(int(x) for x in np.cumsum(rows)[:-1]))
-    return SpatialPlan(system.model.name, system.names, tuple(range(1, system.n_units + 1)), tuple(splits))
+        splits.append(np.cumsum(rows)[:-1])
+    return system.plan(range(1, system.n_units + 1), splits)
 
 
 def _greedy_rows(height: int, row_s: np.ndarray) -> np.ndarray:

@@ -53,8 +53,7 @@ class Population:
     def plan(self, system: System, index: int) -> SpatialPlan:
         stops = np.flatnonzero(self.ends[:, index])
         rows = np.rint(self.posts[stops, :, index] * system.heights[stops][:, None]).astype(int)
-        splits = tuple(tuple(int(x) for x in r) for r in rows)
-        return SpatialPlan(system.model.name, system.names, tuple(int(s) + 1 for s in stops), splits)
+        return system.plan(stops + 1, rows)
 
 
 def encode(system: System, plans: Sequence[SpatialPlan]) -> Population:
@@ -124,11 +123,7 @@ class JointSearch:
         scores = system_scores(system)
         for alpha in ALPHA_GRID:
             stops = lc_pss(system.model, scores, alpha)
-            plans.append(
-                SpatialPlan(
-                    system.model.name, system.names, stops, proportional_splits(system, stops, system.capability)
-                )
-            )
+            plans.append(system.plan(stops, proportional_splits(system, stops, system.capability)))
         return plans
 
     def _random(self, count: int) -> Population:

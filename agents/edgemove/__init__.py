@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...models.plans import PipelinePlan, load_plan
-from ...ui.errors import InputError
+from ...models.plans import PipelinePlan
+from ..plan_files import plan_spec as spec_of
 from ..protocol import Agent
 from ..registry import AgentSpec, sb3_agent
 from . import hyperparams
@@ -21,21 +21,11 @@ _ABSOLUTE = {"action": "absolute"}
 _TRAIN = {"walks": "train"}  # the evaluation's walks stay unseen
 
 
-def plan_spec(path: str) -> AgentSpec:
-    """The agent that keeps to the pipeline of a plan file."""
-    return AgentSpec(path, f"follows {path}", partial(_from_file, path), _ABSOLUTE, hyperparams=hyperparams.Hyperparams)
+def _follow(env: Any, plan: PipelinePlan) -> Agent:
+    return Placed(env, *env.unwrapped.dynamics.system.placement_of(plan))
 
 
-def _from_file(path: str, env: Any, seed: int = 0) -> Agent:
-    system = env.unwrapped.dynamics.system
-    plan = load_plan(path, system.model, PipelinePlan)
-    try:
-        placement = system.placement_of(plan)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    return Placed(env, *placement)
-
-
+plan_spec = partial(spec_of, PipelinePlan, _follow, env_kwargs=_ABSOLUTE)
 _LEARNERS = {
     "ppo": (hyperparams.OnPolicy, {}),
     "a2c": (hyperparams.OnPolicy, {}),

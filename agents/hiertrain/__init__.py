@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...models.plans import HybridPlan, load_plan
-from ...ui.errors import InputError
+from ...models.plans import HybridPlan
+from ..plan_files import plan_spec as spec_of
 from ..protocol import Agent
 from ..registry import AgentSpec, sb3_agent
 from . import hyperparams
@@ -25,22 +25,13 @@ def _assignment(name: str, env: Any, seed: int = 0) -> Agent:
     return LayerAgent(env, ASSIGNMENTS[name](env.unwrapped.dynamics.system))
 
 
-def plan_spec(path: str) -> AgentSpec:
-    """The agent that trains by the schedule of a plan file, in every block."""
-    return AgentSpec(path, f"follows {path}", partial(_from_file, path), _HYBRID, hyperparams=hyperparams.Hyperparams)
-
-
-def _from_file(path: str, env: Any, seed: int = 0) -> Agent:
-    system = env.unwrapped.dynamics.system
-    plan = load_plan(path, system.model, HybridPlan)
-    try:
-        schedule = system.schedule_of(plan)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+def _follow(env: Any, plan: HybridPlan) -> Agent:
+    schedule = env.unwrapped.dynamics.system.schedule_of(plan)
     return PlanAgent(env, lambda device_edge, edge_cloud: schedule)
 
 
 _HYBRID = {"plans": "hybrid"}
+plan_spec = partial(spec_of, HybridPlan, _follow, env_kwargs=_HYBRID)
 _ALONE = {
     "all-device": "All-Device: the device trains alone",
     "all-edge": "All-Edge: the edge server trains alone",

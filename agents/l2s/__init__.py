@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...models.plans import CutPlan, load_plan
-from ...ui.errors import InputError
+from ...models.plans import CutPlan
+from ..plan_files import plan_spec as spec_of
 from ..protocol import Agent
 from ..registry import AgentSpec, sb3_agent
 from . import hyperparams
@@ -21,21 +21,12 @@ def _fixed(name: str, env: Any, seed: int = 0) -> Agent:
     return Fixed(env, PICKS[name])
 
 
-def plan_spec(path: str) -> AgentSpec:
-    """The agent that cuts where a plan file says, in every round."""
-    return AgentSpec(path, f"follows {path}", partial(_from_file, path), hyperparams=hyperparams.Hyperparams)
-
-
-def _from_file(path: str, env: Any, seed: int = 0) -> Agent:
-    system = env.unwrapped.dynamics.system
-    plan = load_plan(path, system.model, CutPlan)
-    try:
-        choice = system.choice_of(plan.cut)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+def _follow(env: Any, plan: CutPlan) -> Agent:
+    choice = env.unwrapped.dynamics.system.choice_of(plan.cut)
     return Fixed(env, lambda dynamics: choice)
 
 
+plan_spec = partial(spec_of, CutPlan, _follow)
 _FIXED = {
     "fpt": ("FPT: cut at P^c in every round", {}),
     "pdt": ("PDT: all on the end device", {}),

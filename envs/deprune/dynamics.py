@@ -207,7 +207,8 @@ class DepruneDynamics(ScenarioDynamics):
         """The budgets of the last ended episode."""
         setting = self.system.scenario
         budgets = tuple(int(b) for b in self.trace["budget"][:, lane])
-        return CompressedPlan(self.system.model.name, setting.layer, setting.resolution, budgets)
+        types = self.system.device_types
+        return CompressedPlan(self.system.model.name, setting.layer, setting.resolution, budgets, types=types)
 
     def plan_actions(self, plan: CompressedPlan) -> np.ndarray:
         """(epochs,) indices of a plan's budgets.

@@ -95,6 +95,11 @@ class System:
         rate_bytes = mbps * (1e6 / 8.0 / self.scenario.clients)
         return self.sent_bytes[budget] / rate_bytes + self.steps * self.scenario.rtt_s
 
+    @property
+    def device_types(self) -> dict[str, str]:
+        """Type of either side."""
+        return {"client": self.scenario.client, "server": self.scenario.server}
+
     def plan_budgets(self, plan: CompressedPlan) -> np.ndarray:
         """(epochs,) indices of a plan's budgets.
 

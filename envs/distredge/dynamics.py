@@ -264,9 +264,7 @@ class DistrEdgeDynamics(ScenarioDynamics):
     def plan(self, lane: int) -> SpatialPlan:
         """The plan of the last ended episode of a lane, until its next first step."""
         closed = np.flatnonzero(self._closed[:, lane])
-        splits = tuple(tuple(int(x) for x in self._splits[:, s, lane]) for s in closed)
-        cuts = tuple(int(self._stop_at[s]) for s in closed)
-        return SpatialPlan(self.system.model.name, self.system.names, cuts, splits)
+        return self.system.plan([self._stop_at[s] for s in closed], [self._splits[:, s, lane] for s in closed])
 
     def plan_actions(self, plan: SpatialPlan) -> np.ndarray:
         """(stages, action size) float32: the inverse of Eq. 9.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -101,6 +102,11 @@ class System:
         return len(self.names)
 
     @property
+    def device_types(self) -> dict[str, str]:
+        """Type of every device by its name, in split order."""
+        return dict(zip(self.names, self.scenario.devices, strict=True))
+
+    @property
     def n_units(self) -> int:
         return len(self.model.units)
 
@@ -148,8 +154,12 @@ class System:
     def everything_on(self, device: int) -> SpatialPlan:
         """The whole model as one volume on one device."""
         height = int(self.heights[-1])
-        split = tuple(0 if d <= device else height for d in range(1, self.n_devices))
-        return SpatialPlan(self.model.name, self.names, (self.n_units,), (split,))
+        return self.plan((self.n_units,), (tuple(0 if d <= device else height for d in range(1, self.n_devices)),))
+
+    def plan(self, cuts: Iterable[int], splits: Iterable[Any]) -> SpatialPlan:
+        """Volumes that end behind so many units, split at these rows, for the scenario's devices."""
+        rows = tuple(tuple(int(row) for row in split) for split in splits)
+        return SpatialPlan(self.model.name, self.names, tuple(map(int, cuts)), rows, types=self.device_types)
 
     @cached_property
     def reference_s(self) -> float:

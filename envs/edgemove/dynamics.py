@@ -328,9 +328,7 @@ class EdgeMoveDynamics(ScenarioDynamics):
         """The pipeline of the last cycle, that of the last episode where the next one has not begun."""
         system, last = self.system, (int(self._step[lane]) or self.episode_steps) - 1
         cut, server = (int(self.trace[name][last, lane]) for name in ("cut", "worker"))
-        return PipelinePlan(
-            system.model.name, system.points[cut], system.worker_name(server), system.scenario.in_flight
-        )
+        return system.plan(cut, server)
 
     def plan_actions(self, plan: Any) -> np.ndarray:
         raise InputError("a plan's worker has another place in the list of every cycle; play it as an agent")

@@ -119,6 +119,19 @@ class System:
         """A server's name in plans and pictures; none for -1."""
         return "none" if server < 0 else "cloud" if server == self.cloud else f"site-{server}"
 
+    @cached_property
+    def device_types(self) -> dict[str, str]:
+        """Type of the client, of the cloud, and of every site's server."""
+        setting = self.scenario
+        sites = {self.worker_name(site): setting.gpus[gpu] for site, gpu in enumerate(self.city.gpu)}
+        return {"client": setting.client, "cloud": setting.cloud, **sites}
+
+    def plan(self, cut: int, server: int) -> PipelinePlan:
+        """The client's first ``cut`` layers and the rest on a server, -1 for none."""
+        worker = self.worker_name(server)
+        types = {name: kind for name, kind in self.device_types.items() if name in ("client", worker)}
+        return PipelinePlan(self.model.name, self.points[cut], worker, self.scenario.in_flight, types=types)
+
     def placement_of(self, plan: PipelinePlan) -> tuple[int, int]:
         """(cut 1..L, server or -1) of a plan in this scenario.
 

@@ -242,6 +242,7 @@ class HierTrainDynamics(ScenarioDynamics):
             self.system.points[int(plan.m_s[lane])],
             self.system.points[int(plan.m_l[lane])],
             tuple(int(b) for b in plan.b[:, lane]),
+            types=self.system.device_types,
         )
 
     def plan_actions(self, plan: HybridPlan) -> np.ndarray:

@@ -94,6 +94,11 @@ class System:
         return schedules(np.array(workers), m_s, m_l, np.array(plan.b))
 
     @property
+    def device_types(self) -> dict[str, str]:
+        """Type of every worker."""
+        return {worker: getattr(self.scenario, worker) for worker in WORKERS}
+
+    @property
     def n_layers(self) -> int:
         return len(self.points) - 1
 

@@ -273,8 +273,7 @@ class L2SDynamics(ScenarioDynamics):
             return None
         last = self.trace["point"][-max(1, self.episode_steps // 10) :, lane]
         steps = self.system.points[int(np.bincount(last).argmax())]
-        setting = self.system.scenario
-        return CutPlan(self.system.model.name, (setting.device, setting.edge_device), steps)
+        return CutPlan(self.system.model.name, steps, types=self.system.device_types)
 
     def plan_actions(self, plan: CutPlan) -> np.ndarray:
         """(rounds,) the plan's point in every round.

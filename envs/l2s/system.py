@@ -120,6 +120,11 @@ class System:
         return len(self.points) - 1
 
     @property
+    def device_types(self) -> dict[str, str]:
+        """Type of either side."""
+        return {"device": self.scenario.device, "edge": self.scenario.edge_device}
+
+    @property
     def n_points(self) -> int:
         """K, the number of feasible points."""
         return len(self.points) - self.first

@@ -239,7 +239,7 @@ def test_without_torch_planners_work_and_learners_say_what_they_need() -> None:
     assert planner == "PlanAgent"
     assert len(learners) == 3
     for name, line in zip(("osds", "risk-seeking", "ppo"), learners, strict=True):
-        assert re.fullmatch(rf"agent {name}: needs the package (torch|stable_baselines3), which is not installed", line)
+        assert re.fullmatch(rf'agent {name} needs (torch|stable_baselines3): pip install "splitgym\[train\]"', line)
 
 
 def test_unknown_hyperparameter_is_named_by_newer_pythons_message(monkeypatch: pytest.MonkeyPatch) -> None:

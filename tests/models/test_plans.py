@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,26 @@ from .strategies import models, plans
 
 # Units 10, 14 and 18 of VGG-16 have 28, 14 and 7 output rows.
 DEVICES, CUTS, SPLITS = ("nano-1", "tx2-1", "pi3-1"), (10, 14, 18), ((10, 20), (0, 14), (7, 7))
-PLAN = SpatialPlan("vgg16", DEVICES, CUTS, SPLITS, {"agent": "aofl", "latency_s": 0.07})
-CUT = CutPlan("vgg16", ("tx2-pytorch", "gtx1080ti"), 7, {"agent": "linucb_e", "delay_s": 0.7})
-HYBRID = HybridPlan("vgg16", ("cloud", "device", "edge"), 3, 10, (28, 40, 60), {"agent": "exact", "iteration_s": 9.5})
-PIPELINE = PipelinePlan("vgg16", 9, "site-41", 2, {"agent": "edgemove", "cycle_s": 31.5})
+ROLES = ("cloud", "device", "edge")
+
+
+def types_of(*names: str) -> dict[str, str]:
+    """Some type for everyone."""
+    return dict.fromkeys(names, "tx2")
+
+
+SIDES, ENDS = types_of("device", "edge"), types_of("client", "server")
+PLAN = SpatialPlan(
+    "vgg16", DEVICES, CUTS, SPLITS, {"agent": "aofl", "latency_s": 0.07},
+    types={"nano-1": "nano", "tx2-1": "tx2", "pi3-1": "pi3"},
+)  # fmt: skip
+CUT = CutPlan("vgg16", 7, {"agent": "linucb_e", "delay_s": 0.7}, types=SIDES)
+HYBRID = HybridPlan("vgg16", ROLES, 3, 10, (28, 40, 60), {"agent": "exact", "iteration_s": 9.5}, types=types_of(*ROLES))
+PIPELINE = PipelinePlan(
+    "vgg16", 9, "site-41", 2, {"agent": "edgemove", "cycle_s": 31.5}, types=types_of("client", "site-41")
+)
 # Behind its first 5 modules VGG-16 has 64 maps of 112 x 112.
-COMPRESSED = CompressedPlan("vgg16", 5, 2, (2, 2, 16, 64), {"agent": "deprune", "score": 0.5})
+COMPRESSED = CompressedPlan("vgg16", 5, 2, (2, 2, 16, 64), {"agent": "deprune", "score": 0.5}, types=ENDS)
 PLANS = (PLAN, CUT, HYBRID, PIPELINE, COMPRESSED)
 
 
@@ -58,8 +73,8 @@ def names_in(folder: Path) -> list[str]:
 
 # By kind: what stands in the file, and which of it is a tuple again when it is read.
 WRITTEN: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    "spatial": ({"model": "vgg16"}, ("devices", "cuts", "splits")),
-    "cut": ({"cut": 7}, ("devices",)),
+    "spatial": ({"types": {"nano-1": "nano", "tx2-1": "tx2", "pi3-1": "pi3"}}, ("devices", "cuts", "splits")),
+    "cut": ({"cut": 7, "types": SIDES}, ()),
     "hybrid": ({"m_s": 3, "m_l": 10, "roles": ["cloud", "device", "edge"], "b": [28, 40, 60]}, ("roles", "b")),
     "pipeline": ({"model": "vgg16", "cut": 9, "worker": "site-41", "in_flight": 2}, ()),
     "compressed": ({"model": "vgg16", "cut": 5, "r": 2, "budgets": [2, 2, 16, 64]}, ("budgets",)),
@@ -75,7 +90,7 @@ def test_file_round_trip(plan: Any, tmp_path: Path) -> None:
     assert dict(again.notes) == dict(plan.notes) != {}
     fields, tuples = WRITTEN[plan.kind]
     data = json.loads(file.read_text())
-    assert {**data, "schema": 1, "kind": plan.kind, **fields} == data
+    assert {**data, "schema": 2, "kind": plan.kind, **fields} == data
     assert all(type(getattr(again, name)) is tuple for name in tuples)
     assert plan is not PLAN or type(again.splits[0]) is tuple
     assert names_in(tmp_path) == ["plan.json"]
@@ -91,7 +106,7 @@ def test_budgets_of_what_a_cut_has_are_a_compressed_plan(
 ) -> None:
     """(cut, maps there, their height): in front of everything the encoder makes 128 of the image's 3."""
     cut, maps, height = place
-    plan = CompressedPlan("vgg16", cut, r, tuple(budgets))
+    plan = CompressedPlan("vgg16", cut, r, tuple(budgets), types=ENDS)
     again = CompressedPlan.from_json(json.loads(json.dumps(plan.to_json())), "plan")
     assert again == plan
     wrong = [i for i, budget in enumerate(budgets) if not 1 <= budget <= maps]
@@ -111,7 +126,8 @@ def test_budgets_of_what_a_cut_has_are_a_compressed_plan(
 @given(cut=st.integers(-3, 25), in_flight=st.integers(-2, 70), worker=st.sampled_from(["none", "cloud", "site-3"]))
 def test_any_cut_of_the_model_is_a_pipeline_plan(cut: int, in_flight: int, worker: str) -> None:
     """The client trains one step at least; one minibatch at least is on its way."""
-    plan = PipelinePlan("vgg16", cut, worker, in_flight)
+    types = types_of(*({"client", worker} - {"none"}))
+    plan = PipelinePlan("vgg16", cut, worker, in_flight, types=types)
     data = json.loads(json.dumps(plan.to_json()))
     if in_flight < 1:
         with pytest.raises(InputError, match=rf"^there: in_flight is {in_flight}, allowed: 1 or more"):
@@ -134,7 +150,7 @@ def test_any_cut_of_the_model_is_a_pipeline_plan(cut: int, in_flight: int, worke
 @settings(max_examples=150)
 def test_any_cuts_and_samples_are_a_hybrid_plan(m: list[int], b: list[int], roles: list[str]) -> None:
     """As long as who has no layers has no samples, and there is one sample."""
-    plan = HybridPlan("vgg16", tuple(roles), min(m), max(m), tuple(b))
+    plan = HybridPlan("vgg16", tuple(roles), min(m), max(m), tuple(b), types=types_of(*roles))
     again = HybridPlan.from_json(json.loads(json.dumps(plan.to_json())), "plan")
     assert again == plan
     if (b[1] and min(m) == 0) or (b[2] and max(m) == 0):
@@ -144,7 +160,7 @@ def test_any_cuts_and_samples_are_a_hybrid_plan(m: list[int], b: list[int], role
         assert again.validate(vgg()) == plan
     if m[0] != m[1]:
         with pytest.raises(InputError, match=rf"^there: m_s is {max(m)}, m_l {min(m)}, allowed: 0 <= m_s <= m_l <= 21"):
-            HybridPlan("vgg16", tuple(roles), max(m), min(m), tuple(b)).validate(vgg(), "there")
+            replace(plan, m_s=max(m), m_l=min(m)).validate(vgg(), "there")
 
 
 def test_every_cut_of_every_model_is_a_plan() -> None:
@@ -153,11 +169,11 @@ def test_every_cut_of_every_model_is_a_plan() -> None:
         model = get_model(name)
         assert len(model.steps) == steps
         for cut in range(steps + 1):
-            plan = CutPlan(name, ("a", "b"), cut)
+            plan = CutPlan(name, cut, types=SIDES)
             assert CutPlan.from_json(json.loads(json.dumps(plan.to_json())), "plan").validate(model) == plan
         for cut in (-1, steps + 1):
             with pytest.raises(InputError, match=rf"^there: cut is {cut}, allowed: 0\.\.{steps}"):
-                CutPlan(name, ("a", "b"), cut).validate(model, "there")
+                CutPlan(name, cut, types=SIDES).validate(model, "there")
 
 
 @given(data=st.data(), model=models())
@@ -165,7 +181,8 @@ def test_every_cut_of_every_model_is_a_plan() -> None:
 def test_any_valid_plan_round_trips(data: st.DataObject, model: Model) -> None:
     cuts, posts = data.draw(plans(model))
     names = tuple(f"device {i}" for i in range(len(posts[0]) - 1))
-    plan = SpatialPlan(model.name, names, tuple(cuts), tuple(tuple(p[1:-1]) for p in posts), {"seed": 3})
+    splits = tuple(tuple(p[1:-1]) for p in posts)
+    plan = SpatialPlan(model.name, names, tuple(cuts), splits, {"seed": 3}, types=types_of(*names))
     assert plan.validate(model) is plan
     text = json.dumps(plan.to_json())
     assert SpatialPlan.from_json(json.loads(text), "plan").validate(model) == plan
@@ -185,7 +202,7 @@ def test_any_valid_plan_with_one_number_off_is_refused(data: st.DataObject, mode
     else:
         cuts[at] = data.draw(st.sampled_from([-1, 0, len(model.units) + 1, *cuts[:at]]))
         field = f"cuts[{at}]"
-    plan = SpatialPlan(model.name, names, tuple(cuts), tuple(tuple(s) for s in splits))
+    plan = SpatialPlan(model.name, names, tuple(cuts), tuple(tuple(s) for s in splits), types=types_of(*names))
     with refused(start=f"there: {field}"):
         plan.validate(model, "there")
 
@@ -210,13 +227,14 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "splits not lists": ({"splits": [10, 14, 18]}, ["splits[0] is 10", "a list of whole numbers"]),
     "device twice": ({"devices": ["nano-1", "tx2-1", "nano-1"]}, ["'nano-1' is named twice"]),
     "no device": ({"devices": []}, ["devices is empty"]),
+    "types of others": ({"types": {"nano-1": "nano"}}, ["types is of nano-1, expected nano-1, tx2-1, pi3-1"]),
     "devices not names": ({"devices": ["nano-1", 2, "pi3-1"]}, ["devices[1] is 2", "allowed: text"]),
     "wrong model": ({"model": "vgg19"}, ["model is 'vgg19'", "'vgg16'"]),
     "model not a name": ({"model": 16}, ["model is 16", "allowed: text"]),
-    "unknown field": ({"colour": "red"}, ["unknown field 'colour'", "model, devices, cuts, splits, notes"]),
+    "unknown field": ({"colour": "red"}, ["unknown field 'colour'", "model, devices, cuts, splits, notes, types"]),
     "notes not an object": ({"notes": "good"}, ["notes is 'good'", "a mapping"]),
     "unknown field on two lines": ({"a\nb": 1}, ["unknown field 'a\\nb'"]),
-    "another schema": ({"schema": 2}, ["schema is 2", "allowed: 1"]),
+    "another schema": ({"schema": 1}, ["schema is 1", "allowed: 2"]),
     "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "spatial"]),
     "kind not a name": ({"kind": ["spatial"]}, ["kind is ['spatial']", "spatial"]),
 }
@@ -230,16 +248,16 @@ BAD_CUT: dict[str, tuple[dict[str, Any], list[str]]] = {
     "cut a bool": ({"cut": True}, ["cut is True", "a whole number"]),
     "cut a list": ({"cut": [7]}, ["cut is [7]", "a whole number"]),
     "no cut": ({"cut": None}, ["cut is None", "a whole number"]),
-    "one device": ({"devices": ["tx2-pytorch"]}, ["devices has 1 names", "allowed: 2"]),
-    "three devices": ({"devices": ["a", "b", "c"]}, ["devices has 3 names", "allowed: 2"]),
-    "no device": ({"devices": []}, ["devices has 0 names", "allowed: 2"]),
-    "devices a name": ({"devices": "tx2-pytorch"}, ["devices is 'tx2-pytorch'", "a list of texts"]),
-    "devices not names": ({"devices": ["tx2-pytorch", 1]}, ["devices[1] is 1", "allowed: text"]),
+    "one type": ({"types": {"device": "tx2"}}, ["types is of device, expected device, edge"]),
+    "three types": ({"types": {**SIDES, "cloud": "v100"}}, ["types is of device, edge, cloud, expected device, edge"]),
+    "no types": ({"types": {}}, ["types is of nobody, expected device, edge"]),
+    "types a name": ({"types": "tx2"}, ["types is 'tx2'", "a mapping"]),
+    "types not names": ({"types": {"device": "tx2", "edge": 1}}, ["types[edge] is 1", "allowed: text"]),
     "wrong model": ({"model": "resnet34"}, ["model is 'resnet34'", "'vgg16'"]),
     "model not a name": ({"model": None}, ["model is None", "allowed: text"]),
-    "unknown field": ({"cuts": [7]}, ["unknown field 'cuts'", "model, devices, cut, notes"]),
+    "unknown field": ({"cuts": [7]}, ["unknown field 'cuts'", "model, cut, notes, types"]),
     "notes not an object": ({"notes": ["good"]}, ["notes is ['good']", "a mapping"]),
-    "another schema": ({"schema": 0}, ["schema is 0", "allowed: 1"]),
+    "another schema": ({"schema": 0}, ["schema is 0", "allowed: 2"]),
     "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "cut"]),
 }
 
@@ -264,9 +282,9 @@ BAD_HYBRID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "worker twice": ({"roles": ["cloud", "edge", "cloud"]}, ["'cloud' is named twice"]),
     "roles not names": ({"roles": ["cloud", "edge", 0]}, ["roles[2] is 0", "allowed: text"]),
     "wrong model": ({"model": "vgg19"}, ["model is 'vgg19'", "'vgg16'"]),
-    "unknown field": ({"devices": ["a"]}, ["unknown field 'devices'", "model, roles, m_s, m_l, b, notes"]),
+    "unknown field": ({"devices": ["a"]}, ["unknown field 'devices'", "model, roles, m_s, m_l, b, notes, types"]),
     "notes not an object": ({"notes": 3}, ["notes is 3", "a mapping"]),
-    "another schema": ({"schema": None}, ["schema is None", "allowed: 1"]),
+    "another schema": ({"schema": None}, ["schema is None", "allowed: 2"]),
     "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "hybrid"]),
 }
 
@@ -285,9 +303,9 @@ BAD_PIPELINE: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no worker": ({"worker": None}, ["worker is None", "allowed: text"]),
     "wrong model": ({"model": "vgg19"}, ["model is 'vgg19'", "'vgg16'"]),
     "model not a name": ({"model": 16}, ["model is 16", "allowed: text"]),
-    "unknown field": ({"devices": ["a"]}, ["unknown field 'devices'", "model, cut, worker, in_flight, notes"]),
+    "unknown field": ({"devices": ["a"]}, ["unknown field 'devices'", "model, cut, worker, in_flight, notes, types"]),
     "notes not an object": ({"notes": "good"}, ["notes is 'good'", "a mapping"]),
-    "another schema": ({"schema": 2}, ["schema is 2", "allowed: 1"]),
+    "another schema": ({"schema": 1}, ["schema is 1", "allowed: 2"]),
     "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "pipeline"]),
 }
 
@@ -310,9 +328,9 @@ BAD_COMPRESSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "budgets a number": ({"budgets": 64}, ["budgets is 64", "a list of whole numbers"]),
     "wrong model": ({"model": "vgg19"}, ["model is 'vgg19'", "'vgg16'"]),
     "model not a name": ({"model": 16}, ["model is 16", "allowed: text"]),
-    "unknown field": ({"devices": ["a"]}, ["unknown field 'devices'", "model, cut, r, budgets, notes"]),
+    "unknown field": ({"devices": ["a"]}, ["unknown field 'devices'", "model, cut, r, budgets, notes, types"]),
     "notes not an object": ({"notes": "good"}, ["notes is 'good'", "a mapping"]),
-    "another schema": ({"schema": 2}, ["schema is 2", "allowed: 1"]),
+    "another schema": ({"schema": 1}, ["schema is 1", "allowed: 2"]),
     "another kind": ({"kind": "temporal"}, ["kind is 'temporal'", "compressed"]),
 }
 
@@ -394,7 +412,7 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputError, match=r"plan\.json: cannot be written \(No space left on device\)$"):
         write_text(file, "x" * 1000)
     assert file.read_bytes() == before
     assert names_in(tmp_path) == ["plan.json"]
@@ -409,15 +427,18 @@ def test_failed_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "replace", refused)
-    with pytest.raises(PermissionError):
-        save_plan(SpatialPlan("vgg16", ("a",), (18,), ((),)), file)
+    with pytest.raises(InputError, match=r"plan\.json: cannot be written \(Operation not permitted\)$"):
+        save_plan(replace(PLAN, notes={}), file)
     assert file.read_bytes() == before
     assert names_in(tmp_path) == ["plan.json"]
 
 
 def test_notes_that_are_not_json_write_nothing(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
-        save_plan(SpatialPlan("vgg16", ("a",), (18,), ((),), {"rows": np.zeros(2)}), tmp_path / "plan.json")
+        save_plan(
+            SpatialPlan("vgg16", ("a",), (18,), ((),), {"rows": np.zeros(2)}, types=types_of("a")),
+            tmp_path / "plan.json",
+        )
     assert names_in(tmp_path) == []
 
 
@@ -429,7 +450,7 @@ def test_write_replaces_the_whole_file(tmp_path: Path) -> None:
 
 
 def test_one_device_has_no_rows_to_give() -> None:
-    plan = SpatialPlan("vgg16", ("alone",), (3, 18), ((), ()))
+    plan = SpatialPlan("vgg16", ("alone",), (3, 18), ((), ()), types=types_of("alone"))
     assert SpatialPlan.from_json(plan.to_json(), "plan").validate(vgg()) == plan
 
 
@@ -437,5 +458,6 @@ def test_devices_of_every_scenario_can_be_named_in_a_plan() -> None:
     for scenario in SCENARIOS.values():
         names, rows = scenario.device_names, (3,) * (len(scenario.devices) - 1)
         units = len(vgg().units)
-        SpatialPlan("vgg16", names, (units,), (rows,)).validate(vgg())
+        types = dict(zip(names, scenario.devices, strict=True))
+        SpatialPlan("vgg16", names, (units,), (rows,), types=types).validate(vgg())
         assert len(set(names)) == len(scenario.devices)

@@ -219,7 +219,7 @@ def test_deepthings_takes_the_best_fused_depth(system: System) -> None:
     assert direct.plan_s(plan) == pytest.approx(min(cost), rel=1e-9)
     assert cost[plan.cuts[0] - 1] == pytest.approx(min(cost), rel=1e-9)
     assert len(plan.cuts) == 1 + (plan.cuts[0] < units)
-    _check_equal_parts(system, SpatialPlan(plan.model, plan.devices, plan.cuts[:1], plan.splits[:1]))
+    _check_equal_parts(system, system.plan(plan.cuts[:1], plan.splits[:1]))
     if len(plan.cuts) == 2:
         rows = np.diff([0, *plan.splits[1], system.heights[-1]])
         assert rows[system.best_provider] == system.heights[-1]

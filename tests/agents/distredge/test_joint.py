@@ -94,8 +94,7 @@ def plans_of(draw: st.DrawFn, scenario: str) -> SpatialPlan:
         system.n_units,
     ]
     heights = system.heights[np.array(cuts) - 1]
-    splits = tuple(tuple(np.sort(rng.integers(0, h + 1, system.n_devices - 1)).tolist()) for h in heights)
-    return SpatialPlan(system.model.name, system.names, tuple(int(c) for c in cuts), splits)
+    return system.plan(cuts, [np.sort(rng.integers(0, h + 1, system.n_devices - 1)) for h in heights])
 
 
 @given(plans=st.lists(plans_of("DC-50"), min_size=1, max_size=8))

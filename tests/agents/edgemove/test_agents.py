@@ -17,6 +17,7 @@ from splitgym.agents.edgemove.baselines import DeviceCloud, PipeDreamE
 from splitgym.agents.registry import get_spec, make_agent
 from splitgym.envs.edgemove.actions import CLOUD, STAY
 from splitgym.envs.edgemove.scenarios import TASKS
+from splitgym.envs.edgemove.system import System
 from splitgym.experiments.play import options_for, play
 from splitgym.models.plans import PipelinePlan, save_plan
 
@@ -177,8 +178,12 @@ def test_edgemove_at_double_speed_stays_ahead_of_pipedream_at_single(task: str) 
 SPARSE = {"scenario": "vgg16-cifar10", "n_sites": 40}  # fewer sites in reach than the list holds
 
 
-def plan_of(worker: str, cut: int = 6, model: str = "vgg16_32", in_flight: int = 2) -> PipelinePlan:
-    return PipelinePlan(model, cut, worker, in_flight)
+def plan_of(
+    worker: str, cut: int = 6, model: str = "vgg16_32", in_flight: int = 2, system: System = SYSTEM
+) -> PipelinePlan:
+    types = {"client": "pixel6a", worker: system.device_types.get(worker, "v100")}
+    types.pop("none", None)
+    return PipelinePlan(model, cut, worker, in_flight, types=types)
 
 
 def played(plan: PipelinePlan, folder: Path, env: Any, seed: int = 0) -> Any:
@@ -211,12 +216,13 @@ def test_a_batch_plays_a_plan_as_single_envs_do(tmp_path: Path) -> None:
     batch.reset(seed=0)
     site = int(batch.dynamics.listing.server[0, 0])
     path = tmp_path / "plan.json"
-    save_plan(plan_of(f"site-{site}"), path)
+    plan = plan_of(f"site-{site}", system=batch.dynamics.system)
+    save_plan(plan, path)
     play(make_agent("edgemove", str(path), batch), batch, 4)
     workers = batch.dynamics.trace["worker"]
     assert (workers[:, 0] == site).any()
     for seed in range(4):
-        alone = played(plan_of(f"site-{site}"), tmp_path, make(**SPARSE), seed)
+        alone = played(plan, tmp_path, make(**SPARSE), seed)
         assert np.array_equal(alone["worker"], workers[:, seed])
 
 
@@ -231,8 +237,7 @@ WRONG: list[tuple[str, PipelinePlan, str]] = [
     ("resnet50-cinic10", plan_of("site-3", 18, "resnet50_32"), "cut is 18, resnet50_32 can be cut behind 1, 2, 3, 4,"),
     ("vgg16-cifar10", plan_of("site-3", 21), "cut is 21, allowed: 1..20"),
     ("vgg16-cifar10", plan_of("site-3", 0), "cut is 0, allowed: 1..20"),
-    ("vgg16-cifar10", plan_of("site-125"), "worker is 'site-125', allowed: none, cloud, site-0 to site-124"),
-    ("vgg16-cifar10", plan_of("Nobody"), "worker is 'Nobody', allowed: none, cloud, site-0 to site-124"),
+    ("vgg16-cifar10", plan_of("site-125"), "types: site-125 (v100) is not in scenario vgg16-cifar10, which has client"),
     ("vgg16-cifar10", plan_of("site-3", in_flight=3), "in_flight is 3, that of vgg16-cifar10 is 2"),
     ("vgg16-cifar10", plan_of("none"), "worker is 'none' with cut 6, allowed: none behind all layers only"),
     ("vgg16-cifar10", plan_of("site-3", 20), "worker is 'site-3' with cut 20, allowed: none behind all layers only"),

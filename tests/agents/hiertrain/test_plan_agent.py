@@ -147,10 +147,13 @@ def test_layer_agents_play_with_their_bits(name: str, bits: int) -> None:
 
 # Plan files.
 
+TYPES = {"device": "pi3", "edge": "i3-7100u", "cloud": "gtx1080ti"}
+NO_EDGE = {"device": "pi3", "cloud": "gtx1080ti"}
+
 
 def test_a_plan_file_is_followed(tmp_path: Any) -> None:
     env = make("alexnet-drift", blocks=6)
-    plan = HybridPlan("alexnet_64", ("cloud", "device", "edge"), 2, 8, (28, 40, 60))
+    plan = HybridPlan("alexnet_64", ("cloud", "device", "edge"), 2, 8, (28, 40, 60), types=TYPES)
     save_plan(plan, tmp_path / "plan.json")
     agent = plan_spec(str(tmp_path / "plan.json")).make(env, 0)
     blocks, _, info = play(env, agent, seed=0)
@@ -193,7 +196,12 @@ def test_an_episodes_plan_is_carried_out_again(name: str, tmp_path: Any) -> None
         ({"m_s": 0}, ["b gives worker s 40 samples, but m_s is 0"]),
         ({"b": (28, 140, -40)}, ["b is [28, 140, -40]"]),
         ({"b": (64, 64)}, ["b is [64, 64]", "3 numbers"]),
-        ({"roles": ("cloud", "device", "nuc")}, ["roles is ['cloud', 'device', 'nuc']", "device, edge, cloud"]),
+        (
+            {"roles": ("cloud", "device", "nuc"), "types": {**NO_EDGE, "nuc": "i3-7100u"}},
+            ["types: nuc (i3-7100u) is not in scenario alexnet-3.5, which has device (pi3), edge (i3-7100u)"],
+        ),
+        ({"types": {**TYPES, "edge": "tx2"}}, ["types: edge is 'tx2', in scenario alexnet-3.5 it is 'i3-7100u'"]),
+        ({"types": NO_EDGE}, ["types is of device, cloud, expected cloud, device, edge"]),
         ({"roles": ("cloud", "device")}, ["roles has 2 names"]),
         ({"roles": ("cloud", "edge", "edge")}, ["'edge' is named twice"]),
         ({"model": "alexnet"}, ["model is 'alexnet'", "'alexnet_64'"]),
@@ -201,7 +209,8 @@ def test_an_episodes_plan_is_carried_out_again(name: str, tmp_path: Any) -> None
     ids=str,
 )
 def test_a_plan_file_that_does_not_fit_is_one_line(tmp_path: Any, changes: dict[str, Any], words: list[str]) -> None:
-    fields = {"model": "alexnet_64", "roles": ("cloud", "device", "edge"), "m_s": 2, "m_l": 8, "b": (28, 40, 60)}
+    cuts = {"m_s": 2, "m_l": 8, "b": (28, 40, 60)}
+    fields = {"model": "alexnet_64", "types": TYPES, "roles": ("cloud", "device", "edge"), **cuts}
     path = tmp_path / "plan.json"
     save_plan(HybridPlan(**{**fields, **changes}), path)  # type: ignore[arg-type]
     env = make("alexnet-3.5", optimum=False)
@@ -211,6 +220,6 @@ def test_a_plan_file_that_does_not_fit_is_one_line(tmp_path: Any, changes: dict[
 
 def test_a_plan_that_cuts_a_block_is_one_line() -> None:
     env = make("resnet34-3.5", optimum=False)
-    plan = HybridPlan("resnet34", ("edge", "device", "cloud"), 1, 3, (100, 14, 14))
+    plan = HybridPlan("resnet34", ("edge", "device", "cloud"), 1, 3, (100, 14, 14), types=TYPES)
     with pytest.raises(InputError, match=r"^m_s is 1, resnet34 can be cut behind 0, 2, 3.*18, 20 steps$"):
         env.dynamics.plan_actions(plan)

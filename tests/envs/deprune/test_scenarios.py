@@ -295,7 +295,7 @@ def test_each_mistake_in_a_file_names_the_file(tmp_path: Path, text: str, words:
 def test_a_plan_that_does_not_fit_is_refused(change: dict[str, Any], words: list[str]) -> None:
     dynamics = make(epochs=3).dynamics
     name, budgets = dynamics.system.model.name, dynamics.system.budgets
-    fields: dict[str, Any] = {"cut": 5, "r": 1, "budgets": (budgets[0], budgets[0], budgets[5])}
+    fields: dict[str, Any] = {"types": {}, "cut": 5, "r": 1, "budgets": (budgets[0], budgets[0], budgets[5])}
     assert dynamics.plan_actions(CompressedPlan(name, **fields)).tolist() == [0, 0, 5]
     with refused(*words):
         dynamics.plan_actions(CompressedPlan(name, **{**fields, **change}))

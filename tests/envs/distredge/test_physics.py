@@ -26,9 +26,8 @@ def random_plan(system: System, rng: np.random.Generator, most_volumes: int = 6)
     cuts = (*sorted(int(c) for c in inside), units)
     splits = []
     for cut in cuts:
-        rows = rng.integers(0, system.heights[cut - 1] + 1, system.n_devices - 1)
-        splits.append(tuple(int(r) for r in np.sort(rows)))
-    return SpatialPlan(system.model.name, system.names, cuts, tuple(splits))
+        splits.append(np.sort(rng.integers(0, system.heights[cut - 1] + 1, system.n_devices - 1)))
+    return system.plan(cuts, splits)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -79,7 +78,7 @@ def test_offload_by_hand() -> None:
 def test_only_missing_rows_cross_a_cut() -> None:
     """Device 0 owns 7 of 14 rows and needs 8 for its half of pool5: one row moves, nothing else."""
     system = System(get_scenario("DB-300", devices=("nano", "nano"), mbps=(300.0, 300.0)))
-    plan = SpatialPlan("vgg16", system.names, (17, 18), ((7,), (4,)))
+    plan = system.plan((17, 18), ((7,), (4,)))
     _, _, events = system.replay(plan)
     moved = [e for e in events.rows if e[0] == "send" and e[4] in "01"]
     assert len(moved) == 1

@@ -26,7 +26,6 @@ from splitgym.envs.distredge.system import System
 from splitgym.models.layers import Conv, Shape
 from splitgym.models.lookup import get_model
 from splitgym.models.model import Model, Unit
-from splitgym.models.plans import SpatialPlan
 
 from ... import slow
 from ...models.strategies import models
@@ -266,7 +265,7 @@ def test_a_hundred_decisions_are_stable() -> None:
 
 def proportional_latency_s(system: System, stops: tuple[int, ...]) -> float:
     splits = proportional_splits(system, stops, system.capability)
-    return float(system.evaluate([SpatialPlan(system.model.name, system.names, stops, splits)])[0])
+    return float(system.evaluate([system.plan(stops, splits)])[0])
 
 
 @pytest.mark.parametrize("scenario", ["DA-50", "LB", *slow("DB-300", "NA-nano", "DC-50", "DB-50-yolov2")])
@@ -295,7 +294,7 @@ def test_proportional_splits_are_the_nearest_rows(weights: list[float]) -> None:
     shares = np.array(weights)
     stops = (4, 9, 18)
     splits = proportional_splits(system, stops, shares)
-    SpatialPlan("vgg16", system.names, stops, splits).validate(system.model)
+    system.plan(stops, splits).validate(system.model)
     for stop, split in zip(stops, splits, strict=True):
         exact = np.cumsum(shares)[:-1] / shares.sum() * system.heights[stop - 1]
         assert np.all(np.abs(np.array(split) - exact) <= 0.5 + 1e-9)

@@ -373,21 +373,25 @@ def test_the_plan_of_an_episode_is_its_last_pipeline(tmp_path: Path) -> None:
         env.dynamics.plan_actions(plan)
 
 
+def plan_of(cut: int, worker: str, in_flight: int) -> PipelinePlan:
+    return PipelinePlan("vgg16_32", cut, worker, in_flight, types={})
+
+
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
-        (PipelinePlan("vgg16_32", 5, "site-125", 2), "worker is 'site-125', allowed: none, cloud, site-0 to site-124"),
-        (PipelinePlan("vgg16_32", 5, "none", 2), "worker is 'none' with cut 5"),
-        (PipelinePlan("vgg16_32", 20, "cloud", 2), "worker is 'cloud' with cut 20"),
-        (PipelinePlan("vgg16_32", 21, "none", 2), "cut is 21"),
-        (PipelinePlan("vgg16_32", 5, "cloud", 3), "in_flight is 3, that of vgg16-cifar10 is 2"),
+        (plan_of(5, "site-125", 2), "worker is 'site-125', allowed: none, cloud, site-0 to site-124"),
+        (plan_of(5, "none", 2), "worker is 'none' with cut 5"),
+        (plan_of(20, "cloud", 2), "worker is 'cloud' with cut 20"),
+        (plan_of(21, "none", 2), "cut is 21"),
+        (plan_of(5, "cloud", 3), "in_flight is 3, that of vgg16-cifar10 is 2"),
     ],
     ids=lambda v: getattr(v, "worker", ""),
 )
 def test_plans_that_do_not_fit_the_scenario_are_refused(plan: PipelinePlan, words: str) -> None:
     system = make(optimum=False).dynamics.system
-    assert system.placement_of(PipelinePlan("vgg16_32", 5, "cloud", 2)) == (5, system.cloud)
-    assert system.placement_of(PipelinePlan("vgg16_32", 20, "none", 2)) == (20, NOBODY)
+    assert system.placement_of(plan_of(5, "cloud", 2)) == (5, system.cloud)
+    assert system.placement_of(plan_of(20, "none", 2)) == (20, NOBODY)
     with refused(start=words):
         system.placement_of(plan)
 

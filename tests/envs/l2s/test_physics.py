@@ -342,18 +342,20 @@ def test_whether_seeds_matter_is_told(changes: dict[str, Any], random: bool) -> 
 
 # Plans.
 
+TYPES = {"device": "tx2-pytorch", "edge": "gtx1080ti"}
+
 
 def test_the_plan_is_the_last_tenths_most_frequent_point() -> None:
     env = make("resnet34-gpu-60", rounds=40)
     _, _, info = play(env, [0] * 36 + [9, 9, 9, 2], seed=0)
     plan = env.dynamics.plan(0)
     assert plan is not None
-    assert plan == CutPlan("resnet34", ("tx2-pytorch", "gtx1080ti"), CUTS["resnet34"][4 + 9])
+    assert plan == CutPlan("resnet34", CUTS["resnet34"][4 + 9], types=TYPES)
     assert info["plan"] == plan.to_json()
     assert plan.validate(get_model("resnet34")) is plan
     env = make(rounds=5)
     play(env, [0, 0, 0, 0, 6], seed=0)
-    assert env.dynamics.plan(0) == CutPlan("alexnet", ("tx2-pytorch", "gtx1080ti"), 10)
+    assert env.dynamics.plan(0) == CutPlan("alexnet", 10, types=TYPES)
 
 
 @pytest.mark.parametrize("name", ["alexnet-gpu-60", "resnet34-gpu-60"])
@@ -374,4 +376,4 @@ def test_a_plans_actions_carry_it_out(name: str) -> None:
 def test_a_plan_that_cuts_elsewhere_is_one_line(cut: int) -> None:
     """In ResNet-34 with P^c = 4: in front of P^c, within the stem, in front of fc1, beyond the end."""
     with pytest.raises(InputError, match=rf"^.*cut is {cut}.*resnet34-gpu-60 are 6, 7, .*18, 20.*\Z"):
-        make("resnet34-gpu-60").dynamics.plan_actions(CutPlan("resnet34", ("a", "b"), cut))
+        make("resnet34-gpu-60").dynamics.plan_actions(CutPlan("resnet34", cut, types=TYPES))

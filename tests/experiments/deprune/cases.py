@@ -62,7 +62,8 @@ RUNS = [
     ("--agent best-schedule --env-kwargs epochs=90", "are too many; take fewer epochs or shares"),
 ]
 EVALUATIONS = [("--agents prune --hyperparams share=1", "none of prune has a hyperparameter 'share'")]
-PLAN = {"schema": 1, "kind": "compressed", "model": "vgg11_32_half", "cut": 5, "r": 1, "budgets": [2, 2, 16, 64],
+PLAN = {"schema": 2, "kind": "compressed", "model": "vgg11_32_half",
+        "types": {"client": "pixel6a", "server": "gtx1080ti"}, "cut": 5, "r": 1, "budgets": [2, 2, 16, 64],
         "notes": {}}  # fmt: skip
 PLAYED = {"bytes_share": (2 + 2 + 16 + 64) / 256}  # by the plan
 PLANS = [

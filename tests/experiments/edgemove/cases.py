@@ -117,12 +117,16 @@ EVALUATIONS = [
     ("--agents oracle --env-kwargs action=absolute", "oracle needs action=oracle, not absolute"),
     ("--agents on-device --hyperparams tie=0", "none of on-device has a hyperparameter 'tie'"),
 ]
-PLAN = {"schema": 1, "kind": "pipeline", "model": "vgg16_32", "cut": 6, "worker": "cloud", "in_flight": 2, "notes": {}}
+CLIENT = {"client": "pixel6a"}
+PLAN = {"schema": 2, "kind": "pipeline", "model": "vgg16_32", "types": {**CLIENT, "cloud": "v100-pytorch"}, "cut": 6,
+        "worker": "cloud", "in_flight": 2, "notes": {}}  # fmt: skip
 PLAYED = {"cut_moves": 0.0, "worker_switches": 0.0}  # by the plan
 PLANS = [
-    ({"worker": "site-125"}, "plan.json: worker is 'site-125', allowed: none, cloud, site-0 to site-124"),
-    ({"worker": "moon"}, "plan.json: worker is 'moon', allowed: none, cloud, site-0 to site-124"),
-    ({"worker": "none"}, "plan.json: worker is 'none' with cut 6, allowed: none behind all layers only"),
+    (
+        {"worker": "site-125", "types": {**CLIENT, "site-125": "v100"}},
+        "plan.json: types: site-125 (v100) is not in scenario vgg16-cifar10, which has client (pixel6a), cloud (",
+    ),
+    ({"worker": "none", "types": CLIENT}, "worker is 'none' with cut 6, allowed: none behind all layers only"),
     ({"worker": 3}, "plan.json: worker"),
     ({"cut": 0}, "plan.json: cut is 0, "),
     ({"cut": 99}, "plan.json: cut is 99, "),

@@ -79,8 +79,9 @@ EVALUATIONS = [
     ("--agents jalad --env-kwargs activation_bits=4", "jalad needs activation_bits=8, not 4"),
     ("--agents all-edge --hyperparams hold=true", "none of all-edge has a hyperparameter 'hold'"),
 ]
-PLAN = {"schema": 1, "kind": "hybrid", "model": "lenet5", "roles": ["edge", "device", "cloud"], "m_s": 1, "m_l": 2,
-        "b": [60, 30, 38], "notes": {}}  # fmt: skip
+TYPES = {"device": "pi3", "edge": "i3-7100u", "cloud": "gtx1080ti"}
+PLAN = {"schema": 2, "kind": "hybrid", "model": "lenet5", "types": TYPES, "roles": ["edge", "device", "cloud"],
+        "m_s": 1, "m_l": 2, "b": [60, 30, 38], "notes": {}}  # fmt: skip
 PLANS = [
     ({"b": [60, 30, 37]}, "plan.json: b sums to 127, the batch of lenet5-2 is 128"),
     ({"b": [60, 30]}, "plan.json: b is [60, 30], allowed: 3 numbers of samples"),
@@ -91,8 +92,8 @@ PLANS = [
     ({"m_s": 0}, "plan.json: b gives worker s 30 samples, but m_s is 0; allowed: 0"),
     ({"roles": ["edge", "device"]}, "plan.json: roles has 2 names, allowed: 3"),
     (
-        {"roles": ["edge", "phone", "cloud"]},
-        "roles is ['edge', 'phone', 'cloud'], allowed: device, edge",
+        {"roles": ["edge", "phone", "cloud"], "types": {"edge": "i3-7100u", "phone": "pixel6a", "cloud": "gtx1080ti"}},
+        "types: phone (pixel6a) is not in scenario lenet5-2, which has device (pi3), edge (i3-7100u)",
     ),
     ({"roles": ["edge", "edge", "cloud"]}, "plan.json: "),
     ({"model": "vgg16"}, "plan.json: model is 'vgg16', expected 'lenet5'"),

@@ -82,6 +82,12 @@ EVALUATIONS = [
     ("--agents linucb,pdt --hyperparams mu=0.3", "none of linucb, pdt has a hyperparameter 'mu'"),
     ("--agents ppt --env-kwargs privacy_point=2", "agent ppt needs privacy_point=1, not 2"),
 ]
+PLAN = {"schema": 2, "kind": "cut", "model": "resnet34", "types": {"device": "tx2-pytorch", "edge": "gtx1080ti"},
+        "cut": 6, "notes": {}}  # fmt: skip
+PLANS = [
+    ({"cut": 3}, "plan.json: cut is 3, feasible in resnet34-gpu-60 are 6, 7, "),
+    ({"cut": 21}, "plan.json: cut is 21, allowed: 0..20, the steps of resnet34"),
+]
 
 
 def write_files(folder: Path) -> None:

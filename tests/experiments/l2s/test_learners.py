@@ -55,7 +55,7 @@ def test_a_learner_decides_in_every_round_and_replays_no_plan(
     learner.learn(4, None, lambda report: None)
     assert not env.unwrapped.dynamics.plan_decides
     assert learner.best_plan is None
-    learner.vec.best_plan = CutPlan("resnet34", ("a", "b"), cut_points(get_model("resnet34"))[4])
+    learner.vec.best_plan = CutPlan("resnet34", cut_points(get_model("resnet34"))[4], types={})
     monkeypatch.setattr(learner.model, "predict", lambda observation, deterministic: (np.array([7, 9]), None))
     observation = {name: np.stack([value, value]) for name, value in env.reset(seed=0)[0].items()}
     assert learner.predict(observation)[0].tolist() == [7, 9]
