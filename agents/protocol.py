@@ -37,6 +37,18 @@ class Agent(Protocol):
         ...
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while an agent was planning.
+
+    Attributes:
+        agent: follows the best plan so far.
+    """
+
+    def __init__(self, agent: Agent) -> None:
+        super().__init__()
+        self.agent = agent
+
+
 @dataclass
 class Report:
     """How training stands; handed to the progress callback.

@@ -87,6 +87,9 @@ def get_spec(family: str, name: str, option: str = "--agent") -> AgentSpec:
     from_plan = getattr(agents_module(family), "plan_spec", None)
     if name.endswith(".json") and from_plan:
         return from_plan(name)
+    if Path(name).is_dir():
+        where = "splitgym-eval takes it with --runs, splitgym-train goes on with it with --resume"
+        raise InputError(f"{option}: {name} is a folder, no agent; if it is a run, {where}")
     plans = ", or a plan.json" if from_plan else ""
     raise InputError(f"{option}: unknown agent {name!r} for {family}; known: {', '.join(known)}{plans}")
 

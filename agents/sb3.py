@@ -251,9 +251,11 @@ class Sb3Learner:
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.model.save(folder / "model.zip")
+        with (folder / "model.zip").open("wb") as file:  # given a path, it leaves the file open where it fails
+            self.model.save(file)
         if isinstance(self.model, OffPolicyAlgorithm):
-            self.model.save_replay_buffer(folder / "replay.pkl")
+            with (folder / "replay.pkl").open("wb") as file:
+                self.model.save_replay_buffer(file)
         plan = self.vec.best_plan
         state = {
             "episodes": self.vec.episodes,

@@ -41,6 +41,7 @@ from splitgym.envs.deprune.trainer import Training, pick_device, train
 from splitgym.models.compression import widened
 from splitgym.models.lookup import get_model
 from splitgym.models.model import Model
+from splitgym.ui.claims import claimed
 from splitgym.ui.console import entry, note
 from splitgym.ui.errors import InputError
 from splitgym.ui.files import write_text
@@ -91,7 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _body(argv: Sequence[str] | None) -> int:
-    _make(_arguments(argv))
+    args = _arguments(argv)
+    with claimed(args.out, f"--out {args.out}"):
+        _make(args)
     return 0
 
 
@@ -122,7 +125,6 @@ def _make(args: argparse.Namespace) -> None:
     model = get_model(MODELS[args.width])
     data = load_images(args.data, model.input)
     runs = list(_runs(args, model))
-    args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "checkpoints").mkdir(exist_ok=True)
     store = Store(args.out / "checkpoints", model, data, runs, args.threads)
     total = sum(len(run.budgets) for run in runs)

@@ -6,23 +6,23 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 from ..agents.registry import AgentSpec, agents_module, agents_of, get_spec
 from ..envs import Family
 from ..ui.canvas import footnote, save_figure
-from ..ui.console import INTERRUPTED, Parser, entry, note, print_table, stdout, whole
+from ..ui.console import Parser, entry, note, print_table, stdout, whole
 from ..ui.errors import InputError
 from ..ui.files import write_text
 from ..ui.progress import Bar
 from . import tables
-from .eval_tasks import Setting, make_settings, make_tasks, match_runs, share_hyperparams
+from .eval_tasks import Setting, check_plan_files, make_settings, make_tasks, match_runs, share_hyperparams
 from .figures import grouped_bars, has_error_bars, hook
 from .options import add_env_options, env_options, family_help, family_of, parse_pairs
 from .results import Result, by_group, fill_regret, finite, write_csv
-from .run_folder import check_free, free_folder, versions
+from .run_folder import claimed_out, claimed_run, versions
 from .training import check_planner_options
 from .workers import Task, run_tasks
 
@@ -42,25 +42,37 @@ def _main(argv: Sequence[str] | None) -> int:
     specs = _agents(family, args.agents)
     _check_options(specs, options)
     groups, asked = _scenarios(family, args.scenarios)
-    if args.out is not None:
-        check_free(args.out, RESULTS)
-    settings = make_settings(family, asked, options)
-    runs = match_runs(family, args.runs or [], settings, specs)
-    hyperparams = share_hyperparams(family, settings, specs, runs, parse_pairs("--hyperparams", args.hyperparams))
-    tasks = make_tasks(family, settings, specs, runs, options, hyperparams, args)
-    out = args.out or free_folder(f"{family.name}-eval")
-    _tell_options(specs, options)
-    _tell_training(tasks, out)
-    results, stopped = _evaluate(tasks, args.workers or os.cpu_count() or 1, out)
-    if not results:
-        raise KeyboardInterrupt
-    command = sys.argv if argv is None else [PROG, *argv]
-    shown = {group: [s.name for s in settings if s.asked in names] for group, names in groups.items()}
-    _conclude(family, results, settings, shown, out, command)
-    if stopped:
-        note(f"interrupted: {len(results)} of {len(tasks)} evaluations are in the results")
-        return INTERRUPTED
-    return 0
+    with ExitStack() as claims:
+        if args.out is not None:
+            claims.enter_context(claimed_out(args.out, RESULTS))
+        settings = make_settings(family, asked, options)
+        runs = match_runs(family, args.runs or [], settings, specs)
+        hyperparams = share_hyperparams(family, settings, specs, runs, parse_pairs("--hyperparams", args.hyperparams))
+        check_plan_files(family, settings, specs, options)
+        tasks = make_tasks(family, settings, specs, runs, options, hyperparams, args)
+        out = args.out or claims.enter_context(claimed_run(f"{family.name}-eval"))
+        _tell_options(specs, options)
+        _tell_training(tasks, out)
+        results, stop = _evaluate(tasks, args.workers or os.cpu_count() or 1, out)
+        if results:
+            command = sys.argv if argv is None else [PROG, *argv]
+            shown = {group: [s.name for s in settings if s.asked in names] for group, names in groups.items()}
+            _conclude(family, results, settings, shown, out, command)
+        kept = f"{len(results)} of {len(tasks)} evaluations are in the results" if results else ""
+        if not results and any(out.iterdir()):
+            kept = f"what is trained is in {out / 'runs'} (reuse: --runs)"
+        return _ended(stop, kept)
+
+
+def _ended(stop: BaseException | None, kept: str) -> int:
+    """The exit code of an evaluation that came to its end, or what has stopped it, with what is kept."""
+    if stop is None:
+        return 0
+    if kept and isinstance(stop, KeyboardInterrupt):
+        raise KeyboardInterrupt(f"interrupted: {kept}")
+    if kept and isinstance(stop, InputError):
+        raise InputError(f"{stop}; {kept}")
+    raise stop
 
 
 def _parser(family: Family) -> Parser:
@@ -167,12 +179,13 @@ def _tell_training(tasks: Sequence[Task], out: Path) -> None:
         note(f"no run is given for {', '.join(names)}: {count} trainings first, kept in {out / 'runs'} (reuse: --runs)")
 
 
-def _evaluate(tasks: Sequence[Task], workers: int, out: Path) -> tuple[list[Result], bool]:
-    """Results in the order of the tasks, and whether Ctrl-C left some out."""
+def _evaluate(tasks: Sequence[Task], workers: int, out: Path) -> tuple[list[Result], BaseException | None]:
+    """Results in the order of the tasks, and what has left some out: Ctrl-C, or a task that failed."""
     keep = out / "runs" if any(task.trains for task in tasks) else None
     weight = sum(task.weight for task in tasks)
     share = {task.index: 0.0 for task in tasks}
     found: dict[int, Result] = {}
+    stop: BaseException | None = None
     with Bar("evaluating") as bar:
 
         def on_progress(task: Task, done: float) -> None:
@@ -185,9 +198,9 @@ def _evaluate(tasks: Sequence[Task], workers: int, out: Path) -> tuple[list[Resu
                 for task, result in done:
                     found[task.index] = result
                     on_progress(task, 1.0)
-        except KeyboardInterrupt:
-            return [found[i] for i in sorted(found)], True
-    return [found[i] for i in sorted(found)], False
+        except (KeyboardInterrupt, Exception) as error:
+            stop = error
+    return [found[i] for i in sorted(found)], stop
 
 
 def _conclude(
@@ -198,27 +211,10 @@ def _conclude(
     out: Path,
     command: Sequence[str],
 ) -> None:
-    """Print the table and write results.csv, eval.json and the charts."""
+    """Print the table, then write results.csv, eval.json and the charts: a full disk loses none of the table."""
     results, used = fill_regret(results, family, {s.name for s in settings if s.is_random})
     provenance = list(dict.fromkeys(line for s in settings for line in s.provenance))
     figures = _figures(family, results, groups)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_csv(out / RESULTS, results, family)
-        about = {
-            "command": list(command),
-            "versions": versions(),
-            "provenance": provenance,
-            "regret_against_best_of_results": {name: finite(value) for name, value in used.items()},
-            "results": [{"scenario": r.scenario, **r.to_json()} for r in results],
-        }
-        write_text(out / "eval.json", json.dumps(about, indent=1, allow_nan=False) + "\n")
-        for name, figure in figures.items():
-            spread = "; error bars: standard deviation over seeds" if has_error_bars(figure) else ""
-            footnote(figure, f"numbers: {tables.sources(provenance)}{spread}")
-            save_figure(figure, out / f"{name}.png")
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
     console = stdout()
     title, parts = tables.comparison(results, family, console.width)
     console.print(f"\n{title}", style="bold", soft_wrap=True)
@@ -232,6 +228,19 @@ def _conclude(
         lines.insert(0, f"no best-known plan fits {which}: {family.regret} there is against the best of these results")
     for line in lines:
         console.print(line, style="dim", soft_wrap=True)
+    write_csv(out / RESULTS, results, family)
+    about = {
+        "command": list(command),
+        "versions": versions(),
+        "provenance": provenance,
+        "regret_against_best_of_results": {name: finite(value) for name, value in used.items()},
+        "results": [{"scenario": r.scenario, **r.to_json()} for r in results],
+    }
+    write_text(out / "eval.json", json.dumps(about, indent=1, allow_nan=False) + "\n")
+    for name, figure in figures.items():
+        spread = "; error bars: standard deviation over seeds" if has_error_bars(figure) else ""
+        footnote(figure, f"numbers: {tables.sources(provenance)}{spread}")
+        save_figure(figure, out / f"{name}.png")
     written = ", ".join([RESULTS, "eval.json", *(f"{name}.png" for name in figures)])
     console.print(f"written to {out}: {written}", soft_wrap=True)
 

@@ -88,9 +88,19 @@ def evaluate(agent: Agent, env: Any, episodes: int | None = None, seed: int = 0)
 
 
 def play(
-    agent: Agent, env: Any, episodes: int | None = None, seed: int = 0, on_share: Callable[[float], None] | None = None
+    agent: Agent,
+    env: Any,
+    episodes: int | None = None,
+    seed: int = 0,
+    on_share: Callable[[float], None] | None = None,
+    stopping: Callable[[], bool] | None = None,
 ) -> Played:
-    """:func:`evaluate` with the last episode's plan and trace; ``on_share`` is told how much is done, 0..1."""
+    """:func:`evaluate` with the last episode's plan and trace.
+
+    Args:
+        on_share: is told how much is done, 0..1.
+        stopping: asked at every end of an episode whether it was the last.
+    """
     dynamics = env.unwrapped.dynamics
     count = int(dynamics.eval_episodes if episodes is None else episodes)
     lanes = _VectorLanes(env) if isinstance(env.unwrapped, VectorEnv) else _ScalarLane(env)
@@ -114,9 +124,11 @@ def play(
                 found.append(info["metrics"])
                 plan = info.get("plan")
                 trace = {**info["trace"], **explained.of(lane)} if info.get("trace") else None
+        if ended and stopping is not None and stopping():
+            break
         if starts.any() and quota.any():
             observation = lanes.reset_ended(observation)
-    return Played(_summary(found, dynamics.metric_kinds), count, plan, trace)
+    return Played(_summary(found, dynamics.metric_kinds), len(found), plan, trace)
 
 
 class Explanations:

@@ -16,19 +16,20 @@ import csv
 import functools
 import io
 import json
-import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ..agents.protocol import Learner
+from ..ui.claims import claimed, claimed_new
 from ..ui.errors import InputError
-from ..ui.files import write_text
+from ..ui.files import write_text, writing
 from ..ui.validation import Count, Whole, read_json, validated
 from .tracking import Mode
 
@@ -96,18 +97,15 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> RunFolder:
-        """Make the folder with its config.
+        """A new run in a folder that is new or empty.
 
         Raises:
-            InputError: as :func:`check_free`, or the folder cannot be made.
+            InputError: the folder cannot be made or written.
         """
-        check_free(path)
-        try:
+        with writing(path):
             path.mkdir(parents=True, exist_ok=True)
-            folder = cls(path)
-            folder.write_config(config)
-        except OSError as error:
-            raise InputError(f"--out {path}: cannot be written ({error.strerror})") from None
+        folder = cls(path)
+        folder.write_config(config)
         return folder
 
     @classmethod
@@ -123,6 +121,14 @@ class RunFolder:
             raise InputError(f"{path}: is not a run folder, {CONFIG} is missing")
         return cls(path)
 
+    def clear(self) -> None:
+        """Take everything away again but the folder, which whoever claimed it takes away."""
+        for path in self.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+
     def write_config(self, config: RunConfig) -> None:
         self.write_json(CONFIG, {"schema": SCHEMA, **asdict(config)})
 
@@ -136,17 +142,25 @@ class RunFolder:
         return validated(RunConfig, read_json(path, schema=SCHEMA), str(path), exact=True)
 
     def checkpoint(self, learner: Learner, progress: Progress, curve: Sequence[Mapping[str, float]]) -> None:
-        """Save the learner and how far it has come; a crash in between leaves the last checkpoint."""
+        """Save the learner and how far it has come; a crash in between leaves the last checkpoint.
+
+        Raises:
+            InputError: it cannot be written; the last checkpoint stays.
+        """
         new, old, model = self.path / ".model.new", self.path / ".model.old", self.path / "model"
         shutil.rmtree(new, ignore_errors=True)
-        new.mkdir()
-        learner.save(new)
-        (new / "progress.json").write_text(json.dumps(asdict(progress), indent=1) + "\n")
-        self.write_curve(curve)
-        shutil.rmtree(old, ignore_errors=True)
-        if model.exists():
-            model.rename(old)
-        new.rename(model)
+        try:
+            with writing(model):
+                new.mkdir()
+                learner.save(new)
+                write_text(new / "progress.json", json.dumps(asdict(progress), indent=1) + "\n")
+                self.write_curve(curve)
+                shutil.rmtree(old, ignore_errors=True)
+                if model.exists():
+                    model.rename(old)
+                new.rename(model)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
     def recover(self) -> None:
@@ -228,12 +242,22 @@ class RunFolder:
         write_text(self.path / name, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
 
-def check_free(path: Path, holds: str = CONFIG) -> None:
-    """A folder to write into must be new or empty.
+@contextmanager
+def claimed_out(path: Path, holds: str = CONFIG) -> Iterator[None]:
+    """A folder to write into, new or empty, for this process alone.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is neither, or another process is writing there.
     """
+    where = f"--out {path}"
+    with writing(where):
+        _check_free(path, holds)
+    with claimed(path, where):
+        _check_free(path, holds)  # another process may have been faster
+        yield
+
+
+def _check_free(path: Path, holds: str) -> None:
     if (path / holds).exists():
         what = "a run; go on with --resume, or" if holds == CONFIG else "results;"
         raise InputError(f"--out {path}: already holds {what} name another folder")
@@ -241,9 +265,6 @@ def check_free(path: Path, holds: str = CONFIG) -> None:
         raise InputError(f"--out {path}: is a file, allowed: a new or empty folder")
     if path.is_dir() and any(path.iterdir()):
         raise InputError(f"--out {path}: is not empty, allowed: a new or empty folder")
-    parent = next(p for p in path.absolute().parents if p.exists())
-    if not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise InputError(f"--out {path}: {parent} is not a folder that can be written to")
 
 
 def file_stem(text: str) -> str:
@@ -251,14 +272,9 @@ def file_stem(text: str) -> str:
     return re.sub(r"[^\w.+-]+", "_", text)
 
 
-def free_folder(stem: str) -> Path:
-    """The first of runs/<stem>-1, runs/<stem>-2, ... that does not exist."""
-    base = Path("runs")
-    stem = file_stem(stem)
-    number = 1
-    while (base / f"{stem}-{number}").exists():
-        number += 1
-    return base / f"{stem}-{number}"
+def claimed_run(stem: str) -> AbstractContextManager[Path]:
+    """The first of runs/<stem>-1, runs/<stem>-2, ... that is new, for this process alone."""
+    return claimed_new(Path("runs") / file_stem(stem))
 
 
 def find_runs(paths: Sequence[str]) -> list[tuple[RunFolder, bool]]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ..ui.console import note
+from ..ui.console import note, program
 from ..ui.errors import InputError
 
 Mode = Literal["off", "offline", "online"]
@@ -106,7 +106,8 @@ class Tracker:
         except wandb.Error as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             if mode == "online":
-                raise InputError(f"--track online: {reason} (log in with 'wandb login', or use offline)") from None
+                login = f"{program('wandb')} login"
+                raise InputError(f"--track online: {reason} (log in with {login!r}, or use offline)") from None
             note(f"tracking is off: {reason}")  # not a reason to lose a training
             return
         self._run.define_metric("*", step_metric=axis)

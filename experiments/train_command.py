@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from ..agents.protocol import Learner
 from ..agents.registry import agents_module, agents_of, get_spec
 from ..envs import Family, get_family
+from ..ui.claims import held
 from ..ui.console import Parser, entry, note, seed_number, stderr, whole
 from ..ui.errors import InputError
 from .options import add_env_options, env_options, family_help, family_of, has_field, parse_pairs
-from .run_folder import CONFIG, Progress, RunFolder, check_free, free_folder
+from .run_folder import CONFIG, Progress, RunFolder, claimed_out, claimed_run
 from .tracking import MODES, Tracker, tracking_mode
 from .train_session import PROG, RESULT, Session
 from .training import Job, new_job, reopened_job
@@ -88,29 +89,30 @@ def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> 
     mode, told = tracking_mode(args.track)
     seed = args.seed or 0
     options, hyperparams = env_options(args), parse_pairs("--hyperparams", args.hyperparams)
-    if args.out is not None:
-        check_free(args.out)
-    with stderr().status(f"{spec.name}: {'setting up' if spec.learns else 'planning'} …"):
-        job = new_job(
-            family, spec, scenario, options, seed, hyperparams, args.episodes, args.steps, mode, command
-        )  # fmt: skip
-    config = job.config
-    path = args.out or free_folder(f"{config.env}-{config.scenario_name}-{config.agent}-s{config.seed}")
-    folder = RunFolder.create(path, config)
-    try:
-        session = Session(job, folder, _tracker(mode, folder, job), options)
-    except BaseException:  # Ctrl-C too: there is nothing in it yet
-        shutil.rmtree(folder.path)
-        raise
-    if told:
-        note(told)
-    try:
-        return session.run(Progress(), [])
-    except Exception:
-        if not (folder.has_model or (folder.path / RESULT).is_file()):
-            session.tracker.finish(exit_code=1)
-            shutil.rmtree(folder.path)
-        raise
+    with ExitStack() as claims:
+        if args.out is not None:
+            claims.enter_context(claimed_out(args.out))
+        with stderr().status(f"{spec.name}: {'setting up' if spec.learns else 'planning'} …"):
+            job = new_job(
+                family, spec, scenario, options, seed, hyperparams, args.episodes, args.steps, mode, command
+            )  # fmt: skip
+        config = job.config
+        stem = f"{config.env}-{config.scenario_name}-{config.agent}-s{config.seed}"
+        folder = RunFolder.create(args.out or claims.enter_context(claimed_run(stem)), config)
+        try:
+            session = Session(job, folder, _tracker(mode, folder, job), options)
+        except BaseException:  # Ctrl-C too: there is nothing in it yet
+            folder.clear()
+            raise
+        if told:
+            note(told)
+        try:
+            return session.run(Progress(), [])
+        except Exception:
+            if not (folder.has_model or (folder.path / RESULT).is_file()):
+                session.tracker.finish(exit_code=1)
+                folder.clear()
+            raise
 
 
 def _resume(args: argparse.Namespace) -> int:
@@ -138,19 +140,20 @@ def _resume(args: argparse.Namespace) -> int:
     mode, told = tracking_mode(args.track or config.track)
     if args.episodes is not None or args.steps is not None:
         config = replace(config, episodes=args.episodes, steps=args.steps)
-    with stderr().status(f"{spec.name}: loading {args.resume} …"):
-        job = reopened_job(family, spec, folder, config)
-        assert isinstance(job.agent, Learner)
-        progress = folder.load_model(job.agent)
-    larger = _check_budget(args, progress)
-    folder.recover()
-    if larger:
-        folder.write_config(config)
-    if told:
-        note(told)
-    tracker = _tracker(mode, folder, job)
-    options = {k: v for k, v in config.env_kwargs.items() if k not in spec.env_kwargs}
-    return Session(job, folder, tracker, options).run(progress, folder.read_curve(progress.episodes))
+    with held(folder.path, f"--resume {args.resume}"):
+        with stderr().status(f"{spec.name}: loading {args.resume} …"):
+            job = reopened_job(family, spec, folder, config)
+            assert isinstance(job.agent, Learner)
+            progress = folder.load_model(job.agent)
+        larger = _check_budget(args, progress)
+        folder.recover()
+        if larger:
+            folder.write_config(config)
+        if told:
+            note(told)
+        tracker = _tracker(mode, folder, job)
+        options = {k: v for k, v in config.env_kwargs.items() if k not in spec.env_kwargs}
+        return Session(job, folder, tracker, options).run(progress, folder.read_curve(progress.episodes))
 
 
 def _check_budget(args: argparse.Namespace, progress: Progress) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import shutil
+import shlex
 import signal
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from ..agents.protocol import Learner, Report
 from ..agents.registry import AgentSpec, agents_of
 from ..ui.canvas import footnote, save_figure
-from ..ui.console import Interrupts, note, print_table, stderr, stdout
+from ..ui.console import Interrupts, called, note, print_table, program, stderr, stdout
 from ..ui.errors import InputError
 from ..ui.progress import Bar
 from . import tables
@@ -42,15 +42,17 @@ class Session:
         self.dynamics = job.env.unwrapped.dynamics
         self.curve: list[dict[str, float]] = []
         self.progress = Progress()
+        self.trained = False
         self.results: list[Result] = []  # the agent's own, once it is there
         self.pictures: dict[str, Path] = {}
-        self.stopped: int | None = None  # number of the signal that ended it
+        self.stopped = int(signal.SIGINT) if job.interrupted else None  # number of the signal that ended it
 
     def run(self, progress: Progress, curve: list[dict[str, float]]) -> int:
         """Do it all; returns the exit code.
 
         Raises:
             KeyboardInterrupt: stopped at once; the message says what is kept and where.
+            InputError: a file cannot be written; where there is a checkpoint, the message says how to go on from it.
         """
         self.progress = progress
         try:
@@ -58,11 +60,15 @@ class Session:
         except KeyboardInterrupt:
             if not (self.job.spec.learns or self.results):  # there is nothing in the folder yet
                 self.tracker.finish(exit_code=1)
-                shutil.rmtree(self.folder.path)
+                self.folder.clear()
                 raise
             self.stopped = self.stopped or signal.SIGINT
             self._write_result(self.results, {})
             raise KeyboardInterrupt(self._hint()) from None
+        except InputError as error:
+            if self.trained or not self.folder.has_model:
+                raise
+            raise InputError(f"{error}; the last checkpoint goes on with: {self._resume()}") from None
         if self.stopped is None:
             return 0
         note(self._hint())
@@ -72,12 +78,17 @@ class Session:
         if self.job.spec.learns:
             with Interrupts("stopping; what was learned is kept (again to stop at once)") as interrupts:
                 self._train(curve, interrupts)
+                self.trained = True
                 self.stopped = interrupts.signal
                 mine = self._own()
                 self.stopped = interrupts.signal
-        else:
-            mine = self._own()
-        self._conclude(mine, self._others())
+            self._conclude(mine, self._others())
+            return
+        interrupts = Interrupts("stopping after this episode, which is kept (again to stop at once)")
+        with nullcontext() if self.dynamics.slow_steps else interrupts:  # nobody waits for hours after Ctrl-C
+            mine = self._own(lambda: interrupts.signal is not None)
+            self.stopped = self.stopped or interrupts.signal
+        self._conclude(mine, [] if self.stopped else self._others())
 
     def _hint(self) -> str:
         """After an interruption: what there is and how to go on."""
@@ -88,7 +99,10 @@ class Session:
             return f"interrupted after the training, which is complete; what is done is in {path}"
         if not self.folder.has_model:
             return f"interrupted before the first checkpoint; {path} has the config only"
-        return f"interrupted after {done} episodes; go on with: {_command()} --resume {path}"
+        return f"interrupted after {done} episodes; go on with: {self._resume()}"
+
+    def _resume(self) -> str:
+        return f"{called(PROG)} --resume {shlex.quote(str(self.folder.path))}"
 
     def _train(self, curve: list[dict[str, float]], interrupts: Interrupts) -> None:
         training = Training(self.job, self.folder, self.progress, curve)
@@ -131,11 +145,11 @@ class Session:
             return f"mean {tables.show_value(family, family.headline, report.recent)}"
         return ""
 
-    def _own(self) -> Result:
+    def _own(self, stopping: Callable[[], bool] | None = None) -> Result:
         """Play the agent and write what it does, before the comparison takes its time."""
         config, spec, progress = self.config, self.job.spec, self.progress
         begun = time.perf_counter()
-        played = self._play()
+        played = self._play(stopping)
         seconds = progress.seconds if spec.learns else self.job.seconds
         kind = "trained" if spec.learns else "planned"
         if not spec.learns:
@@ -152,14 +166,14 @@ class Session:
         self._write_result([mine], {})
         return mine
 
-    def _play(self) -> Played:
+    def _play(self, stopping: Callable[[], bool] | None) -> Played:
         agent, env, seed = self.job.agent, self.job.env, self.config.seed
         steps = self.dynamics.eval_episodes * self.dynamics.episode_steps
         if steps < LONG_STEPS and not self.dynamics.slow_steps:
             with stderr().status(f"{self.config.agent}: playing …"):
-                return play(agent, env, None, seed)
+                return play(agent, env, None, seed, None, stopping)
         with Bar("playing") as bar:
-            return play(agent, env, None, seed, lambda share: bar.show(share, self.config.agent))
+            return play(agent, env, None, seed, lambda share: bar.show(share, self.config.agent), stopping)
 
     def _keep_trace(self, trace: Mapping[str, np.ndarray]) -> None:
         """Pictures of the episode; it is the learning curve of an agent that learns while it plays."""
@@ -245,18 +259,19 @@ class Session:
 
     def _conclude(self, mine: Result, others: Sequence[Result]) -> None:
         results, used = fill_regret([mine, *others], self.family)
-        if self.curve:
-            self._draw_curve(others)
-        self._write_result(results, used)
-        self._track_results(results)
         out = stdout()
         out.print(self._headline(), style="bold", soft_wrap=True)
         print_table(out, tables.ranking(results, self.family, "*" if used else ""))
         for line in [*self._regret_lines(results[0], used), *tables.provenance_lines(self.dynamics.provenance)]:
             out.print(line, style="dim", soft_wrap=True)
+        if self.curve:
+            self._draw_curve(others)
+        self._write_result(results, used)
+        self._track_results(results)
         out.print(f"written to {self.folder.path}", soft_wrap=True)
         if (self.folder.path / "wandb").is_dir():
-            out.print(f"look at the curves with: wandb leet {self.folder.path / 'wandb'}", soft_wrap=True)
+            folder = shlex.quote(str(self.folder.path / "wandb"))
+            out.print(f"look at the curves with: {program('wandb')} leet {folder}", soft_wrap=True)
 
     def _headline(self) -> str:
         spec, name = self.job.spec, self.config.scenario_name
@@ -321,9 +336,3 @@ class Session:
 
 def _is_yardstick(spec: AgentSpec) -> bool:
     return (spec.baseline or spec.reference) and not spec.learns
-
-
-def _command() -> str:
-    """How the script was called, for a hint that can be copied."""
-    name = Path(sys.argv[0]).name
-    return f"python {name}" if name.endswith(".py") else PROG

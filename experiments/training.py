@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..agents.protocol import Agent, Learner, Report
+from ..agents.protocol import Agent, Interrupted, Learner, Report
 from ..agents.registry import AgentSpec, hyperparams_of
 from ..envs import Family
 from ..ui.errors import InputError
@@ -33,6 +33,7 @@ class Job:
 
     Attributes:
         seconds: wall-clock time that making the agent took (a planner plans then).
+        interrupted: whether Ctrl-C cut that short.
     """
 
     family: Family
@@ -41,6 +42,7 @@ class Job:
     env: Any
     agent: Agent
     seconds: float
+    interrupted: bool = False
 
 
 def single_thread() -> None:
@@ -137,9 +139,12 @@ def reopened_job(family: Family, spec: AgentSpec, folder: RunFolder, config: Run
 
 def _make(family: Family, spec: AgentSpec, config: RunConfig, env: Any) -> Job:
     single_thread()
-    start = time.perf_counter()
-    agent = build_agent(family, spec.name, env, config.seed, config.hyperparams)
-    return Job(family, spec, config, env, agent, time.perf_counter() - start)
+    start, interrupted = time.perf_counter(), False
+    try:
+        agent = build_agent(family, spec.name, env, config.seed, config.hyperparams)
+    except Interrupted as stop:
+        agent, interrupted = stop.agent, True
+    return Job(family, spec, config, env, agent, time.perf_counter() - start, interrupted)
 
 
 def check_settings(folder: RunFolder, config: RunConfig, settings: Mapping[str, Any], fingerprint: str = "") -> None:

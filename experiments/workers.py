@@ -79,7 +79,7 @@ def run_tasks(
         Every task with its result, as they are done.
 
     Raises:
-        InputError: from a task; the others are stopped.
+        InputError: from a task; those that are done come first, the others are stopped.
     """
     ordered = sorted(tasks, key=lambda task: (-task.weight, task.index))
     try:
@@ -120,18 +120,17 @@ def _in_processes(
 
 
 def _clear(keep: Path | None) -> None:
-    """Take away what stopped trainings have left, and folders that hold nothing."""
-    if keep is None:
+    """Take away what stopped trainings have left, and the folder if it holds nothing."""
+    if keep is None or not keep.is_dir():
         return
     for unfinished in keep.glob(".*.tmp"):
         shutil.rmtree(unfinished, ignore_errors=True)
-    for folder in (keep, keep.parent):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+    if not any(keep.iterdir()):
+        keep.rmdir()
 
 
 def _collect(done: set[Future[Result]], waiting: dict[Future[Result], Task]) -> Iterator[tuple[Task, Result]]:
-    for future in done:
+    for future in sorted(done, key=lambda future: future.exception() is not None):  # what is done is kept
         result = future.result()
         yield waiting.pop(future), result
 

@@ -95,10 +95,7 @@ class LinkMeasurement:
             InputError: the file cannot be written.
         """
         data = {"schema": SCHEMA, "kind": KIND, **asdict(self)}
-        try:
-            write_text(path, json.dumps(data, indent=1) + "\n")
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+        write_text(path, json.dumps(data, indent=1) + "\n")
 
 
 def load_link(path: str | os.PathLike[str]) -> LinkMeasurement:

@@ -129,16 +129,10 @@ def save_identity(path: Path, identity: Identity, force: bool = False) -> None:
     """
     text = f"# The secret key of {identity.name}: stays on that machine, where nobody else may read it.\n"
     text += yaml.safe_dump({"name": identity.name, "secret": identity.secret})
-    try:
-        if not force:
-            _write(path, text, SECRET_MODE)
-            return
-        with replacing(path) as temporary:
-            _write(temporary, text, SECRET_MODE)
-    except FileExistsError:
-        raise InputError(f"{path}: is there already; --force replaces it, and the old key is lost") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    if path.exists() and not force:
+        raise InputError(f"{path}: is there already; --force replaces it, and the old key is lost")
+    with replacing(path) as temporary:
+        _write(temporary, text, SECRET_MODE)
 
 
 def load_roster(path: str | os.PathLike[str]) -> Roster:
@@ -167,11 +161,8 @@ def save_roster(path: Path, roster: Roster) -> None:
     """
     rows = [{"name": member.name, "role": member.role, "key": member.public} for member in roster.members.values()]
     text = "# Who takes part, the same on every machine: made by splitgym-keys. It holds no secrets.\n"
-    try:
-        with replacing(path) as temporary:
-            _write(temporary, text + yaml.safe_dump(rows, sort_keys=False), ROSTER_MODE)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    with replacing(path) as temporary:
+        _write(temporary, text + yaml.safe_dump(rows, sort_keys=False), ROSTER_MODE)
 
 
 def _member(row: Any, where: str) -> Member:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..ui.claims import claimed
 from ..ui.console import Parser, entry, listed, print_table, stdout, wrapped
 from ..ui.errors import InputError
 
@@ -28,10 +29,7 @@ def _main(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     act = {"make": _make, "show": _show}.get(words[0]) if words else None
     if act is not None:
-        try:
-            return act(words[1:])
-        except ModuleNotFoundError as error:
-            raise InputError(f'keys need {error.name}: pip install "splitgym[live]"') from None
+        return act(words[1:])
     parser = Parser(PROG, "Keys of the machines that carry out plans together.", _help)
     parser.add_argument("command", choices=("make", "show"), help="each has its own --help")
     parser.parse_args(words)  # helps or fails
@@ -47,11 +45,17 @@ def _make(words: Sequence[str]) -> int:
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=Path(FOLDER), help=f"where to ({FOLDER})")
     parser.add_argument("--force", action="store_true", help="new keys for names that have some; the old ones are lost")
     args = parser.parse_args(words)
-    from .keys import ROSTER_FILE, Member, Roster, load_roster, make_identity, save_identity, save_roster
-
     for name in args.controller or ():
         if name not in args.names:
             raise InputError(f"--controller {name}: allowed: one of {', '.join(args.names)}")
+    with claimed(args.out, f"--out {args.out}", mode=0o700):
+        return _make_in(args)
+
+
+def _make_in(args: argparse.Namespace) -> int:
+    """Make keys in a folder that nobody else writes into."""
+    from .keys import ROSTER_FILE, Member, Roster, load_roster, make_identity, save_identity, save_roster
+
     roster_path = args.out / ROSTER_FILE
     old = load_roster(roster_path).members if roster_path.exists() else {}
     roles: dict[str, Role] = {name: member.role for name, member in old.items()}
@@ -67,13 +71,15 @@ def _make(words: Sequence[str]) -> int:
             if path.exists() or name in old:
                 where = path if path.exists() else roster_path
                 raise InputError(f"{where}: has a key of {name}; --force makes a new one, and the old one is lost")
+    new_paths = [path for path in paths.values() if not path.exists()]
     try:
-        args.out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {args.out}: cannot be written ({error.strerror})") from None
-    for identity in identities:
-        save_identity(paths[identity.name], identity, args.force)
-    save_roster(roster_path, roster)
+        for identity in identities:
+            save_identity(paths[identity.name], identity, args.force)
+        save_roster(roster_path, roster)
+    except InputError:
+        for path in new_paths:  # a key without its place on the roster is good for nothing
+            path.unlink(missing_ok=True)
+        raise
     console = stdout()
     for name, path in paths.items():
         console.print(f"written: {path}, secret: belongs to {name}, and nowhere else", soft_wrap=True)

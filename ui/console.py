@@ -7,23 +7,27 @@ import codecs
 import io
 import math
 import os
+import shlex
+import shutil
 import signal
 import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
 
-from .errors import InputError
+from .errors import InputError, needs
 
 PLAIN = "splitgym.plain"  # how a terminal that has no UTF-8 shows what it cannot
 _PLAIN = str.maketrans({"▸": ">", "…": "...", "–": "-", "×": "x", "±": "+-", "≥": ">=", "≤": "<=", "µ": "u", "α": "a"})
 INTERRUPTED = 130  # exit code: 128 + SIGINT
+BROKEN_PIPE = 141  # 128 + SIGPIPE
 HELP_WIDTH = 110
 PLAIN_WIDTH = 120  # characters where no terminal says how wide it is
 
@@ -59,25 +63,46 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 def entry(prog: str, body: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
-    """Run a script's body; bad input becomes one line on stderr.
+    """Run a script's body; bad input, a package that lacks and what the system refuses become one line on stderr.
 
     Returns:
-        The exit code: the body's own, 2 after bad input, 130 after Ctrl-C (SIGTERM counts as one).
+        The exit code: the body's own, 2 after such a line, 130 after Ctrl-C (SIGTERM counts as one).
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=PLAIN)
     try:
         with _terminate_like_interrupt():
-            return body(argv)
+            code = body(argv)
+            sys.stdout.flush()
+            return code
     except InputError as error:
-        print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return _refuse(prog, str(error))
+    except ModuleNotFoundError as error:
+        return _refuse(prog, needs(error))
+    except BrokenPipeError:  # whoever read the output has seen enough
+        _drop_output()
+        return BROKEN_PIPE
+    except OSError as error:
+        if error.filename is None:
+            _drop_output()
+        return _refuse(prog, f"{error.filename or 'standard output'}: {error.strerror or error}")
     except KeyboardInterrupt as stop:  # one with a text knows what was written
         print(f"{prog}: {str(stop) or 'interrupted, nothing was written'}", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as stop:  # --help
         return stop.code if isinstance(stop.code, int) else 0
+
+
+def _refuse(prog: str, why: str) -> int:
+    print(f"{prog}: {' '.join(why.split())}", file=sys.stderr)
+    return 2
+
+
+def _drop_output() -> None:
+    """What is still to be written to stdout goes nowhere, so that Python does not fail at its end."""
+    with suppress(OSError):  # a stdout that is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -91,6 +116,21 @@ def _terminate_like_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def program(name: str) -> str:
+    """A program of this Python environment as a shell finds it here: by its name, or by its path."""
+    beside = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    if not beside.exists() or (found is not None and Path(found).parent.resolve() == beside.parent.resolve()):
+        return name
+    return shlex.quote(str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside))
+
+
+def called(prog: str) -> str:
+    """How the command under way was called, for a hint that can be copied: a script, or ``prog``."""
+    script = sys.argv[0]
+    return f"{program(Path(sys.executable).name)} {shlex.quote(script)}" if script.endswith(".py") else program(prog)
 
 
 def listed(entries: Mapping[str, str]) -> list[str]:

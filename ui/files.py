@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,17 +68,52 @@ def _check_keys(node: Any, path: str) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name in the same folder that becomes ``path`` if all goes well."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}.tmp")
+def writing(path: object) -> Iterator[None]:
+    """Around whatever writes a file or a folder.
+
+    Raises:
+        InputError: the system refuses; one line with the path and the reason.
+    """
     try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = _refusal(error)
+        if reason is None:
+            raise
+        raise InputError(f"{path}: cannot be written ({reason})") from error
+
+
+def _refusal(error: BaseException | None) -> str | None:
+    """What the system said, also where a library has failed once more while it cleaned up."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error and (error.strerror or str(error))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name in the same folder that becomes ``path`` if all goes well.
+
+    Raises:
+        InputError: it cannot be written; what was there stays.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}.tmp")
+    with writing(path):
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            with suppress(OSError):  # a name that is too long is none to take away
+                temporary.unlink()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file whole or not at all.
+
+    Raises:
+        InputError: as :func:`replacing`.
+    """
     with replacing(Path(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 from ...models.plans import SpatialPlan
 from ...ui.errors import InputError
 from ..plan_files import plan_spec as spec_of
-from ..protocol import Agent
+from ..protocol import Agent, Interrupted
 from ..registry import AgentSpec, sb3_agent
 from . import hyperparams
 from .baselines import PLANNERS
@@ -22,9 +22,13 @@ def _planner(name: str, env: Any, seed: int = 0, **options: Any) -> Agent:
 
 
 def _joint(env: Any, seed: int = 0, **options: Any) -> Agent:
-    from .joint import JointSearch
+    from .joint import JointSearch, Stopped
 
-    return PlanAgent(env, lambda system, mbps: JointSearch(system, seed, mbps=mbps, **options).search()[0])
+    try:
+        return PlanAgent(env, lambda system, mbps: JointSearch(system, seed, mbps=mbps, **options).search()[0])
+    except Stopped as stop:
+        best = stop.plan
+        raise Interrupted(PlanAgent(env, lambda system, mbps: best)) from None
 
 
 def _follow(env: Any, plan: SpatialPlan) -> Agent:

@@ -56,6 +56,14 @@ class Population:
         return system.plan(stops + 1, rows)
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C in a search; ``plan`` is the best so far."""
+
+    def __init__(self, plan: SpatialPlan) -> None:
+        super().__init__()
+        self.plan = plan
+
+
 def encode(system: System, plans: Sequence[SpatialPlan]) -> Population:
     """Genes of plans; units inside a volume inherit the shares of the volume's end."""
     units, inner = system.n_units, system.n_devices - 1
@@ -98,17 +106,28 @@ class JointSearch:
         self.patience, self.rounds = patience, rounds
         self.generation = 0
         self.evaluated = 0
+        self._best: Population | None = None  # of all rounds so far, one plan
+        self._best_s = np.inf
 
     def search(self, on_generation: OnGeneration | None = None) -> tuple[SpatialPlan, float]:
-        """Run the whole search: (best plan, its latency in seconds)."""
-        start = encode(self.system, self._starting_plans())
-        champions: Population | None = None
-        for _ in range(self.rounds):
-            found = self._round(start, on_generation)
-            champions = found if champions is None else champions.joined(found)
-        assert champions is not None
-        final = self._round(champions.joined(start), on_generation)
-        best = self._simplify(self._polish(final.take(np.array([0]))))
+        """Run the whole search: (best plan, its latency in seconds).
+
+        Raises:
+            Stopped: Ctrl-C after the first generation.
+        """
+        try:
+            start = encode(self.system, self._starting_plans())
+            champions: Population | None = None
+            for _ in range(self.rounds):
+                found = self._round(start, on_generation)
+                champions = found if champions is None else champions.joined(found)
+            assert champions is not None
+            final = self._round(champions.joined(start), on_generation)
+            best = self._simplify(self._polish(final.take(np.array([0]))))
+        except KeyboardInterrupt:
+            if self._best is None:
+                raise
+            raise Stopped(self._best.plan(self.system, 0)) from None
         return best.plan(self.system, 0), float(self._score(best)[0])
 
     def _score(self, people: Population) -> np.ndarray:
@@ -151,6 +170,8 @@ class JointSearch:
             self.generation += 1
             idle = 0 if scores[0] < best * (1 - 1e-4) else idle + 1
             best = min(best, scores[0])
+            if best < self._best_s:
+                self._best_s, self._best = best, people.take(np.array([0]))
             if on_generation:
                 on_generation(self.generation, float(best))
         return people

@@ -131,7 +131,8 @@ class Osds(Sb3Learner):
     def save(self, folder: Path) -> None:
         super().save(folder)
         if self._best_weights is not None:
-            torch.save(self._best_weights, folder / "best.pt")
+            with (folder / "best.pt").open("wb") as file:
+                torch.save(self._best_weights, file)
 
     def load(self, folder: Path) -> None:
         super().load(folder)

@@ -235,7 +235,8 @@ class RiskSeeking:
             "memory": self.memory,
             "random": self.generator.get_state(),
         }
-        torch.save(state, folder / "policy.pt")
+        with (folder / "policy.pt").open("wb") as file:
+            torch.save(state, file)
         numbers = {k: getattr(self, k) for k in ("episodes", "starts", "start_best", "idle", "updates", "best")}
         plan = None if self.best_plan is None else self.best_plan.to_json()
         write_text(folder / "learner.json", json.dumps({**numbers, "best_plan": plan, "recent": list(self.recent)}))

@@ -146,10 +146,8 @@ def _pixels(file: Path, shape: Shape) -> np.ndarray:
 @lru_cache(maxsize=2)  # for the envs of a comparison; nobody writes into them
 def _digits(shape: Shape, train_limit: int | None, test_limit: int | None, seed: int) -> Dataset:
     """scikit-learn's handwritten digits (1797 grey ones, 8x8), enlarged to the model's input."""
-    try:
-        from sklearn.datasets import load_digits
-    except ModuleNotFoundError:
-        raise InputError('the digits need scikit-learn: pip install "splitgym[train]"') from None
+    from sklearn.datasets import load_digits
+
     digits: Any = load_digits()
     small = torch.from_numpy(digits.images / 16.0).float()[:, None]
     grey = F.interpolate(small, (shape.height, shape.width), mode="bilinear")

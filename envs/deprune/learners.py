@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ...ui.errors import InputError
+from ...ui.errors import InputError, needs
 from ..core import seeds_of
 from .curves import Curves, LearningModel
 from .system import System
@@ -112,9 +112,10 @@ def training_data(system: System) -> Dataset:
     """
     try:
         from .data import load_images
+
+        return load_images(system.scenario.data or None, system.model.input)
     except ModuleNotFoundError as error:
-        raise InputError(f'backend "train" needs {error.name}: pip install "splitgym[train]"') from None
-    return load_images(system.scenario.data or None, system.model.input)
+        raise InputError(f'backend "train" {needs(error)}') from None
 
 
 class TrainLearner:

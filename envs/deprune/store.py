@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...ui.errors import InputError
+from ...ui.files import writing
 from .settings import EpochRecord
 from .trainer import OnStep, Training
 
@@ -23,7 +23,7 @@ def next_epoch(
     """Train for another epoch, or load it where it was trained before.
 
     Raises:
-        InputError: the cut has no such budget, a checkpoint cannot be read, or the folder cannot be made.
+        InputError: the cut has no such budget, a checkpoint cannot be read or written.
     """
     if folder is None:
         return training.epoch(budget, on_step)
@@ -32,12 +32,8 @@ def next_epoch(
     if path.exists():
         training.load(path)
     else:
-        try:
+        with writing(f"checkpoints: {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"checkpoints: {folder} is not a folder that can be written to ({error.strerror})"
-            ) from None
         training.epoch(budget, on_step)
         training.save(path)
     return training.records[-1]

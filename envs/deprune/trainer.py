@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ...models.model import Model
 from ...models.runnable.compression import Halves, kept_maps, split_model
 from ...ui.errors import InputError
+from ...ui.files import replacing
 from ...ui.validation import validated
 from .data import Dataset
 from .losses import prune_gradient, prune_loss, scaled_delta
@@ -221,22 +222,19 @@ class Training:
         return {"model": self.model.fingerprint, "data": self.data.fingerprint, "settings": asdict(self.settings)}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint: weights, optimisers, records; whole or not at all."""
-        target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            torch.save(
-                {
-                    "identity": self.identity(),
-                    "records": [record.to_json() for record in self.records],
-                    "halves": [half.state_dict() for half in self.halves],
-                    "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
-                },
-                temporary,
-            )
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        """Write a checkpoint: weights, optimisers, records; whole or not at all.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        state = {
+            "identity": self.identity(),
+            "records": [record.to_json() for record in self.records],
+            "halves": [half.state_dict() for half in self.halves],
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
+        }
+        with replacing(Path(path)) as temporary, temporary.open("wb") as file:  # torch alone does not say why it fails
+            torch.save(state, file)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Go on from a checkpoint as if the training had never stopped.

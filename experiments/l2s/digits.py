@@ -15,7 +15,6 @@ from ...models.layers import Shape
 from ...models.model import Model, Unit
 from ...models.runnable.units import TorchModel, build
 from ...models.zoo.classifiers import classifier, conv, max_pool
-from ...ui.errors import InputError
 
 TEST_IMAGES = 360  # of the 1797 digits
 EPOCHS = 12
@@ -63,7 +62,7 @@ def train_digits(seed: int = 0, epochs: int = EPOCHS, on_progress: OnProgress | 
         on_progress: called with the share that is done.
 
     Raises:
-        InputError: scikit-learn is missing.
+        ModuleNotFoundError: scikit-learn is missing.
     """
     pixels, labels = _load_digits()
     generator = torch.Generator().manual_seed(seed)
@@ -87,10 +86,8 @@ def train_digits(seed: int = 0, epochs: int = EPOCHS, on_progress: OnProgress | 
 
 def _load_digits() -> tuple[Tensor, Tensor]:
     """(images (1797, 1, 8, 8) from 0 to 1, labels (1797,))."""
-    try:
-        from sklearn.datasets import load_digits
-    except ModuleNotFoundError:
-        raise InputError('the digits need scikit-learn: pip install "splitgym[train]"') from None
+    from sklearn.datasets import load_digits
+
     digits: Any = load_digits()
     return torch.from_numpy(digits.images / 16.0).float()[:, None], torch.from_numpy(digits.target).long()
 

@@ -328,10 +328,7 @@ def command(args: argparse.Namespace, model: Model, sources: Mapping[str, Sequen
             _by_rows(args.from_files, model), model, **facts, format=args.format, sources=sources,
             layers=import_trtexec.read_layer_map(args.map, model) if args.map else None, shape_from=args.shape_from,
         )  # fmt: skip
-    try:
-        made.save(args.out)
-    except OSError as error:
-        raise InputError(f"--out {args.out}: cannot be written ({error.strerror})") from None
+    made.save(args.out)
     print(f"{args.out}: {made.label()}")
     return 0
 

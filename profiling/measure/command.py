@@ -8,15 +8,15 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...models.lookup import get_model
 from ...models.own.names import is_own
 from ...models.own.option import add_model_options, model_of
-from ...ui.console import Parser, entry, listed, note, stdout, whole, wrapped
+from ...ui.console import Parser, entry, listed, note, program, stdout, whole, wrapped
 from ...ui.errors import InputError
+from ...ui.files import writing
 from ..training import OPTIMIZER_BYTES
 
 if TYPE_CHECKING:
@@ -68,10 +68,8 @@ def _import(words: Sequence[str]) -> int:
     model = get_model(name)
     args.out = args.out or _default_out(model.name, "imported", args.training)
     _check_out(args.out, args.overwrite)
-    try:
+    with writing(f"--out {args.out}"):
         args.out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {args.out}: cannot be written ({error.strerror})") from None
     return importers.command(args, model, outline(name).nodes if is_own(name) else None)
 
 
@@ -148,6 +146,7 @@ def _journaled(
     _check_out(out, args.overwrite)
     path = out.with_suffix(".partial.csv")
     with Journal(path, header, columns, args.fresh) as journal:
+        _check_out(out, args.overwrite)  # who held the journal before may have come to an end
         if journal.resumed:
             note(f"{path}: goes on after {journal.resumed} measurements; --fresh begins anew")
         try:
@@ -163,19 +162,16 @@ def _journaled(
         except KeyboardInterrupt as stop:
             if not journal.entries:
                 raise KeyboardInterrupt from None
-            again = shlex.join([PROG, *(word for word in words if word != "--fresh")])
-            raise KeyboardInterrupt(f"{stop}; go on with: {again}") from None
+            again = shlex.join(word for word in words if word != "--fresh")
+            raise KeyboardInterrupt(f"{stop}; go on with: {program(PROG)} {again}") from None
 
 
 def _write(out: Path, found: Any, figure: Any) -> None:
     """Write table and picture; the journal has nothing more to say."""
     from ...ui.canvas import save_figure
 
-    for path, save in ((out.with_suffix(".png"), partial(save_figure, figure)), (out, found.save)):
-        try:
-            save(path)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    save_figure(figure, out.with_suffix(".png"))
+    found.save(out)
     out.with_suffix(".partial.csv").unlink(missing_ok=True)
 
 

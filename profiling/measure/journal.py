@@ -16,7 +16,6 @@ counts when its end is there: a power cut may leave half of the last one, which 
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import os
 from collections.abc import Mapping, Sequence
@@ -26,8 +25,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...ui.claims import lock
 from ...ui.errors import InputError
-from ...ui.files import write_text
+from ...ui.files import write_text, writing
 
 SCHEMA = "1"
 
@@ -56,15 +56,13 @@ class Journal:
         self.path, self._columns = path, tuple(columns)
         self.entries: dict[Key, Samples] = {}
         header = {"schema": SCHEMA, **header}
-        try:
+        with writing(path):
             if not path.exists() or path.stat().st_size == 0:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_text(path, self._head(header))
             self._file: Any = path.open("r+b", buffering=0)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from None
         try:
-            self._lock()
+            lock(self._file.fileno(), path)
             if fresh:
                 self._begin(header)
             self._read(header)
@@ -91,10 +89,8 @@ class Journal:
         parts = [" ".join(map(repr, part)) for part in samples.T.tolist()]
         csv.writer(text, lineterminator="\n").writerow([*key, *parts])
         line = text.getvalue().encode()
-        try:
+        with writing(self.path):
             written = self._file.write(line)
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror})") from None
         if written < len(line):
             raise InputError(f"{self.path}: cannot be written (no space left)")
         self.entries[key] = samples
@@ -102,14 +98,6 @@ class Journal:
     def kept(self, done: int, visits: int) -> str:
         """How much of so many visits is on disk, in words."""
         return f"{done} of {visits} measurements are kept in {self.path}" if done else "nothing else was measured"
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{self.path}: another process is measuring into it") from None
-        except OSError:  # a file system without locks
-            return
 
     def _head(self, header: Mapping[str, str]) -> str:
         lines = [f"# {key}: {value}" for key, value in header.items()]

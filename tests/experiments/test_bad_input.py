@@ -13,7 +13,7 @@ from splitgym.envs import FAMILIES
 from splitgym.models.cuts import cut_points
 from splitgym.models.lookup import get_model
 
-from ..command_line import edit
+from ..command_line import edit, read
 from .brief import BRIEF, Brief, hurry, undraw
 from .cases import CASES, own
 
@@ -99,6 +99,39 @@ def test_a_plan_of_another_kind_is_one_line(changes: dict[str, Any], named: str,
     brief.play("plan.json").refuses("--out out", f"plan.json: {named}")
 
 
+@EVERY
+def test_a_plan_for_other_devices_is_refused_before_anything_runs(brief: Brief) -> None:
+    types = read("good.json")["types"]
+    for device, kind in types.items():
+        Path("plan.json").write_bytes(Path("good.json").read_bytes())
+        edit("plan.json", types={**types, device: "other"})
+        named = f"plan.json: types: {device} is 'other', in scenario {brief.scenario} it is '{kind}'"
+        brief.play("plan.json").refuses("--out out", named)
+        agents = f"--scenarios {brief.scenario} --agents {brief.planner},plan.json --out out"
+        brief.evaluate.of(*brief.kwargs).refuses(agents, named)
+
+
+@pytest.mark.parametrize(
+    ("name", "scenario", "named"),
+    [
+        ("distredge", "DA-50", "types: xavier-1 (xavier) is not in scenario DA-50, which has tx2-1 (tx2), tx2-2 (tx2)"),
+        ("l2s", "alexnet-gpu-60", "model is 'resnet34', expected 'alexnet'"),
+        ("edgemove", "resnet50-cinic10", "model is 'vgg16_32', expected 'resnet50_32'"),
+        ("hiertrain", "alexnet-3", "model is 'lenet5', expected 'alexnet_64'"),
+        ("deprune", "vgg11-cifar10-layer9", "cut is 5, allowed: 9, that of the scenario"),
+    ],
+)
+def test_a_plan_must_fit_every_scenario_before_anything_runs(scenario: str, named: str, brief: Brief) -> None:
+    agents = f"--scenarios {brief.scenario},{scenario} --agents {brief.planner},good.json --out out"
+    brief.evaluate.of(*brief.kwargs).refuses(agents, f"good.json: {named}")
+
+
+@EVERY
+def test_hyperparameters_are_checked_before_anything_runs(brief: Brief) -> None:
+    words = f"--scenarios {brief.scenario} --agents {brief.planner},ppo --hyperparams gamma=2 --out out"
+    brief.evaluate.refuses(words, "agent ppo: gamma is 2, allowed: 0..1")
+
+
 def filled(brief: Brief, text: str) -> str:
     first, second, *_ = agents_of(brief.name)
     return text.format(env=brief.name, planner=brief.planner, scenario=brief.scenario, agents=f"{first}, {second}")
@@ -135,6 +168,20 @@ def test_bad_input_for_a_run_is_one_line(words: str, named: str, brief: Brief) -
 )
 def test_bad_input_for_an_evaluation_is_one_line(words: str, named: str, brief: Brief) -> None:
     brief.evaluate.refuses(filled(brief, "--agents {planner} " + words + " --out out"), filled(brief, named))
+
+
+@EVERY
+def test_a_folder_is_no_agent(brief: Brief) -> None:
+    named = "run is a folder, no agent; if it is a run, splitgym-eval takes it with --runs"
+    brief.evaluate.refuses(f"--agents {brief.planner},run --out out", f"--agents: {named}")
+    brief.train.refuses("--agent run --out out", f"--agent: {named}")
+
+
+@EVERY
+def test_a_name_of_300_characters_is_one_line(brief: Brief) -> None:
+    name = "x" * 300
+    for command in (brief.play(brief.planner), brief.evaluate.of("--agents", brief.planner)):
+        command.refuses(f"--out {name}", f"--out {name}: cannot be written (File name too long)")
 
 
 @EVERY

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from splitgym.agents.registry import AgentSpec
+from splitgym.envs import Family
 from splitgym.experiments import workers
+from splitgym.ui.errors import InputError
 
-from ..command_line import files, metrics, names, read, rows, values
+from ..command_line import by_agent, files, metrics, names, read, rows, values
 from ..envs.toy_family import Climber, ToyDynamics, registered
 from .brief import EVALUATE, TRAIN, undraw
 
@@ -202,8 +205,29 @@ def test_results_do_not_depend_on_the_number_of_workers() -> None:
 
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_an_agent_that_refuses_ends_it_with_one_line(processes: str) -> None:
-    words = ["--agents", "middle,refuser", "--workers", processes, "--out", "out"]
+    words = ["--agents", "refuser", "--scenarios", "near,far", "--workers", processes, "--out", "out"]
     evaluate.refuses(words, "splitgym-eval: refuser: this scenario is not for me", progress="evaluating ")
+
+
+@pytest.mark.parametrize("error", [InputError("not for me"), RuntimeError("a bug")])
+def test_what_is_done_before_something_fails_is_kept(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    assessed = workers.assess
+
+    def failing(family: Family, spec: AgentSpec, *setting: Any) -> Any:
+        if spec.name == "edge":
+            raise error
+        return assessed(family, spec, *setting)
+
+    monkeypatch.setattr(workers, "assess", failing)
+    words = ("--agents", "middle,exact,edge", "--out", "out")
+    if isinstance(error, InputError):
+        called = evaluate(*words, code=2)
+        assert called.told[-1] == "splitgym-eval: not for me; 2 of 3 evaluations are in the results"
+        assert "middle" in called.out
+    else:
+        with pytest.raises(RuntimeError, match="a bug"):
+            evaluate(*words)
+    assert set(by_agent("out")) == {"middle", "exact"}
 
 
 # Bad input.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from splitgym.agents.distredge.joint import JointSearch
 from splitgym.agents.registry import AgentSpec, agents_of
 from splitgym.envs import FAMILIES, Family, get_family
 from splitgym.experiments import train_session as session
-from splitgym.experiments.play import assess
+from splitgym.experiments.play import Played, assess, play
 from splitgym.experiments.results import Result
 from splitgym.models.lookup import get_model
 from splitgym.models.plans import CompressedPlan, CutPlan, HybridPlan, PipelinePlan, SpatialPlan, load_plan
@@ -222,7 +224,38 @@ def test_a_plan_file_is_an_agent(name: str) -> None:
     assert by_agent("out")["plan.json"] == found
 
 
-def test_an_interrupted_episode_leaves_nothing(brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_keeps_the_episode_that_is_played(brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted_once(*args: Any) -> Played:
+        signal.raise_signal(signal.SIGINT)
+        return play(*args)
+
+    monkeypatch.setattr(session, "play", interrupted_once)
+    called = brief.play(brief.planner)("--out", "run", code=130)
+    result = read("run/result.json")
+    assert (result["interrupted"], [row["agent"] for row in result["results"]]) == (True, [brief.planner])
+    assert "plan.json" in names("run")
+    assert called.told[-1] == "interrupted; what is done is in run"
+
+
+@pytest.mark.parametrize("agent", ["joint"])
+def test_an_interrupt_keeps_the_best_plan_of_a_search(agent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[float] = []
+    select = JointSearch._select
+
+    def twice(search: JointSearch, people: Any, scores: Any) -> Any:
+        if len(found) == 2:
+            raise KeyboardInterrupt
+        kept = select(search, people, scores)
+        found.append(float(kept[1][0]))
+        return kept
+
+    monkeypatch.setattr(JointSearch, "_select", twice)
+    BRIEF["distredge"].play(agent)("--out", "run", code=130)
+    assert read("run/result.json")["interrupted"]
+    assert read("run/plan.json")["notes"]["latency_s"] == pytest.approx(min(found))
+
+
+def test_a_second_interrupt_leaves_nothing(brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "play", interrupted)
     called = brief.play(brief.planner)("--out", "run", code=130)
     assert called.err == "splitgym-train: interrupted, nothing was written\n"

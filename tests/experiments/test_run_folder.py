@@ -14,10 +14,10 @@ from splitgym.experiments.run_folder import (
     Progress,
     RunConfig,
     RunFolder,
-    check_free,
+    claimed_out,
+    claimed_run,
     file_stem,
     find_runs,
-    free_folder,
     plain,
 )
 from splitgym.experiments.training import check_hyperparams, check_settings
@@ -201,18 +201,19 @@ def test_a_run_without_a_model_says_so(folder: RunFolder) -> None:
 
 
 def test_a_folder_is_taken_once(folder: RunFolder, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="already holds a run; go on with --resume"):
-        RunFolder.create(folder.path, CONFIG)
     other = tmp_path / "other"
     other.mkdir()
-    check_free(other)
-    (other / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="is not empty"):
-        check_free(other)
-    with pytest.raises(InputError, match="is a file"):
-        check_free(other / "notes.txt")
-    with pytest.raises(InputError, match="not a folder that can be written to"):
-        check_free(other / "notes.txt" / "run")
+    with claimed_out(other):
+        (other / "notes.txt").write_text("mine")
+    for path, named in (
+        (folder.path, "already holds a run; go on with --resume"),
+        (other, "is not empty"),
+        (other / "notes.txt", "is a file"),
+        (other / "notes.txt" / "run", r"cannot be written \(Not a directory\)"),
+        (tmp_path / ("long" * 75), r"cannot be written \(File name too long\)"),
+    ):
+        with pytest.raises(InputError, match=f"^--out {path}: {named}"), claimed_out(path):
+            pytest.fail("not refused")
 
 
 def test_open_wants_a_run(tmp_path: Path) -> None:
@@ -226,12 +227,12 @@ def test_any_text_becomes_one_file_name() -> None:
     assert file_stem("toy-../../evil name-s0") == "toy-.._.._evil_name-s0"
 
 
-def test_free_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert free_folder("toy-near") == Path("runs/toy-near-1")
-    Path("runs/toy-near-1").mkdir(parents=True)
-    assert free_folder("toy-near") == Path("runs/toy-near-2")
-    assert free_folder("a/b c") == Path("runs/a_b_c-1")
+    with claimed_run("toy-near") as first, claimed_run("toy-near") as second, claimed_run("a/b c") as other:
+        assert [first, second, other] == [Path(f"runs/{name}") for name in ("toy-near-1", "toy-near-2", "a_b_c-1")]
+        (second / "result.json").touch()
+    assert [str(path) for path in Path().rglob("*")] == ["runs", "runs/toy-near-2", "runs/toy-near-2/result.json"]
 
 
 def test_runs_are_found_by_name_and_in_folders(folder: RunFolder, tmp_path: Path) -> None:

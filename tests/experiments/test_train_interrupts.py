@@ -150,6 +150,7 @@ with toy_family.registered():
     while time.monotonic() < deadline and not (progress.is_file() and json.loads(progress.read_text() or "{}")):
         time.sleep(0.02)
     time.sleep(0.2)
+    assert TRAIN("--resume", "run", code=2).told == ["splitgym-train: --resume run: another process is writing there"]
     child.kill()
     assert child.wait() == -signal.SIGKILL
     model = next(p for p in (Path("run/model"), Path("run/.model.old")) if p.is_dir())

@@ -133,5 +133,5 @@ def test_images_that_cannot_be_used_are_one_line(wrong: str, named: str) -> None
 
 def test_a_file_in_place_of_checkpoints_is_one_line() -> None:
     Path("kept").write_text("")
-    named = "checkpoints: kept is not a folder that can be written to"
+    named = "checkpoints: kept: cannot be written ("
     train.refuses(["checkpoints=kept", "--out", "other"], named, progress=PLAYING)

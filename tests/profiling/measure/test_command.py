@@ -26,6 +26,7 @@ from splitgym.profiling.measure.machine import board_name, slug
 from splitgym.profiling.tables import load_table
 from splitgym.profiling.training import load_profile
 from splitgym.ui import canvas
+from splitgym.ui.console import program
 
 from ...command_line import PNG, Command, files, sketch
 
@@ -201,7 +202,7 @@ def test_ctrl_c_keeps_what_is_measured_and_the_same_command_goes_on(stop_after: 
     words = [*QUICK, "--out", "a table.csv"]
     stop_after(5)
     called = profile(*words, "--fresh", code=130)
-    again = f"go on with: {shlex.join(['splitgym-profile', *words])}"
+    again = f"go on with: {program('splitgym-profile')} {shlex.join(words)}"
     assert called.told[-1] == (
         f"splitgym-profile: interrupted; 5 of {VISITS} measurements are kept in a table.partial.csv; {again}"
     )

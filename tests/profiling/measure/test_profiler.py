@@ -213,7 +213,7 @@ def test_other_columns_are_refused(tmp_path: Path) -> None:
 def test_two_processes_cannot_measure_into_one_file(tmp_path: Path) -> None:
     with Journal(tmp_path / "j.csv", _header(), COLUMNS) as journal:
         journal.append(("conv1", 1, 0), np.array([[0.25]]))
-        with pytest.raises(InputError, match="another process is measuring"):
+        with pytest.raises(InputError, match="another process is writing there"):
             Journal(tmp_path / "j.csv", _header(), COLUMNS)
     with Journal(tmp_path / "j.csv", _header(), COLUMNS) as journal:
         assert journal.resumed == 1
@@ -272,7 +272,7 @@ def test_beginning_anew_leaves_a_measurement_that_runs_alone(tmp_path: Path) -> 
     path = tmp_path / "j.csv"
     with Journal(path, _header(), COLUMNS) as journal:
         journal.append(("a", 1, 0), np.ones((2, 1)))
-        with pytest.raises(InputError, match="another process is measuring"):
+        with pytest.raises(InputError, match="another process is writing there"):
             Journal(path, _header(), COLUMNS, fresh=True)
         journal.append(("a", 2, 0), np.ones((2, 1)))
     with Journal(path, _header(), COLUMNS) as journal:
