@@ -19,7 +19,7 @@ import yaml
 
 import splitgym.envs  # noqa: F401
 from splitgym.experiments import eval_command, train_command
-from splitgym.experiments.l2s import privacy
+from splitgym.experiments.l2s import digits, privacy
 from splitgym.profiling.measure import command as profile_command
 from splitgym.profiling.probe import probe
 
@@ -165,7 +165,7 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(eval_command, "_evaluate", reached)
             understood(eval_command.main, options)
         case [".venv/bin/python", "-m", "splitgym.experiments.l2s.privacy", *options]:
-            monkeypatch.setattr(privacy, "train_digits", reached)
+            monkeypatch.setattr(digits, "train_digits", reached)
             understood(privacy.main, options)
         case [".venv/bin/python", script, *options] if script.startswith("benchmarks/"):
             source = (ROOT / script).read_text(encoding="utf-8")

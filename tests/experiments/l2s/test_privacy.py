@@ -17,16 +17,9 @@ from torch import Tensor, nn
 
 from splitgym.envs.l2s.scenarios import get_scenario
 from splitgym.envs.l2s.system import System
-from splitgym.experiments.l2s import privacy
-from splitgym.experiments.l2s.privacy import (
-    Trained,
-    first_conv_point,
-    kl_by_cut,
-    kl_divergence,
-    kl_of_uniform,
-    point_for,
-    train_digits,
-)
+from splitgym.experiments.l2s import digits, divergence, privacy
+from splitgym.experiments.l2s.digits import Trained, train_digits
+from splitgym.experiments.l2s.divergence import first_conv_point, kl_by_cut, kl_divergence, kl_of_uniform, point_for
 from splitgym.models.cuts import cut_points
 from splitgym.models.layers import Conv, GlobalPool, Linear, Pool, Shape
 from splitgym.models.lookup import get_model
@@ -208,7 +201,7 @@ def test_batches_and_the_order_of_cuts_change_nothing(monkeypatch: pytest.Monkey
     whole = kl_by_cut(model, None, images)
     assert len(whole) == len(model)
     assert (whole >= 0).all()
-    monkeypatch.setattr(privacy, "PIXELS_AT_ONCE", 2 * 32 * 32)
+    monkeypatch.setattr(divergence, "PIXELS_AT_ONCE", 2 * 32 * 32)
     shares: list[float] = []
     some = kl_by_cut(model, None, images, cuts=[5, 2, 5, 1], on_progress=shares.append)
     np.testing.assert_allclose(some, whole[[4, 1, 4, 0]], rtol=1e-5, atol=1e-9)
@@ -369,21 +362,21 @@ def test_every_seed_learns_and_shows_the_trend_on_all_images(seed: int) -> None:
     assert kl[0] < 0.05 * kl_of_uniform(found.model, found.images) < kl[-1]
 
 
-def test_digits_need_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+# --- the script
+
+
+def test_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("sklearn", "sklearn.datasets"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(InputError, match=r'^the digits need scikit-learn: pip install "splitgym\[train\]"$'):
-        train_digits()
-
-
-# --- the script
+    named = f'{privacy_command.prog}: needs sklearn: pip install "splitgym[train]"'
+    privacy_command.refuses("", named, progress="privacy ")
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, trained: Trained) -> Trained:
     """The script with the network that is already trained and some of its images."""
     some = replace(trained, images=trained.images[:10])
-    monkeypatch.setattr(privacy, "train_digits", lambda seed, on_progress: some)
+    monkeypatch.setattr(digits, "train_digits", lambda seed, on_progress: some)
     return some
 
 
@@ -409,7 +402,7 @@ def test_the_script_finds_the_point_for_a_target(quick: Trained) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_the_script_says_when_the_last_cut_is_below_ppt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(privacy, "kl_by_cut", lambda *_, **__: np.array([2.0, 3.0, 4.0, 3.5, 5.0, 2.5, 1.0]))
+    monkeypatch.setattr(divergence, "kl_by_cut", lambda *_, **__: np.array([2.0, 3.0, 4.0, 3.5, 5.0, 2.5, 1.0]))
     out = privacy_command("--out", str(tmp_path / "kl.png")).out
     assert "no P^c gives the privacy of PPT's cut, 2.000 nats: the last cut has 1.000" in out
     assert "KL does not grow with every cut (it falls at conv3, fc1, fc2)" in out
