@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ import pytest
 import yaml
 
 import splitgym.envs  # noqa: F401
+from splitgym.agents.registry import agents_module, get_spec
 from splitgym.experiments import eval_command, train_command
 from splitgym.experiments.l2s import digits, privacy
 from splitgym.profiling.measure import command as profile_command
@@ -73,9 +75,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for entry in ROOT.iterdir():
         if entry.name not in ("runs", "results", "profiles", "wandb", ".venv", ".git"):
             (folder / entry.name).symlink_to(entry)
-    (folder / ".venv" / "bin").mkdir(parents=True)
-    for program in Path(sys.executable).parent.iterdir():  # resolved, Python would no longer know its environment
-        (folder / ".venv" / "bin" / program.name).symlink_to(program)
+    (folder / ".venv").symlink_to(sys.prefix)  # as a whole: Python looks for its environment beside where it was called
     for name, block in FILES.items():
         (folder / str(name)).write_text(block.text, encoding="utf-8")
     return folder
@@ -219,10 +219,18 @@ def test_files_and_pages_that_are_named_are_there() -> None:
 
 
 SHORT = {  # what makes a command that takes minutes take seconds
-    "train_agent.py": ["--track", "off", "--episodes", "1"],
+    "train_agent.py": ["--track", "off"],
     "eval.py": ["--seeds", "1", "--train-episodes", "1", "--workers", "2"],
-    "splitgym-profile": ["--repeats", "2", "--warmup", "1"],
+    "splitgym-profile": ["--repeats", "2", "--warmup", "1", "--overwrite"],  # README measures VGG-16 twice
 }
+
+
+def learns(words: Sequence[str]) -> bool:
+    """Whether a command trains an agent that may be given a budget."""
+    given = dict(pairwise(words))
+    family = given.get("--env", "distredge")
+    agent = given.get("--agent", agents_module(family).DEFAULT_AGENT)
+    return "train_agent.py" in words and get_spec(family, agent).learns
 
 
 @pytest.mark.slow
@@ -235,8 +243,8 @@ def test_commands_run(here: Path) -> None:
         if words[0] in ("make", "pip") or "--network" in words or "benchmarks/" in line or "backend=train" in line:
             continue
         short = [] if "--from" in words else SHORT.get(program, [])
-        if "--agent" in words and words[words.index("--agent") + 1] in ("joint", "deprune"):
-            short = ["--track", "off"]
+        if learns(words):
+            short = [*short, "--episodes", "1"]
         if "--model" in words and "vgg16" in words and "--from" not in words:
             short = [*short, "--every", "200"]
         ran = subprocess.run([*words, *short], cwd=here, capture_output=True, text=True)
