@@ -26,7 +26,7 @@ class AgentSpec:
         summary: one line for --help.
         make: ``make(env, seed, **hyperparams) -> Agent`` for an env made with ``env_kwargs``.
         env_kwargs: how the agent wants its env made (observation, partition, ...).
-        learns: whether it is a :class:`Learner`.
+        learns: whether it is a :class:`.protocol.Learner`.
         seeded: whether the seed changes the result; others are evaluated once.
         baseline: whether the paper compares against it.
         reference: whether it is a yardstick beside the baselines: a strong search, the exact optimum.

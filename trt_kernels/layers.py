@@ -1,4 +1,4 @@
-"""One kernel of a model as TensorRT layers: the very rows that :class:`..models.torch_layers.KernelModule` computes.
+"""One kernel of a model as TensorRT layers: the very rows that :class:`..models.runnable.layers.KernelModule` computes.
 
 A kernel pads only at the edges of the map: where its rows lie inside, the rows that a neighbour holds take the
 padding's place.

@@ -21,7 +21,8 @@ class Settings:
     """How to train, apart from the budgets.
 
     Attributes:
-        layer: where to cut, in modules of the ``features`` list (:func:`.layer_cut`); a :class:`Cut` is taken as it is.
+        layer: where to cut, in modules of the ``features`` list (:func:`...models.compression.layer_cut`); a
+            :class:`Cut` is taken as it is.
         module: False leaves the compression module out.
         resolution: r.
         phi: maps that may be sent; None: as many as there are at the cut.

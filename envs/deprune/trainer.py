@@ -1,7 +1,7 @@
 """Split training over budgets that change from epoch to epoch: deprune, prune and from scratch (Algorithms 1-3).
 
 All three are the same loop. Only the schedule differs: when a budget rises the filter goes on as it is (deprune), when
-it falls :func:`.reset_filter` comes first (prune), and a schedule of one budget is training from scratch.
+it falls :func:`.schedules.reset_filter` comes first (prune), and a schedule of one budget is training from scratch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads an ONNX file into a :class:`..graph.Graph`. Needs ``onnx``; the network itself is not run."""
+"""Reads an ONNX file into a :class:`.graph.Graph`. Needs ``onnx``; the network itself is not run."""
 
 from __future__ import annotations
 

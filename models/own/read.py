@@ -1,4 +1,4 @@
-"""A user's own network: an ONNX file or a torch module becomes a :class:`.model.Model` with runnable units.
+"""A user's own network: an ONNX file or a torch module becomes a :class:`..model.Model` with runnable units.
 
 Such a network is named by where it comes from: ``path/to/net.onnx``, or ``module:factory`` for a Python function (or
 class) that returns a torch module. Where its input size is not known from there, ``@3x224x224`` behind it says

@@ -1,4 +1,4 @@
-"""Reads a torch module into a :class:`..graph.Graph`, by way of ``torch.export``."""
+"""Reads a torch module into a :class:`.graph.Graph`, by way of ``torch.export``."""
 
 from __future__ import annotations
 

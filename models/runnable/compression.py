@@ -335,7 +335,7 @@ def split_model(model: Model, interface: Interface, seed: int = 0, network: Torc
 
     Args:
         model: the network.
-        interface: the cut and its compression, from :func:`.compression.compressing_cut` of this model.
+        interface: the cut and its compression, from :func:`..compression.compressing_cut` of this model.
         seed: of the module's weights, and of the model's unless they are given. The model's are the same with and
             without the module.
         network: weights to start from; the halves take its modules over, so do not use it afterwards.

@@ -1,7 +1,7 @@
 """The units of a model as torch modules, built from the same data as the row arithmetic; a stage is a slice.
 
 Two ways to run the same weights: ``forward`` on whole maps, and ``run_part`` on some rows of a layer-volume. Their
-agreement (:func:`run_split`) is the ground truth of the row algebra in :mod:`.layers` and :mod:`.model`.
+agreement (:func:`run_split`) is the ground truth of the row algebra in :mod:`..layers` and :mod:`..model`.
 """
 
 from __future__ import annotations

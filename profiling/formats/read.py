@@ -24,9 +24,7 @@ from ..devices import Device, get_device
 from ..latency import kernel_seconds
 from ..tables import LatencyTable, Provenance, table_of
 from ..training import VALUE_BYTES, TrainingProfile, modelled_profile
-from . import pipedream as import_pipedream
-from . import plain_csv as import_csv
-from . import trtexec as import_trtexec
+from . import pipedream, plain_csv, trtexec
 from .common import Batches, File, Heights, read_text
 from .sheet import looks_like_csv
 
@@ -43,7 +41,7 @@ def detect(path: File) -> str:
     if text.lstrip()[0] in "[{":
         return "trtexec"
     lines = [line for line in text.splitlines() if line.strip()]
-    if any(import_pipedream.NODE.match(line.strip()) for line in lines[:2]):
+    if any(pipedream.NODE.match(line.strip()) for line in lines[:2]):
         return "pipedream"
     first = next((line for line in lines if not line.lstrip().startswith("#")), "")
     if looks_like_csv(first):
@@ -80,7 +78,7 @@ def latency_table(
         date: day of the profile (ISO 8601); by default what the file says, or the day it was last changed.
         format: one of ``FORMATS``, by default detected.
         sources: original node names (those of an ONNX file) by kernel name, to find kernels in trtexec's names.
-        layers: kernel by trtexec's layer name, where names do not tell; see :mod:`.import_trtexec`.
+        layers: kernel by trtexec's layer name, where names do not tell; see :mod:`.trtexec`.
         shape_from: a device, or the name of one in the catalogue. Needed where a kernel's time is known at its full
             height only.
 
@@ -126,9 +124,9 @@ def _read_heights(
 ) -> Heights:
     kind = _format(path, format)
     if kind == "trtexec":
-        return import_trtexec.read_heights(path, model, rows, sources, layers)
+        return trtexec.read_heights(path, model, rows, sources, layers)
     if kind == "csv":
-        return import_csv.read_heights(path, model, rows, several=files > 1)
+        return plain_csv.read_heights(path, model, rows, several=files > 1)
     raise InputError(f"{path}: PipeDream profiles training; it gives a training profile, no latency table")
 
 
@@ -245,9 +243,9 @@ def training_profile(
 
 def _read_batches(path: File, model: Model, kind: str, batch: int | None) -> Batches:
     if kind == "pipedream":
-        return import_pipedream.read_batches(path, model, batch)
+        return pipedream.read_batches(path, model, batch)
     if kind == "csv":
-        return import_csv.read_batches(path, model, batch)
+        return plain_csv.read_batches(path, model, batch)
     raise InputError(f"{path}: trtexec profiles inference; it gives a latency table, no training profile")
 
 
@@ -326,7 +324,7 @@ def command(args: argparse.Namespace, model: Model, sources: Mapping[str, Sequen
             raise InputError("--batch is for training profiles (--training); a latency table is about one image")
         made = latency_table(
             _by_rows(args.from_files, model), model, **facts, format=args.format, sources=sources,
-            layers=import_trtexec.read_layer_map(args.map, model) if args.map else None, shape_from=args.shape_from,
+            layers=trtexec.read_layer_map(args.map, model) if args.map else None, shape_from=args.shape_from,
         )  # fmt: skip
     made.save(args.out)
     print(f"{args.out}: {made.label()}")

@@ -40,7 +40,7 @@ class TensorRTBackend:
 
     Args:
         model: the network.
-        weights: one mapping for every kernel (:func:`..trt_kernels.weights.torch_weights`). Engines are kept for any
+        weights: one mapping for every kernel (:func:`...trt_kernels.weights.torch_weights`). Engines are kept for any
             weights: what they are changes no time.
         precision: FP16 or FP32.
         cache_dir: where engines and timing caches are kept, by default below the user's cache folder.

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from splitgym.models.layers import Shape
-from splitgym.models.own import torch_module as torch_import
+from splitgym.models.own import torch_module
 from splitgym.models.own.read import import_module
 
 from .nets import Net, assert_equal_outputs, image, scrambled
@@ -142,7 +142,7 @@ def met(monkeypatch: pytest.MonkeyPatch) -> set[str]:
             found.add(key)
             return super().get(key, default)
 
-    monkeypatch.setattr(torch_import, "_HANDLERS", Recorded(torch_import._HANDLERS))
+    monkeypatch.setattr(torch_module, "_HANDLERS", Recorded(torch_module._HANDLERS))
     return found
 
 
@@ -174,4 +174,4 @@ def test_what_is_left_undecomposed_is_read_too(met: set[str], monkeypatch: pytes
 
 def test_every_torch_handler_has_a_case() -> None:
     covered = {operator for _, operators in TORCH_CASES.values() for operator in operators.split()}
-    assert set(torch_import._HANDLERS) - covered - set(UNDECOMPOSED.split()) == set()
+    assert set(torch_module._HANDLERS) - covered - set(UNDECOMPOSED.split()) == set()

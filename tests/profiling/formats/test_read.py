@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from splitgym.models.layers import Conv, Shape
 from splitgym.models.model import Model, Unit
 from splitgym.profiling.devices import get_device
-from splitgym.profiling.formats import common as import_common
+from splitgym.profiling.formats import common
 from splitgym.profiling.formats.read import add_options, command, detect, fill_rows, latency_table, training_profile
 from splitgym.profiling.latency import kernel_seconds
 from splitgym.profiling.tables import load_table
@@ -93,7 +93,7 @@ def test_a_shape_is_scaled_to_every_given_time() -> None:
 
 
 def test_files_that_are_no_profile_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_common, "MOST_BYTES", 1000)
+    monkeypatch.setattr(common, "MOST_BYTES", 1000)
     cases = {
         "empty": (b"", "is empty"),
         "blank": (b"\xef\xbb\xbf \n\n", "is empty"),
