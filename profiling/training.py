@@ -117,6 +117,11 @@ class TrainingProfile:
         forward_s.flags.writeable = backward_s.flags.writeable = False
         return forward_s, backward_s
 
+    def step_s(self, batch: int) -> _Floats:
+        """Seconds of every step's forward, backward and update at a batch size, (len(steps),); see :meth:`at`."""
+        forward_s, backward_s = self.at(batch)
+        return forward_s + backward_s + self.update_s
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the profile as CSV with a metadata header; :func:`load_profile` gets the very same numbers back."""
         timed = np.stack([self.forward_s, self.backward_s])

@@ -13,7 +13,7 @@ from ...models.compression import Interface, compressing_cut, layer_cut, widened
 from ...models.lookup import get_model
 from ...models.model import Model
 from ...models.plans import CompressedPlan
-from ...profiling.training import TrainingProfile, modelled_profile
+from ...profiling.training import modelled_profile
 from ...ui.errors import InputError
 from .curves import Curves, get_curves
 from .scenarios import SHARES, Scenario
@@ -87,7 +87,7 @@ class System:
         """
         cut = self.interface.cut
         at = cut.step + (1 if cut.modules else 0)
-        client, server = (_seconds(profile, self.scenario.batch) for profile in self.profiles)
+        client, server = (profile.step_s(self.scenario.batch) for profile in self.profiles)
         return float(client[:at].sum() + server[at:].sum())
 
     def transfer_s(self, budget: np.ndarray, mbps: np.ndarray) -> np.ndarray:
@@ -129,9 +129,3 @@ def _steps(images: int, batch: int) -> int:
     """Steps of an epoch; a last one of a single image joins the one before, as in training."""
     alone = images > batch and images % batch == 1
     return ceil(images / batch) - alone
-
-
-def _seconds(profile: TrainingProfile, batch: int) -> np.ndarray:
-    """(steps,) of the network: forward, backward and update."""
-    forward, backward = profile.at(batch)
-    return forward + backward + profile.update_s

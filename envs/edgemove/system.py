@@ -52,7 +52,7 @@ class System:
         steps = self.model.steps
         self.names = tuple(steps[p - 1].name for p in self.points[1:])
         self.profiles = {device: self._profile(device) for device in (scenario.client, *scenario.gpus, scenario.cloud)}
-        seconds = {device: self._summed(_iteration_s(p, scenario.batch)) for device, p in self.profiles.items()}
+        seconds = {device: self._summed(p.step_s(scenario.batch)) for device, p in self.profiles.items()}
         self.client_s = seconds[scenario.client]
         servers = np.stack([seconds[device] for device in (*scenario.gpus, scenario.cloud)])
         self.server_s = servers[:, -1:] - servers
@@ -75,7 +75,7 @@ class System:
             return self.on_device_iteration_s
         task = get_model(scenario.task_model)
         profile = modelled_profile(task, scenario.client, (scenario.batch,), scenario.optimizer, scenario.tiles)
-        return float(_iteration_s(profile, scenario.batch).sum())
+        return float(profile.step_s(scenario.batch).sum())
 
     def _profile(self, device: str) -> TrainingProfile:
         scenario = self.scenario
@@ -163,9 +163,3 @@ class System:
         for array in (*tables, city.position_m, city.radius_m, city.gpu, walks):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
-
-
-def _iteration_s(profile: TrainingProfile, batch: int) -> np.ndarray:
-    """(steps,) forward, backward and update of a minibatch."""
-    forward, backward = profile.at(batch)
-    return forward + backward + profile.update_s

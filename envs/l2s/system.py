@@ -77,7 +77,7 @@ class System:
     def _lay_out(self) -> None:
         scenario, first = self.scenario, self.first
         before = np.array(self.points)
-        on_device, on_edge = (_round_s(p, scenario.batch) for p in (self.device, self.edge))
+        on_device, on_edge = (p.step_s(scenario.batch) for p in (self.device, self.edge))
         self.front_s = _running(on_device)[before][first:]
         self.forward_s = _running(self.device.at(scenario.batch)[0])[before][first:]
         self.edge_s = (on_edge.sum() - _running(on_edge)[before])[first:]
@@ -204,12 +204,6 @@ class System:
         for array in arrays:
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
-
-
-def _round_s(profile: TrainingProfile, batch: int) -> np.ndarray:
-    """(steps,) seconds of a step's forward, backward and update."""
-    forward, backward = profile.at(batch)
-    return forward + backward + profile.update_s
 
 
 def _running(values: np.ndarray) -> np.ndarray:
