@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.edgemove.observations import make
+from .observations import make
 
 SHORT = {"scenario": "vgg16-cifar10", "on_device_s": 1000.0}  # ten cycles
 ENV = make(**SHORT)

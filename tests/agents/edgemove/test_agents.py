@@ -22,7 +22,7 @@ from splitgym.experiments.play import options_for, play
 from splitgym.models.plans import PipelinePlan, save_plan
 
 from ... import refused, slow
-from ...envs.edgemove.observations import make, make_batch, observed, server
+from .observations import make, make_batch, observed, server
 from .short import ALONE, ENV, FIRST, SHORT, SYSTEM, in_reach, run
 
 # Baselines -----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from splitgym.agents.registry import make_agent
 from splitgym.envs.edgemove.planning import balanced_cut, cut_periods
 from splitgym.experiments.play import play
 
-from ...envs.edgemove.observations import make, observed, server
+from .observations import make, observed, server
 
 TIE, NOISE = 0.03, 0.03
 

@@ -13,7 +13,7 @@ from splitgym.agents.edgemove.edgemove import EdgeMove
 from splitgym.agents.registry import make_agent
 from splitgym.envs.edgemove.actions import STAY
 
-from ...envs.edgemove.observations import make, make_batch, observed, server
+from .observations import make, make_batch, observed, server
 from .short import ALONE, ENV, FIRST, SHORT, SYSTEM, run
 
 
