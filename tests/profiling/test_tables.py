@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from splitgym.profiling.tables import LatencyTable, Provenance, load_table, mode
 from splitgym.ui.errors import InputError
 
 from .. import refused
+from .edits import Edit, swap, without
 
 MEASURED = Provenance("measured", "my-board", "FP16", "TensorRT 10.3", "2026-01-31", "median of 100 runs, fan on")
 
@@ -144,15 +144,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
 
 
-def _swap(old: str, new: str) -> Callable[[str], str]:
-    def edit(text: str) -> str:
-        assert old in text
-        return text.replace(old, new, 1)
-
-    return edit
-
-
-def _seconds(value: str) -> Callable[[str], str]:
+def _seconds(value: str) -> Edit:
     """Replace the time of kernel conv1 at 5 rows."""
 
     def edit(text: str) -> str:
@@ -164,21 +156,12 @@ def _seconds(value: str) -> Callable[[str], str]:
     return edit
 
 
-def _without(*starts: str) -> Callable[[str], str]:
-    def edit(text: str) -> str:
-        kept = [line for line in text.splitlines() if not line.startswith(starts)]
-        assert len(kept) < len(text.splitlines())
-        return "\n".join(kept)
-
-    return edit
-
-
-BAD_FILES: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
-    "missing row": (_without("conv1,7,"), ("conv1", "rows = 7", "1 to 28")),
-    "missing kernel": (_without("pool2,"), ("pool2", "rows = 1", "1 to 5")),
-    "duplicate row": (_swap("conv1,6,", "conv1,5,"), ("line 16", "second entry", "conv1", "rows = 5")),
-    "several rows": (_without("conv1,7,", "conv1,9,", "conv1,10,", "conv1,28,"), ("rows = 7, 9 to 10, 28",)),
-    "several kernels": (_without("conv1,7,", "pool2,"), ("conv1 has no entry for rows = 7", "pool2 has no entry")),
+BAD_FILES: dict[str, tuple[Edit, tuple[str, ...]]] = {
+    "missing row": (without("conv1,7,"), ("conv1", "rows = 7", "1 to 28")),
+    "missing kernel": (without("pool2,"), ("pool2", "rows = 1", "1 to 5")),
+    "duplicate row": (swap("conv1,6,", "conv1,5,"), ("line 16", "second entry", "conv1", "rows = 5")),
+    "several rows": (without("conv1,7,", "conv1,9,", "conv1,10,", "conv1,28,"), ("rows = 7, 9 to 10, 28",)),
+    "several kernels": (without("conv1,7,", "pool2,"), ("conv1 has no entry for rows = 7", "pool2 has no entry")),
     "several lines": (
         lambda text: _seconds("x")(text).replace("conv1,6,", "conv9,6,").replace("conv1,8,", "conv1,80,"),
         ("line 15: seconds is 'x'", "line 16: unknown kernel 'conv9'", "line 18: rows is '80'"),
@@ -188,21 +171,21 @@ BAD_FILES: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
     "infinite time": (_seconds("inf"), ("line 15", "inf", "finite number")),
     "not a number": (_seconds("fast"), ("line 15", "'fast'", "a number")),
     "no number": (_seconds(""), ("line 15", "seconds is ''", "a number")),
-    "unknown kernel": (_swap("conv1,5,", "conv9,5,"), ("line 15", "'conv9'", "conv1")),
-    "rows not an integer": (_swap("conv1,5,", "conv1,5.5,"), ("line 15", "'5.5'", "an integer from 1 to 28")),
-    "rows too many": (_swap("conv1,5,", "conv1,29,"), ("line 15", "'29'", "1 to 28")),
-    "rows zero": (_swap("conv1,5,", "conv1,0,"), ("line 15", "'0'", "1 to 28")),
+    "unknown kernel": (swap("conv1,5,", "conv9,5,"), ("line 15", "'conv9'", "conv1")),
+    "rows not an integer": (swap("conv1,5,", "conv1,5.5,"), ("line 15", "'5.5'", "an integer from 1 to 28")),
+    "rows too many": (swap("conv1,5,", "conv1,29,"), ("line 15", "'29'", "1 to 28")),
+    "rows zero": (swap("conv1,5,", "conv1,0,"), ("line 15", "'0'", "1 to 28")),
     "too many fields": (_seconds("1.0,2.0"), ("line 15", "4 fields", "kernel,rows,seconds")),
-    "other model": (_swap("# model: lenet5", "# model: vgg16"), ("model is 'vgg16'", "'lenet5'")),
-    "other structure": (_swap("# fingerprint: ", "# fingerprint: 0"), ("fingerprint", "lenet5")),
-    "other schema": (_swap("# schema: 1", "# schema: 2"), ("schema is '2'", "'1'")),
-    "unknown source": (_swap("source: measured", "source: guessed"), ("'guessed'", "modelled, measured, imported")),
-    "unknown header": (_swap("# precision:", "# accuracy:"), ("line 6", "precision")),
-    "header without colon": (_swap("# schema: 1", "# schema 1"), ("line 1", "# key: value")),
-    "header given twice": (_swap("# schema: 1", "# schema: 1\n# schema: 1"), ("line 2", "schema", "twice")),
-    "header incomplete": (_without("# device"), ("no device", "precision")),
-    "no header": (_without("#"), ("header has no schema",)),
-    "no columns": (_without("kernel,"), ("line 10", "kernel,rows,seconds")),
+    "other model": (swap("# model: lenet5", "# model: vgg16"), ("model is 'vgg16'", "'lenet5'")),
+    "other structure": (swap("# fingerprint: ", "# fingerprint: 0"), ("fingerprint", "lenet5")),
+    "other schema": (swap("# schema: 1", "# schema: 2"), ("schema is '2'", "'1'")),
+    "unknown source": (swap("source: measured", "source: guessed"), ("'guessed'", "modelled, measured, imported")),
+    "unknown header": (swap("# precision:", "# accuracy:"), ("line 6", "precision")),
+    "header without colon": (swap("# schema: 1", "# schema 1"), ("line 1", "# key: value")),
+    "header given twice": (swap("# schema: 1", "# schema: 1\n# schema: 1"), ("line 2", "schema", "twice")),
+    "header incomplete": (without("# device"), ("no device", "precision")),
+    "no header": (without("#"), ("header has no schema",)),
+    "no columns": (without("kernel,"), ("line 10", "kernel,rows,seconds")),
     "header only": (lambda text: text[: text.index("kernel,")], ("line 10", "kernel,rows,seconds")),
     "empty": (lambda text: "", ("is empty", "kernel,rows,seconds")),
     "only blank": (lambda text: "\n \n", ("is empty",)),

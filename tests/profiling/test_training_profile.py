@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from splitgym.profiling.training import (
 from splitgym.ui.errors import InputError
 
 from .. import refused
+from .edits import Edit, swap, without
 
 ARRAYS = COLUMNS[2:]
 DEVICES = ("tx2-pytorch", "gtx1080ti", "i7-8700k")  # eager, eager, fused
@@ -300,26 +300,6 @@ def test_the_order_of_entries_and_empty_lines_do_not_matter(tmp_path: Path) -> N
     assert_same(load_profile(path, TINY), measured_tiny())
 
 
-Edit = Callable[[str], str]
-
-
-def _swap(old: str, new: str) -> Edit:
-    def edit(text: str) -> str:
-        assert old in text
-        return text.replace(old, new, 1)
-
-    return edit
-
-
-def _without(*starts: str) -> Edit:
-    def edit(text: str) -> str:
-        kept = [line for line in text.splitlines() if not line.startswith(starts)]
-        assert len(kept) < len(text.splitlines())
-        return "\n".join(kept)
-
-    return edit
-
-
 def _cell(column: str, value: str) -> Edit:
     """Replace one field of step plain at batch 4, which is line 18."""
 
@@ -343,14 +323,14 @@ WHOLES = ("activation_bytes", "gradient_bytes", "params")
 CONSTANT = ("update_s", *WHOLES)
 ALL_COLUMNS = ",".join(COLUMNS)
 BAD_FILES: dict[str, tuple[Edit, tuple[str, ...]]] = {
-    "missing step": (_without("pool,"), ("profile has 5 steps, the model tiny has 6", "missing: pool")),
-    "missing steps": (_without("pool,", "fc1,"), ("profile has 4 steps, the model tiny has 6", "pool, fc1")),
-    "missing batch": (_without("plain,4,"), ("step plain", "batch = 4", "1, 4, 16")),
+    "missing step": (without("pool,"), ("profile has 5 steps, the model tiny has 6", "missing: pool")),
+    "missing steps": (without("pool,", "fc1,"), ("profile has 4 steps, the model tiny has 6", "pool, fc1")),
+    "missing batch": (without("plain,4,"), ("step plain", "batch = 4", "1, 4, 16")),
     "missing batches": (
-        _without("plain,4,", "block,4,", "block,16,"),
+        without("plain,4,", "block,4,", "block,16,"),
         ("step block has no entry for batch = 4, 16", "step plain has no entry for batch = 4", "1, 4, 16"),
     ),
-    "missing step and batch": (_without("pool,", "plain,4,"), ("missing: pool", "step plain", "batch = 4")),
+    "missing step and batch": (without("pool,", "plain,4,"), ("missing: pool", "step plain", "batch = 4")),
     "several lines": (
         lambda text: _cell("forward_s", "x")(text).replace("stem,1,", "stem,one,").replace("fc1,4,", "fc3,4,"),
         ("line 18: forward_s is 'x'", "batch is 'one'", "unknown step 'fc3'"),
@@ -373,20 +353,20 @@ BAD_FILES: dict[str, tuple[Edit, tuple[str, ...]]] = {
         for c in ("update_s", *WHOLES)
     },
     "too many fields": (_cell("params", "528,1"), ("line 18", "9 fields", "allowed: 8", ALL_COLUMNS)),
-    "too few fields": (_swap(",528\n", "\n"), ("line 17", "7 fields", "allowed: 8")),
+    "too few fields": (swap(",528\n", "\n"), ("line 17", "7 fields", "allowed: 8")),
     "unclosed quote": (lambda text: text + '"' + "x" * 200_000, ("line 29", "is not CSV")),
     "other model": (
-        _swap("# model: tiny", "# model: resnet34"),
+        swap("# model: tiny", "# model: resnet34"),
         ("model is 'resnet34'", "'tiny'", "profile has 6 steps, the model tiny has 6"),
     ),
-    "other structure": (_swap("# fingerprint: ", "# fingerprint: 0"), ("fingerprint is '0", "the model tiny")),
-    "other schema": (_swap("# schema: 1", "# schema: 2"), ("schema is '2'", "'1'")),
-    "unknown source": (_swap("source: measured", "source: guessed"), ("'guessed'", "modelled, measured, imported")),
-    "unknown header": (_swap("# precision:", "# accuracy:"), ("line 6", "precision")),
-    "header incomplete": (_without("# device"), ("no device",)),
-    "no header": (_without("#"), ("header has no schema",)),
-    "no columns": (_without("step,"), ("line 10", ALL_COLUMNS)),
-    "a latency table's columns": (_swap(ALL_COLUMNS, "kernel,rows,seconds"), ("line 10", ALL_COLUMNS)),
+    "other structure": (swap("# fingerprint: ", "# fingerprint: 0"), ("fingerprint is '0", "the model tiny")),
+    "other schema": (swap("# schema: 1", "# schema: 2"), ("schema is '2'", "'1'")),
+    "unknown source": (swap("source: measured", "source: guessed"), ("'guessed'", "modelled, measured, imported")),
+    "unknown header": (swap("# precision:", "# accuracy:"), ("line 6", "precision")),
+    "header incomplete": (without("# device"), ("no device",)),
+    "no header": (without("#"), ("header has no schema",)),
+    "no columns": (without("step,"), ("line 10", ALL_COLUMNS)),
+    "a latency table's columns": (swap(ALL_COLUMNS, "kernel,rows,seconds"), ("line 10", ALL_COLUMNS)),
     "no entries": (
         lambda text: text[: text.index("stem,")],
         ("profile has 0 steps, the model tiny has 6", "missing: stem, block"),

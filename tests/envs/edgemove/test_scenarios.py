@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -31,19 +30,11 @@ from splitgym.ui.errors import InputError
 
 from ... import refused
 from ..scenario_files import write
+from .episodes import make, write_places
 
 GOOD: dict[str, Any] = {"model": "vgg16_32", "cycle": 100, "on_device_s": 300.0}
 PLACES = [(-37.81, 144.96), (-37.815, 144.965), (-37.82, 144.955)]
 EUA_SITES = "SPLITGYM_EUA_SITES"
-
-
-def make(scenario: str = "vgg16-cifar10", **kwargs: Any) -> Any:
-    return gym.make(FAMILIES["edgemove"].env_id, scenario=scenario, disable_env_checker=True, **kwargs).unwrapped
-
-
-def write_places(file: Path, places: list[tuple[float, float]] = PLACES) -> str:
-    file.write_text("LATITUDE,LONGITUDE\n" + "".join(f"{a},{b}\n" for a, b in places))
-    return str(file)
 
 
 # The paper's settings.
@@ -225,7 +216,7 @@ def test_scenario_from_a_file(tmp_path: Path) -> None:
 
 def test_files_of_a_scenario_are_found_from_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
-    write_places(tmp_path / "data" / "sites.csv")
+    write_places(tmp_path / "data" / "sites.csv", PLACES)
     write_places(tmp_path / "data" / "walk.csv", PLACES[:2])
     modelled_profile(get_model("vgg16_32"), "nano", (32,), "sgd", True).save(tmp_path / "data" / "phone.csv")
     files = {"sites": "data/sites.csv", "trajectory": "data/walk.csv", "profiles": {"pixel6a": "data/phone.csv"}}
@@ -308,7 +299,7 @@ def test_metres_of_degrees() -> None:
 
 
 def test_a_trajectory_from_a_file_is_the_only_walk(tmp_path: Path) -> None:
-    file = write_places(tmp_path / "walk.csv")
+    file = write_places(tmp_path / "walk.csv", PLACES)
     for walks in ("test", "train"):
         env = make(trajectory=file, walks=walks, optimum=False)
         system = env.dynamics.system
