@@ -10,9 +10,9 @@ import matplotlib.image
 import pytest
 
 from splitgym.envs import FAMILIES
-from splitgym.experiments import eval_command, tables, train_command, train_session
-from splitgym.experiments.figures import learning_curve
-from tests.envs.test_frames import assert_nothing_is_cut_off
+from splitgym.experiments import eval_command, train_command, train_session
+
+from ..envs.test_frames import assert_nothing_is_cut_off
 
 AGENTS = {  # that show a family's pictures, and what to compare with
     "distredge": ("joint", "offload,modnn"),
@@ -76,14 +76,6 @@ def test_pictures_of_an_evaluation(family: str, drawn: Mapping[str, Any]) -> Non
     assert_whole(drawn, Path("eval"))
 
 
-def test_one_report_of_a_training_is_seen() -> None:
-    report = {"episodes": 512, "steps": 512, "best_latency_s": 0.03, "recent_latency_s": 0.4}
-    for lines in (1, 2):
-        axes = learning_curve([{**report, "episodes": 512 * (i + 1)} for i in range(lines)], "latency_s", "ms").axes[0]
-        drawn = axes.get_lines()[:2]
-        assert all(line.get_marker() == "o" for line in drawn) == (lines == 1)
-
-
 def test_recordings_are_measured_and_their_fit_is_modelled(drawn: Mapping[str, Any]) -> None:
     train_command.main(["--env", "deprune", "--agent", "prune", "--track", "off", "--out", "run"])
     said = " ".join(drawn["recordings"].get_supxlabel().split())
@@ -91,15 +83,3 @@ def test_recordings_are_measured_and_their_fit_is_modelled(drawn: Mapping[str, A
     assert said.endswith("; fit: modelled")
     for name in ("training", "rewards"):
         assert drawn[name].get_supxlabel() == "numbers: modelled"
-
-
-def test_sources_are_what_stands_behind_a_name_not_what_notes_say() -> None:
-    modelled = "vgg16 on nano: modelled (FP16, TensorRT); fitted to measured: latencies"
-    imported = "vgg16 on pi3: imported (FP32); my.csv: CSV (ms), which says source: measured"
-    assert tables.sources([]) == ""
-    assert tables.sources([modelled, "links: modelled (constants)"]) == "modelled"
-    assert tables.sources([imported]) == "imported"
-    assert tables.sources([modelled, imported]) == "modelled (vgg16 on nano), imported (vgg16 on pi3)"
-    lines = ["accuracy: measured, trained here on digits", "training of vgg11 on pixel6a: modelled (FP32)",
-             "bytes: counted from the cut; link: modelled"]  # fmt: skip
-    assert tables.sources(lines) == "measured (accuracy), modelled (training on pixel6a, link)"

@@ -1,15 +1,16 @@
-"""Tables on the screen: one unit for all times of a table."""
+"""Tables on the screen: one unit for all times of a table, the best in bold, where numbers come from."""
 
 from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 from rich.console import Console
 
-from splitgym.envs import FAMILIES
+from splitgym.envs import FAMILIES, Family
 from splitgym.experiments.results import Result
-from splitgym.experiments.tables import ranking
+from splitgym.experiments.tables import comparison, ranking, sources
 
 
 def shown(family: str, **metrics: float) -> str:
@@ -32,3 +33,39 @@ def test_all_times_of_a_table_have_one_unit(family: str, metrics: dict[str, floa
     header = shown(family, **metrics).splitlines()[0]
     assert header.count(f"({unit})") == sum(name.endswith("_s") for name in metrics)
     assert f"({'s' if unit == 'ms' else 'ms'})" not in header
+
+
+def results(scenarios: int, agents: int, seeds: int = 1) -> list[Result]:
+    rng = np.random.default_rng(0)
+    return [
+        Result(f"scenario-{s}", f"agent-{a}", seed, {"cost_s": 0.1 * (a + 1) + 0.001 * rng.random()})
+        for s in range(scenarios)
+        for a in range(agents)
+        for seed in range(seeds)
+    ]
+
+
+def test_the_best_is_bold_and_wide_tables_are_dealt_out(toy: Family) -> None:
+    _, (table,) = comparison(results(2, 3), toy, 200)
+    best, second = table.columns[1], table.columns[2]
+    assert all("[bold" in str(cell) for cell in best.cells)
+    assert not any("[bold" in str(cell) for cell in second.cells)
+    title, parts = comparison(results(2, 12, seeds=2), toy, 60)
+    assert len(parts) > 1
+    names = [str(column.header) for part in parts for column in part.columns if column.header != "scenario"]
+    assert names == [f"agent-{a}" for a in range(12)]
+    assert "standard deviation" in title
+    for part in parts:
+        assert sum(max(map(len, [str(c.header)])) + 2 for c in part.columns) <= 60
+
+
+def test_sources_are_what_stands_behind_a_name_not_what_notes_say() -> None:
+    modelled = "vgg16 on nano: modelled (FP16, TensorRT); fitted to measured: latencies"
+    imported = "vgg16 on pi3: imported (FP32); my.csv: CSV (ms), which says source: measured"
+    assert sources([]) == ""
+    assert sources([modelled, "links: modelled (constants)"]) == "modelled"
+    assert sources([imported]) == "imported"
+    assert sources([modelled, imported]) == "modelled (vgg16 on nano), imported (vgg16 on pi3)"
+    lines = ["accuracy: measured, trained here on digits", "training of vgg11 on pixel6a: modelled (FP32)",
+             "bytes: counted from the cut; link: modelled"]  # fmt: skip
+    assert sources(lines) == "measured (accuracy), modelled (training on pixel6a, link)"

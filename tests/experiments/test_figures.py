@@ -1,0 +1,71 @@
+"""Pictures that every family has, and what those of its own have in common."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splitgym.envs import FAMILIES, Family
+from splitgym.experiments.figures import grouped_bars, hook, learning_curve
+
+from ..command_line import PNG
+from .brief import BRIEF, EVALUATE
+from .pictures import Cast
+
+NAME = attrgetter("name")
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES.values() if hook(family, "curve_rows")], ids=NAME)
+def test_curve_rows_are_at_most_a_thousand_and_evenly_spread(family: Family) -> None:
+    rows, brief = hook(family, "curve_rows"), BRIEF[family.name]
+    env, trace = Cast(family.name, brief.options, 1).traced(brief.planner, brief.scenario)
+    longer = {name: np.resize(values, 2345) for name, values in trace.items()}
+    numbers = [row["round"] for row in rows(env, longer)]
+    assert (len(numbers), numbers[0], numbers[-1]) == (1000, 1, 2345)
+    assert {b - a for a, b in pairwise(numbers)} == {2, 3}
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=NAME)
+def test_groups_without_results_have_no_charts(family: Family) -> None:
+    draw, brief = hook(family, "eval_figures"), BRIEF[family.name]
+    assert draw([], {"all": (brief.scenario,)}) == {}
+    results = Cast(family.name, brief.options, 1).results((brief.planner,), (brief.scenario,))
+    assert draw(results, {"all": ("nowhere",)}) == {}
+
+
+def test_bars_show_means_and_spread_over_seeds() -> None:
+    figure = grouped_bars({"near": {"a": [1.0, 3.0], "b": [4.0]}, "far": {"b": [5.0]}}, "cost (s)")
+    (axes,) = figure.axes
+    heights = sorted(patch.get_height() for patch in axes.patches)
+    assert heights == [2.0, 4.0, 5.0]
+    segments = [s for c in axes.collections for s in c.get_segments()]
+    assert [sorted(point[1] for point in s) for s in segments if len(s)] == [[1.0, 3.0]]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["near", "far"]
+
+
+def test_many_bars_are_dealt_out_over_rows_without_overlap() -> None:
+    figure = grouped_bars({f"scenario-{s}": {f"agent-{a}": [1.0] for a in range(10)} for s in range(14)}, "images/s")
+    assert len(figure.axes) > 1
+    figure.canvas.draw()
+    for axes in figure.axes:
+        boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+        assert all(a.x1 <= b.x0 for a, b in pairwise(boxes))
+    assert sum(len(axes.patches) for axes in figure.axes) == 140
+
+
+@pytest.mark.usefixtures("scratch", "toy")
+def test_an_evaluation_has_bars_for_every_group() -> None:
+    EVALUATE("--env", "toy", "--scenarios", "all", "--agents", "middle,exact", "--out", "out")
+    assert all(Path(f"out/{group}.png").read_bytes().startswith(PNG) for group in ("all-fixed", "scenarios"))
+
+
+def test_one_report_of_a_training_is_seen() -> None:
+    report = {"episodes": 512, "steps": 512, "best_latency_s": 0.03, "recent_latency_s": 0.4}
+    for lines in (1, 2):
+        axes = learning_curve([{**report, "episodes": 512 * (i + 1)} for i in range(lines)], "latency_s", "ms").axes[0]
+        drawn = axes.get_lines()[:2]
+        assert all(line.get_marker() == "o" for line in drawn) == (lines == 1)
