@@ -17,15 +17,12 @@ from annotated_types import Interval, Len
 
 from ..ui.errors import InputError
 from ..ui.files import write_text
-from ..ui.validation import Count, read_json, shown, validated
+from ..ui.validation import BytesPerSecond, Count, Mbps, read_json, shown, validated
 
 SCHEMA = 1
 KIND = "link"
 MOST_FILE_BYTES = 2**20
 MOST_TEXT = 200  # characters
-# The least and the most that is believed of a number; what lies outside is a slip or would overflow.
-Mbps = Annotated[float, Interval(ge=1e-3, le=1e6)]
-BytesPerS = Annotated[float, Interval(ge=1e3, le=1e14)]
 Sample = tuple[Count, Annotated[float, Interval(ge=1e-9, le=1e6)]]
 Samples = Annotated[tuple[Sample, ...], Len(1)]
 
@@ -57,10 +54,10 @@ class LinkMeasurement:
     t_msg_s: Annotated[float, Interval(ge=0, le=60)]
     goodput_up_mbps: Mbps
     goodput_down_mbps: Mbps
-    copy_out_bytes_per_s: BytesPerS
-    copy_in_bytes_per_s: BytesPerS
-    peer_copy_out_bytes_per_s: BytesPerS
-    peer_copy_in_bytes_per_s: BytesPerS
+    copy_out_bytes_per_s: BytesPerSecond
+    copy_in_bytes_per_s: BytesPerSecond
+    peer_copy_out_bytes_per_s: BytesPerSecond
+    peer_copy_in_bytes_per_s: BytesPerSecond
     residual: Annotated[float, Interval(ge=0, le=1e6)]
     samples_up: Samples
     samples_down: Samples
