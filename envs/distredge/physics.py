@@ -2,15 +2,18 @@
 
 Each device has three threads: receive, compute, send. A message of n bytes from i to j takes
 ``t_msg(i, j) + 8 n / (eta min(B_i, B_j)) + n / r_out(i) + n / r_in(j)``; a device's messages leave one after another in
-receiver order, and a receiver's link carries all that comes in. The requester scatters serially at its own rate: a
-message occupies it as if the receiver were as fast, so several slow links can be fed side by side. Arrays keep the lane
-axis last; every reduction over devices is exact or in a fixed order, so one lane and a thousand agree to the bit.
+receiver order, and a receiver's link carries all that comes in, one exchange after another: an exchange's bytes follow
+each other from the start of its first message or, if that is later, from the end of what came before over the link. The
+requester scatters serially at its own rate: a message occupies it as if the receiver were as fast, so several slow
+links can be fed side by side. Arrays keep the lane axis last; every reduction over devices is exact or in a fixed
+order, so one lane and a thousand agree to the bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -77,6 +80,7 @@ class Progress:
     Attributes:
         done_s: (D, n) when each device finished its last part.
         free_s: (D, n) when its send thread is free.
+        link_s: (D, n) when its incoming link is free.
         hold: list of (D + 1, n) fence posts of what each device owns of every crossing tensor, main first.
         compute_s, transmit_s: (D, n) totals; transmit counts the scatter message a device gets and all it sends.
         head_bytes: (D, n) side-head output waiting to go to the requester.
@@ -84,34 +88,34 @@ class Progress:
 
     done_s: np.ndarray
     free_s: np.ndarray
+    link_s: np.ndarray
     hold: list[np.ndarray]
     compute_s: np.ndarray
     transmit_s: np.ndarray
     head_bytes: np.ndarray
 
+    _by_lane: ClassVar = ("done_s", "free_s", "link_s", "compute_s", "transmit_s", "head_bytes")
+
     @staticmethod
     def fresh(devices: int, tensors: int, n: int) -> Progress:
-        zeros = [np.zeros((devices, n)) for _ in range(5)]
         hold = [np.zeros((devices + 1, n)) for _ in range(tensors)]
-        return Progress(zeros[0], zeros[1], hold, zeros[2], zeros[3], zeros[4])
+        return Progress(hold=hold, **{name: np.zeros((devices, n)) for name in Progress._by_lane})
 
     def take(self, lanes: np.ndarray | slice) -> Progress:
         """A copy of some lanes."""
-        return Progress(
-            self.done_s[:, lanes], self.free_s[:, lanes], [h[:, lanes] for h in self.hold],
-            self.compute_s[:, lanes], self.transmit_s[:, lanes], self.head_bytes[:, lanes],
-        )  # fmt: skip
+        hold = [h[:, lanes] for h in self.hold]
+        return Progress(hold=hold, **{name: getattr(self, name)[:, lanes] for name in self._by_lane})
 
     def put(self, lanes: np.ndarray | slice, part: Progress) -> None:
         """Write lanes back."""
-        for name in ("done_s", "free_s", "compute_s", "transmit_s", "head_bytes"):
+        for name in self._by_lane:
             getattr(self, name)[:, lanes] = getattr(part, name)
         for mine, theirs in zip(self.hold, part.hold, strict=True):
             mine[:, lanes] = theirs
 
     def clear(self, lanes: np.ndarray | slice) -> None:
         """Begin a new image in some lanes."""
-        for name in ("done_s", "free_s", "compute_s", "transmit_s", "head_bytes"):
+        for name in self._by_lane:
             getattr(self, name)[:, lanes] = 0.0
 
 
@@ -197,7 +201,8 @@ class Physics:
         if events is not None:
             for d in range(self.devices):
                 events.add("scatter", d, begin[d, 0], begin[d, 0] + message[d, 0], "")
-        return np.where(some, begin + message, 0.0)
+        at.link_s = np.where(some, begin + message, 0.0)
+        return at.link_s
 
     def _exchange(self, at: Progress, row_bytes, a_at, b_at, some, rates: Rates, events: Events | None) -> np.ndarray:
         """Devices send each other the rows they lack; returns when each one's rows are complete (D, n)."""
@@ -206,24 +211,39 @@ class Physics:
         begin = np.maximum(at.free_s, at.done_s)
         step = max(1, BLOCK // self.devices**2)
         if n <= step:
-            ready, busy = self._messages(at.hold, needs, row_bytes, rates, begin, events)
+            ready, busy, at.link_s = self._messages(at.hold, needs, row_bytes, rates, begin, at.link_s, events)
         else:
             ready, busy = np.empty_like(begin), np.empty_like(begin)
             for block in (slice(i, i + step) for i in range(0, n, step)):
                 hold = [h[:, block] for h in at.hold]
                 some_needs = [(lo[:, block], hi[:, block]) for lo, hi in needs]
                 some_bytes = row_bytes if row_bytes.ndim == 1 else row_bytes[:, block]
-                ready[:, block], busy[:, block] = self._messages(
-                    hold, some_needs, some_bytes, rates.take(block), begin[:, block], events
+                ready[:, block], busy[:, block], at.link_s[:, block] = self._messages(
+                    hold, some_needs, some_bytes, rates.take(block), begin[:, block], at.link_s[:, block], events
                 )
         at.transmit_s += busy
         at.free_s = np.add(begin, busy, out=busy)
         return ready
 
     def _messages(
-        self, hold, needs, row_bytes: np.ndarray, rates: Rates, begin: np.ndarray, events: Events | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """All messages of one exchange: (when each receiver's rows are complete, how long each sender is busy)."""
+        self,
+        hold,
+        needs,
+        row_bytes: np.ndarray,
+        rates: Rates,
+        begin: np.ndarray,
+        link_s: np.ndarray,
+        events: Events | None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All messages of one exchange.
+
+        Args:
+            begin: (D, n) when each sender begins.
+            link_s: (D, n) when each receiver's link is free.
+
+        Returns:
+            (D, n) each: when a receiver's rows are complete, how long a sender is busy, when a link is free again.
+        """
         moved = _overlap(hold[0], *needs[0])
         moved *= row_bytes[0]
         for t in range(1, len(needs)):
@@ -245,8 +265,10 @@ class Physics:
         sent *= -NEVER_S
         sent += NEVER_S  # 0 where there is a message
         starts += sent
-        link = np.minimum.reduce(starts, axis=0) + incoming * rates.in_s
-        return np.maximum(np.maximum.reduce(ends, axis=0), link * (incoming > 0)), busy
+        link = np.maximum(np.minimum.reduce(starts, axis=0), link_s)
+        link += incoming * rates.in_s
+        link = np.where(incoming > 0, link, link_s)  # where nothing comes: free before its device was done
+        return np.maximum(np.maximum.reduce(ends, axis=0), link), busy, link
 
     def _log_messages(self, events: Events, ends: np.ndarray, message: np.ndarray) -> None:
         for s in range(self.devices):
@@ -269,7 +291,7 @@ class Physics:
         pair = rates.pair_s[:, host, lanes if rates.pair_s.shape[2] > 1 else 0]
         message = out_bytes * pair + sent * self._pair_message_s[:, host, 0]
         in_s = rates.in_s[host, lanes if rates.in_s.shape[1] > 1 else 0]
-        gathered = self._collect(at, out_bytes, sent, message, in_s, events, "gather")
+        gathered = self._collect(at, out_bytes, sent, message, at.link_s[host, lanes], in_s, events, "gather")
         begin = np.maximum(at.done_s[host, lanes], gathered)
         tail_s = self.volumes.tail_s[self.types[host]]
         at.done_s[host, lanes] = begin + tail_s
@@ -286,10 +308,24 @@ class Physics:
     def _return_rows(self, at: Progress, out_bytes: np.ndarray, rates: Rates, events: Events | None) -> np.ndarray:
         sent = out_bytes > 0
         message = out_bytes * rates.requester_s + sent * self._requester_message_s
-        return self._collect(at, out_bytes, sent, message, np.asarray(rates.requester_in_s), events, "R")
+        return self._collect(at, out_bytes, sent, message, 0.0, rates.requester_in_s, events, "R")
 
-    def _collect(self, at: Progress, sent_bytes, sent, message, in_s, events: Events | None, label: str) -> np.ndarray:
-        """Every device sends one message to one receiver; returns when all is there (n,), 0 for none."""
+    def _collect(
+        self,
+        at: Progress,
+        sent_bytes: np.ndarray,
+        sent: np.ndarray,
+        message: np.ndarray,
+        link_s: np.ndarray | float,
+        in_s: np.ndarray | float,
+        events: Events | None,
+        label: str,
+    ) -> np.ndarray:
+        """Every device sends one message to one receiver, whose link is free at ``link_s``.
+
+        Returns:
+            (n,) when all is there, 0 for none.
+        """
         begin = np.maximum(at.free_s, at.done_s)
         ends = begin + message
         at.transmit_s += message
@@ -299,7 +335,7 @@ class Physics:
                 if message[d, 0] > 0:
                     events.add("send", d, begin[d, 0], ends[d, 0], label)
         incoming = np.add.reduce(sent_bytes, axis=0)
-        link = np.minimum.reduce(np.where(sent, begin, NEVER_S), axis=0) + incoming * in_s
+        link = np.maximum(np.minimum.reduce(np.where(sent, begin, NEVER_S), axis=0), link_s) + incoming * in_s
         return np.maximum(np.maximum.reduce(ends * sent, axis=0), link * (incoming > 0))
 
 

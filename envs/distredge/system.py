@@ -24,6 +24,7 @@ from .scenarios import Scenario
 from .volumes import Range, VolumeTables
 
 CHUNK = 512  # plans evaluated together; keeps the working set in cache
+PHYSICS = 2  # rises when the same inputs give other latencies
 
 
 @dataclass(frozen=True)
@@ -259,6 +260,7 @@ class System:
     def fingerprint(self) -> str:
         """Hash of everything a latency depends on; a shipped best-known value holds only where it matches."""
         facts = {
+            "physics": PHYSICS,
             "model": self.model.fingerprint,
             "types": self.types.tolist(),
             "mbps": self.mbps.tolist(),

@@ -1,7 +1,7 @@
 """DistrEdge's latency, event by event in plain Python: the reference that the batched physics must agree with.
 
-Written from the rules (three threads per device, serial sending, the receiver's own link), one image, one plan, with
-lists and loops; it shares no code with the physics but the models' row arithmetic by integers.
+Written from the rules (three threads per device, serial sending, one incoming link for all that a receiver gets), one
+image, one plan, with lists and loops; it shares no code with the physics but the models' row arithmetic by integers.
 """
 
 from __future__ import annotations
@@ -66,6 +66,14 @@ def rows_of_part(system: System, start: int, stop: int, a: int, b: int):
 
 def latency_s(system: System, plan: SpatialPlan, mbps: list[float]) -> float:
     """Latency of one image under a plan, seconds."""
+    return played(system, plan, mbps)[0]
+
+
+def played(system: System, plan: SpatialPlan, mbps: list[float], fresh_links: bool = False) -> tuple[float, bool]:
+    """(latency of one image under a plan, whether anything waited for an incoming link that was still in use).
+
+    ``fresh_links`` gives every exchange links of its own.
+    """
     model, scenario, links = system.model, system.scenario, system.links
     n = len(mbps)
     message = [float(m) for m in links.message_s] + [links.requester_message_s]
@@ -79,12 +87,20 @@ def latency_s(system: System, plan: SpatialPlan, mbps: list[float]) -> float:
     def message_s(i: int, j: int, size: float) -> float:
         return max(message[i], message[j]) + on_wire(size, min(rate[i], rate[j])) + size * (copy[i] + copy[j])
 
+    link_free_s = [0.0] * (n + 1)
+    waited = False
+
     def received(arrivals: list[tuple[float, float, float]], j: int) -> float:
         """(start, end, bytes) of all messages to j -> when all its rows are complete."""
+        nonlocal waited
         if not arrivals:
             return 0.0
-        last = max(end for _, end, _ in arrivals)
-        return max(last, min(start for start, _, _ in arrivals) + on_wire(sum(b for *_, b in arrivals), rate[j]))
+        begin = min(start for start, _, _ in arrivals)
+        if begin < link_free_s[j]:
+            waited = True
+            begin = begin if fresh_links else link_free_s[j]
+        link_free_s[j] = begin + on_wire(sum(b for *_, b in arrivals), rate[j])
+        return max(link_free_s[j], *(end for _, end, _ in arrivals))
 
     devices = [Device() for _ in range(n)]
     start = 0
@@ -98,7 +114,7 @@ def latency_s(system: System, plan: SpatialPlan, mbps: list[float]) -> float:
             free = 0.0
             for d, (reads, *_) in parts.items():
                 size = (reads[MAIN][1] - reads[MAIN][0]) * model.row_bytes(MAIN, 0, scenario.activation_bytes)
-                complete[d] = free + message_s(requester, d, size)
+                complete[d] = link_free_s[d] = free + message_s(requester, d, size)
                 fixed = max(message[requester], message[d])
                 free += fixed + on_wire(size, scenario.requester_mbps) + size * (copy[requester] + copy[d])
         else:
@@ -125,7 +141,7 @@ def latency_s(system: System, plan: SpatialPlan, mbps: list[float]) -> float:
                 device.done_s = max(device.done_s, complete[d]) + sum(table.seconds[k, rows] for k, rows in computed)
                 device.owns, device.head_bytes = owns, device.head_bytes + head_bytes
         start = stop
-    return _result_s(system, devices, message_s, received, requester)
+    return _result_s(system, devices, message_s, received, requester), waited
 
 
 def _result_s(system: System, devices: list[Device], message_s, received, requester: int) -> float:

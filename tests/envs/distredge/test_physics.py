@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,12 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from splitgym.envs.distredge.physics import Links
 from splitgym.envs.distredge.scenarios import SCENARIOS, get_scenario
 from splitgym.envs.distredge.system import PlanBatch, System
+from splitgym.models.layers import Conv
+from splitgym.models.model import Model, Shape, Unit
 from splitgym.models.plans import SpatialPlan
 
 from ... import slow
-from .event_reference import latency_s
+from .event_reference import latency_s, played
 
 MODELS = ("vgg16", "resnet50", "yolov2", "ssd_vgg16", *slow("inception_v3", "openpose", "voxelnet"))
 
@@ -85,6 +89,48 @@ def test_only_missing_rows_cross_a_cut() -> None:
     _, _, start_s, end_s, _ = moved[0]
     row_bytes = 14 * 512 * 2
     assert end_s - start_s == pytest.approx(1.5e-3 + row_bytes * (8 / (0.94 * 300e6) + 2 / 0.6e9))
+
+
+def bare_system(mbps: tuple[float, ...], width: int, requester_mbps: float) -> System:
+    """Three 1 x 1 convolutions over 8 rows, 1 byte a value in and 2 out; computing and messages cost nothing."""
+    convs = [Unit(f"conv{i}", (Conv(1, out_channels=1),)) for i in range(3)]
+    scenario = get_scenario("H-200", devices=("nano",) * len(mbps), mbps=mbps, requester_mbps=requester_mbps, eta=1.0)
+    system = System(scenario, Model("bare", Shape(1, 8, width), tuple(convs)))
+    system.tables = [replace(table, seconds=np.zeros_like(table.seconds)) for table in system.tables]
+    none = np.zeros(len(mbps))
+    system.links = Links(none, none, 0.0, 0.0, 1.0)
+    system.nominal = system.rates(system.mbps[:, None])
+    return system
+
+
+def test_two_exchanges_share_their_receivers_link_by_hand() -> None:
+    """The middle device, at 1 us a byte, gets 4 rows of 2 kB for its second volume and 4 more for its third.
+
+    The image's halves reach the outer devices at 0.4 and 0.8 ms, and both send at once. The second 8 kB wait until
+    the link is through with the first at 8.4 ms and take until 16.4 ms; returning all 8 rows takes 16 ms.
+    """
+    system = bare_system((80.0, 8.0, 80.0), width=1000, requester_mbps=80.0)
+    plan = SpatialPlan("bare", system.names, (1, 2, 3), ((4, 4), (0, 4), (0, 8)))
+    assert system.evaluate([plan])[0] == pytest.approx(32.4e-3, rel=1e-12)
+    assert played(system, plan, system.mbps.tolist(), fresh_links=True)[0] == pytest.approx(24.8e-3, rel=1e-12)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=30)
+def test_a_shared_link_never_saves_time_and_costs_none_where_nothing_waits(seed: int) -> None:
+    system = _mixed()
+    rng = np.random.default_rng(seed)
+    plan, mbps = random_plan(system, rng), rng.uniform(5, 400, (system.n_devices, 1))
+    latency = system.evaluate([plan], system.every_volume, mbps)[0]
+    fresh, waited = played(system, plan, mbps[:, 0].tolist(), fresh_links=True)
+    assert latency >= fresh * (1 - 1e-12)
+    if not waited:
+        assert latency == pytest.approx(fresh, rel=1e-12)
+
+
+@cache
+def _mixed() -> System:
+    return System(get_scenario("DC-50"))
 
 
 def test_faster_links_never_hurt() -> None:
