@@ -19,7 +19,11 @@ FAMILY = Family(
     groups=GROUPS,
     headline="latency_s",
     regret="regret_s",
-    labels={"ips": "images/s", "speedup": "speed-up over offload"},
+    labels={
+        "ips": "images/s",
+        "speedup": "speed-up over offload",
+        "throughput_ips": "images/s, many in flight",
+    },
     summaries={name: scenario.summary for name, scenario in SCENARIOS.items()},
     agents="splitgym.agents.distredge",
     experiments="splitgym.experiments.distredge",

@@ -22,6 +22,7 @@ from .physics import Progress, Rates
 from .planning import partition_of
 from .scenarios import get_scenario
 from .system import System
+from .throughput import stage_s
 
 Lanes = np.ndarray | slice
 Stage = int | np.ndarray
@@ -36,7 +37,14 @@ class DistrEdgeDynamics(ScenarioDynamics):
     """
 
     system: System
-    metric_kinds = {"latency_s": "mean", "ips": "harmonic", "speedup": "mean", "regret_s": "mean", "volumes": "mean"}
+    metric_kinds = {
+        "latency_s": "mean",
+        "ips": "harmonic",
+        "speedup": "mean",
+        "regret_s": "mean",
+        "volumes": "mean",
+        "throughput_ips": "harmonic",
+    }
 
     def __init__(
         self,
@@ -191,7 +199,7 @@ class DistrEdgeDynamics(ScenarioDynamics):
         self._open[where], self._posts[:, where], self._height[where] = stop, posts, height
 
     def _run(self, where: Lanes, volume: Stage, posts: np.ndarray) -> None:
-        if where is ALL:
+        if isinstance(where, slice):
             self.physics.volume(self.progress, volume, posts, self._rates)
         else:
             progress = self.progress.take(where)
@@ -199,12 +207,12 @@ class DistrEdgeDynamics(ScenarioDynamics):
             self.progress.put(where, progress)
 
     def _end(self, where: Lanes) -> np.ndarray:
-        progress = self.progress if where is ALL else self.progress.take(where)
-        rates = self._rates if where is ALL else self._rates.take(where)
+        progress = self.progress if isinstance(where, slice) else self.progress.take(where)
+        rates = self._rates if isinstance(where, slice) else self._rates.take(where)
         latency = self.physics.finish(progress, self._last_volume, rates)
         if self.links.varies:
             self._reference_s[where] = self.system.offload_s(self.mbps[:, where])
-        if where is not ALL:
+        if not isinstance(where, slice):
             self.progress.put(where, progress)
         self._latency[where] = latency
         self._ended[where] = True
@@ -250,6 +258,7 @@ class DistrEdgeDynamics(ScenarioDynamics):
             "speedup": self._reference_s[lanes] / latency,
             "regret_s": latency - best,
             "volumes": self._closed[:, lanes].sum(axis=0).astype(float),
+            "throughput_ips": 1.0 / stage_s(self.progress).max(axis=0)[lanes],
         }
 
     def arrays(self, lanes: np.ndarray) -> dict[str, np.ndarray]:

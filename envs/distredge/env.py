@@ -50,8 +50,10 @@ class DistrEdgeEnv(ScalarEnv):
 
     ## Episode End
     Terminated after the last volume. Then ``info`` holds ``latency_s``, ``ips``, ``speedup`` (T_ref / T), ``regret_s``
-    (against the best-known plan; NaN without one), ``volumes``, ``compute_s`` and ``transmit_s`` per device (the
-    scatter message a device gets and all it sends), ``plan``, and the flat figures again under ``metrics``.
+    (against the best-known plan; NaN without one), ``volumes``, ``throughput_ips`` (images/s where many are in flight:
+    what the slowest of all computing, sending and incoming links allows; ``ips`` is 1 / latency), ``compute_s`` and
+    ``transmit_s`` per device (the scatter message a device gets and all it sends), ``plan``, and the flat figures again
+    under ``metrics``.
 
     ## Arguments
     * ``scenario``: a name such as ``"DB-50"``, ``"DB-50-resnet50"``, or the path of a YAML file.

@@ -3,7 +3,8 @@
 Each device has three threads: receive, compute, send. A message of n bytes from i to j takes
 ``t_msg(i, j) + 8 n / (eta min(B_i, B_j)) + n / r_out(i) + n / r_in(j)``; a device's messages leave one after another in
 receiver order, and a receiver's link carries all that comes in, one exchange after another: an exchange's bytes follow
-each other from the start of its first message or, if that is later, from the end of what came before over the link. The
+each other from the start of its first message or, if that is later, from the end of what came before over the link
+(serving message by message as they come gives most plans the same latency, the others a little more or less). The
 requester scatters serially at its own rate: a message occupies it as if the receiver were as fast, so several slow
 links can be fed side by side. Arrays keep the lane axis last; every reduction over devices is exact or in a fixed
 order, so one lane and a thousand agree to the bit.
@@ -75,47 +76,63 @@ class Rates:
 
 @dataclass
 class Progress:
-    """Where an image stands in n lanes.
+    """Where an image stands in n lanes. Where there are D + 1 rows, the last is the requester's.
 
     Attributes:
+        hold: list of (D + 1, n) fence posts of what each device owns of every crossing tensor, main first.
         done_s: (D, n) when each device finished its last part.
         free_s: (D, n) when its send thread is free.
-        link_s: (D, n) when its incoming link is free.
-        hold: list of (D + 1, n) fence posts of what each device owns of every crossing tensor, main first.
-        compute_s, transmit_s: (D, n) totals; transmit counts the scatter message a device gets and all it sends.
+        link_s: (D + 1, n) when the incoming link is free.
         head_bytes: (D, n) side-head output waiting to go to the requester.
+        totals_s: (4 D + 2, n) the totals below, one after another.
+        compute_s: (D, n) of computing.
+        send_s, receive_s: (D + 1, n) of what occupies the send thread and the incoming link.
+        scatter_s: (D, n) of the scatter message that a device gets.
     """
 
+    hold: list[np.ndarray]
     done_s: np.ndarray
     free_s: np.ndarray
     link_s: np.ndarray
-    hold: list[np.ndarray]
-    compute_s: np.ndarray
-    transmit_s: np.ndarray
     head_bytes: np.ndarray
+    totals_s: np.ndarray
 
-    _by_lane: ClassVar = ("done_s", "free_s", "link_s", "compute_s", "transmit_s", "head_bytes")
+    _arrays: ClassVar = ("done_s", "free_s", "link_s", "head_bytes", "totals_s")
+
+    def __post_init__(self) -> None:
+        devices = len(self.done_s)
+        self.compute_s = self.totals_s[:devices]
+        self.send_s = self.totals_s[devices : 2 * devices + 1]
+        self.receive_s = self.totals_s[2 * devices + 1 : 3 * devices + 2]
+        self.scatter_s = self.totals_s[3 * devices + 2 :]
+
+    @property
+    def transmit_s(self) -> np.ndarray:
+        """(D, n) the scatter message that a device gets and all it sends."""
+        return self.scatter_s + self.send_s[:-1]
 
     @staticmethod
     def fresh(devices: int, tensors: int, n: int) -> Progress:
         hold = [np.zeros((devices + 1, n)) for _ in range(tensors)]
-        return Progress(hold=hold, **{name: np.zeros((devices, n)) for name in Progress._by_lane})
+        done_s, free_s, head_bytes = (np.zeros((devices, n)) for _ in range(3))
+        return Progress(hold, done_s, free_s, np.zeros((devices + 1, n)), head_bytes, np.zeros((4 * devices + 2, n)))
 
-    def take(self, lanes: np.ndarray | slice) -> Progress:
+    def take(self, lanes: np.ndarray) -> Progress:
         """A copy of some lanes."""
-        hold = [h[:, lanes] for h in self.hold]
-        return Progress(hold=hold, **{name: getattr(self, name)[:, lanes] for name in self._by_lane})
+        arrays = {name: getattr(self, name).take(lanes, axis=1) for name in self._arrays}
+        return Progress(hold=[h.take(lanes, axis=1) for h in self.hold], **arrays)
 
-    def put(self, lanes: np.ndarray | slice, part: Progress) -> None:
+    def put(self, lanes: np.ndarray, part: Progress) -> None:
         """Write lanes back."""
-        for name in self._by_lane:
-            getattr(self, name)[:, lanes] = getattr(part, name)
-        for mine, theirs in zip(self.hold, part.hold, strict=True):
-            mine[:, lanes] = theirs
+        mine = [getattr(self, name) for name in self._arrays]
+        theirs = [getattr(part, name) for name in self._arrays]
+        for whole, some in zip([*mine, *self.hold], [*theirs, *part.hold], strict=True):
+            for row, values in zip(whole, some, strict=True):  # much faster than all rows at once
+                row[lanes] = values
 
     def clear(self, lanes: np.ndarray | slice) -> None:
         """Begin a new image in some lanes."""
-        for name in self._by_lane:
+        for name in self._arrays:
             getattr(self, name)[:, lanes] = 0.0
 
 
@@ -192,17 +209,20 @@ class Physics:
         lo, hi = self._needs(0, a_at, b_at, some)
         sent_bytes = (hi - lo) * row_bytes[0]
         fixed = some * self._requester_message_s
-        message = sent_bytes * rates.requester_s + fixed
+        taken = sent_bytes * rates.requester_s
+        message = taken + fixed
         leave = sent_bytes * rates.scatter_s + fixed  # what it occupies the requester
         begin = np.zeros_like(message)
         for d in range(1, self.devices):
             np.add(begin[d - 1], leave[d - 1], out=begin[d])
-        at.transmit_s += message
+        at.scatter_s += message
+        at.send_s[-1] += begin[-1] + leave[-1]
+        at.receive_s[:-1] += taken
         if events is not None:
             for d in range(self.devices):
                 events.add("scatter", d, begin[d, 0], begin[d, 0] + message[d, 0], "")
-        at.link_s = np.where(some, begin + message, 0.0)
-        return at.link_s
+        at.link_s[:-1] = arrival = np.where(some, begin + message, 0.0)
+        return arrival
 
     def _exchange(self, at: Progress, row_bytes, a_at, b_at, some, rates: Rates, events: Events | None) -> np.ndarray:
         """Devices send each other the rows they lack; returns when each one's rows are complete (D, n)."""
@@ -211,17 +231,21 @@ class Physics:
         begin = np.maximum(at.free_s, at.done_s)
         step = max(1, BLOCK // self.devices**2)
         if n <= step:
-            ready, busy, at.link_s = self._messages(at.hold, needs, row_bytes, rates, begin, at.link_s, events)
+            ready, busy, at.link_s[:-1], taken = self._messages(
+                at.hold, needs, row_bytes, rates, begin, at.link_s[:-1], events
+            )
         else:
-            ready, busy = np.empty_like(begin), np.empty_like(begin)
+            found = np.empty((4, *begin.shape))
             for block in (slice(i, i + step) for i in range(0, n, step)):
                 hold = [h[:, block] for h in at.hold]
                 some_needs = [(lo[:, block], hi[:, block]) for lo, hi in needs]
                 some_bytes = row_bytes if row_bytes.ndim == 1 else row_bytes[:, block]
-                ready[:, block], busy[:, block], at.link_s[:, block] = self._messages(
-                    hold, some_needs, some_bytes, rates.take(block), begin[:, block], at.link_s[:, block], events
+                found[:, :, block] = self._messages(
+                    hold, some_needs, some_bytes, rates.take(block), begin[:, block], at.link_s[:-1, block], events
                 )
-        at.transmit_s += busy
+            ready, busy, at.link_s[:-1], taken = found[0], found[1], found[2], found[3]
+        at.send_s[:-1] += busy
+        at.receive_s[:-1] += taken
         at.free_s = np.add(begin, busy, out=busy)
         return ready
 
@@ -234,7 +258,7 @@ class Physics:
         begin: np.ndarray,
         link_s: np.ndarray,
         events: Events | None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """All messages of one exchange.
 
         Args:
@@ -242,7 +266,8 @@ class Physics:
             link_s: (D, n) when each receiver's link is free.
 
         Returns:
-            (D, n) each: when a receiver's rows are complete, how long a sender is busy, when a link is free again.
+            (D, n) each: when a receiver's rows are complete, how long a sender is busy, when a receiver's link is free
+            again, how long it was busy.
         """
         moved = _overlap(hold[0], *needs[0])
         moved *= row_bytes[0]
@@ -266,9 +291,10 @@ class Physics:
         sent += NEVER_S  # 0 where there is a message
         starts += sent
         link = np.maximum(np.minimum.reduce(starts, axis=0), link_s)
-        link += incoming * rates.in_s
+        taken = incoming * rates.in_s
+        link += taken
         link = np.where(incoming > 0, link, link_s)  # where nothing comes: free before its device was done
-        return np.maximum(np.maximum.reduce(ends, axis=0), link), busy, link
+        return np.maximum(np.maximum.reduce(ends, axis=0), link), busy, link, taken
 
     def _log_messages(self, events: Events, ends: np.ndarray, message: np.ndarray) -> None:
         for s in range(self.devices):
@@ -291,7 +317,7 @@ class Physics:
         pair = rates.pair_s[:, host, lanes if rates.pair_s.shape[2] > 1 else 0]
         message = out_bytes * pair + sent * self._pair_message_s[:, host, 0]
         in_s = rates.in_s[host, lanes if rates.in_s.shape[1] > 1 else 0]
-        gathered = self._collect(at, out_bytes, sent, message, at.link_s[host, lanes], in_s, events, "gather")
+        gathered = self._collect(at, out_bytes, sent, message, host, in_s, events, "gather")
         begin = np.maximum(at.done_s[host, lanes], gathered)
         tail_s = self.volumes.tail_s[self.types[host]]
         at.done_s[host, lanes] = begin + tail_s
@@ -299,7 +325,8 @@ class Physics:
         leave = np.maximum(at.free_s[host, lanes], at.done_s[host, lanes])
         back = rates.requester_s[host, lanes if rates.requester_s.shape[1] > 1 else 0]
         result = self.result_bytes * back + self._requester_message_s[host, 0]
-        at.transmit_s[host, lanes] += result
+        at.send_s[host, lanes] += result
+        at.receive_s[-1] += self.result_bytes * rates.requester_in_s
         if events is not None:
             events.add("compute", int(host[0]), begin[0], at.done_s[host[0], 0], "tail")
             events.add("send", int(host[0]), leave[0], leave[0] + result[0], "R")
@@ -308,7 +335,7 @@ class Physics:
     def _return_rows(self, at: Progress, out_bytes: np.ndarray, rates: Rates, events: Events | None) -> np.ndarray:
         sent = out_bytes > 0
         message = out_bytes * rates.requester_s + sent * self._requester_message_s
-        return self._collect(at, out_bytes, sent, message, 0.0, rates.requester_in_s, events, "R")
+        return self._collect(at, out_bytes, sent, message, -1, rates.requester_in_s, events, "R")
 
     def _collect(
         self,
@@ -316,26 +343,24 @@ class Physics:
         sent_bytes: np.ndarray,
         sent: np.ndarray,
         message: np.ndarray,
-        link_s: np.ndarray | float,
+        receiver: np.ndarray | int,
         in_s: np.ndarray | float,
         events: Events | None,
         label: str,
     ) -> np.ndarray:
-        """Every device sends one message to one receiver, whose link is free at ``link_s``.
-
-        Returns:
-            (n,) when all is there, 0 for none.
-        """
+        """All send a message to one receiver, -1 being the requester; returns when all is there (n,), 0 for none."""
         begin = np.maximum(at.free_s, at.done_s)
         ends = begin + message
-        at.transmit_s += message
+        at.send_s[:-1] += message
         at.free_s = ends
         if events is not None:
             for d in range(self.devices):
                 if message[d, 0] > 0:
                     events.add("send", d, begin[d, 0], ends[d, 0], label)
         incoming = np.add.reduce(sent_bytes, axis=0)
-        link = np.maximum(np.minimum.reduce(np.where(sent, begin, NEVER_S), axis=0), link_s) + incoming * in_s
+        taken, lanes = incoming * in_s, np.arange(incoming.size)
+        at.receive_s[receiver, lanes] += taken
+        link = np.maximum(np.minimum.reduce(np.where(sent, begin, NEVER_S), axis=0), at.link_s[receiver, lanes]) + taken
         return np.maximum(np.maximum.reduce(ends * sent, axis=0), link * (incoming > 0))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ from ...ui.errors import InputError
 from ..links import load_traces
 from .physics import Events, Links, Physics, Progress, Rates
 from .scenarios import Scenario
+from .throughput import Throughput, stage_names, stage_s
 from .volumes import Range, VolumeTables
 
 CHUNK = 512  # plans evaluated together; keeps the working set in cache
@@ -179,28 +180,53 @@ class System:
         Returns:
             (P,) seconds.
         """
-        if not isinstance(plans, PlanBatch):
-            for plan in plans:
-                self._check(plan)
-            if physics is None:
-                physics = self.physics(sorted({r for p in plans for r in p.ranges}))
-            plans = PlanBatch.of(plans, self.n_units)
-        physics = physics or self.every_volume
+        plans, physics = self._batched(plans, physics)
+        latency = np.empty(len(plans.count))
+        for some, latency_s, _ in self._played(plans, physics, mbps):
+            latency[some] = latency_s
+        return latency
+
+    def throughput(
+        self, plans: Sequence[SpatialPlan] | PlanBatch, physics: Physics | None = None, mbps: np.ndarray | None = None
+    ) -> Throughput:
+        """Steady-state images/s of plans with many images in flight, and what limits them; see :mod:`.throughput`.
+
+        Takes the arguments of :meth:`evaluate`.
+        """
+        plans, physics = self._batched(plans, physics)
+        slowest_s, stage = np.empty(len(plans.count)), np.empty(len(plans.count), dtype=np.intp)
+        for some, _, progress in self._played(plans, physics, mbps):
+            busy_s = stage_s(progress)
+            slowest_s[some], stage[some] = busy_s.max(axis=0), busy_s.argmax(axis=0)
+        names = stage_names(self.names)
+        return Throughput(1.0 / slowest_s, tuple(names[i] for i in stage))
+
+    def _batched(self, plans: Sequence[SpatialPlan] | PlanBatch, physics: Physics | None) -> tuple[PlanBatch, Physics]:
+        if isinstance(plans, PlanBatch):
+            return plans, physics or self.every_volume
+        for plan in plans:
+            self._check(plan)
+        physics = physics or self.physics(sorted({r for p in plans for r in p.ranges}))
+        return PlanBatch.of(plans, self.n_units), physics
+
+    def _played(
+        self, plans: PlanBatch, physics: Physics, mbps: np.ndarray | None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, Progress]]:
+        """One image under every plan: (which plans, their latency, their state at the end), some at a time."""
         order = np.argsort(-plans.count, kind="stable")
-        latency = np.empty(len(order))
         rates = self.nominal if mbps is None else self.rates(mbps)
         for at in range(0, len(order), CHUNK):
             some = order[at : at + CHUNK]
-            latency[some] = self._evaluate(plans, some, physics, rates.take(some))
-        return latency
+            yield from self._played_together(plans, some, physics, rates.take(some))
 
-    def _evaluate(self, plans: PlanBatch, some: np.ndarray, physics: Physics, rates: Rates) -> np.ndarray:
-        """Latency of the plans ``some``, which come with the most volumes first."""
+    def _played_together(
+        self, plans: PlanBatch, some: np.ndarray, physics: Physics, rates: Rates
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, Progress]]:
+        """:meth:`_played` of the plans ``some``, which come with the most volumes first."""
         count, stops = plans.count[some], plans.stops[:, some]
         posts = np.zeros((self.n_devices + 1, some.size), dtype=np.intp)
         starts = np.zeros(some.size, dtype=np.intp)
         progress = Progress.fresh(self.n_devices, physics.volumes.n_tensors, some.size)
-        latency = np.empty(some.size)
         lanes = np.arange(some.size)
         for v in range(int(count[0])):
             volume = physics.volumes.index[starts, stops[v, lanes]]
@@ -211,13 +237,12 @@ class System:
             if left < lanes.size:
                 over = np.arange(left, lanes.size)
                 part = progress.take(over)
-                latency[lanes[over]] = physics.finish(part, volume[over], rates.take(over))
+                yield some[over], physics.finish(part, volume[over], rates.take(over)), part
                 if left == 0:
                     break
                 lanes, posts, starts = lanes[:left], posts[:, :left], starts[:left]
                 progress, rates = progress.take(lanes), rates.take(lanes)
             starts = stops[v, lanes]
-        return latency
 
     def replay(self, plan: SpatialPlan, mbps: np.ndarray | None = None) -> tuple[float, Progress, Events]:
         """One image under a plan with everything that happened: (latency_s, totals, events)."""

@@ -6,7 +6,7 @@ image, one plan, with lists and loops; it shares no code with the physics but th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from splitgym.envs.distredge.system import System
 from splitgym.models.layers import trace_rows
@@ -15,11 +15,47 @@ from splitgym.models.plans import SpatialPlan
 
 
 @dataclass
-class Device:
-    done_s: float = 0.0
-    send_free_s: float = 0.0
-    owns: dict[str, tuple[int, int]] = field(default_factory=dict)  # tensor -> rows
-    head_bytes: float = 0.0
+class Stage:
+    """Messages (sender, receiver, bytes) in order of sending, and what each device then computes, seconds.
+
+    The requester is the last number; the first stage is its scattering, the last one all that it gets back.
+    """
+
+    messages: list[tuple[int, int, float]]
+    compute_s: dict[int, float]
+
+
+@dataclass
+class Message:
+    """Seconds from a message's start: when it is there, its sender is free, it takes the link, and for how long."""
+
+    arrives_s: float
+    occupies_s: float
+    link_from_s: float
+    link_s: float
+
+
+class Costs:
+    """Messages at given rates."""
+
+    def __init__(self, system: System, mbps: list[float]) -> None:
+        links, scenario = system.links, system.scenario
+        self.fixed_s = [float(m) for m in links.message_s] + [links.requester_message_s]
+        self.copy_s = [float(c) for c in links.copy_s_per_byte] + [links.requester_copy_s_per_byte]
+        self.mbps = [*mbps, scenario.requester_mbps]
+        self.eta = scenario.eta
+
+    def _on_wire_s(self, size: float, mbps: float) -> float:
+        return 8 * size / (self.eta * mbps * 1e6)
+
+    def message(self, i: int, j: int, size: float) -> Message:
+        fixed_s = max(self.fixed_s[i], self.fixed_s[j])
+        copy_s = size * (self.copy_s[i] + self.copy_s[j])
+        slowest_s = self._on_wire_s(size, min(self.mbps[i], self.mbps[j])) + copy_s
+        if i == len(self.mbps) - 1:  # the requester scatters as if every link were as fast as its own
+            occupies_s = fixed_s + self._on_wire_s(size, self.mbps[i]) + copy_s
+            return Message(fixed_s + slowest_s, occupies_s, fixed_s, slowest_s)
+        return Message(fixed_s + slowest_s, fixed_s + slowest_s, 0.0, self._on_wire_s(size, self.mbps[j]))
 
 
 def rows_of_part(system: System, start: int, stop: int, a: int, b: int):
@@ -64,6 +100,48 @@ def rows_of_part(system: System, start: int, stop: int, a: int, b: int):
     return reads, computed, owns, head_bytes
 
 
+def stages(system: System, plan: SpatialPlan) -> list[Stage]:
+    """What one image makes of a plan."""
+    model, value_bytes, n = system.model, system.scenario.activation_bytes, system.n_devices
+    owned: list[dict[str, tuple[int, int]]] = [{} for _ in range(n)]  # tensor -> rows
+    head_bytes = [0.0] * n
+    found, start = [], 0
+    for stop, split in zip(plan.cuts, plan.splits, strict=True):
+        posts = [0, *split, model.out_shape(stop - 1).height]
+        parts = {
+            d: rows_of_part(system, start, stop, posts[d], posts[d + 1]) for d in range(n) if posts[d + 1] > posts[d]
+        }
+        senders = owned if start else [{}] * n + [{MAIN: (0, model.input.height)}]
+        messages = []
+        for s, owns in enumerate(senders):
+            for d, (reads, *_) in parts.items():
+                size = 0.0
+                for name, (lo, hi) in reads.items():
+                    own_lo, own_hi = owns.get(name, (0, 0))
+                    size += max(0, min(hi, own_hi) - max(lo, own_lo)) * model.row_bytes(name, start, value_bytes)
+                if s != d and size > 0:
+                    messages.append((s, d, size))
+        owned, compute_s = [{} for _ in range(n)], {}
+        for d, (_, computed, owns, part_head_bytes) in parts.items():
+            table = system.tables[system.types[d]]
+            compute_s[d] = float(sum(table.seconds[k, rows] for k, rows in computed))
+            owned[d] = owns
+            head_bytes[d] += part_head_bytes
+        found.append(Stage(messages, compute_s))
+        start = stop
+    rows = [owns[MAIN][1] - owns[MAIN][0] if owns else 0 for owns in owned]
+    row_bytes = model.out_shape(len(model.units) - 1).row_elements * value_bytes
+    if not model.tail:
+        sizes = [r * row_bytes + heads for r, heads in zip(rows, head_bytes, strict=True)]
+        return [*found, Stage([(d, n, size) for d, size in enumerate(sizes) if size > 0], {})]
+    host = rows.index(max(rows))
+    gathered = [(d, host, float(r * row_bytes)) for d, r in enumerate(rows) if d != host and r > 0]
+    table = system.tables[system.types[host]]
+    tail_s = float(sum(table.seconds[k, model.kernels[k].out_shape.height] for k in model.unit_kernels[-1]))
+    result = Stage([(host, n, float(model.kernels[-1].out_shape.elements * value_bytes))], {})
+    return [*found, Stage(gathered, {host: tail_s}), result]
+
+
 def latency_s(system: System, plan: SpatialPlan, mbps: list[float]) -> float:
     """Latency of one image under a plan, seconds."""
     return played(system, plan, mbps)[0]
@@ -72,101 +150,24 @@ def latency_s(system: System, plan: SpatialPlan, mbps: list[float]) -> float:
 def played(system: System, plan: SpatialPlan, mbps: list[float], fresh_links: bool = False) -> tuple[float, bool]:
     """(latency of one image under a plan, whether anything waited for an incoming link that was still in use).
 
-    ``fresh_links`` gives every exchange links of its own.
+    ``fresh_links`` gives every stage links of its own.
     """
-    model, scenario, links = system.model, system.scenario, system.links
-    n = len(mbps)
-    message = [float(m) for m in links.message_s] + [links.requester_message_s]
-    copy = [float(c) for c in links.copy_s_per_byte] + [links.requester_copy_s_per_byte]
-    rate = [*mbps, scenario.requester_mbps]
-    requester = n
-
-    def on_wire(size: float, slowest_mbps: float) -> float:
-        return 8 * size / (scenario.eta * slowest_mbps * 1e6)
-
-    def message_s(i: int, j: int, size: float) -> float:
-        return max(message[i], message[j]) + on_wire(size, min(rate[i], rate[j])) + size * (copy[i] + copy[j])
-
-    link_free_s = [0.0] * (n + 1)
+    costs, everyone = Costs(system, mbps), range(len(mbps) + 1)
+    done_s, send_free_s, link_free_s, complete_s = ([0.0] * len(everyone) for _ in range(4))
     waited = False
-
-    def received(arrivals: list[tuple[float, float, float]], j: int) -> float:
-        """(start, end, bytes) of all messages to j -> when all its rows are complete."""
-        nonlocal waited
-        if not arrivals:
-            return 0.0
-        begin = min(start for start, _, _ in arrivals)
-        if begin < link_free_s[j]:
-            waited = True
-            begin = begin if fresh_links else link_free_s[j]
-        link_free_s[j] = begin + on_wire(sum(b for *_, b in arrivals), rate[j])
-        return max(link_free_s[j], *(end for _, end, _ in arrivals))
-
-    devices = [Device() for _ in range(n)]
-    start = 0
-    for stop, split in zip(plan.cuts, plan.splits, strict=True):
-        posts = [0, *split, model.out_shape(stop - 1).height]
-        parts = {
-            d: rows_of_part(system, start, stop, posts[d], posts[d + 1]) for d in range(n) if posts[d + 1] > posts[d]
-        }
-        complete = [0.0] * n
-        if start == 0:
-            free = 0.0
-            for d, (reads, *_) in parts.items():
-                size = (reads[MAIN][1] - reads[MAIN][0]) * model.row_bytes(MAIN, 0, scenario.activation_bytes)
-                complete[d] = link_free_s[d] = free + message_s(requester, d, size)
-                fixed = max(message[requester], message[d])
-                free += fixed + on_wire(size, scenario.requester_mbps) + size * (copy[requester] + copy[d])
-        else:
-            inbox: list[list[tuple[float, float, float]]] = [[] for _ in range(n)]
-            for s, sender in enumerate(devices):
-                free = max(sender.send_free_s, sender.done_s)
-                for d, (reads, *_) in parts.items():
-                    size = 0.0
-                    for name, (lo, hi) in reads.items():
-                        own_lo, own_hi = sender.owns.get(name, (0, 0))
-                        rows = max(0, min(hi, own_hi) - max(lo, own_lo))
-                        size += rows * model.row_bytes(name, start, scenario.activation_bytes)
-                    if s != d and size > 0:
-                        end = free + message_s(s, d, size)
-                        inbox[d].append((free, end, size))
-                        free = end
-                sender.send_free_s = free
-            complete = [received(box, d) for d, box in enumerate(inbox)]
-        for d, device in enumerate(devices):
-            device.owns = {}
-            if d in parts:
-                _, computed, owns, head_bytes = parts[d]
-                table = system.tables[system.types[d]]
-                device.done_s = max(device.done_s, complete[d]) + sum(table.seconds[k, rows] for k, rows in computed)
-                device.owns, device.head_bytes = owns, device.head_bytes + head_bytes
-        start = stop
-    return _result_s(system, devices, message_s, received, requester), waited
-
-
-def _result_s(system: System, devices: list[Device], message_s, received, requester: int) -> float:
-    model, value_bytes = system.model, system.scenario.activation_bytes
-    last = model.out_shape(len(model.units) - 1)
-    rows = [d.owns[MAIN][1] - d.owns[MAIN][0] if d.owns else 0 for d in devices]
-    sizes = [r * last.row_elements * value_bytes for r in rows]
-    if not model.tail:
-        inbox = []
-        for d, device in enumerate(devices):
-            size = sizes[d] + device.head_bytes
-            if size > 0:
-                begin = max(device.send_free_s, device.done_s)
-                inbox.append((begin, begin + message_s(d, requester, size), size))
-        return received(inbox, requester)
-    host = rows.index(max(rows))
-    inbox = []
-    for d, device in enumerate(devices):
-        if d != host and sizes[d] > 0:
-            begin = max(device.send_free_s, device.done_s)
-            inbox.append((begin, begin + message_s(d, host, sizes[d]), sizes[d]))
-            device.send_free_s = inbox[-1][1]
-    device = devices[host]
-    table = system.tables[system.types[host]]
-    tail_s = sum(table.seconds[k, model.kernels[k].out_shape.height] for k in model.unit_kernels[-1])
-    device.done_s = max(device.done_s, received(inbox, host)) + tail_s
-    size = model.kernels[-1].out_shape.elements * value_bytes
-    return max(device.send_free_s, device.done_s) + message_s(host, requester, size)
+    for stage in stages(system, plan):
+        inbox: dict[int, list[tuple[float, Message]]] = {}
+        for s, d, size in stage.messages:
+            message, begin_s = costs.message(s, d, size), max(send_free_s[s], done_s[s])
+            inbox.setdefault(d, []).append((begin_s, message))
+            send_free_s[s] = begin_s + message.occupies_s
+        for d, arrivals in inbox.items():
+            begin_s = min(begin_s + message.link_from_s for begin_s, message in arrivals)
+            if begin_s < link_free_s[d]:
+                waited = True
+                begin_s = begin_s if fresh_links else link_free_s[d]
+            link_free_s[d] = begin_s + sum(message.link_s for _, message in arrivals)
+            complete_s[d] = max(link_free_s[d], *(begin_s + message.arrives_s for begin_s, message in arrivals))
+        for d, compute_s in stage.compute_s.items():
+            done_s[d] = max(done_s[d], complete_s[d]) + compute_s
+    return complete_s[-1], waited

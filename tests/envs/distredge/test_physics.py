@@ -19,6 +19,7 @@ from splitgym.models.plans import SpatialPlan
 
 from ... import slow
 from .event_reference import latency_s, played
+from .stream_reference import finished_s
 
 MODELS = ("vgg16", "resnet50", "yolov2", "ssd_vgg16", *slow("inception_v3", "openpose", "voxelnet"))
 
@@ -131,6 +132,20 @@ def test_a_shared_link_never_saves_time_and_costs_none_where_nothing_waits(seed:
 @cache
 def _mixed() -> System:
     return System(get_scenario("DC-50"))
+
+
+@pytest.mark.parametrize("name", ["DC-50", "NA-nano-resnet50", *slow("LB", "DB-50-ssd_vgg16")])
+def test_a_link_that_serves_every_message_as_it_comes_changes_little(name: str) -> None:
+    """An exchange's bytes stay together in the physics; the event-driven stream knows no exchanges."""
+    system, rng = System(get_scenario(name)), np.random.default_rng(2)
+    off = []
+    for _ in range(60):
+        plan, mbps = random_plan(system, rng), rng.uniform(5, 400, system.n_devices)
+        latency = system.evaluate([plan], system.every_volume, mbps[:, None])[0]
+        off.append(abs(latency / finished_s(system, plan, mbps.tolist(), images=1, in_flight=1)[0] - 1))
+    assert np.mean(np.array(off) < 1e-9) > 0.75
+    assert np.mean(off) < 0.01
+    assert max(off) < 0.2
 
 
 def test_faster_links_never_hurt() -> None:

@@ -1,0 +1,39 @@
+"""Images a second with many in flight: a plan's slowest stage decides.
+
+Every image occupies each device's computing and each one's sending and incoming link, the requester's too, for as long
+as it does alone. Images in flight fill the gaps between, but none of these serves two at once. That is the limit which
+a stream approaches; plans whose parts are all needed reach at least 1 / latency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .physics import Progress
+
+
+class Throughput(NamedTuple):
+    """What P plans reach.
+
+    Attributes:
+        ips: (P,) images/s.
+        limits: what the slowest stage of each plan is: "nano-1 computes", "requester sends", "tx2-2 receives".
+    """
+
+    ips: np.ndarray
+    limits: tuple[str, ...]
+
+
+def stage_s(done: Progress) -> np.ndarray:
+    """(3 D + 2, n) seconds that an image occupies each stage: computing, sending, receiving; the requester last."""
+    return done.totals_s[: 3 * len(done.compute_s) + 2]
+
+
+def stage_names(devices: Sequence[str]) -> list[str]:
+    """The stages in :func:`stage_s`'s order, for people."""
+    everyone = [*devices, "requester"]
+    computes = [f"{name} computes" for name in devices]
+    return computes + [f"{name} {does}" for does in ("sends", "receives") for name in everyone]
