@@ -112,6 +112,7 @@ class DistrEdgeDynamics(ScenarioDynamics):
         self._open = np.zeros(n, dtype=np.intp)  # first unit of the volume under way
         self._clock = np.zeros(n)
         self._latency = np.zeros(n)
+        self._slowest_s = np.zeros(n)  # stage of the last image
         self._reference_s = np.full(n, self.system.reference_s)  # Offload at the image's rates
         self._ended = np.zeros(n, dtype=bool)
         self._splits = np.zeros((devices - 1, stages, n), dtype=np.intp)
@@ -215,6 +216,7 @@ class DistrEdgeDynamics(ScenarioDynamics):
         if not isinstance(where, slice):
             self.progress.put(where, progress)
         self._latency[where] = latency
+        self._slowest_s[where] = stage_s(progress).max(axis=0)
         self._ended[where] = True
         return latency
 
@@ -258,7 +260,7 @@ class DistrEdgeDynamics(ScenarioDynamics):
             "speedup": self._reference_s[lanes] / latency,
             "regret_s": latency - best,
             "volumes": self._closed[:, lanes].sum(axis=0).astype(float),
-            "throughput_ips": 1.0 / stage_s(self.progress).max(axis=0)[lanes],
+            "throughput_ips": 1.0 / self._slowest_s[lanes],
         }
 
     def arrays(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
