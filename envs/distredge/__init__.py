@@ -22,7 +22,7 @@ FAMILY = Family(
     labels={
         "ips": "images/s",
         "speedup": "speed-up over offload",
-        "throughput_ips": "images/s, many in flight",
+        "throughput_ips": "streamed/s",
     },
     summaries={name: scenario.summary for name, scenario in SCENARIOS.items()},
     agents="splitgym.agents.distredge",
