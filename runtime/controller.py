@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from ..models.plans import SpatialPlan
 from ..models.serial import to_plain
 from ..ui.errors import InputError
 from . import wire
+from .about import software_version
 from .assembly import Assembly, Rejected
 from .blobs import BlobStore
 from .geometry import HEAD, REQUESTER, RESULT, Geometry, Piece
@@ -94,14 +94,6 @@ class _Deployed:
     message: wire.PlanMessage
     pace: RequesterPace | None
     reporting: frozenset[str]
-
-
-def software_version() -> str:
-    """Of this package."""
-    try:
-        return version("splitgym")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 class Controller:

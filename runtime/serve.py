@@ -1,0 +1,68 @@
+"""A worker on real sockets, from its identity and addresses to its end."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..ui.addresses import split_address
+from .about import machine_words, software_version
+from .blobs import BlobStore
+from .keys import Identity, Roster
+from .power import power_meter
+from .worker import Worker
+from .worker_core import WorkerCore
+from .zmq_transport import ZmqListener, ZmqNetwork
+
+
+@dataclass(frozen=True)
+class Post:
+    """Where a worker stands.
+
+    Attributes:
+        identity: of this machine.
+        roster: who may connect.
+        control, data: ``host:port`` to listen at for the controller and for rows; port 0 for any that is free.
+        weights: folder where weights are kept.
+        insecure: neither encrypt nor verify; on this machine's own addresses only.
+    """
+
+    identity: Identity
+    roster: Roster
+    control: str
+    data: str
+    weights: Path
+    insecure: bool = False
+
+
+def serve(
+    post: Post, on_ready: Callable[[str, str], None], until: Callable[[], bool] = lambda: False
+) -> None:
+    """Be a worker until asked to stop.
+
+    Args:
+        on_ready: called with both addresses as bound.
+        until: asked several times a second.
+
+    Raises:
+        InputError: an address that cannot be listened at.
+    """
+    with ExitStack() as stack:
+        control = ZmqListener(post.control, post.identity, post.roster, post.insecure)
+        stack.callback(control.close)
+        data = ZmqListener(post.data, post.identity, post.roster, post.insecure)
+        stack.callback(data.close)
+        network = stack.enter_context(ZmqNetwork(post.identity, post.roster, post.insecure))
+        store, power = BlobStore(post.weights), power_meter()
+        found = split_address(data.address, 1)
+        assert found is not None
+        core = WorkerCore(
+            post.identity.name, secrets.randbits(52), software_version(), machine_words(), found[1], store.has, power.name
+        )  # fmt: skip
+        roles = {name: member.role for name, member in post.roster.members.items()}
+        worker = Worker(core, control, data, network, store, roles)
+        on_ready(control.address, data.address)
+        worker.run(until)

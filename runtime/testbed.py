@@ -1,0 +1,153 @@
+"""Workers on this machine: processes that are forked from a warm one, and end with whoever asked for them."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..ui.errors import InputError
+from .controller import Member
+from .keys import Identity, Role, Roster, make_members
+
+HOST = "127.0.0.1"
+CONTROLLER = "requester"
+START_S = 120.0  # torch's import on a slow and busy machine
+
+
+@dataclass(frozen=True)
+class Running:
+    """A worker process."""
+
+    pid: int
+    control: str
+    data: str
+
+
+class Testbed:
+    """Workers in processes of their own.
+
+    To be used from the thread that made it, which must outlive it: the kernel ends all processes with that thread.
+
+    Args:
+        names: of the workers.
+        weights: folder that they share, so that weights are there once.
+        insecure: neither encrypt nor verify.
+        start_s: most that starting may take.
+
+    Attributes:
+        identity: of the controller; ``roster`` has everybody.
+
+    Raises:
+        InputError: the processes do not start.
+    """
+
+    __test__ = False  # no test case, whatever it is called
+
+    def __init__(self, names: Sequence[str], weights: Path, insecure: bool = False, start_s: float = START_S) -> None:
+        roles: dict[str, Role] = {CONTROLLER: "controller", **dict.fromkeys(names, "worker")}
+        self._identities, self.roster = make_members(roles)
+        self.identity: Identity = self._identities[CONTROLLER]
+        self.names, self.insecure = tuple(names), insecure
+        self._weights, self._start_s = weights, start_s
+        self.running: dict[str, Running] = {}
+        self._said = b""
+        self._zygote = subprocess.Popen(
+            [sys.executable, "-m", f"{__package__}.zygote", str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            cwd="/", env=_quiet(os.environ), start_new_session=True,
+        )  # fmt: skip
+        try:
+            self._hear("warm", time.monotonic() + start_s)
+            for name in names:
+                self._order(name)
+            for _ in names:
+                line = self._hear("ready", time.monotonic() + start_s)
+                self.running[line["ready"]] = Running(line["pid"], line["control"], line["data"])
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def members(self) -> list[Member]:
+        """The workers as a controller knows them, in order."""
+        return [Member(name, self.running[name].control) for name in self.names]
+
+    def start(self, name: str) -> Running:
+        """Start a worker anew, at another address."""
+        self._order(name)
+        line = self._hear("ready", time.monotonic() + self._start_s)
+        self.running[name] = Running(line["pid"], line["control"], line["data"])
+        return self.running[name]
+
+    def signal(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Send a signal to a worker."""
+        os.kill(self.running[name].pid, number)
+
+    def close(self) -> None:
+        """End all processes; returns when they are gone."""
+        process = self._zygote
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        try:
+            process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+    def __enter__(self) -> Testbed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _order(self, name: str) -> None:
+        identity = self._identities[name]
+        order = {
+            "name": name, "public": identity.public, "secret": identity.secret,
+            "roster": [[m.name, m.public, m.role] for m in self.roster.members.values()],
+            "control": f"{HOST}:0", "data": f"{HOST}:0", "weights": str(self._weights), "insecure": self.insecure,
+        }  # fmt: skip
+        assert self._zygote.stdin is not None
+        try:
+            self._zygote.stdin.write((json.dumps(order) + "\n").encode())
+            self._zygote.stdin.flush()
+        except OSError:
+            raise InputError("testbed: its processes have ended") from None
+
+    def _hear(self, what: str, until_s: float) -> Mapping[str, Any]:
+        """The next line that tells of something; of workers that ended by a signal of ours nothing is made."""
+        while True:
+            line = json.loads(self._line(until_s))
+            if "failed" in line:
+                raise InputError(f"testbed: worker {line['failed']} does not start ({line['why']})")
+            if what in line:
+                return line
+
+    def _line(self, until_s: float) -> bytes:
+        assert self._zygote.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._zygote.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._said:
+                if not selector.select(max(0.0, until_s - time.monotonic())):
+                    raise InputError(f"testbed: its processes do not start within {self._start_s:g} s")
+                data = os.read(self._zygote.stdout.fileno(), 65536)
+                if not data:
+                    raise InputError(f"testbed: its processes ended with code {self._zygote.wait()}")
+                self._said += data
+        line, _, self._said = self._said.partition(b"\n")
+        return line
+
+
+def _quiet(environment: Mapping[str, str]) -> dict[str, str]:
+    """One thread a process: with more, torch's pools fight for the cores."""
+    return {**environment, "OMP_NUM_THREADS": "1"}

@@ -1,0 +1,76 @@
+"""``splitgym-worker``: this machine computes parts of networks for a controller, until it is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..ui.addresses import ADDRESS_FORM, address_text, split_address
+from ..ui.console import Parser, entry, note, whole, wrapped
+from ..ui.errors import InputError
+
+PROG = "splitgym-worker"
+PORT = 7411
+KEYS = Path("keys")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve as the command line says; returns the exit code."""
+    return entry(PROG, _main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    parser = Parser(PROG, "Compute parts of networks for a controller, until it is stopped with Ctrl-C.", _help)
+    parser.add_argument("--key", metavar="FILE", type=Path, required=True, help="this machine's secret key, NAME.key")
+    parser.add_argument("--roster", metavar="FILE", type=Path, help="who takes part (roster.yaml beside the key)")
+    parser.add_argument("--listen", metavar="HOST:PORT", default=f"0.0.0.0:{PORT}", help=f"(0.0.0.0:{PORT})")
+    parser.add_argument("--data-port", metavar="PORT", type=whole, help="where rows come in (the port after --listen's)")
+    parser.add_argument("--weights", metavar="DIR", type=Path, help="weights that came in (~/.cache/splitgym/weights)")
+    parser.add_argument("--threads", metavar="N", type=whole, help="of the computation (one a core)")
+    parser.add_argument("--insecure", action="store_true", help="no encryption: among processes of one machine only")
+    args = parser.parse_args(argv)
+    found = split_address(args.listen, least_port=0)
+    if found is None:
+        raise InputError(f"--listen {args.listen}: allowed: {ADDRESS_FORM.format(least=0)}")
+    host, port = found
+    data_port = args.data_port or (port + 1 if port else 0)
+    try:
+        import torch
+
+        from .blobs import default_folder
+        from .keys import ROSTER_FILE, load_identity, load_roster
+        from .serve import Post, serve
+    except ModuleNotFoundError as error:
+        raise InputError(f'a worker needs {error.name}: pip install "splitgym[live]" torch') from None
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    identity = load_identity(args.key)
+    roster = load_roster(args.roster or args.key.parent / ROSTER_FILE)
+    member = roster.members.get(identity.name)
+    if member is None or member.public != identity.public or member.role != "worker":
+        raise InputError(f"{args.key}: {identity.name} with this key is no worker on the roster")
+    data = address_text(host, data_port)
+    post = Post(identity, roster, args.listen, data, args.weights or default_folder(), args.insecure)
+    try:
+        serve(post, lambda control, rows: note(f"{identity.name} listens at {control}, for rows at {rows}"))
+    except KeyboardInterrupt:
+        note("stopped")
+    return 0
+
+
+def _help() -> str:
+    return "\n".join(
+        [
+            "what it does:",
+            *wrapped(
+                "  ",
+                "Waits for a controller on the roster (splitgym-run, splitgym-cluster), gets a plan and the weights "
+                "that it lacks, computes its part of every image, and sends rows to the other workers directly. When "
+                "the controller leaves or falls silent it waits for the next.",
+            ),
+            "",
+            "examples:",
+            f"  {PROG} --key keys/pi-1.key",
+            f"  {PROG} --key /etc/splitgym/pi-1.key --listen 192.168.1.11:{PORT} --weights /var/cache/splitgym",
+        ]
+    )
