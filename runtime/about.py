@@ -23,4 +23,6 @@ def machine_words() -> str:
         board = MODEL_FILE.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
     except OSError:
         board = ""
-    return ", ".join(filter(None, (board, platform.machine(), platform.system(), f"Python {platform.python_version()}")))
+    return ", ".join(
+        filter(None, (board, platform.machine(), platform.system(), f"Python {platform.python_version()}"))
+    )

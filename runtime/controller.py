@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import secrets
 import threading
@@ -66,6 +67,7 @@ class Item:
         begun_s, latency_s: when its first row left, and how long until its last one was back.
         spans: what every worker did, and the requester's own under "".
         overrun_s: of all workers together; above 0 the item says nothing about emulated devices.
+        joules: used so far by every worker whose board tells.
     """
 
     index: int
@@ -74,6 +76,7 @@ class Item:
     latency_s: float
     spans: Mapping[str, tuple[wire.Span, ...]]
     overrun_s: float
+    joules: Mapping[str, float]
 
 
 @dataclass
@@ -83,6 +86,7 @@ class _UnderWay:
     came: dict[Piece, bytearray] = field(default_factory=dict)
     spans: dict[str, tuple[wire.Span, ...]] = field(default_factory=dict)
     overrun_s: float = 0.0
+    joules: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -290,7 +294,7 @@ class Controller:
             found = self._items.pop(item)
         outputs = _outputs(deployed.geometry, found.came, DTYPES[deployed.message.dtype])
         latency_s = found.ended_s - found.begun_s
-        return Item(item, outputs, found.begun_s, latency_s, found.spans, found.overrun_s)
+        return Item(item, outputs, found.begun_s, latency_s, found.spans, found.overrun_s, found.joules)
 
     def _until(self, there: Callable[[], bool], timeout_s: float, what: str) -> None:
         """Wait for something that the threads bring about.
@@ -355,6 +359,8 @@ class Controller:
                     if found is not None:
                         found.spans[worker] = action.spans.spans
                         found.overrun_s += action.spans.overrun_s
+                        if math.isfinite(action.spans.joules):
+                            found.joules[worker] = action.spans.joules
                 else:
                     self._outgoing.put(action)
             self._changed.notify_all()

@@ -38,9 +38,7 @@ class Post:
     insecure: bool = False
 
 
-def serve(
-    post: Post, on_ready: Callable[[str, str], None], until: Callable[[], bool] = lambda: False
-) -> None:
+def serve(post: Post, on_ready: Callable[[str, str], None], until: Callable[[], bool] = lambda: False) -> None:
     """Be a worker until asked to stop.
 
     Args:
@@ -59,10 +57,9 @@ def serve(
         store, power = BlobStore(post.weights), power_meter()
         found = split_address(data.address, 1)
         assert found is not None
-        core = WorkerCore(
-            post.identity.name, secrets.randbits(52), software_version(), machine_words(), found[1], store.has, power.name
-        )  # fmt: skip
+        name, incarnation, machine = post.identity.name, secrets.randbits(52), machine_words()
+        core = WorkerCore(name, incarnation, software_version(), machine, found[1], store.has, power.name)
         roles = {name: member.role for name, member in post.roster.members.items()}
-        worker = Worker(core, control, data, network, store, roles)
+        worker = Worker(core, control, data, network, store, roles, power)
         on_ready(control.address, data.address)
         worker.run(until)

@@ -8,7 +8,7 @@ says why.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from .wire import (
@@ -66,6 +66,14 @@ class Done:
 Action = Tell | Supply | Lost | Done
 
 
+@dataclass(frozen=True)
+class Clock:
+    """By how much a worker's clock is ahead of the controller's, and by how much that may be wrong at most."""
+
+    ahead_s: float = 0.0
+    error_s: float = float("inf")
+
+
 @dataclass
 class _Member:
     welcome: Welcome | None = None
@@ -73,7 +81,8 @@ class _Member:
     asked_s: float = -1e9
     ready: int = 0  # epoch
     lost: str = ""
-    beat: Heartbeat | None = field(default=None)
+    beat: Heartbeat | None = None
+    clock: Clock = Clock()
 
 
 class SessionCore:
@@ -118,6 +127,11 @@ class SessionCore:
         return {name: m.welcome for name, m in self._members.items() if m.welcome is not None}
 
     @property
+    def clocks(self) -> Mapping[str, Clock]:
+        """Every worker's clock, from the heartbeat that took the shortest way there and back."""
+        return {name: member.clock for name, member in self._members.items()}
+
+    @property
     def missing(self) -> Sequence[str]:
         """Workers that have not joined, or are not ready for the epoch."""
         return [n for n, m in self._members.items() if m.welcome is None or (self.epoch and m.ready != self.epoch)]
@@ -156,6 +170,7 @@ class SessionCore:
                 return [Done(worker, message)]
             case Heartbeat() if message.session == self.session:
                 member.beat = message
+                _compare_clocks(member, message, now_s)
                 if member.welcome is not None and message.incarnation != member.welcome.incarnation:
                     return self._lose(worker, "has started anew")
         return []
@@ -188,3 +203,11 @@ class SessionCore:
     def _lose(self, worker: str, reason: str) -> list[Action]:
         self._members[worker].lost = reason
         return [Lost(worker, reason)]
+
+
+def _compare_clocks(member: _Member, beat: Heartbeat, now_s: float) -> None:
+    if beat.echo_s == 0.0:
+        return
+    error_s = max(0.0, now_s - beat.echo_s - beat.held_s) / 2
+    if error_s < member.clock.error_s:
+        member.clock = Clock(beat.sent_s + error_s - now_s, error_s)

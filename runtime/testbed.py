@@ -16,7 +16,7 @@ from typing import Any
 
 from ..ui.errors import InputError
 from .controller import Member
-from .keys import Identity, Role, Roster, make_members
+from .keys import Identity, Role, make_members
 
 HOST = "127.0.0.1"
 CONTROLLER = "requester"
@@ -60,9 +60,10 @@ class Testbed:
         self._weights, self._start_s = weights, start_s
         self.running: dict[str, Running] = {}
         self._said = b""
+        command = [sys.executable, "-m", f"{__package__}.zygote", str(os.getpid())]
         self._zygote = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.zygote", str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            cwd="/", env=_quiet(os.environ), start_new_session=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/", env=_quiet(os.environ),
+            start_new_session=True,
         )  # fmt: skip
         try:
             self._hear("warm", time.monotonic() + start_s)

@@ -157,10 +157,13 @@ class Span(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
     """What a device did from when to when, keyed as the physics' events are.
 
     Attributes:
-        kind: compute, send, receive or wait.
+        kind: compute, send or receive; scatter for what the requester sends.
         start_s, end_s: on the device's monotonic clock.
-        label: the volume, ``tail``, or the receiver.
+        label: the volume or ``tail``; the other device of a message, ``R`` for the requester.
         size_bytes: of a message.
+        boundary: of a message, the unit in front of which its rows are read.
+        wait_s: of a message, until its first byte left; of rows that came in, held back by the emulated link.
+        copy_s: of a message, spent on copies of its rows.
         joules: told by the board, NaN where it tells none.
     """
 
@@ -169,6 +172,9 @@ class Span(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
     end_s: float
     label: Name
     size_bytes: Count = 0
+    boundary: Small = 0
+    wait_s: float = 0.0
+    copy_s: float = 0.0
     joules: float = float("nan")
 
 
@@ -177,16 +183,24 @@ class Spans(Message, frozen=True, tag="spans"):
 
     Attributes:
         overrun_s: by how much real work took longer than what it stands for; the item is not valid then.
+        joules: that the board says it has used so far, NaN where it tells none.
     """
 
     epoch: Count
     item: Count
     spans: tuple[Span, ...]
     overrun_s: Seconds = 0.0
+    joules: float = float("nan")
 
 
 class Heartbeat(Message, frozen=True, tag="heartbeat"):
-    """A sign of life, in both directions; ``since_s`` is how long the worker has been in its phase."""
+    """A sign of life, in both directions.
+
+    Attributes:
+        since_s: how long the worker has been in its phase.
+        sent_s: when it leaves, on the sender's clock.
+        echo_s, held_s: ``sent_s`` of the last one that came, and how long ago that was: for the difference of clocks.
+    """
 
     session: Token
     incarnation: Count = 0
@@ -195,6 +209,8 @@ class Heartbeat(Message, frozen=True, tag="heartbeat"):
     phase: Name = ""
     since_s: Seconds = 0.0
     sent_s: float = 0.0
+    echo_s: float = 0.0
+    held_s: Seconds = 0.0
 
 
 class Reset(Message, frozen=True, tag="reset"):

@@ -24,6 +24,7 @@ from .assembly import Rejected
 from .blobs import BlobStore
 from .geometry import REQUESTER, Geometry
 from .pacing import Receiver, Sender
+from .power import NO_METER, PowerMeter
 from .spatial import Job, Send, Spatial
 from .transport import CHUNK_BYTES, Buffer, Dialer, Event, Listener, Network, PeerGone
 from .worker_core import Action, Build, Drop, Reply, Store, WorkerCore
@@ -59,6 +60,18 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class _Incoming:
+    """A chunk that an emulated link lets through at a moment, after holding it for so long."""
+
+    ready_s: float
+    held_s: float
+    epoch: Epoch
+    sender: int
+    chunk: wire.Chunk
+    payload: memoryview
+
+
+@dataclass(frozen=True)
 class _Outgoing:
     """A message for the send thread: rows by piece; no message but the end of an item where ``send`` is None."""
 
@@ -77,6 +90,7 @@ class Worker:
         network: connects to peers.
         store: weights.
         roles: of every name on the roster.
+        meter: of this machine's energy.
     """
 
     def __init__(
@@ -87,9 +101,10 @@ class Worker:
         network: Network,
         store: BlobStore,
         roles: Mapping[str, str],
+        meter: PowerMeter = NO_METER,
     ) -> None:
         self.core, self.control, self.data, self.store = core, control, data, store
-        self._network, self._roles = network, roles
+        self._network, self._roles, self._meter = network, roles, meter
         self._lock = threading.RLock()
         self._work = threading.Condition(self._lock)
         self._stopping = threading.Event()
@@ -190,10 +205,10 @@ class Worker:
     # receive ------------------------------------------------------------------------------------------------------
 
     def _receive(self) -> None:
-        pending: deque[tuple[float, Epoch, int, wire.Chunk, memoryview]] = deque()
+        pending: deque[_Incoming] = deque()
         clock: tuple[Epoch, Receiver] | None = None
         while not self._stopping.is_set():
-            left_s = pending[0][0] - time.monotonic() if pending else POLL_S
+            left_s = pending[0].ready_s - time.monotonic() if pending else POLL_S
             events = self.data.poll(0.0 if left_s < SHORT_S else min(left_s, POLL_S))
             if not events and 0.0 < left_s < SHORT_S:
                 time.sleep(left_s)
@@ -202,16 +217,15 @@ class Worker:
                 if found is None:
                     continue
                 epoch, sender, chunk, payload = found
-                ready_s = 0.0
+                ready_s = came_s = time.monotonic()
                 if epoch.plan.pace is not None:
                     if clock is None or clock[0] is not epoch:
                         pace = epoch.plan.pace
                         clock = epoch, Receiver(pace.in_byte_s, pace.scatter_byte_s)
-                    ready_s = clock[1].ready_s(sender == REQUESTER, chunk.begun_s, len(payload), time.monotonic())
-                pending.append((ready_s, epoch, sender, chunk, payload))
-            while pending and pending[0][0] <= time.monotonic():
-                _, epoch, sender, chunk, payload = pending.popleft()
-                self._take(epoch, sender, chunk, payload)
+                    ready_s = clock[1].ready_s(sender == REQUESTER, chunk.begun_s, len(payload), came_s)
+                pending.append(_Incoming(ready_s, ready_s - came_s, epoch, sender, chunk, payload))
+            while pending and pending[0].ready_s <= time.monotonic():
+                self._take(pending.popleft())
 
     def _accepted(self, event: Event) -> tuple[Epoch, int, wire.Chunk, memoryview] | None:
         if event.kind != "message" or event.payload is None:
@@ -228,7 +242,8 @@ class Worker:
                 return None
             return epoch, epoch.index(event.peer), chunk, event.payload
 
-    def _take(self, epoch: Epoch, sender: int, chunk: wire.Chunk, payload: memoryview) -> None:
+    def _take(self, incoming: _Incoming) -> None:
+        epoch, sender, chunk, payload = incoming.epoch, incoming.sender, incoming.chunk, incoming.payload
         with self._work:
             if self._epoch is not epoch:
                 return
@@ -239,8 +254,11 @@ class Worker:
                 return
             now_s = time.monotonic()
             if chunk.offset + len(payload) == chunk.size:
-                label = "scatter" if sender == REQUESTER else str(sender)
-                epoch.span(chunk.item, wire.Span("receive", chunk.begun_s, now_s, label, chunk.size))
+                label = "R" if sender == REQUESTER else str(sender)
+                span = wire.Span(
+                    "receive", chunk.begun_s, now_s, label, chunk.size, chunk.boundary, incoming.held_s
+                )  # fmt: skip
+                epoch.span(chunk.item, span)
             if complete:
                 self._work.notify_all()
 
@@ -302,11 +320,13 @@ class Worker:
             return Epoch(message, spatial, executor, self.core.controller, self.core.results)
 
     def _run(self, epoch: Epoch, job: Job) -> None:
+        before = self._meter.joules()
         begin_s, end_s, overrun_s = epoch.executor.run(job)
+        joules = self._meter.joules() - before
         with self._lock:
             if self._epoch is not epoch:
                 return  # finished into another plan: nobody waits for it
-            epoch.span(job.item, wire.Span("compute", begin_s, end_s, job.label))
+            epoch.span(job.item, wire.Span("compute", begin_s, end_s, job.label, joules=joules))
             epoch.overrun_s[job.item] = epoch.overrun_s.get(job.item, 0.0) + overrun_s
             sends, ended = epoch.spatial.computed(job)
         for send in sends:
@@ -366,7 +386,8 @@ class Worker:
         begun_s, plan = time.monotonic(), epoch.plan
         pacer = None if plan.pace is None else Sender(plan.pace.message_s, plan.pace.byte_s)
         data = [to_bytes(rows, plan.dtype) for rows in due.rows]
-        total, sent = sum(len(d) for d in data), 0
+        copied_s = time.monotonic()
+        total, sent, first_s = sum(len(d) for d in data), 0, 0.0
         try:
             for piece, payload in zip(send.pieces, data, strict=True):
                 for offset in range(0, len(payload), CHUNK_BYTES):
@@ -381,17 +402,22 @@ class Worker:
                         piece.lo, piece.hi, plan.dtype, plan.weights[0], offset, len(payload), total, begun_s,
                     )  # fmt: skip
                     connections[send.receiver].send(wire.encode(chunk), part, SEND_TIMEOUT_S)
+                    first_s = first_s or time.monotonic()
         except PeerGone as error:
             reason = str(error)
             self._report(lambda now_s: self.core.failed(plan.epoch, reason, now_s))
             return
         label = "R" if send.receiver == REQUESTER else str(send.receiver)
+        wait_s = first_s - begun_s if pacer is None else pacer.message_s[send.receiver]
+        copy_s = 0.0 if pacer is not None else copied_s - begun_s
+        ended_s, boundary = time.monotonic(), send.pieces[0].boundary
         with self._lock:
-            epoch.span(due.item, wire.Span("send", begun_s, time.monotonic(), label, total))
+            epoch.span(due.item, wire.Span("send", begun_s, ended_s, label, total, boundary, wait_s - copy_s, copy_s))
 
     def _finished(self, epoch: Epoch, item: int) -> None:
         with self._lock:
-            spans = wire.Spans(epoch.plan.epoch, item, tuple(epoch.spans.pop(item, ())), epoch.overrun_s.pop(item, 0.0))
+            done, overrun_s = tuple(epoch.spans.pop(item, ())), epoch.overrun_s.pop(item, 0.0)
+            spans = wire.Spans(epoch.plan.epoch, item, done, overrun_s, self._meter.joules())
             for action in self.core.spans(spans):
                 self._actions.put(action)
 

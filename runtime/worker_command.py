@@ -24,7 +24,7 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--key", metavar="FILE", type=Path, required=True, help="this machine's secret key, NAME.key")
     parser.add_argument("--roster", metavar="FILE", type=Path, help="who takes part (roster.yaml beside the key)")
     parser.add_argument("--listen", metavar="HOST:PORT", default=f"0.0.0.0:{PORT}", help=f"(0.0.0.0:{PORT})")
-    parser.add_argument("--data-port", metavar="PORT", type=whole, help="where rows come in (the port after --listen's)")
+    parser.add_argument("--data-port", metavar="PORT", type=whole, help="where rows come in (the next port)")
     parser.add_argument("--weights", metavar="DIR", type=Path, help="weights that came in (~/.cache/splitgym/weights)")
     parser.add_argument("--threads", metavar="N", type=whole, help="of the computation (one a core)")
     parser.add_argument("--insecure", action="store_true", help="no encryption: among processes of one machine only")

@@ -98,6 +98,7 @@ class WorkerCore:
         self._wanted: set[str] = set()
         self._heard_s = self._beat_s = self._since_s = 0.0
         self._phase: tuple[str, int] = ("free", 0)
+        self._echo = (0.0, 0.0)  # when the controller's last heartbeat left, on its clock, and when it came
 
     @property
     def epoch(self) -> int:
@@ -122,7 +123,10 @@ class WorkerCore:
                 return self._forget("JOINED", now_s)
             case Bye():
                 return self._forget("FREE", now_s)
-            case Heartbeat() | Reset():
+            case Heartbeat():
+                self._echo = message.sent_s, now_s
+                return []
+            case Reset():
                 return []
         return [Reply(peer, Refuse(f"a worker takes no {type(message).__name__}"))]
 
@@ -212,7 +216,10 @@ class WorkerCore:
         self._beat_s = now_s
         name, item = self._phase
         since_s = max(0.0, now_s - self._since_s)
-        beat = Heartbeat(self.session, self.incarnation, self.epoch, item, name, since_s, now_s)
+        echo_s, came_s = self._echo
+        beat = Heartbeat(
+            self.session, self.incarnation, self.epoch, item, name, since_s, now_s, echo_s, max(0.0, now_s - came_s)
+        )  # fmt: skip
         return [Reply(self.controller, beat)]
 
     def _forget(self, state: State, now_s: float) -> list[Action]:

@@ -2,9 +2,9 @@
 
     python -m splitgym.runtime.zygote PARENT
 
-PARENT is the process that starts it. Lines of JSON on its standard input say which workers to start; lines on its standard output say where they listen, and
-which have ended. Nothing outlives it, and it does not outlive whoever started it: workers end with it, it ends with its
-input, and the kernel kills what is left if either dies.
+PARENT is the process that starts it. Lines of JSON on its standard input say which workers to start; lines on its
+standard output say where they listen, and which have ended. Workers end with it, it ends with its input, and the
+kernel kills what is left if either dies.
 """
 
 from __future__ import annotations

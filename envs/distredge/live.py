@@ -1,15 +1,26 @@
-"""A scenario's devices and links as an emulation's: how long what may take, from the same numbers as the physics."""
+"""A scenario's plans on real workers; emulated ones take the time that the same numbers give in the physics."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ...models.plans import SpatialPlan
-from ...runtime.controller import RequesterPace
-from ...runtime.wire import Pace
+from ...runtime.blobs import BlobStore
+from ...runtime.controller import Controller, Item, Member, RequesterPace
+from ...runtime.keys import ROSTER_FILE, Identity, load_identity, load_roster
+from ...runtime.session import open_session
+from ...runtime.testbed import Testbed
+from ...runtime.wire import FLOAT16, FLOAT32, Pace
+from ...ui.errors import InputError
 from .system import System
+
+SPARE = 2.0  # times what real work took when it was tried
 
 
 def paces(
@@ -53,3 +64,161 @@ def paces(
         float(rates.requester_in_s) * scale,
     )
     return found, requester
+
+
+@dataclass(frozen=True)
+class Emulation:
+    """Whose time workers take.
+
+    Attributes:
+        kind: their own (none), the tables' (table), or their own dilated (dilate).
+        scale: by which everything is slower than what is emulated.
+    """
+
+    kind: str = "none"
+    scale: float = 1.0
+
+
+class Cluster:
+    """Workers that carry out a scenario's plans.
+
+    Args:
+        system: of the scenario; its devices are the workers.
+        controller: in session with them.
+        store: with the network's weights, whose ``digests`` are given.
+        emulation: whose time they take.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        controller: Controller,
+        store: BlobStore,
+        digests: tuple[str, ...],
+        emulation: Emulation = Emulation(),
+    ) -> None:
+        self.system, self.controller, self.store, self.digests = system, controller, store, digests
+        self.emulation = emulation
+        self._dilations: list[float] | None = None
+
+    @property
+    def dtype(self) -> int:
+        """Code of activations on the wire, as many bytes each as the scenario says."""
+        return FLOAT16 if self.system.scenario.activation_bytes == 2 else FLOAT32
+
+    def deploy(self, plan: SpatialPlan, in_flight: int = 1, emulation: Emulation | None = None) -> None:
+        """Have all workers ready for a plan.
+
+        Raises:
+            ClusterFailure: one is not.
+        """
+        emulation = emulation or self.emulation
+        pace: tuple[list[Pace] | None, RequesterPace | None] = (None, None)
+        if emulation.kind != "none":
+            dilations = self.dilations() if emulation.kind == "dilate" else None
+            pace = paces(self.system, plan, emulation.scale, dilations)
+        self.controller.deploy(
+            self.system.model, self.digests, plan, self.system.names, self.dtype, in_flight, *pace
+        )  # fmt: skip
+
+    def run(self, images: Iterable[np.ndarray], expected_s: float) -> Iterator[Item]:
+        """Images through the deployed plan, in order.
+
+        Args:
+            images: uint8, (channels, rows, width) each.
+            expected_s: what one may take, not scaled; ten times as long and a minute are waited for.
+
+        Raises:
+            ClusterFailure: a worker was lost, or an image took too long.
+        """
+        yield from self.controller.run(iter(images), 60.0 + 10.0 * expected_s * self.emulation.scale)
+
+    def fit_scale(self, plan: SpatialPlan, images: Sequence[np.ndarray]) -> float:
+        """The least scale at which this machine does all that it emulates in time, with some to spare.
+
+        Every part runs at full speed, as many at once as there are devices.
+        """
+        self.deploy(plan, emulation=Emulation())
+        table, _ = paces(self.system, plan, 1.0)
+        most = 0.0
+        for item in self.controller.run(iter(images), 300.0):
+            for d, name in enumerate(self.system.names):
+                for span in (s for s in item.spans.get(name, ()) if s.kind == "compute"):
+                    due_s = table[d].tail_s if span.label == "tail" else table[d].volume_s[int(span.label)]
+                    most = max(most, (span.end_s - span.start_s) / due_s)
+        return max(1.0, float(f"{SPARE * most:.1e}"))
+
+    def dilations(self) -> list[float]:
+        """By how much every device is slower than this machine, over the whole network."""
+        if self._dilations is None:
+            here_s = whole_s(self.system, self.store, self.digests)
+            self._dilations = [float(s) / here_s for s in self.system.model_s]
+        return [d * self.emulation.scale for d in self._dilations]
+
+
+def whole_s(system: System, store: BlobStore, digests: tuple[str, ...]) -> float:
+    """Seconds of this thread's own time that the unsplit network takes here."""
+    import torch
+
+    from ...runtime.weights import load_whole
+
+    network, shape = load_whole(store, system.scenario.model, digests), system.model.input
+    image = torch.zeros(1, shape.folded_channels, shape.height, shape.width)
+    with torch.inference_mode():
+        network(image)
+        begun_s = time.thread_time()
+        network(image)
+    return time.thread_time() - begun_s
+
+
+@contextmanager
+def on_testbed(system: System, store: BlobStore, emulation: Emulation, insecure: bool = False) -> Iterator[Cluster]:
+    """Workers in processes of this machine; they end with the context.
+
+    Raises:
+        InputError: they do not start, or the network cannot be read in.
+    """
+    from ...runtime.weights import store_weights
+
+    digests = store_weights(store, system.scenario.model)
+    with (
+        Testbed(system.names, store.folder, insecure) as testbed,
+        open_session(testbed.members, testbed.identity, testbed.roster, store, insecure) as controller,
+    ):
+        yield Cluster(system, controller, store, digests, emulation)
+
+
+@contextmanager
+def on_machines(system: System, store: BlobStore, insecure: bool = False) -> Iterator[Cluster]:
+    """The workers that a scenario has addresses of; they are free again at the end.
+
+    Raises:
+        InputError: the scenario is no cluster, there is no key to it, or the network cannot be read in.
+        ClusterFailure: a worker refuses, or does not answer in time.
+    """
+    from ...runtime.weights import store_weights
+
+    scenario = system.scenario
+    if not scenario.addresses:
+        raise InputError(f"scenario {scenario.name}: is no cluster, addresses is missing")
+    folder = Path(scenario.keys or "keys")
+    roster = load_roster(folder / ROSTER_FILE)
+    identity = _controller_of(folder, {m.name for m in roster.members.values() if m.role == "controller"})
+    for name in system.names:
+        member = roster.members.get(name)
+        if member is None or member.role != "worker":
+            raise InputError(f"{folder / ROSTER_FILE}: {name} of scenario {scenario.name} is no worker on it")
+    digests = store_weights(store, scenario.model)
+    members = [Member(name, scenario.addresses[name]) for name in system.names]
+    emulation = Emulation(scenario.emulate, scenario.time_scale)
+    with open_session(members, identity, roster, store, insecure) as controller:
+        yield Cluster(system, controller, store, digests, emulation)
+
+
+def _controller_of(folder: Path, names: set[str]) -> Identity:
+    """The key of a machine that gives orders; the first by name where a folder holds several."""
+    for path in sorted(folder.glob("*.key")):
+        if path.stem in names:
+            return load_identity(path)
+    wanted = ", ".join(f"{name}.key" for name in sorted(names)) or "any"
+    raise InputError(f"{folder}: holds no key of a machine that gives orders, {wanted} (splitgym-keys make)")

@@ -23,6 +23,7 @@ from .volumes import VolumeTables
 # Elements of the (D, D, lanes) arrays worked on at once, so that they stay in cache.
 BLOCK = 16384
 NEVER_S = 1e30  # later than any message
+Row = tuple[str, int, float, float, str]  # an event: kind, device, start_s, end_s, label
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Progress:
 class Events:
     """What happened to lane 0, for timelines: (kind, device, start_s, end_s, label) tuples."""
 
-    rows: list[tuple[str, int, float, float, str]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
 
     def add(self, kind: str, device: int, start_s: float, end_s: float, label: str) -> None:
         if end_s > start_s:

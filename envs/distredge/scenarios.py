@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
@@ -12,9 +12,12 @@ from ...models.own.names import model_title
 from ...models.plans import check_device_names
 from ...models.zoo.catalogue import MODELS
 from ...profiling.network import PAYLOAD_FRACTION
+from ...ui.addresses import ADDRESS_FORM, split_address
 from ...ui.errors import InputError
 from ...ui.validation import BytesPerSecond, Factor, Mbps, PayloadShare, Seconds, Share, Whole
 from ..scenarios import BaseScenario, change, is_file, load
+
+Emulation = Literal["none", "table", "dilate"]
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,16 @@ class Scenario(BaseScenario):
         dynamic: links follow seeded traces of high fluctuation (Fig. 11).
         traces: trace files instead, one for all devices or one each, scaled by trace_factor.
         gap_s: pause between two images.
-        tables: latency table files by device type, instead of modelled tables.
+        tables: latency table files by device name or type, a name before its type, instead of modelled tables.
         links: measured link files (splitgym-profile --network) by device name or type, a name before its type. Such a
             device's message and copy costs are the file's, and so is its rate unless links follow traces: the goodput
             is payload already, eta does not lower it again. A message still pays the larger end's fixed cost.
+        addresses: where every device's splitgym-worker listens, HOST:PORT by device name: such a scenario is a cluster,
+            on which plans run.
+        keys: folder of a cluster's roster and of the secret key of the machine that gives the orders; keys when empty.
+        emulate: whether a cluster's workers take the time of the scenario's devices and links instead of their own: by
+            waiting for what the tables say, or by dilating the time of their own work.
+        time_scale: by which an emulation is slower than what it emulates.
     """
 
     devices: tuple[str, ...]
@@ -60,6 +69,10 @@ class Scenario(BaseScenario):
     gap_s: Seconds = 0.0
     tables: Mapping[str, str] | None = None
     links: Mapping[str, str] | None = None
+    addresses: Mapping[str, str] | None = None
+    keys: str = ""
+    emulate: Emulation = "none"
+    time_scale: Annotated[float, Interval(ge=1e-2, le=1e4)] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,10 +87,23 @@ class Scenario(BaseScenario):
         if self.names and len(self.names) != len(self.devices):
             raise InputError(f"names has {len(self.names)} entries for {len(self.devices)} devices; give one each")
         check_device_names(self.device_names, "names")
-        for key in self.links or {}:
-            if key not in self.device_names and key not in self.devices:
-                known = ", ".join(dict.fromkeys((*self.device_names, *self.devices)))
-                raise InputError(f"links names {key!r}, devices and their types are {known}")
+        for name, files in (("links", self.links), ("tables", self.tables)):
+            for key in files or {}:
+                if key not in self.device_names and key not in self.devices:
+                    known = ", ".join(dict.fromkeys((*self.device_names, *self.devices)))
+                    raise InputError(f"{name} names {key!r}, devices and their types are {known}")
+        self._check_addresses()
+
+    def _check_addresses(self) -> None:
+        addresses = self.addresses or {}
+        for name, address in addresses.items():
+            if name not in self.device_names:
+                raise InputError(f"addresses names {name!r}, devices are {', '.join(self.device_names)}")
+            if split_address(address) is None:
+                raise InputError(f"addresses[{name}] is {address!r}, allowed: {ADDRESS_FORM.format(least=1)}")
+        missing = [name for name in self.device_names if name not in addresses]
+        if addresses and missing:
+            raise InputError(f"addresses lacks {', '.join(missing)}; give every device's, or none")
 
     @property
     def device_names(self) -> tuple[str, ...]:
@@ -94,7 +120,15 @@ class Scenario(BaseScenario):
     @property
     def link_files(self) -> tuple[str | None, ...]:
         """Every device's link file, None where it has none."""
-        files = self.links or {}
+        return self._files(self.links)
+
+    @property
+    def table_files(self) -> tuple[str | None, ...]:
+        """Every device's table file, None where it has a modelled one."""
+        return self._files(self.tables)
+
+    def _files(self, files: Mapping[str, str] | None) -> tuple[str | None, ...]:
+        files = files or {}
         named = zip(self.device_names, self.devices, strict=True)
         return tuple(files.get(name, files.get(kind)) for name, kind in named)
 
@@ -201,7 +235,7 @@ def _named(name: str) -> Scenario:
     if stem in SCENARIOS and model in MODELS:
         return replace(SCENARIOS[stem], name=name, model=model)
     if is_file(name):
-        return load(Scenario, name, ("traces", "tables", "links"))
+        return load(Scenario, name, ("traces", "tables", "links", "keys"))
     raise InputError(
         f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any of them with -<model>, or a .yaml file; "
         f"models: {', '.join(MODELS)}"

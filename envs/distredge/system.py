@@ -71,28 +71,23 @@ class System:
         self.scenario = scenario
         self.model = get_model(scenario.model) if model is None else model
         self.names = scenario.device_names
-        kinds = list(dict.fromkeys(scenario.devices))
-        self.types = np.array([kinds.index(kind) for kind in scenario.devices])
-        files = scenario.tables or {}
-        for kind in files:
-            if kind not in kinds:
-                raise InputError(f"scenario {scenario.name}: tables names {kind!r}, devices are {', '.join(kinds)}")
+        files = scenario.table_files
+        sources = list(dict.fromkeys(zip(scenario.devices, files, strict=True)))
+        self.types = np.array([sources.index(source) for source in zip(scenario.devices, files, strict=True)])
         self.tables: list[LatencyTable] = [
-            _own_table(files[kind], self.model, kind)
-            if kind in files
-            else modelled_table(self.model, kind, scenario.tiles)
-            for kind in kinds
+            modelled_table(self.model, kind, scenario.tiles) if file is None else _own_table(file, self.model, kind)
+            for kind, file in sources
         ]
-        catalogue = [get_device(kind) for kind in scenario.devices]
         self.traces = load_traces(scenario.traces, scenario.trace_factor, len(scenario.devices))
         self.measured = _own_links(scenario)
-        measured = list(zip(self.measured, scenario.mbps, catalogue, strict=True))
         # A goodput is payload; the physics takes eta of a rate.
-        rates = [link.goodput_mbps / scenario.eta if link else mbps for link, mbps, _ in measured]
+        links = list(zip(self.measured, scenario.mbps, strict=True))
+        rates = [link.goodput_mbps / scenario.eta if link else mbps for link, mbps in links]
+        costs = [_message_costs(link, kind) for link, kind in zip(self.measured, scenario.devices, strict=True)]
         self.mbps = np.array([t.mean_mbps for t in self.traces] or rates)
         self.links = Links(
-            np.array([link.t_msg_s if link else device.t_msg_s for link, _, device in measured]),
-            np.array([link.copy_s_per_byte if link else 1.0 / device.copy_bytes_per_s for link, _, device in measured]),
+            np.array([message_s for message_s, _ in costs]),
+            np.array([copy_s for _, copy_s in costs]),
             scenario.requester_message_s,
             1.0 / scenario.requester_copy_bytes_per_s,
             scenario.eta,
@@ -311,6 +306,14 @@ def _own_links(scenario: Scenario) -> tuple[LinkMeasurement | None, ...]:
         if link and link.device != kind and link.device in device_names():
             raise InputError(f"{path}: device is {link.device!r}, the scenario uses it for {kind!r}")
     return links
+
+
+def _message_costs(link: LinkMeasurement | None, kind: str) -> tuple[float, float]:
+    """(seconds of a message, seconds a byte of copies) at a device: measured, or what the catalogue assumes."""
+    if link is not None:
+        return link.t_msg_s, link.copy_s_per_byte
+    device = get_device(kind)
+    return device.t_msg_s, 1.0 / device.copy_bytes_per_s
 
 
 def _own_table(path: str, model: Model, kind: str) -> LatencyTable:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...models.plans import SpatialPlan
 from ..figures import LEGEND_KEY_IN, LINE_IN, canvas_figure, frame, place, short, steady, title, widest_in
+from .physics import Row
 from .system import System
 from .volumes import Range
 
@@ -65,6 +66,35 @@ def _result(system: System, latency_s: float) -> str:
     return f"{latency_s * 1e3:.1f} ms, {1 / latency_s:.1f} images/s  ({sources} latency)"
 
 
+def comparison_figure(
+    system: System, plan: SpatialPlan, above: tuple[str, Sequence[Row]], below: tuple[str, Sequence[Row]], end_s: float
+) -> Any:
+    """One timeline above another, on the same axis.
+
+    Args:
+        above, below: a title, and what happened, as in :class:`.physics.Events`.
+        end_s: where the axis ends.
+
+    Returns:
+        A matplotlib Figure (Agg canvas).
+    """
+    names, lanes = _volume_names(system, plan.ranges), [short(name) for name in system.names]
+    figure = canvas_figure(10, 2.9 + 1.1 * len(lanes))
+    _place_beside_legend(figure, system, lanes)
+    shades = [_shade(first, system.n_units) for first, _ in plan.ranges]
+    for number, (words, rows) in enumerate((above, below), start=1):
+        axes = figure.add_subplot(2, 1, number)
+        _lanes(axes, lanes)
+        axes.set_xlim(0, 1.02e3 * end_s)
+        _draw_events(axes, system, rows, shades)
+        title(axes, words, 11)
+        if number == 1:
+            axes.set_xlabel("")
+            _legend(axes, system, names, shades)
+    figure.subplots_adjust(hspace=0.35)
+    return figure
+
+
 def _chart(
     system: System,
     ranges: Sequence[Range],
@@ -74,19 +104,10 @@ def _chart(
 ) -> tuple[Any, float]:
     """(figure, seconds that the image takes, NaN where it is under way)."""
     lanes = [short(name) for name in system.names]
-    names = [short(unit.name) for unit in system.model.units]
     figure = canvas_figure(10, 1.9 + 0.55 * len(lanes))
-    longest = max(names, key=len)
-    labels_in = widest_in(figure, [f"{longest} … {longest}", "image arriving"], 7)
-    place(figure, 0.25 + widest_in(figure, lanes, 10), LEGEND_KEY_IN + labels_in)
+    _place_beside_legend(figure, system, lanes)
     axes = figure.add_subplot()
-    axes.set_yticks(range(len(lanes)), lanes)
-    axes.set_ylim(len(lanes) - 0.4, -0.6)
-    axes.set_xlabel("time since the image was sent (ms)")
-    axes.grid(axis="x", color="#eeeeee")
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+    _lanes(axes, lanes)
     latency_s, _, events = system.replay_volumes(ranges, splits, mbps)
     end_s = max((end for _, _, _, end, _ in events.rows), default=0.0)
     axes.set_xlim(0, 1e3 * (steady(USUAL * system.reference_s, 1.02 * end_s) if moving else 1.02 * latency_s))
@@ -94,8 +115,30 @@ def _chart(
     _draw_events(axes, system, events.rows, shades)
     if math.isfinite(latency_s):
         axes.axvline(latency_s * 1e3, color="black", linewidth=0.8)
-    _legend(axes, system, [_range_name(names[a], names[b - 1]) for a, b in ranges], shades)
+    _legend(axes, system, _volume_names(system, ranges), shades)
     return figure, latency_s
+
+
+def _volume_names(system: System, ranges: Sequence[Range]) -> list[str]:
+    names = [short(unit.name) for unit in system.model.units]
+    return [_range_name(names[a], names[b - 1]) for a, b in ranges]
+
+
+def _place_beside_legend(figure: Any, system: System, lanes: Sequence[str]) -> None:
+    longest = max((short(unit.name) for unit in system.model.units), key=len)
+    labels_in = widest_in(figure, [f"{longest} … {longest}", "image arriving"], 7)
+    place(figure, 0.25 + widest_in(figure, lanes, 10), LEGEND_KEY_IN + labels_in)
+
+
+def _lanes(axes: Any, names: Sequence[str]) -> None:
+    """A line for every device."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlabel("time since the image was sent (ms)")
+    axes.grid(axis="x", color="#eeeeee")
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
 
 
 def _shade(first: int, units: int) -> Any:

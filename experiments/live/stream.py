@@ -1,0 +1,108 @@
+"""Images through a cluster: one after another, checked against the unsplit network, with a bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...envs.distredge.live import Cluster
+from ...models.plans import SpatialPlan
+from ...runtime.controller import Item
+from ...ui.progress import Bar
+
+if TYPE_CHECKING:
+    from ...models.runnable.units import TorchModel
+
+TOLERANCE = {True: 1e-4, False: 1e-2}  # of the largest output, where activations are float32 on the wire and where not
+
+
+@dataclass
+class Streamed:
+    """Images that went through under one plan.
+
+    Attributes:
+        items: in order, without their outputs.
+        errors: of the checked ones, the largest difference to the unsplit network over its largest output.
+        seconds: from the first row sent to the last one back, not scaled.
+    """
+
+    items: list[Item] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def valid(self) -> list[Item]:
+        """Those in which nothing took longer than what it stands for."""
+        return [item for item in self.items if item.overrun_s <= 0.0]
+
+
+def random_images(cluster: Cluster, count: int, seed: int) -> list[np.ndarray]:
+    """Images as a camera gives them: uint8, (channels, rows, width) each."""
+    shape = cluster.system.model.input
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 256, (shape.folded_channels, shape.height, shape.width), np.uint8) for _ in range(count)]
+
+
+def stream(
+    cluster: Cluster,
+    plan: SpatialPlan,
+    images: Sequence[np.ndarray],
+    found: Streamed,
+    what: str,
+    in_flight: int = 1,
+    network: TorchModel | None = None,
+) -> None:
+    """Deploy a plan and send images through.
+
+    Args:
+        found: gets what is measured, image by image.
+        what: in front of the bar.
+        in_flight: images that may be under way at once.
+        network: the unsplit one, to check outputs against.
+
+    Raises:
+        ClusterFailure: a worker cannot go on.
+    """
+    from ...runtime.compute import IMAGE_SCALE
+
+    expected_s = float(cluster.system.evaluate([plan])[0])
+    cluster.deploy(plan, in_flight)
+    outputs: list[tuple[int, tuple[np.ndarray, ...]]] = []
+    with Bar(what) as bar:
+        begun_s = 0.0
+        for item in cluster.run(images, expected_s):
+            begun_s = begun_s or item.begun_s
+            found.seconds = item.begun_s + item.latency_s - begun_s
+            found.items.append(replace(item, outputs=()))
+            rate = len(found.items) / found.seconds
+            bar.show(len(found.items) / len(images), f"{len(found.items)} of {len(images)} images  {rate:.3g}/s")
+            if network is not None:
+                outputs.append((item.index, item.outputs))
+            if in_flight == 1:
+                _check(outputs, images, network, found, IMAGE_SCALE)
+        _check(outputs, images, network, found, IMAGE_SCALE)
+
+
+def _check(
+    outputs: list[tuple[int, tuple[np.ndarray, ...]]],
+    images: Sequence[np.ndarray],
+    network: Any,
+    found: Streamed,
+    scale: float,
+) -> None:
+    """Compare what has come, while nothing is under way."""
+    import torch
+
+    while outputs:
+        index, own = outputs.pop(0)
+        with torch.inference_mode():
+            main, heads = network(torch.from_numpy(images[index]).float().mul(scale)[None])
+        worst = 0.0
+        for mine, due in zip(own, (main, *heads), strict=True):
+            due = due.numpy()
+            worst = max(worst, float(np.abs(mine.reshape(due.shape) - due).max() / max(np.abs(due).max(), 1e-30)))
+        found.errors.append(worst if math.isfinite(worst) else math.inf)

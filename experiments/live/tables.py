@@ -1,0 +1,51 @@
+"""A live run's tables: the figures that count, and the terms of the latency."""
+
+from __future__ import annotations
+
+import math
+
+from rich.table import Table
+
+from .report import Report
+from .terms import TERMS
+
+
+def summary_table(report: Report) -> Table:
+    """Latency, rate and speed-up, predicted and measured."""
+    table = _table("", "predicted", "measured", "")
+    low, high = (min(report.latencies_s), max(report.latencies_s)) if report.latencies_s else (math.nan, math.nan)
+    spread = f"median of {len(report.latencies_s)}, {low * 1e3:.1f} to {high * 1e3:.1f}; prediction {report.error:+.1%}"
+    table.add_row("latency (ms)", _ms(report.predicted.latency_s), _ms(report.latency_s), spread)
+    table.add_row("images/s", _plain(1 / report.predicted.latency_s), _plain(report.images_per_s), "")
+    if report.offload_s is not None:
+        expected = report.offload_predicted_s / report.predicted.latency_s
+        note = f"{report.offload_s * 1e3:.1f} ms measured, {report.offload_predicted_s * 1e3:.1f} predicted"
+        table.add_row("speed-up over offload", _plain(expected), _plain(report.offload_s / report.latency_s), note)
+    return table
+
+
+def term_table(report: Report) -> Table:
+    """Seconds by term."""
+    table = _table("term (ms)", "predicted", "measured", "difference", "")
+    for name, (expected, real) in report.terms.items():
+        table.add_row(name, _ms(expected), _ms(real), f"{(real - expected) * 1e3:+.2f}", TERMS[name])
+    total = [sum(pair[i] for pair in report.terms.values()) for i in (0, 1)]
+    table.add_row(
+        "sum", _ms(total[0]), _ms(total[1]), f"{(total[1] - total[0]) * 1e3:+.2f}", "the image of median latency"
+    )
+    return table
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for number, text in enumerate(titles):
+        table.add_column(text, justify="right" if 0 < number < len(titles) - 1 else "left", no_wrap=True)
+    return table
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.2f}" if math.isfinite(seconds) else "–"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "–"
