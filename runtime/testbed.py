@@ -88,6 +88,18 @@ class Testbed:
         self.running[name] = Running(line["pid"], line["control"], line["data"])
         return self.running[name]
 
+    def check(self) -> None:
+        """See that all workers are there.
+
+        Raises:
+            InputError: one has ended.
+        """
+        while self._can_read(0.0):
+            line = json.loads(self._line(time.monotonic()))
+            for name, running in self.running.items():
+                if line.get("ended") == running.pid:
+                    raise InputError(f"testbed: worker {name} ended with code {line['status']}")
+
     def signal(self, name: str, number: int = signal.SIGKILL) -> None:
         """Send a signal to a worker."""
         os.kill(self.running[name].pid, number)
@@ -136,17 +148,21 @@ class Testbed:
 
     def _line(self, until_s: float) -> bytes:
         assert self._zygote.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._zygote.stdout, selectors.EVENT_READ)
-            while b"\n" not in self._said:
-                if not selector.select(max(0.0, until_s - time.monotonic())):
-                    raise InputError(f"testbed: its processes do not start within {self._start_s:g} s")
-                data = os.read(self._zygote.stdout.fileno(), 65536)
-                if not data:
-                    raise InputError(f"testbed: its processes ended with code {self._zygote.wait()}")
-                self._said += data
+        while b"\n" not in self._said:
+            if not self._can_read(max(0.0, until_s - time.monotonic())):
+                raise InputError(f"testbed: its processes do not start within {self._start_s:g} s")
+            data = os.read(self._zygote.stdout.fileno(), 65536)
+            if not data:
+                raise InputError(f"testbed: its processes ended with code {self._zygote.wait()}")
+            self._said += data
         line, _, self._said = self._said.partition(b"\n")
         return line
+
+    def _can_read(self, timeout_s: float) -> bool:
+        assert self._zygote.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._zygote.stdout, selectors.EVENT_READ)
+            return b"\n" in self._said or bool(selector.select(timeout_s))
 
 
 def _quiet(environment: Mapping[str, str]) -> dict[str, str]:
