@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..models.model import MAIN, Model
 from ..models.runnable.units import RowSlice, TorchModel
+from ..ui.errors import InputError
 from .blobs import BlobStore
 from .geometry import HEAD, RESULT, Geometry, Part, Piece
 from .spatial import Job
@@ -31,22 +32,42 @@ def keep_memory() -> None:
     mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
-def load_steps(model: Model, store: BlobStore, digests: tuple[str, ...], steps: set[int]) -> TorchModel:
-    """A model that holds the weights of some steps only.
+class Network:
+    """A model that holds the weights of some steps, more of them as they are asked for.
 
-    Raises:
-        InputError: weights are missing or do not fit.
+    Args:
+        store: where they are, by ``digests``.
     """
-    from ..ui.errors import InputError
 
-    with torch.device("meta"):
-        torch_model = TorchModel(model)
-    for step in sorted(steps):
-        try:
-            torch_model.steps[step].load_state_dict(store.load(digests[step]), assign=True)
-        except RuntimeError as error:
-            raise InputError(f"weights of step {step} of {model.name} do not fit: {error}") from None
-    return torch_model.eval()
+    def __init__(self, model: Model, store: BlobStore, digests: tuple[str, ...]) -> None:
+        self.model, self.digests, self._store = model, digests, store
+        with torch.device("meta"):
+            self._torch_model = TorchModel(model).eval()
+        self._held: set[int] = set()
+
+    def is_of(self, model: Model, digests: tuple[str, ...]) -> bool:
+        """Whether this is that model with those weights."""
+        return (self.model, self.digests) == (model, digests)
+
+    @torch.inference_mode()
+    def with_steps(self, steps: set[int]) -> TorchModel:
+        """The model with at least these steps' weights, all of them touched: the first use of mapped ones would
+        otherwise cost seconds.
+
+        Raises:
+            InputError: weights are missing or do not fit.
+        """
+        for step in sorted(steps - self._held):
+            module = self._torch_model.steps[step]
+            try:
+                module.load_state_dict(self._store.load(self.digests[step]), assign=True)
+            except RuntimeError as error:
+                raise InputError(f"weights of step {step} of {self.model.name} do not fit: {error}") from None
+            self._held.add(step)
+            for value in module.state_dict().values():
+                if value.is_floating_point():
+                    value.sum()
+        return self._torch_model
 
 
 @dataclass
@@ -82,13 +103,6 @@ class Executor:
         """The steps whose weights a device needs."""
         units = {u for part in geometry.parts(device) for u in range(part.start, part.stop)}
         return units | set(range(geometry.last, len(geometry.model.steps))) if geometry.host == device else units
-
-    @torch.inference_mode()
-    def warm_up(self) -> None:
-        """Touch all weights once; the first use of mapped ones would otherwise cost seconds."""
-        for value in self.torch_model.state_dict().values():
-            if value.device.type != "meta" and value.is_floating_point():
-                value.sum()
 
     @torch.inference_mode()
     def run(self, job: Job) -> tuple[float, float, float]:

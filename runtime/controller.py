@@ -64,7 +64,8 @@ class Item:
     Attributes:
         index: in the stream.
         outputs: the network's output, then its side heads in order: (1, channels, rows, width), the tail's (1, values).
-        begun_s, latency_s: when its first row left, and how long until its last one was back.
+        begun_s, latency_s: when its first row left, and how long until its last one was back. Where only the first
+            volumes are run nothing comes back: no outputs, and NaN.
         spans: what every worker did, and the requester's own under "".
         overrun_s: of all workers together; above 0 the item says nothing about emulated devices.
         joules: used so far by every worker whose board tells.
@@ -172,6 +173,7 @@ class Controller:
         in_flight: int = 1,
         paces: Sequence[wire.Pace] | None = None,
         requester: RequesterPace | None = None,
+        volumes: int | None = None,
         timeout_s: float = 120.0,
     ) -> None:
         """Have workers ready for a plan.
@@ -185,10 +187,12 @@ class Controller:
             in_flight: items that may be under way at once.
             paces: of emulated devices.
             requester: the pace of the emulated requester.
+            volumes: how many of the plan's are run; all by default.
 
         Raises:
             ClusterFailure: a worker cannot, or is not ready in time.
         """
+        geometry = Geometry(model, plan, wire.VALUE_BYTES[dtype], volumes)
         host = {name: member.address.rpartition(":")[0] for name, member in self.members.items()}
         with self._lock:
             peers = tuple(
@@ -199,12 +203,11 @@ class Controller:
             epoch, model_data, plan_data = self.core.epoch + 1, to_plain(model), plan.to_json()
             messages = {
                 name: wire.PlanMessage(
-                    self.session, epoch, d, model_data, tuple(weights), plan_data, dtype, peers, in_flight,
-                    paces[d] if paces else None,
+                    self.session, epoch, d, model_data, tuple(weights), plan_data, geometry.volumes, dtype, peers,
+                    in_flight, paces[d] if paces else None,
                 )
                 for d, name in enumerate(members)
             }  # fmt: skip
-            geometry = Geometry(model, plan, wire.VALUE_BYTES[dtype])
             working = {name for d, name in enumerate(members) if geometry.parts(d)}
             self._deployed = _Deployed(geometry, tuple(members), messages[members[0]], requester, frozenset(working))
             self._assembly = Assembly(geometry, REQUESTER, in_flight)
@@ -287,13 +290,16 @@ class Controller:
     def _finished(self, deployed: _Deployed, item: int, timeout_s: float) -> Item:
         def there() -> bool:
             found = self._items[item]
-            return found.ended_s > 0 and deployed.reporting <= set(found.spans)
+            came_back = found.ended_s > 0 or not deployed.geometry.is_whole
+            return came_back and deployed.reporting <= set(found.spans)
 
         self._until(there, timeout_s, f"finish item {item}")
         with self._lock:
             found = self._items.pop(item)
-        outputs = _outputs(deployed.geometry, found.came, DTYPES[deployed.message.dtype])
-        latency_s = found.ended_s - found.begun_s
+        outputs, latency_s = (), math.nan
+        if deployed.geometry.is_whole:
+            outputs = _outputs(deployed.geometry, found.came, DTYPES[deployed.message.dtype])
+            latency_s = found.ended_s - found.begun_s
         return Item(item, outputs, found.begun_s, latency_s, found.spans, found.overrun_s, found.joules)
 
     def _until(self, there: Callable[[], bool], timeout_s: float, what: str) -> None:

@@ -58,13 +58,14 @@ class Geometry:
         model: the network.
         plan: validated against it.
         value_bytes: bytes of an activation on the wire.
+        volumes: how many of the plan's are run; where it is not all of them, rows stay where they are in the end.
 
     Attributes:
         host: the device that gathers the last map and runs the tail; REQUESTER where there is no tail.
         last: the boundary behind the last unit.
     """
 
-    def __init__(self, model: Model, plan: SpatialPlan, value_bytes: int) -> None:
+    def __init__(self, model: Model, plan: SpatialPlan, value_bytes: int, volumes: int | None = None) -> None:
         self.model, self.plan, self.value_bytes = model, plan, value_bytes
         self.devices = len(plan.devices)
         self.last = len(model.units)
@@ -72,7 +73,9 @@ class Geometry:
         heights = [model.out_shape(stop - 1).height for _, stop in self.ranges]
         self._posts = [(0, *split, height) for split, height in zip(plan.splits, heights, strict=True)]
         rows = np.diff(self._posts[-1])
-        self.host = int(rows.argmax()) if model.tail else REQUESTER
+        self.volumes = len(self.ranges) if volumes is None else volumes
+        self.is_whole = self.volumes == len(self.ranges)
+        self.host = int(rows.argmax()) if model.tail and self.is_whole else REQUESTER
 
     @cached_property
     def boundaries(self) -> tuple[int, ...]:
@@ -87,7 +90,7 @@ class Geometry:
 
     def parts(self, device: int) -> list[Part]:
         """All parts of a device, in order."""
-        return [p for v in range(len(self.ranges)) if (p := self.part(v, device)) is not None]
+        return [p for v in range(self.volumes) if (p := self.part(v, device)) is not None]
 
     def needs(self, volume: int, device: int) -> dict[str, Rows]:
         """Rows of every tensor that a device's part of a volume reads; empty where it has none."""
@@ -121,6 +124,8 @@ class Geometry:
 
     def exchange(self, volume: int, sender: int) -> list[list[Piece]]:
         """What a device sends in front of a volume (1, 2, ...), its own part done: a message a receiver, in order."""
+        if volume >= self.volumes:
+            return []
         owned, boundary = self.holds(volume - 1, sender), self.ranges[volume][0]
         messages = []
         for receiver in range(self.devices):
@@ -138,7 +143,7 @@ class Geometry:
 
     def gather(self, sender: int) -> list[Piece]:
         """What a device sends at the end: rows of the last map to the host, or, without a tail, rows and heads."""
-        if sender == self.host:
+        if sender == self.host or not self.is_whole:
             return []
         rows = self.holds(len(self.ranges) - 1, sender).get(MAIN, (0, 0))
         target = self.host if self.host != REQUESTER else REQUESTER

@@ -107,7 +107,7 @@ class Spatial:
             ends = True
         else:
             self._items[job.item].parts += 1
-            last = job.part.volume == len(self.geometry.ranges) - 1
+            last = job.part.volume == self.geometry.volumes - 1
             if not last:
                 sends = self.geometry.exchange(job.part.volume + 1, self.device)
             done = self._items[job.item].parts == len(self._parts)

@@ -9,7 +9,7 @@ from ..models.lookup import get_model, runnable
 from ..models.own.names import is_own
 from ..ui.files import write_text
 from .blobs import BlobStore, put_model
-from .compute import load_steps
+from .compute import Network
 
 if TYPE_CHECKING:
     from ..models.runnable.units import TorchModel
@@ -41,4 +41,4 @@ def load_whole(store: BlobStore, name: str, digests: tuple[str, ...]) -> TorchMo
     Raises:
         InputError: weights are missing or do not fit.
     """
-    return load_steps(get_model(name), store, digests, set(range(len(digests))))
+    return Network(get_model(name), store, digests).with_steps(set(range(len(digests))))

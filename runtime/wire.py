@@ -114,6 +114,7 @@ class PlanMessage(Message, frozen=True, tag="plan"):
         model: the network as plain data (see :mod:`..models.serial`).
         weights: digests of the blobs of its steps, in order.
         plan: a spatial plan as JSON data.
+        volumes: how many of its volumes are run.
         dtype: what activations are on the wire.
         peers: by the plan's devices.
         in_flight: items that may be under way at once.
@@ -126,6 +127,7 @@ class PlanMessage(Message, frozen=True, tag="plan"):
     model: dict[str, Any]
     weights: tuple[Token, ...]
     plan: dict[str, Any]
+    volumes: Small
     dtype: Annotated[int, Meta(ge=0, le=2)]
     peers: tuple[Peer, ...]
     in_flight: Annotated[int, Meta(ge=1, le=64)]

@@ -108,6 +108,7 @@ class Worker:
         self._lock = threading.RLock()
         self._work = threading.Condition(self._lock)
         self._stopping = threading.Event()
+        self._network_of: Any = None  # the last plan's network, whose weights the next one may use too
         self._epoch: Epoch | None = None
         self._build: wire.PlanMessage | None = None
         self._outbox: queue.Queue[_Outgoing | Epoch] = queue.Queue()
@@ -304,17 +305,19 @@ class Worker:
                     self._actions.put(action)
 
     def _built(self, message: wire.PlanMessage) -> Epoch:
-        from .compute import Executor, load_steps  # torch, only where something is computed
+        from .compute import Executor, Network  # torch, only where something is computed
 
         model = model_from(message.model)
         plan = SpatialPlan.from_json(message.plan, "plan").validate(model)
-        if not (len(message.peers) == len(plan.devices) > message.device and len(message.weights) == len(model.steps)):
-            raise InputError("plan: peers, device or weights do not go with it")
-        geometry = Geometry(model, plan, wire.VALUE_BYTES[message.dtype])
+        fits = len(message.peers) == len(plan.devices) > message.device and len(message.weights) == len(model.steps)
+        if not fits or not 0 < message.volumes <= len(plan.ranges):
+            raise InputError("plan: peers, device, weights or volumes do not go with it")
+        geometry = Geometry(model, plan, wire.VALUE_BYTES[message.dtype], message.volumes)
         steps = Executor.steps_of(geometry, message.device)
-        torch_model = load_steps(model, self.store, message.weights, steps)
+        if self._network_of is None or not self._network_of.is_of(model, message.weights):
+            self._network_of = Network(model, self.store, message.weights)
+        torch_model = self._network_of.with_steps(steps)
         executor = Executor(geometry, message.device, torch_model, message.dtype, message.pace)
-        executor.warm_up()
         spatial = Spatial(geometry, message.device, message.in_flight)
         with self._lock:
             return Epoch(message, spatial, executor, self.core.controller, self.core.results)

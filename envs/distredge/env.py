@@ -9,6 +9,7 @@ from gymnasium.vector import AutoresetMode
 
 from ..core import BatchEnv, ScalarEnv
 from .dynamics import DistrEdgeDynamics
+from .live_dynamics import dynamics_of
 from .scenarios import DEFAULT_SCENARIO
 
 
@@ -62,6 +63,9 @@ class DistrEdgeEnv(ScalarEnv):
     * ``partition``: ``"lc-pss"`` (the scenario's alpha), ``"auto"`` (the alpha that physics likes best),
       ``"learned"``, or a list of cut units.
     * ``optimum``: whether regret is computed where links vary.
+    * ``backend``: ``"tables"``, or ``"live"``: images go through real workers, and latencies are measured. A scenario
+      with ``addresses`` names them (``splitgym-worker``); without, processes of this machine stand for its devices
+      (see ``emulate`` and ``time_scale`` of ``Scenario``). The regret is still against what the tables say is best.
     * any field of ``Scenario``: ``gym.make("splitgym/DistrEdge-v0", scenario="DB-50", eta=0.9, tiles=False)``.
 
     ## Vectorized environment
@@ -84,10 +88,15 @@ class DistrEdgeEnv(ScalarEnv):
         reward: str = "speedup",
         partition: str | Sequence[int] = "lc-pss",
         optimum: bool = True,
+        backend: str = "tables",
         render_mode: str | None = None,
         **fields: Any,
     ) -> None:
-        super().__init__(DistrEdgeDynamics(1, scenario, observation, reward, partition, optimum, fields), render_mode)
+        options = dict(
+            scenario=scenario, observation=observation, reward=reward, partition=partition, optimum=optimum,
+            fields=fields,
+        )  # fmt: skip
+        super().__init__(dynamics_of(backend, 1, options), render_mode)
 
 
 class DistrEdgeVectorEnv(BatchEnv):
@@ -103,14 +112,14 @@ class DistrEdgeVectorEnv(BatchEnv):
         reward: str = "speedup",
         partition: str | Sequence[int] = "lc-pss",
         optimum: bool = False,
+        backend: str = "tables",
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
         **fields: Any,
     ) -> None:
-        super().__init__(
-            DistrEdgeDynamics(num_envs, scenario, observation, reward, partition, optimum, fields),
-            autoreset_mode,
-            render_mode,
-            max_episode_steps,
-        )
+        options = dict(
+            scenario=scenario, observation=observation, reward=reward, partition=partition, optimum=optimum,
+            fields=fields,
+        )  # fmt: skip
+        super().__init__(dynamics_of(backend, num_envs, options), autoreset_mode, render_mode, max_episode_steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,13 @@ from ...runtime.blobs import BlobStore
 from ...runtime.controller import Controller, Item, Member, RequesterPace
 from ...runtime.keys import ROSTER_FILE, Identity, load_identity, load_roster
 from ...runtime.session import open_session
+from ...runtime.session_core import Clock
 from ...runtime.testbed import Testbed
 from ...runtime.wire import FLOAT16, FLOAT32, Pace
 from ...ui.errors import InputError
 from .system import System
 
+LOOPBACK = ("127.", "[::1]", "localhost")
 SPARE = 2.0  # times what real work took when it was tried
 
 
@@ -106,8 +108,25 @@ class Cluster:
         """Code of activations on the wire, as many bytes each as the scenario says."""
         return FLOAT16 if self.system.scenario.activation_bytes == 2 else FLOAT32
 
-    def deploy(self, plan: SpatialPlan, in_flight: int = 1, emulation: Emulation | None = None) -> None:
+    @property
+    def clocks(self) -> Mapping[str, Clock]:
+        """Of workers on other machines; those of this one have its clock."""
+        members, clocks = self.controller.members, self.controller.core.clocks
+        return {name: clocks[name] for name, member in members.items() if not member.address.startswith(LOOPBACK)}
+
+    def deploy(
+        self,
+        plan: SpatialPlan,
+        in_flight: int = 1,
+        emulation: Emulation | None = None,
+        volumes: int | None = None,
+    ) -> None:
         """Have all workers ready for a plan.
+
+        Args:
+            in_flight: images that may be under way at once.
+            emulation: instead of the cluster's own.
+            volumes: how many of the plan's are run; all by default.
 
         Raises:
             ClusterFailure: one is not.
@@ -118,7 +137,7 @@ class Cluster:
             dilations = self.dilations() if emulation.kind == "dilate" else None
             pace = paces(self.system, plan, emulation.scale, dilations)
         self.controller.deploy(
-            self.system.model, self.digests, plan, self.system.names, self.dtype, in_flight, *pace
+            self.system.model, self.digests, plan, self.system.names, self.dtype, in_flight, *pace, volumes
         )  # fmt: skip
 
     def run(self, images: Iterable[np.ndarray], expected_s: float) -> Iterator[Item]:

@@ -156,7 +156,13 @@ class Scenario(BaseScenario):
         return self.dynamic or bool(self.traces)
 
 
-ENV_OPTIONS = ("observation", "reward", "partition", "optimum")  # of the env itself, beside a scenario's fields
+ENV_OPTIONS = (
+    "observation",
+    "reward",
+    "partition",
+    "optimum",
+    "backend",
+)  # of the env itself, not a scenario's
 OTHER_MODELS = ("resnet50", "inception_v3", "yolov2", "ssd_resnet50", "ssd_vgg16", "openpose", "voxelnet")
 TABLE_1 = {
     "DA": ("tx2", "tx2", "nano", "nano"),

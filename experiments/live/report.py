@@ -17,8 +17,6 @@ from .stream import TOLERANCE, Streamed
 from .terms import TERMS, terms
 from .traces import Compute, Link, Message, Trace, measured, predicted
 
-LOOPBACK = ("127.", "[::1]", "localhost")
-
 
 @dataclass(frozen=True)
 class Report:
@@ -75,7 +73,7 @@ def make_report(cluster: Cluster, plan: SpatialPlan, found: Streamed, offload: S
     if valid:
         middle = sorted(valid, key=lambda item: item.latency_s)[(len(valid) - 1) // 2]
         link = None if cluster.emulation.kind == "none" else Link(system, scale)
-        real = measured(middle, system.names, _clocks(cluster), link, last)
+        real = measured(middle, system.names, cluster.clocks, link, last)
         typical = _scaled(real, 1.0 / scale)
         if alone:
             own = terms(real, fronts, last, True)
@@ -88,12 +86,6 @@ def make_report(cluster: Cluster, plan: SpatialPlan, found: Streamed, offload: S
         median(i.latency_s for i in offload.items) / scale if offload and offload.items else None, system.reference_s,
         by_term, runtime_s, _joules(found.items), max(found.errors, default=None), TOLERANCE[cluster.dtype == FLOAT32],
     )  # fmt: skip
-
-
-def _clocks(cluster: Cluster) -> dict[str, Any]:
-    """Of workers on other machines; those of this one have its clock."""
-    members, clocks = cluster.controller.members, cluster.controller.core.clocks
-    return {name: clocks[name] for name, member in members.items() if not member.address.startswith(LOOPBACK)}
 
 
 def _scaled(trace: Trace, factor: float) -> Trace:
@@ -119,7 +111,7 @@ def _joules(items: Sequence[Item]) -> float | None:
 def to_json(report: Report, cluster: Cluster, plan: SpatialPlan, found: Streamed, in_flight: int) -> dict[str, Any]:
     """Everything about a run, as plain data."""
     scenario, controller = cluster.system.scenario, cluster.controller
-    clocks = {name: {"ahead_s": c.ahead_s, "error_s": c.error_s} for name, c in _clocks(cluster).items()}
+    clocks = {name: {"ahead_s": c.ahead_s, "error_s": c.error_s} for name, c in cluster.clocks.items()}
     return {
         "schema": 1,
         "scenario": scenario.name,

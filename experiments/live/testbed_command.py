@@ -106,8 +106,8 @@ def _help() -> str:
             "what it is for:",
             *wrapped(
                 "  ",
-                "Workers that stay between runs, so that several commands can use them: splitgym-run, and train_agent.py or "
-                "eval.py with --env-kwargs backend=live. For one run, splitgym-run --testbed does it all.",
+                "Workers that stay between runs, so that several commands can use them: splitgym-run, and "
+                "train_agent.py or eval.py with --env-kwargs backend=live. splitgym-run --testbed does one run alone.",
             ),
             "",
             "what it writes, as long as it runs:",
