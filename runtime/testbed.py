@@ -16,7 +16,7 @@ from typing import Any
 
 from ..ui.errors import InputError
 from .controller import Member
-from .keys import Identity, Role, make_members
+from .keys import Identity, Role, Roster, make_members
 
 HOST = "127.0.0.1"
 CONTROLLER = "requester"
@@ -41,10 +41,11 @@ class Testbed:
         names: of the workers.
         weights: folder that they share, so that weights are there once.
         insecure: neither encrypt nor verify.
+        members: whose keys they are; new ones by default.
         start_s: most that starting may take.
 
     Attributes:
-        identity: of the controller; ``roster`` has everybody.
+        roster: of everybody.
 
     Raises:
         InputError: the processes do not start.
@@ -52,10 +53,16 @@ class Testbed:
 
     __test__ = False  # no test case, whatever it is called
 
-    def __init__(self, names: Sequence[str], weights: Path, insecure: bool = False, start_s: float = START_S) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        weights: Path,
+        insecure: bool = False,
+        members: tuple[Mapping[str, Identity], Roster] | None = None,
+        start_s: float = START_S,
+    ) -> None:
         roles: dict[str, Role] = {CONTROLLER: "controller", **dict.fromkeys(names, "worker")}
-        self._identities, self.roster = make_members(roles)
-        self.identity: Identity = self._identities[CONTROLLER]
+        self._identities, self.roster = members or make_members(roles)
         self.names, self.insecure = tuple(names), insecure
         self._weights, self._start_s = weights, start_s
         self.running: dict[str, Running] = {}
@@ -75,6 +82,11 @@ class Testbed:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def identity(self) -> Identity:
+        """Of the controller where keys are new."""
+        return self._identities[CONTROLLER]
 
     @property
     def members(self) -> list[Member]:

@@ -1,0 +1,104 @@
+"""Workers in processes of this machine, and what the tests of them need."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from splitgym.models.layers import Shape
+from splitgym.models.lookup import get_model
+from splitgym.models.model import Model
+from splitgym.models.runnable.units import TorchModel, build
+from splitgym.runtime.blobs import BlobStore, put_model
+from splitgym.runtime.compute import IMAGE_SCALE
+from splitgym.runtime.controller import Controller
+from splitgym.runtime.session import open_session
+from splitgym.runtime.testbed import Testbed
+
+ENOUGH_S = 120.0  # for whatever must happen on a machine that is slow and busy
+SMALL = {
+    "vgg16": Shape(3, 48, 32),
+    "resnet50": Shape(3, 97, 33),
+    "yolov2": Shape(3, 128, 64),
+    "openpose": Shape(3, 56, 32),
+}
+
+
+@contextmanager
+def workers(count: int, folder: Path, insecure: bool = False) -> Iterator[tuple[Testbed, Controller]]:
+    """Processes w0, w1, ..., and a session with them."""
+    with Testbed([f"w{i}" for i in range(count)], folder, insecure) as testbed, session(testbed, folder) as controller:
+        yield testbed, controller
+
+
+@contextmanager
+def session(testbed: Testbed, folder: Path) -> Iterator[Controller]:
+    with open_session(
+        testbed.members, testbed.identity, testbed.roster, BlobStore(folder), testbed.insecure,
+        lease_s=ENOUGH_S, join_s=ENOUGH_S,
+    ) as controller:  # fmt: skip
+        yield controller
+
+
+def small(name: str) -> Model:
+    """A network of the zoo on a small image; without its tail where that is most of it."""
+    model = get_model(name)
+    return replace(model, input=SMALL[name], tail=model.tail if name == "resnet50" else ())
+
+
+@cache
+def small_network(name: str) -> TorchModel:
+    return build(small(name))
+
+
+def stored(name: str, folder: Path) -> tuple[str, ...]:
+    """Digests of a small network's weights, in a store."""
+    return put_model(BlobStore(folder), small_network(name))
+
+
+def random_images(model: Model, count: int, rng: np.random.Generator) -> list[np.ndarray]:
+    shape = (model.input.folded_channels, model.input.height, model.input.width)
+    return [rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(count)]
+
+
+@torch.inference_mode()
+def whole(network: TorchModel, image: np.ndarray) -> list[np.ndarray]:
+    """The unsplit network's output and side heads."""
+    main, heads = network(torch.from_numpy(image).float().mul(IMAGE_SCALE)[None])
+    return [main.numpy(), *(head.numpy() for head in heads)]
+
+
+def assert_same(outputs: tuple[np.ndarray, ...], expected: list[np.ndarray], tolerance: float = 1e-4) -> None:
+    assert len(outputs) == len(expected)
+    for found, due in zip(outputs, expected, strict=True):
+        scale = max(1e-6, float(np.abs(due).max()))
+        assert np.abs(found.reshape(due.shape) - due).max() <= tolerance * scale
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def until_gone(pids: list[int]) -> None:
+    """Wait for processes to end."""
+    due_s = time.monotonic() + ENOUGH_S
+    while any(map(is_alive, pids)):
+        assert time.monotonic() < due_s, pids
+        time.sleep(0.05)
+
+
+def children() -> list[int]:
+    """Processes that this one has started."""
+    return [int(p) for p in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()]

@@ -1,0 +1,124 @@
+"""A controller's decisions about its workers, without any I/O."""
+
+from __future__ import annotations
+
+import pytest
+
+from splitgym.runtime import wire
+from splitgym.runtime.session_core import HEARTBEAT_S, HELLO_AGAIN_S, Done, Lost, SessionCore, Supply, Tell
+
+SESSION = "ab" * 16
+LEASE_S, JOIN_S = 3.0, 10.0
+NAMES = ("ann", "bob")
+
+
+def session() -> SessionCore:
+    return SessionCore(SESSION, "1.0", "me:1", NAMES, 0.0, LEASE_S, JOIN_S)
+
+
+def welcome(incarnation: int = 7, session: str = SESSION) -> wire.Welcome:
+    return wire.Welcome(session, incarnation, "1.0", 7412, "a board")
+
+
+def plans(epoch: int) -> dict[str, wire.PlanMessage]:
+    peers = tuple(wire.Peer(name, f"{name}:7412", 7) for name in NAMES)
+    return {n: wire.PlanMessage(SESSION, epoch, i, {}, ("11" * 32,), {}, 1, 0, peers, 1) for i, n in enumerate(NAMES)}
+
+
+def serving() -> SessionCore:
+    found = session()
+    for name in NAMES:
+        found.control(name, welcome(), 0.0)
+    found.deploy(plans(1))
+    for name in NAMES:
+        found.control(name, wire.Ready(1), 0.0)
+    assert found.state == "SERVING"
+    return found
+
+
+def test_it_forms_deploys_and_serves() -> None:
+    core = session()
+    assert {action.worker for action in core.tick(0.0) if isinstance(action, Tell)} == set(NAMES)
+    assert core.state == "FORMING"
+    core.control("ann", welcome(), 0.1)
+    assert core.missing == ["bob"]
+    core.control("bob", welcome(), 0.2)
+    assert core.deploy(plans(1)) == [Tell(name, plan) for name, plan in plans(1).items()]
+    assert core.state == "DEPLOYING"
+    assert core.control("ann", wire.Want(1, ("11" * 32,)), 0.3) == [Supply("ann", ("11" * 32,))]
+    core.control("ann", wire.Ready(1), 0.4)
+    assert core.missing == ["bob"]
+    core.control("bob", wire.Ready(1), 0.5)
+    assert core.state == "SERVING"
+    spans = wire.Spans(1, 0, ())
+    assert core.control("bob", spans, 0.6) == [Done("bob", spans)]
+
+
+def test_hello_is_said_again_until_it_is_answered() -> None:
+    core = session()
+    core.tick(0.0)
+    assert core.tick(HELLO_AGAIN_S / 2) == []
+    core.control("ann", welcome(), 0.0)
+    (again,) = [a for a in core.tick(HELLO_AGAIN_S + 0.1) if isinstance(a, Tell) and isinstance(a.message, wire.Hello)]
+    assert again.worker == "bob"
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (wire.Refuse("pi serves me now"), "pi serves me now"),
+        (wire.Failed(1, "no memory"), "no memory"),
+        (welcome(incarnation=8), "has started anew"),
+        (wire.Heartbeat(SESSION, incarnation=8), "has started anew"),
+    ],
+)
+def test_a_worker_that_cannot_go_on_is_lost_with_its_reason(message: wire.Control, words: str) -> None:
+    core = serving()
+    assert core.control("bob", message, 1.0) == [Lost("bob", words)]
+    assert dict(core.lost) == {"bob": words}
+    assert core.control("bob", wire.Ready(1), 1.0) == []
+
+
+def test_silence_is_a_loss_after_a_lease() -> None:
+    core = serving()
+    core.control("ann", wire.Heartbeat(SESSION, incarnation=7), 2.0)
+    lost = [a for a in core.tick(LEASE_S + 0.1) if isinstance(a, Lost)]
+    assert lost == [Lost("bob", f"has been silent for {LEASE_S:g} s")]
+
+
+def test_a_worker_that_never_answers_is_lost() -> None:
+    core = session()
+    core.control("ann", welcome(), 0.0)
+    core.control("ann", wire.Heartbeat(SESSION, incarnation=7), JOIN_S)
+    assert [a for a in core.tick(JOIN_S + 0.1) if isinstance(a, Lost)] == [
+        Lost("bob", f"has not answered within {JOIN_S:g} s")
+    ]
+
+
+def test_what_belongs_to_another_epoch_or_session_says_nothing() -> None:
+    core = serving()
+    for message in (wire.Ready(2), wire.Spans(2, 0, ()), wire.Want(2, ()), wire.Failed(2, "x"), welcome(9, "cd" * 16)):
+        assert core.control("ann", message, 1.0) == []
+    assert core.control("eve", wire.Ready(1), 1.0) == []
+    assert core.state == "SERVING"
+    assert not core.lost
+
+
+def test_heartbeats_go_out_to_those_who_have_joined() -> None:
+    core = session()
+    core.control("ann", welcome(), 0.0)
+    beats = [a for a in core.tick(HEARTBEAT_S) if isinstance(a, Tell) and isinstance(a.message, wire.Heartbeat)]
+    assert [beat.worker for beat in beats] == ["ann"]
+
+
+def test_clocks_come_from_the_shortest_way_there_and_back() -> None:
+    """A worker whose clock is 100 s ahead: 30 ms there, 10 ms back; then 200 ms in all; then 4 ms."""
+    core = serving()
+    for sent_s, there_s, back_s in ((1.0, 0.030, 0.010), (2.0, 0.150, 0.050), (3.0, 0.002, 0.002)):
+        came_s = sent_s + there_s + 100.0  # on the worker's clock, which beats 50 ms later
+        beat = wire.Heartbeat(SESSION, 7, sent_s=came_s + 0.05, echo_s=sent_s, held_s=0.05)
+        core.control("ann", beat, sent_s + there_s + 0.05 + back_s)
+        clock = core.clocks["ann"]
+        assert abs(clock.ahead_s - 100.0) <= clock.error_s + 1e-9
+    assert core.clocks["ann"].error_s == pytest.approx(0.002)
+    assert core.clocks["bob"].error_s == float("inf")

@@ -1,0 +1,91 @@
+"""Messages come back as they were; nothing else that arrives does any harm."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from splitgym.runtime import wire
+
+TOKEN, DIGEST = "ab" * 16, "11" * 32
+PACE = wire.Pace("table", (0.1, 0.2), 0.3, 1.0, (0.001,) * 3, (1e-8,) * 3, 1e-8, 2e-8)
+PEER = wire.Peer("ann", "there:7412", 9)
+MESSAGES: list[wire.Control] = [
+    wire.Hello(1, "1.0", TOKEN, "here:1"),
+    wire.Welcome(TOKEN, 2**52, "1.0", 7412, "a board", "jtop"),
+    wire.Refuse("no"),
+    wire.PlanMessage(
+        TOKEN, 3, 0, {"is": "Model"}, (DIGEST,), {"cuts": [1]}, 1, 0, (wire.Peer("a", "b:1", 1),), 2, PACE
+    ),
+    wire.Want(3, (DIGEST,)),
+    wire.Blob(DIGEST, 0, 10),
+    wire.Ready(3),
+    wire.Spans(3, 4, (wire.Span("compute", 0.5, 1.5, "tail"),), 0.0, 12.0),
+    wire.Heartbeat(TOKEN, 1, 2, 3, "compute", 0.5, 9.0, 8.0, 0.1),
+    wire.Reset(TOKEN, 3),
+    wire.Bye(TOKEN),
+    wire.Failed(3, "why"),
+]
+CHUNK = wire.Chunk(TOKEN, 1, 2, 3, 4, "main", 0, 7, wire.FLOAT16, DIGEST, 0, 100, 200, 1.5)
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_control_messages_come_back(message: wire.Control) -> None:
+    assert wire.encode(wire.decode_control(wire.encode(message))) == wire.encode(message)
+
+
+def test_every_control_message_is_tried_here() -> None:
+    assert {type(message) for message in MESSAGES} == set(wire.Control.__args__)
+
+
+def test_chunks_come_back() -> None:
+    assert wire.decode_chunk(wire.encode(CHUNK), 100) == CHUNK
+
+
+@pytest.mark.parametrize(("offset", "n"), [(0, 0), (0, 101), (50, 51), (100, 1)])
+def test_bytes_beyond_their_piece_are_refused(offset: int, n: int) -> None:
+    chunk = msgspec.structs.replace(CHUNK, offset=offset)
+    with pytest.raises(wire.WireError):
+        wire.decode_chunk(wire.encode(chunk), n)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
+    for decode in (wire.decode_control, lambda d: wire.decode_chunk(d, 1)):
+        with suppress(wire.WireError):
+            decode(data)
+
+
+@given(st.sampled_from(MESSAGES), st.data())
+def test_damaged_messages_are_messages_or_refused(message: wire.Control, data: st.DataObject) -> None:
+    encoded = bytearray(wire.encode(message))
+    at = data.draw(st.integers(0, len(encoded) - 1))
+    encoded[at] = data.draw(st.integers(0, 255))
+    with suppress(wire.WireError):
+        wire.decode_control(bytes(encoded))
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "value"),
+    [
+        (MESSAGES[0], "session", "no token"), (MESSAGES[0], "session", "ab"), (MESSAGES[0], "software", "x" * 65),
+        (MESSAGES[1], "data", 0), (MESSAGES[1], "data", 65536), (MESSAGES[5], "size", wire.MOST_PIECE_BYTES + 1),
+        (MESSAGES[5], "offset", -1), (MESSAGES[6], "epoch", True), (MESSAGES[6], "epoch", 1.5),
+        (MESSAGES[7], "overrun_s", -1.0), (MESSAGES[9], "epoch", 2**60),
+    ],
+)  # fmt: skip
+def test_what_is_out_of_bounds_is_refused(message: Any, field: str, value: Any) -> None:
+    fields = {**msgspec.to_builtins(message), field: value}
+    with pytest.raises(wire.WireError):
+        wire.decode_control(msgspec.msgpack.encode(fields))
+
+
+def test_unknown_fields_and_kinds_are_refused() -> None:
+    for fields in ({"is": "ready", "epoch": 1, "more": 2}, {"is": "exec", "code": "1"}, {"epoch": 1}, []):
+        with pytest.raises(wire.WireError):
+            wire.decode_control(msgspec.msgpack.encode(fields))

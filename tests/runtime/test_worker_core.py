@@ -1,0 +1,192 @@
+"""What a worker answers and when it gives up, without any I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from splitgym.runtime import wire
+from splitgym.runtime.worker_core import HEARTBEAT_S, Build, Drop, Reply, Store, WorkerCore
+
+SESSION, OTHER = "ab" * 16, "cd" * 16
+MINE, LACKING = "11" * 32, "22" * 32
+LEASE_S = 3.0
+
+
+def core(has: set[str] | None = None) -> WorkerCore:
+    known = {MINE} if has is None else has
+    return WorkerCore("pi", 7, "1.0", "a board", 7412, known.__contains__, lease_s=LEASE_S)
+
+
+def hello(session: str = SESSION, version: int = wire.VERSION) -> wire.Hello:
+    return wire.Hello(version, "1.0", session, "here:1")
+
+
+def plan(epoch: int = 1, weights: tuple[str, ...] = (MINE,), session: str = SESSION) -> wire.PlanMessage:
+    peers = (wire.Peer("pi", "here:7412", 7), wire.Peer("ann", "there:7412", 9))
+    return wire.PlanMessage(session, epoch, 0, {}, weights, {}, 1, wire.FLOAT32, peers, 1)
+
+
+def chunk(**changes: Any) -> wire.Chunk:
+    fields = dict(
+        session=SESSION, epoch=1, incarnation=9, item=0, boundary=1, tensor="main", lo=0, hi=1, dtype=wire.FLOAT32,
+        weights=MINE, offset=0, size=4, message_bytes=4, begun_s=0.0,
+    )  # fmt: skip
+    return wire.Chunk(**{**fields, **changes})
+
+
+def ready(epoch: int = 1) -> WorkerCore:
+    """A worker that is ready for a plan."""
+    found = core()
+    found.control("me", "controller", hello(), 0.0)
+    found.control("me", "controller", plan(epoch), 0.0)
+    found.built(epoch, 0.0)
+    assert found.state == "READY"
+    return found
+
+
+def replies(actions: list[Any]) -> list[wire.Control]:
+    return [action.message for action in actions if isinstance(action, Reply)]
+
+
+def refusal(actions: list[Any]) -> str:
+    (message,) = replies(actions)
+    assert isinstance(message, wire.Refuse)
+    return message.reason
+
+
+def test_it_joins_loads_builds_and_serves() -> None:
+    worker = core()
+    (welcome,) = replies(worker.control("me", "controller", hello(), 0.0))
+    assert welcome == wire.Welcome(SESSION, 7, "1.0", 7412, "a board")
+    assert replies(worker.control("me", "controller", plan(weights=(MINE, LACKING)), 1.0)) == [wire.Want(1, (LACKING,))]
+    blob = wire.Blob(LACKING, 0, 4)
+    assert worker.control("me", "controller", blob, 1.1) == [Store(blob)]
+    assert worker.stored(LACKING, 1.2) == [Build(plan(weights=(MINE, LACKING)))]
+    assert worker.built(1, 1.3) == [Reply("me", wire.Ready(1))]
+    assert worker.accepts("ann", chunk())
+    spans = wire.Spans(1, 0, ())
+    assert worker.spans(spans) == [Reply("me", spans)]
+
+
+@pytest.mark.parametrize("message", [hello(), plan(), wire.Reset(SESSION, 9), wire.Bye(SESSION)])
+def test_only_controllers_give_orders(message: wire.Control) -> None:
+    worker = ready()
+    assert "ann is a worker on the roster of pi" in refusal(worker.control("ann", "worker", message, 0.0))
+    assert worker.state == "READY"
+
+
+def test_another_version_is_told_both() -> None:
+    reason = refusal(core().control("me", "controller", hello(version=9), 0.0))
+    assert f"pi speaks version {wire.VERSION}" in reason
+    assert "the controller 9" in reason
+
+
+def test_a_busy_worker_says_whom_it_serves_and_goes_on() -> None:
+    worker = ready()
+    assert refusal(worker.control("you", "controller", hello(OTHER), 0.0)) == "pi serves me now"
+    assert worker.accepts("ann", chunk())
+
+
+def test_the_same_controller_anew_begins_anew() -> None:
+    worker = ready()
+    actions = worker.control("me", "controller", hello(OTHER), 0.0)
+    assert actions[0] == Drop()
+    assert worker.session == OTHER
+    assert not worker.accepts("ann", chunk())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"session": OTHER}, {"epoch": 2}, {"epoch": 0}, {"incarnation": 8}, {"weights": LACKING},
+    ],
+)  # fmt: skip
+def test_rows_of_another_time_are_not_taken(changes: dict[str, Any]) -> None:
+    assert not ready().accepts("ann", chunk(**changes))
+
+
+def test_rows_of_strangers_are_not_taken_and_the_requesters_are() -> None:
+    worker = ready()
+    assert not worker.accepts("eve", chunk())
+    assert worker.accepts("me", chunk(incarnation=0))
+
+
+def test_an_older_plan_changes_nothing() -> None:
+    worker = ready(epoch=5)
+    assert worker.control("me", "controller", plan(4), 0.0) == []
+    assert worker.control("me", "controller", plan(5), 0.0) == []
+    assert worker.control("me", "controller", wire.Reset(SESSION, 4), 0.0) == []
+    assert worker.state == "READY"
+
+
+def test_a_newer_plan_drops_what_was() -> None:
+    worker = ready()
+    assert worker.control("me", "controller", plan(2), 0.0)[0] == Drop()
+    assert not worker.accepts("ann", chunk())
+    assert worker.built(1, 0.0) == []  # finished too late
+    assert worker.spans(wire.Spans(1, 0, ())) == []
+    assert worker.built(2, 0.0) == [Reply("me", wire.Ready(2))]
+
+
+def test_what_cannot_be_built_is_told_and_the_worker_takes_the_next_plan() -> None:
+    worker = ready()
+    assert worker.failed(1, "no memory", 0.0) == [Drop(), Reply("me", wire.Failed(1, "no memory"))]
+    assert worker.control("me", "controller", plan(2), 0.0) == [Build(plan(2))]
+
+
+def test_a_silent_controller_is_given_up() -> None:
+    worker = ready()
+    worker.control("me", "controller", wire.Heartbeat(SESSION), 5.0)
+    assert Drop() not in worker.tick(5.0 + LEASE_S)
+    assert worker.tick(5.1 + LEASE_S) == [Drop()]
+    assert worker.state == "FREE"
+    assert replies(worker.control("you", "controller", hello(OTHER), 9.0))[0] == wire.Welcome(
+        OTHER, 7, "1.0", 7412, "a board"
+    )
+
+
+def test_other_sessions_do_not_keep_it() -> None:
+    worker = ready()
+    worker.control("me", "controller", wire.Heartbeat(OTHER), 5.0)
+    assert worker.tick(LEASE_S + 0.1) == [Drop()]
+
+
+def test_heartbeats_tell_the_phase_and_return_the_controllers() -> None:
+    worker = ready()
+    worker.control("me", "controller", wire.Heartbeat(SESSION, sent_s=100.0), 1.0)
+    worker.phase("compute", 3, 1.5)
+    (beat,) = replies(worker.tick(2.0))
+    assert beat == wire.Heartbeat(SESSION, 7, 1, 3, "compute", 0.5, 2.0, 100.0, 1.0)
+    assert worker.tick(2.0 + HEARTBEAT_S / 2) == []
+
+
+@dataclass
+class _Seen:
+    """What a controller would see: epochs that were ready, in order."""
+
+    epochs: list[int] = field(default_factory=list)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["plan", "built", "reset", "failed"]), st.integers(1, 4)), max_size=20))
+def test_no_order_of_messages_makes_an_old_plan_ready(steps: list[tuple[str, int]]) -> None:
+    worker, seen, newest = core(), _Seen(), 0
+    worker.control("me", "controller", hello(), 0.0)
+    for what, epoch in steps:
+        match what:
+            case "plan":
+                worker.control("me", "controller", plan(epoch), 0.0)
+                newest = max(newest, epoch) if worker.epoch == epoch else newest
+            case "reset":
+                worker.control("me", "controller", wire.Reset(SESSION, epoch), 0.0)
+            case "failed":
+                worker.failed(epoch, "why", 0.0)
+            case _:
+                before = worker.epoch
+                seen.epochs += [m.epoch for m in replies(worker.built(epoch, 0.0)) if isinstance(m, wire.Ready)]
+                assert not seen.epochs or before == 0 or seen.epochs[-1] <= before
+    assert all(epoch <= newest for epoch in seen.epochs)
