@@ -49,7 +49,7 @@ class Network:
         """Whether this is that model with those weights."""
         return (self.model, self.digests) == (model, digests)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def with_steps(self, steps: set[int]) -> TorchModel:
         """The model with at least these steps' weights, all of them touched: the first use of mapped ones would
         otherwise cost seconds.

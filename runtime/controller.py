@@ -86,6 +86,7 @@ class _UnderWay:
     ended_s: float = 0.0
     came: dict[Piece, bytearray] = field(default_factory=dict)
     spans: dict[str, tuple[wire.Span, ...]] = field(default_factory=dict)
+    own: list[wire.Span] = field(default_factory=list)
     overrun_s: float = 0.0
     joules: dict[str, float] = field(default_factory=dict)
 
@@ -278,7 +279,7 @@ class Controller:
             free_s = first_s + len(data) * byte_s
             spans.append(wire.Span("scatter", start_s, max(free_s, time.monotonic()), str(piece.receiver), len(data)))
         with self._lock:
-            self._items[item].spans[""] = tuple(spans)
+            self._items[item].own += spans
         return item
 
     def _send(self, name: str, header: bytes, payload: Buffer) -> None:
@@ -300,7 +301,8 @@ class Controller:
         if deployed.geometry.is_whole:
             outputs = _outputs(deployed.geometry, found.came, DTYPES[deployed.message.dtype])
             latency_s = found.ended_s - found.begun_s
-        return Item(item, outputs, found.begun_s, latency_s, found.spans, found.overrun_s, found.joules)
+        spans = {**found.spans, "": tuple(found.own)}
+        return Item(item, outputs, found.begun_s, latency_s, spans, found.overrun_s, found.joules)
 
     def _until(self, there: Callable[[], bool], timeout_s: float, what: str) -> None:
         """Wait for something that the threads bring about.
@@ -399,19 +401,29 @@ class Controller:
         due = (self.session, deployed.message.epoch, welcome.incarnation, deployed.message.weights[0])
         if (chunk.session, chunk.epoch, chunk.incarnation, chunk.weights) != due:
             return
+        held_s = 0.0
         if self._clock is not None:
-            wait(self._clock.ready_s(False, chunk.begun_s, len(payload), time.monotonic()))
+            came_s = time.monotonic()
+            ready_s = self._clock.ready_s(False, chunk.begun_s, len(payload), came_s)
+            held_s = ready_s - came_s
+            wait(ready_s)
         try:
             complete = assembly.add(deployed.members.index(worker), chunk, payload)
         except Rejected:
             return
-        if complete:
-            with self._changed:
-                found = self._items.get(chunk.item)
-                if found is not None:
-                    found.came, found.ended_s = assembly.take(chunk.item, chunk.boundary), time.monotonic()
-                assembly.over(chunk.item)
-                self._changed.notify_all()
+        now_s, sender = time.monotonic(), deployed.members.index(worker)
+        with self._changed:
+            found = self._items.get(chunk.item)
+            if found is not None and chunk.offset + len(payload) == chunk.size:
+                found.own.append(
+                    wire.Span("receive", chunk.begun_s, now_s, str(sender), chunk.size, chunk.boundary, held_s)
+                )  # fmt: skip
+            if not complete:
+                return
+            if found is not None:
+                found.came, found.ended_s = assembly.take(chunk.item, chunk.boundary), now_s
+            assembly.over(chunk.item)
+            self._changed.notify_all()
 
 
 def _outputs(geometry: Geometry, came: Mapping[Piece, bytearray], dtype: type) -> tuple[np.ndarray, ...]:

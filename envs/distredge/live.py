@@ -22,6 +22,7 @@ from ...ui.errors import InputError
 from .system import System
 
 LOOPBACK = ("127.", "[::1]", "localhost")
+JOIN_S = 10.0  # until a worker must have answered
 SPARE = 2.0  # times what real work took when it was tried
 
 
@@ -202,7 +203,7 @@ def on_testbed(system: System, store: BlobStore, emulation: Emulation, insecure:
     digests = store_weights(store, system.scenario.model)
     with (
         Testbed(system.names, store.folder, insecure) as testbed,
-        open_session(testbed.members, testbed.identity, testbed.roster, store, insecure) as controller,
+        open_session(testbed.members, testbed.identity, testbed.roster, store, insecure, join_s=60.0) as controller,
     ):
         yield Cluster(system, controller, store, digests, emulation)
 
@@ -230,7 +231,7 @@ def on_machines(system: System, store: BlobStore, insecure: bool = False) -> Ite
     digests = store_weights(store, scenario.model)
     members = [Member(name, scenario.addresses[name]) for name in system.names]
     emulation = Emulation(scenario.emulate, scenario.time_scale)
-    with open_session(members, identity, roster, store, insecure) as controller:
+    with open_session(members, identity, roster, store, insecure, join_s=JOIN_S) as controller:
         yield Cluster(system, controller, store, digests, emulation)
 
 

@@ -112,7 +112,7 @@ class LiveDynamics(DistrEdgeDynamics):
         progress, scale = self.progress, self._scale
         clocks = self.cluster.clocks
         progress.compute_s[:] = progress.transmit_s[:] = 0.0
-        for span in item.spans.get("", ()):
+        for span in (s for s in item.spans[""] if s.kind == "scatter"):
             progress.transmit_s[int(span.label)] += (span.end_s - span.start_s) / scale
         for d, name in enumerate(self.system.names):
             zero_s = item.begun_s + (clocks[name].ahead_s if name in clocks else 0.0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...runtime.geometry import REQUESTER
-from .traces import Message, Trace
+from .traces import Trace
 
 THREADS = ("receive", "compute", "send")  # of every device, as in the physics
 
@@ -48,21 +48,18 @@ def _parts(pid: int, trace: Trace) -> Iterator[dict[str, Any]]:
 
 
 def _messages(pid: int, trace: Trace, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for number, message in enumerate(trace.messages):
+    free_s: dict[int, float] = {}  # when a receiver has all that came before
+    for number, message in enumerate(sorted(trace.messages, key=lambda m: m.there_s)):
         facts = {"bytes": message.size_bytes, "in front of unit": message.boundary}
         to, of = _party(message.receiver, names), _party(message.sender, names)
         send, receive = _tid(message.sender, "send"), _tid(message.receiver, "receive")
-        begun_s = message.start_s + message.fixed_s
         yield _slice(pid, send, f"to {to}", message.start_s, message.left_s, facts)
-        yield _slice(pid, receive, f"from {of}", _arrives_s(message, begun_s), message.there_s, facts)
+        begun_s = max(free_s.get(message.receiver, 0.0), message.start_s + message.fixed_s)
+        yield _slice(pid, receive, f"from {of}", min(begun_s, message.there_s), message.there_s, facts)
+        free_s[message.receiver] = message.there_s
         flow = {"pid": pid, "cat": "message", "name": "message", "id": pid * 100_000 + number}
         yield {**flow, "ph": "s", "tid": send, "ts": message.start_s * 1e6}
         yield {**flow, "ph": "f", "bp": "e", "tid": receive, "ts": message.there_s * 1e6}
-
-
-def _arrives_s(message: Message, begun_s: float) -> float:
-    """When its bytes begin to come over the receiver's link, which serves one message after another."""
-    return min(message.there_s, begun_s + message.shared_s)
 
 
 def _party(device: int, names: Sequence[str]) -> str:

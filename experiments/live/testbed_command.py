@@ -54,7 +54,7 @@ def _main(argv: Sequence[str] | None) -> int:
     with testbed:
         fields = {**asdict(scenario), "emulate": args.emulate, "time_scale": args.time_scale}
         try:
-            _write(args.out, fields, testbed)
+            write_cluster(args.out, fields, testbed)
             _wait(args.out, testbed, args.insecure)
         except KeyboardInterrupt:
             note("stopped")
@@ -63,7 +63,7 @@ def _main(argv: Sequence[str] | None) -> int:
     return 0
 
 
-def _write(out: Path, fields: dict[str, Any], testbed: Testbed) -> None:
+def write_cluster(out: Path, fields: dict[str, Any], testbed: Testbed) -> None:
     """The cluster's file, and the key of whoever gives the orders."""
     import yaml
 

@@ -158,11 +158,14 @@ def measured(item: Item, workers: Sequence[str], clocks: Mapping[str, Clock], li
                 key = device, other, span.boundary
                 sent.append((key, start_s, end_s, span.size_bytes, span.wait_s, span.copy_s))
     for span in item.spans.get("", ()):
-        zero_s = item.begun_s
-        key = REQUESTER, int(span.label), 0
-        sent.append((key, span.start_s - zero_s, span.end_s - zero_s, span.size_bytes, span.wait_s, span.copy_s))
+        start_s, end_s, other = span.start_s - item.begun_s, span.end_s - item.begun_s, int(span.label)
+        if span.kind == "receive":
+            key = other, REQUESTER, span.boundary
+            came[key] = max(came.get(key, (-math.inf, 0.0)), (end_s, span.wait_s))
+        else:
+            sent.append(((REQUESTER, other, 0), start_s, end_s, span.size_bytes, span.wait_s, span.copy_s))
     for key, start_s, left_s, size, fixed_s, copy_s in sent:
-        there_s, held_s = came.get(key, (item.latency_s if key[1] == REQUESTER else left_s, 0.0))
+        there_s, held_s = came.get(key, (left_s, 0.0))
         messages.append(_message(key, (start_s, left_s, there_s), size, (fixed_s, copy_s, held_s), link))
     messages.sort(key=lambda m: m.start_s)
     return Trace(computes, messages, item.latency_s)

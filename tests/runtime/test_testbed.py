@@ -59,9 +59,10 @@ def test_a_killed_worker_is_lost_by_name_and_its_successor_joins(tmp_path: Path)
 
 
 def _kill_on_the_way(testbed: Testbed, folder: Path) -> None:
-    options = {"lease_s": 2.0, "join_s": ENOUGH_S}
     store = BlobStore(folder)
-    with open_session(testbed.members, testbed.identity, testbed.roster, store, **options) as controller:
+    with open_session(
+        testbed.members, testbed.identity, testbed.roster, store, lease_s=2.0, join_s=ENOUGH_S
+    ) as controller:  # fmt: skip
         for item in _images(controller, testbed, folder, 1000):
             if item.index == 0:
                 testbed.signal("w1", signal.SIGKILL)

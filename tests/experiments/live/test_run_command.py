@@ -1,0 +1,214 @@
+"""``splitgym-run`` and ``splitgym-testbed``: what they print, write and refuse."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from splitgym.envs.distredge.scenarios import get_scenario
+from splitgym.envs.distredge.system import System
+from splitgym.experiments.live import run_command, stream, testbed_command
+from splitgym.runtime.keys import make_members, save_identity, save_roster
+from splitgym.runtime.testbed import Testbed
+
+from ...command_line import PNG, Command, files, names, read, sketch
+from ...runtime.live import children
+from .cluster import boards, write_boards
+
+RUN = Command(run_command.PROG, run_command.main)
+TESTBED = Command(testbed_command.PROG, testbed_command.main)
+WROTE = {"run.json", "trace.json", "timeline.png"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("live")
+    with boards(path):
+        yield path
+
+
+@pytest.fixture(autouse=True)
+def _here(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_command, "save_figure", sketch)
+
+
+def run(folder: Path, *words: str, code: int = 0) -> dict[str, Any]:
+    """A run on the cluster; returns its run.json."""
+    RUN(*words, "--cluster", str(folder / "cluster.yaml"), "--out", "out", code=code)
+    return read("out/run.json")
+
+
+def test_a_run_writes_what_was_measured_beside_what_was_predicted(folder: Path) -> None:
+    found = run(folder, "coedge", "--images", "3", "--check")
+    assert files("out") == WROTE
+    assert Path("out/timeline.png").read_bytes() == PNG
+    system = System(get_scenario(str(folder / "cluster.yaml")))
+    assert found["predicted"]["offload_s"] == system.reference_s
+    assert len(found["images"]) == 3
+    assert found["worst_error"] <= 1e-4
+    assert found["measured"]["latency_s"] > 0
+    assert found["measured"]["offload_s"] > 0
+    assert set(found["workers"]) == set(system.names)
+    assert found["emulation"] == {"kind": "table", "time_scale": 20.0}
+    terms = found["terms_s"].values()
+    assert sum(term["predicted"] for term in terms) == pytest.approx(found["predicted"]["latency_s"])
+    assert found["joules_per_image"] is None or found["joules_per_image"] > 0
+
+
+def test_a_plan_file_runs_as_a_planners_plan_does(folder: Path) -> None:
+    plan = run(folder, "coedge", "--images", "1", "--no-offload")["plan"]
+    Path("plan.json").write_text(json.dumps(plan))
+    RUN("plan.json", "--cluster", str(folder / "cluster.yaml"), "--images", "1", "--no-offload", "--out", "again")
+    assert read("again/run.json")["plan"] == plan
+
+
+def test_images_in_flight_come_back_right(folder: Path) -> None:
+    found = run(folder, "coedge", "--images", "6", "--in-flight", "3", "--check", "--no-offload")
+    assert found["worst_error"] <= 1e-4
+    assert found["in_flight"] == 3
+    assert found["measured"]["images_per_s"] > 0
+    assert found["measured"]["runtime_s"] is None
+
+
+def test_ctrl_c_keeps_the_images_that_are_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopping(stream.Bar):
+        def show(self, share: float, text: str) -> None:
+            if share >= 0.5:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(stream, "Bar", Stopping)
+    found = run(folder, "coedge", "--images", "4", "--no-offload", code=130)
+    assert (len(found["images"]), found["interrupted"]) == (2, True)
+
+
+def test_a_testbed_for_one_run_finds_its_scale_and_leaves_nothing(tmp_path: Path) -> None:
+    before = set(children())
+    write_boards(tmp_path / "two.yaml", activation_bytes=2)
+    called = RUN("offload", "--testbed", "two.yaml", "--images", "2", "--check", "--out", "out")
+    assert "speed-up over offload" in called.out
+    assert read("out/run.json")["emulation"]["time_scale"] >= 1
+    assert set(children()) <= before
+
+
+@pytest.mark.parametrize("emulate", ["none", "dilate"])
+def test_other_emulations(emulate: str, tmp_path: Path) -> None:
+    write_boards(tmp_path / "two.yaml")
+    RUN("coedge", "--testbed", "two.yaml", "--emulate", emulate, "--images", "1", "--check", "--out", "out")
+    assert read("out/run.json")["emulation"]["kind"] == emulate
+
+
+def test_outputs_that_differ_are_told_and_the_results_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(stream.TOLERANCE, True, -1.0)
+    words = ["coedge", "--cluster", str(folder / "cluster.yaml"), "--images", "1", "--no-offload", "--check"]
+    called = RUN(*words, "--out", "out", code=2)
+    assert "outputs differ from the unsplit network's by" in called.told[-1]
+    assert files("out") == WROTE
+
+
+def changed(folder: Path, path: Path, **fields: Any) -> str:
+    """A copy of the cluster's file with some fields changed."""
+    data = yaml.safe_load((folder / "cluster.yaml").read_text())
+    path.write_text(yaml.safe_dump({**data, "keys": str(folder / "keys"), **fields}))
+    return str(path)
+
+
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("coedge", "name the workers: either --cluster FILE or --testbed SCENARIO"),
+        ("coedge --cluster a.yaml --testbed DB-50", "name the workers"),
+        ("coedge --cluster a.yaml --time-scale 4", "--time-scale and --emulate are for --testbed"),
+        ("coedge --cluster DB-50", "addresses is missing"),
+        ("coedge --testbed DB-51", "unknown scenario 'DB-51'"),
+        ("nobody --testbed DB-50", "unknown agent 'nobody'"),
+        ("ppo --testbed DB-50", "ppo is trained"),
+        ("gone.json --testbed DB-50", "gone.json: cannot be read"),
+        ("coedge --testbed DB-50 --images 0", "--images"),
+        ("coedge --testbed DB-50 --time-scale 0", "--time-scale"),
+        ("coedge --testbed DB-50 --emulate slow", "--emulate"),
+    ],
+)
+def test_bad_command_lines_are_one_line(words: str, named: str) -> None:
+    RUN.refuses(words, named)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"colour": "red"}, "unknown field 'colour'"),
+        ({"names": ["a", "a"]}, "'a' is named twice"),
+        ({"addresses": {"pi3-1": "127.0.0.1:7411"}}, "addresses lacks pi3-2"),
+        ({"addresses": {"pi3-1": "127.0.0.1:7411", "pi3-2": "nowhere"}}, "addresses[pi3-2] is 'nowhere'"),
+        ({"addresses": {"pi3-1": "127.0.0.1:7411", "pi3-9": "127.0.0.1:7412"}}, "addresses names 'pi3-9'"),
+        ({"keys": "nowhere"}, "roster.yaml: cannot be read"),
+        ({"time_scale": 0}, "time_scale is 0"),
+        ({"emulate": "slow"}, "emulate is 'slow'"),
+    ],
+)
+def test_bad_cluster_files_are_one_line(fields: dict[str, Any], named: str, folder: Path, tmp_path: Path) -> None:
+    RUN.refuses(["coedge", "--cluster", changed(folder, tmp_path / "bad.yaml", **fields)], named)
+
+
+def test_a_worker_that_is_not_there_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splitgym.envs.distredge.live.JOIN_S", 2.0)
+    addresses = yaml.safe_load((folder / "cluster.yaml").read_text())["addresses"]
+    addresses["pi3-2"] = f"127.0.0.1:{closed_port()}"
+    path = changed(folder, tmp_path / "bad.yaml", addresses=addresses)
+    RUN.refuses(["coedge", "--cluster", path], f"worker pi3-2 ({addresses['pi3-2']}): has not answered within 2 s")
+
+
+def test_a_device_that_is_not_on_the_roster_is_named(folder: Path, tmp_path: Path) -> None:
+    addresses = yaml.safe_load((folder / "cluster.yaml").read_text())["addresses"]
+    path = changed(
+        folder, tmp_path / "bad.yaml", names=["pi3-1", "hall"],
+        addresses={"pi3-1": addresses["pi3-1"], "hall": addresses["pi3-2"]},
+    )  # fmt: skip
+    RUN.refuses(["coedge", "--cluster", path], "hall of scenario boards is no worker on it")
+
+
+def test_a_key_that_workers_do_not_know_is_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("splitgym.envs.distredge.live.JOIN_S", 2.0)
+    identities, roster = make_members({"requester": "controller", "pi3-1": "worker", "pi3-2": "worker"})
+    (tmp_path / "keys").mkdir()
+    save_identity(tmp_path / "keys" / "requester.key", identities["requester"])
+    save_roster(tmp_path / "keys" / "roster.yaml", roster)
+    path = changed(folder, tmp_path / "bad.yaml", keys=str(tmp_path / "keys"))
+    RUN.refuses(["coedge", "--cluster", path], "has not answered within 2 s")
+
+
+def test_a_testbed_stays_until_ctrl_c_and_removes_what_it_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[set[str]] = []
+
+    def stop(self: Testbed) -> None:
+        seen.append(files("testbed"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Testbed, "check", stop)
+    write_boards(tmp_path / "two.yaml")
+    called = TESTBED("two.yaml", "--time-scale", "5")
+    assert "splitgym-run PLAN --cluster testbed/cluster.yaml" in called.out
+    assert seen == [{"cluster.yaml", "keys/roster.yaml", "keys/requester.key"}]
+    assert names() == ["two.yaml"]
+
+
+@pytest.mark.parametrize(("words", "named"), [("DB-51", "unknown scenario"), ("DB-50 --out taken", "is not empty")])
+def test_bad_testbeds_are_one_line(words: str, named: str) -> None:
+    Path("taken").mkdir()
+    Path("taken/file").touch()
+    TESTBED.refuses(words, named)
