@@ -6,7 +6,8 @@ NAME is a group: env, import, planners, joint, osds, learned (DistrEdge); l2s-sp
 l2s-change, l2s-claims; edgemove-speed, edgemove-table1, edgemove-double-speed, edgemove-rates,
 edgemove-adaptation, edgemove-start, edgemove-learned; hiertrain-speed, hiertrain-planning, hiertrain-gap,
 hiertrain-claims, hiertrain-sharing, hiertrain-sweeps, hiertrain-slower, hiertrain-learned; deprune-speed,
-deprune-claims, deprune-learned; profiler (VGG-16 measured twice on this machine, minutes).
+deprune-claims, deprune-learned; profiler (VGG-16 measured twice on this machine, minutes); live (plans on worker
+processes, half an hour), or its parts live-outputs, live-predictions, live-rankings, live-wire, live-start.
 Timings are single-threaded; run on an idle machine.
 """
 
@@ -25,16 +26,20 @@ import distredge
 import edgemove
 import hiertrain
 import l2s
+import live
 import profiler
 
 import splitgym.envs
 
-GROUPS = {**distredge.GROUPS, **l2s.GROUPS, **edgemove.GROUPS, **hiertrain.GROUPS, **deprune.GROUPS, **profiler.GROUPS}
+MODULES = (distredge, l2s, edgemove, hiertrain, deprune, profiler, live)
+GROUPS = {name: figures for module in MODULES for name, figures in module.GROUPS.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="NAME")
+    parser.add_argument(
+        "--only", nargs="+", choices=GROUPS, default=[n for n in GROUPS if not n.startswith("live-")], metavar="NAME"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     args = parser.parse_args()
     assert splitgym.envs.FAMILIES
