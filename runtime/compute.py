@@ -6,12 +6,13 @@ import ctypes
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..models.model import MAIN, Model
-from ..models.runnable.units import RowSlice, TorchModel
+from ..models.runnable.units import PartOutput, RowSlice, TorchModel
 from ..ui.errors import InputError
 from .blobs import BlobStore
 from .geometry import HEAD, RESULT, Geometry, Part, Piece
@@ -70,6 +71,14 @@ class Network:
         return self._torch_model
 
 
+class RunsParts(Protocol):
+    """What computes output rows of some units: a :class:`TorchModel`, or engines."""
+
+    def run_part(self, start: int, stop: int, inputs: Mapping[str, RowSlice], a: int, b: int) -> PartOutput:
+        """As :meth:`TorchModel.run_part`."""
+        ...
+
+
 @dataclass
 class _Kept:
     """What a device keeps of an item between its parts."""
@@ -89,12 +98,20 @@ class Executor:
         torch_model: with the weights of its steps.
         dtype: code of what activations are on the wire.
         pace: where the device is emulated.
+        parts: what runs parts, the torch model's units by default.
     """
 
     def __init__(
-        self, geometry: Geometry, device: int, torch_model: TorchModel, dtype: int, pace: Pace | None = None
+        self,
+        geometry: Geometry,
+        device: int,
+        torch_model: TorchModel,
+        dtype: int,
+        pace: Pace | None = None,
+        parts: RunsParts | None = None,
     ) -> None:
         self.geometry, self.device, self.torch_model = geometry, device, torch_model
+        self._parts: RunsParts = torch_model if parts is None else parts
         self.dtype, self.pace = dtype, pace
         self._items: dict[int, _Kept] = {}
 
@@ -129,7 +146,7 @@ class Executor:
         needs = self.geometry.needs(part.volume, self.device)
         own = kept.tensors if kept.volume == part.volume - 1 else {}
         inputs = {name: self._rows(name, part.start, rows, own, came) for name, rows in needs.items()}
-        output = self.torch_model.run_part(part.start, part.stop, inputs, part.a, part.b)
+        output = self._parts.run_part(part.start, part.stop, inputs, part.a, part.b)
         kept.tensors, kept.volume = output.tensors, part.volume
         for unit, rows in output.heads.items():
             kept.heads.setdefault(unit, []).append(rows)

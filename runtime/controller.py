@@ -175,7 +175,7 @@ class Controller:
         paces: Sequence[wire.Pace] | None = None,
         requester: RequesterPace | None = None,
         volumes: int | None = None,
-        timeout_s: float = 120.0,
+        timeout_s: float = 600.0,
     ) -> None:
         """Have workers ready for a plan.
 

@@ -28,6 +28,7 @@ class Post:
         control, data: ``host:port`` to listen at for the controller and for rows; port 0 for any that is free.
         weights: folder where weights are kept.
         insecure: neither encrypt nor verify; on this machine's own addresses only.
+        backend: what runs parts, torch or tensorrt.
     """
 
     identity: Identity
@@ -36,6 +37,7 @@ class Post:
     data: str
     weights: Path
     insecure: bool = False
+    backend: str = "torch"
 
 
 def serve(post: Post, on_ready: Callable[[str, str], None], until: Callable[[], bool] = lambda: False) -> None:
@@ -60,6 +62,6 @@ def serve(post: Post, on_ready: Callable[[str, str], None], until: Callable[[], 
         name, incarnation, machine = post.identity.name, secrets.randbits(52), machine_words()
         core = WorkerCore(name, incarnation, software_version(), machine, found[1], store.has, power.name)
         roles = {name: member.role for name, member in post.roster.members.items()}
-        worker = Worker(core, control, data, network, store, roles, power)
+        worker = Worker(core, control, data, network, store, roles, power, post.backend)
         on_ready(control.address, data.address)
         worker.run(until)

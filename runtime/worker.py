@@ -91,6 +91,7 @@ class Worker:
         store: weights.
         roles: of every name on the roster.
         meter: of this machine's energy.
+        backend: what runs parts, torch or tensorrt.
     """
 
     def __init__(
@@ -102,9 +103,10 @@ class Worker:
         store: BlobStore,
         roles: Mapping[str, str],
         meter: PowerMeter = NO_METER,
+        backend: str = "torch",
     ) -> None:
         self.core, self.control, self.data, self.store = core, control, data, store
-        self._network, self._roles, self._meter = network, roles, meter
+        self._network, self._roles, self._meter, self._backend = network, roles, meter, backend
         self._lock = threading.RLock()
         self._work = threading.Condition(self._lock)
         self._stopping = threading.Event()
@@ -293,8 +295,8 @@ class Worker:
         """Build the parts of a plan and be ready for its items."""
         try:
             epoch = self._built(message)
-        except InputError as error:
-            reason = str(error)
+        except Exception as error:  # whatever torch or a GPU says
+            reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             self._report(lambda now_s: self.core.failed(message.epoch, reason, now_s))
             return
         self._outbox.put(epoch)  # connect
@@ -317,14 +319,24 @@ class Worker:
         if self._network_of is None or not self._network_of.is_of(model, message.weights):
             self._network_of = Network(model, self.store, message.weights)
         torch_model = self._network_of.with_steps(steps)
-        executor = Executor(geometry, message.device, torch_model, message.dtype, message.pace)
+        parts = None
+        if self._backend == "tensorrt":
+            from .engine_parts import EngineParts
+
+            parts = EngineParts(torch_model, geometry.parts(message.device))
+        executor = Executor(geometry, message.device, torch_model, message.dtype, message.pace, parts)
         spatial = Spatial(geometry, message.device, message.in_flight)
         with self._lock:
             return Epoch(message, spatial, executor, self.core.controller, self.core.results)
 
     def _run(self, epoch: Epoch, job: Job) -> None:
         before = self._meter.joules()
-        begin_s, end_s, overrun_s = epoch.executor.run(job)
+        try:
+            begin_s, end_s, overrun_s = epoch.executor.run(job)
+        except Exception as error:  # whatever torch or a GPU says
+            reason = f"volume {job.label} failed ({type(error).__name__}: {error})"
+            self._report(lambda now_s: self.core.failed(epoch.plan.epoch, reason, now_s))
+            return
         joules = self._meter.joules() - before
         with self._lock:
             if self._epoch is not epoch:

@@ -11,7 +11,7 @@ from ..ui.errors import InputError
 
 PROG = "splitgym-worker"
 PORT = 7411
-KEYS = Path("keys")
+BACKENDS = ("torch", "tensorrt")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +27,7 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--data-port", metavar="PORT", type=whole, help="where rows come in (the next port)")
     parser.add_argument("--weights", metavar="DIR", type=Path, help="weights that came in (~/.cache/splitgym/weights)")
     parser.add_argument("--threads", metavar="N", type=whole, help="of the computation (one a core)")
+    parser.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0], help=f"what runs parts ({BACKENDS[0]})")
     parser.add_argument("--insecure", action="store_true", help="no encryption: among processes of one machine only")
     args = parser.parse_args(argv)
     found = split_address(args.listen, least_port=0)
@@ -44,18 +45,33 @@ def _main(argv: Sequence[str] | None) -> int:
         raise InputError(f'a worker needs {error.name}: pip install "splitgym[live]" torch') from None
     if args.threads:
         torch.set_num_threads(args.threads)
+    if args.backend == "tensorrt":
+        _check_gpu()
     identity = load_identity(args.key)
     roster = load_roster(args.roster or args.key.parent / ROSTER_FILE)
     member = roster.members.get(identity.name)
     if member is None or member.public != identity.public or member.role != "worker":
         raise InputError(f"{args.key}: {identity.name} with this key is no worker on the roster")
     data = address_text(host, data_port)
-    post = Post(identity, roster, args.listen, data, args.weights or default_folder(), args.insecure)
+    post = Post(identity, roster, args.listen, data, args.weights or default_folder(), args.insecure, args.backend)
     try:
         serve(post, lambda control, rows: note(f"{identity.name} listens at {control}, for rows at {rows}"))
     except KeyboardInterrupt:
         note("stopped")
     return 0
+
+
+def _check_gpu() -> None:
+    """See before anything begins that engines can run here.
+
+    Raises:
+        InputError: no TensorRT, no PyCUDA, or no GPU.
+    """
+    from ..trt_kernels.gpu import Gpu
+    from ..trt_kernels.versions import load_tensorrt
+
+    load_tensorrt()
+    Gpu()
 
 
 def _help() -> str:

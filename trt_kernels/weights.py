@@ -24,7 +24,8 @@ NORM_EPS = 1e-5  # torch's
 def torch_weights(torch_model: Any) -> list[dict[str, npt.NDArray[Any]]]:
     """The weights of a ``TorchModel``, float32, one mapping for every kernel of its model.
 
-    The arrays share memory with parameters that are float32 on the CPU already.
+    The arrays share memory with parameters that are float32 on the CPU already; those that are not there (on the
+    ``meta`` device) are zeros that take none.
     """
     from ..models.runnable.units import kernel_modules
 
@@ -32,9 +33,15 @@ def torch_weights(torch_model: Any) -> list[dict[str, npt.NDArray[Any]]]:
 
 
 def _module_weights(module: Any) -> dict[str, npt.NDArray[Any]]:
-    found = {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
+    found = {name: _array(value) for name, value in module.state_dict().items()}
     eps = getattr(getattr(module, "norm", None), "eps", None)
     return found if eps is None else found | {"norm.eps": np.array(eps)}
+
+
+def _array(value: Any) -> npt.NDArray[Any]:
+    if value.is_meta:
+        return np.broadcast_to(np.float32(0.0), tuple(value.shape))
+    return value.detach().cpu().numpy()
 
 
 def check_weights(model: Model, weights: Sequence[KernelWeights]) -> None:
