@@ -17,6 +17,7 @@ from typing import Any
 from ..ui.errors import InputError
 from .controller import Member
 from .keys import Identity, Role, Roster, make_members
+from .namespaces import Namespaces
 
 HOST = "127.0.0.1"
 CONTROLLER = "requester"
@@ -42,6 +43,7 @@ class Testbed:
         weights: folder that they share, so that weights are there once.
         insecure: neither encrypt nor verify.
         members: whose keys they are; new ones by default.
+        namespaces: where the workers are, by name; closed by whoever made them.
         start_s: most that starting may take.
 
     Attributes:
@@ -59,12 +61,13 @@ class Testbed:
         weights: Path,
         insecure: bool = False,
         members: tuple[Mapping[str, Identity], Roster] | None = None,
+        namespaces: Namespaces | None = None,
         start_s: float = START_S,
     ) -> None:
         roles: dict[str, Role] = {CONTROLLER: "controller", **dict.fromkeys(names, "worker")}
         self._identities, self.roster = members or make_members(roles)
         self.names, self.insecure = tuple(names), insecure
-        self._weights, self._start_s = weights, start_s
+        self._weights, self._start_s, self._namespaces = weights, start_s, namespaces
         self.running: dict[str, Running] = {}
         self._said = b""
         command = [sys.executable, "-m", f"{__package__}.zygote", str(os.getpid())]
@@ -137,10 +140,13 @@ class Testbed:
 
     def _order(self, name: str) -> None:
         identity = self._identities[name]
+        spaces = self._namespaces
+        host, space = (HOST, "") if spaces is None else (spaces.hosts[name], spaces.spaces[name])
         order = {
             "name": name, "public": identity.public, "secret": identity.secret,
             "roster": [[m.name, m.public, m.role] for m in self.roster.members.values()],
-            "control": f"{HOST}:0", "data": f"{HOST}:0", "weights": str(self._weights), "insecure": self.insecure,
+            "control": f"{host}:0", "data": f"{host}:0", "weights": str(self._weights), "insecure": self.insecure,
+            "space": space,
         }  # fmt: skip
         assert self._zygote.stdin is not None
         try:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .keys import Identity, Member, Roster
+from .namespaces import enter
 from .serve import Post, serve
 
 _PR_SET_PDEATHSIG = 1
@@ -101,6 +102,8 @@ def _fork(order: dict[str, Any]) -> int:
 
 
 def _work(order: dict[str, Any]) -> None:
+    if order["space"]:
+        enter(order["space"])
     identity = Identity(order["name"], order["public"], order["secret"])
     roster = Roster(Member(name, public, role) for name, public, role in order["roster"])
     post = Post(identity, roster, order["control"], order["data"], Path(order["weights"]), order["insecure"])

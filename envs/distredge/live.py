@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,20 +14,26 @@ from ...models.plans import SpatialPlan
 from ...runtime.blobs import BlobStore
 from ...runtime.controller import Controller, Item, Member, RequesterPace
 from ...runtime.keys import ROSTER_FILE, Identity, load_identity, load_roster
+from ...runtime.namespaces import Namespaces
 from ...runtime.session import open_session
 from ...runtime.session_core import Clock
 from ...runtime.testbed import Testbed
 from ...runtime.wire import FLOAT16, FLOAT32, Pace
 from ...ui.errors import InputError
+from .physics import Rates
 from .system import System
 
-LOOPBACK = ("127.", "[::1]", "localhost")
+LOOPBACK = ("127.", "[::1]", "localhost", "198.18.")  # and namespaces of this machine
 JOIN_S = 10.0  # until a worker must have answered
 SPARE = 2.0  # times what real work took when it was tried
 
 
 def paces(
-    system: System, plan: SpatialPlan, scale: float, dilations: Sequence[float] | None = None
+    system: System,
+    plan: SpatialPlan,
+    scale: float,
+    dilations: Sequence[float] | None = None,
+    paces_links: bool = True,
 ) -> tuple[list[Pace], RequesterPace]:
     """What emulated devices take under a plan at nominal rates.
 
@@ -36,11 +42,13 @@ def paces(
         plan: for its devices.
         scale: by which everything is slower than the devices and links that are emulated.
         dilations: by device, to multiply the time of real work instead of waiting for the table's.
+        paces_links: whether bytes take the links' time; without, only fixed costs and copies.
 
     Returns:
         Pace of every device, and the requester's.
     """
-    rates, physics, links = system.nominal, system.physics(plan.ranges), system.links
+    physics, links = system.physics(plan.ranges), system.links
+    rates = system.nominal if paces_links else Rates(links, np.full((system.n_devices, 1), np.inf), np.inf)
     tables = physics.volumes
     posts = [(0, *split, int(h)) for split, h in zip(plan.splits, tables.height, strict=True)]
     requester_message_s = np.maximum(links.message_s, links.requester_message_s) * scale
@@ -76,10 +84,12 @@ class Emulation:
     Attributes:
         kind: their own (none), the tables' (table), or their own dilated (dilate).
         scale: by which everything is slower than what is emulated.
+        links: whether links are emulated too; without, the kernel shapes them.
     """
 
     kind: str = "none"
     scale: float = 1.0
+    links: bool = True
 
 
 class Cluster:
@@ -136,7 +146,7 @@ class Cluster:
         pace: tuple[list[Pace] | None, RequesterPace | None] = (None, None)
         if emulation.kind != "none":
             dilations = self.dilations() if emulation.kind == "dilate" else None
-            pace = paces(self.system, plan, emulation.scale, dilations)
+            pace = paces(self.system, plan, emulation.scale, dilations, emulation.links)
         self.controller.deploy(
             self.system.model, self.digests, plan, self.system.names, self.dtype, in_flight, *pace, volumes
         )  # fmt: skip
@@ -193,7 +203,8 @@ def whole_s(system: System, store: BlobStore, digests: tuple[str, ...]) -> float
 
 @contextmanager
 def on_testbed(system: System, store: BlobStore, emulation: Emulation, insecure: bool = False) -> Iterator[Cluster]:
-    """Workers in processes of this machine; they end with the context.
+    """Workers in processes of this machine; they end with the context. Where the emulation leaves out the links, each
+    has a network namespace of its own whose link the kernel shapes.
 
     Raises:
         InputError: they do not start, or the network cannot be read in.
@@ -201,8 +212,10 @@ def on_testbed(system: System, store: BlobStore, emulation: Emulation, insecure:
     from ...runtime.weights import store_weights
 
     digests = store_weights(store, system.scenario.model)
+    mbps = {name: float(rate) / emulation.scale for name, rate in zip(system.names, system.mbps, strict=True)}
     with (
-        Testbed(system.names, store.folder, insecure) as testbed,
+        nullcontext() if emulation.links else Namespaces(mbps, system.scenario.requester_mbps / emulation.scale) as own,
+        Testbed(system.names, store.folder, insecure, namespaces=own) as testbed,
         open_session(testbed.members, testbed.identity, testbed.roster, store, insecure, join_s=60.0) as controller,
     ):
         yield Cluster(system, controller, store, digests, emulation)

@@ -72,7 +72,8 @@ def make_report(cluster: Cluster, plan: SpatialPlan, found: Streamed, offload: S
     runtime_s = math.nan
     if valid:
         middle = sorted(valid, key=lambda item: item.latency_s)[(len(valid) - 1) // 2]
-        link = None if cluster.emulation.kind == "none" else Link(system, scale)
+        emulates_links = cluster.emulation.kind != "none" and cluster.emulation.links
+        link = Link(system, scale) if emulates_links else None
         real = measured(middle, system.names, cluster.clocks, link, last)
         typical = _scaled(real, 1.0 / scale)
         if alone:

@@ -58,8 +58,8 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
     if (args.cluster is None) == (args.testbed is None):
         raise InputError("name the workers: either --cluster FILE or --testbed SCENARIO")
-    if args.cluster is not None and (args.time_scale or args.emulate):
-        raise InputError("--time-scale and --emulate are for --testbed; a cluster's file says its own")
+    if args.cluster is not None and (args.time_scale or args.emulate or args.namespaces):
+        raise InputError("--time-scale, --emulate and --namespaces are for --testbed; a cluster's file says its own")
     options = parse_pairs("--env-kwargs", args.env_kwargs)
     name = args.cluster or args.testbed
     scenario = get_scenario(name, **options)
@@ -77,7 +77,9 @@ def _main(argv: Sequence[str] | None) -> int:
     plan = _plan(args, name, options, system)
     out = args.out or free_folder(f"{scenario.name}-live")
     if args.testbed is not None:
-        asked = Emulation(args.emulate or "table", args.time_scale or 1.0)
+        if args.namespaces and args.time_scale is None:
+            raise InputError("--namespaces needs --time-scale: the kernel's links are made before any is found")
+        asked = Emulation(args.emulate or "table", args.time_scale or 1.0, not args.namespaces)
         return _on_testbed(args, system, plan, asked, out)
     return _on_machines(args, system, plan, out)
 
@@ -97,6 +99,7 @@ def _parser() -> Parser:
     group.add_argument("--testbed", metavar="SCENARIO", help="processes of this machine that stand for its devices")
     group.add_argument("--emulate", choices=("table", "dilate", "none"), help="the devices' time on a testbed (table)")
     group.add_argument("--time-scale", metavar="T", type=positive_number, help="a testbed is slower by T (as it needs)")
+    group.add_argument("--namespaces", action="store_true", help="a testbed's links by the kernel (root; cross-check)")
     group.add_argument("--env-kwargs", metavar="K=V", nargs="+", action="extend", help="fields of the scenario")
     group.add_argument("--insecure", action="store_true", help="no encryption; on this machine only")
     group = parser.add_argument_group("images")

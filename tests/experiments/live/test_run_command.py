@@ -131,7 +131,7 @@ def closed_port() -> int:
     [
         ("coedge", "name the workers: either --cluster FILE or --testbed SCENARIO"),
         ("coedge --cluster a.yaml --testbed DB-50", "name the workers"),
-        ("coedge --cluster a.yaml --time-scale 4", "--time-scale and --emulate are for --testbed"),
+        ("coedge --cluster a.yaml --time-scale 4", "--time-scale, --emulate and --namespaces are for --testbed"),
         ("coedge --cluster DB-50", "addresses is missing"),
         ("coedge --testbed DB-51", "unknown scenario 'DB-51'"),
         ("nobody --testbed DB-50", "unknown agent 'nobody'"),
