@@ -28,6 +28,8 @@ class Report:
         invalid: images that do not, since real work took longer than what it stands for.
         offload_s: measured, median; None where that was not run.
         terms: term -> (predicted, measured) seconds.
+        stage_ips, stage: predicted images a second with many in flight, and the slowest stage that sets it.
+        alone: whether images went through one at a time.
         runtime_s: the runtime's own time in real seconds, which no scale hides.
         joules: an image, None where no board tells.
         worst_error: over all checked images, None where none were.
@@ -41,6 +43,9 @@ class Report:
     offload_s: float | None
     offload_predicted_s: float
     terms: Mapping[str, tuple[float, float]]
+    stage_ips: float
+    stage: str
+    alone: bool
     runtime_s: float
     joules: float | None
     worst_error: float | None
@@ -50,6 +55,11 @@ class Report:
     def latency_s(self) -> float:
         """Measured, median; NaN where no image counts."""
         return median(self.latencies_s) if self.latencies_s else math.nan
+
+    @property
+    def predicted_ips(self) -> float:
+        """Images a second: as the slowest stage lets, or one after another."""
+        return 1.0 / self.predicted.latency_s if self.alone else self.stage_ips
 
     @property
     def error(self) -> float:
@@ -65,7 +75,7 @@ def make_report(cluster: Cluster, plan: SpatialPlan, found: Streamed, offload: S
     """
     scale = cluster.emulation.scale if cluster.emulation.kind != "none" else 1.0
     system, valid = cluster.system, found.valid
-    prediction = predicted(system, plan)
+    prediction, reached = predicted(system, plan), system.throughput([plan])
     fronts, last = [start for start, _ in plan.ranges], system.n_units
     typical = None
     by_term = {name: (s, math.nan) for name, s in terms(prediction, fronts, last, False).items()}
@@ -80,13 +90,24 @@ def make_report(cluster: Cluster, plan: SpatialPlan, found: Streamed, offload: S
             own = terms(real, fronts, last, True)
             by_term = {name: (s, own[name] / scale) for name, (s, _) in by_term.items()}
             runtime_s = own["runtime"]
-    counted = [item.latency_s / scale for item in valid]
+    offloaded = [item.latency_s for item in offload.items] if offload else []
     return Report(
-        prediction, typical, counted, len(found.items) - len(valid),
-        len(found.items) / found.seconds * scale if found.seconds else math.nan,
-        median(i.latency_s for i in offload.items) / scale if offload and offload.items else None, system.reference_s,
-        by_term, runtime_s, _joules(found.items), max(found.errors, default=None), TOLERANCE[cluster.dtype == FLOAT32],
-    )  # fmt: skip
+        predicted=prediction,
+        typical=typical,
+        latencies_s=[item.latency_s / scale for item in valid],
+        invalid=len(found.items) - len(valid),
+        images_per_s=len(found.items) / found.seconds * scale if found.seconds else math.nan,
+        offload_s=median(offloaded) / scale if offloaded else None,
+        offload_predicted_s=system.reference_s,
+        terms=by_term,
+        stage_ips=float(reached.ips[0]),
+        stage=reached.limits[0],
+        alone=alone,
+        runtime_s=runtime_s,
+        joules=_joules(found.items),
+        worst_error=max(found.errors, default=None),
+        tolerance=TOLERANCE[cluster.dtype == FLOAT32],
+    )
 
 
 def _scaled(trace: Trace, factor: float) -> Trace:
@@ -123,7 +144,12 @@ def to_json(report: Report, cluster: Cluster, plan: SpatialPlan, found: Streamed
         "workers": {name: w.machine for name, w in controller.welcomes.items()},
         "clocks": clocks,
         "load_average": list(os.getloadavg()),
-        "predicted": {"latency_s": report.predicted.latency_s, "offload_s": report.offload_predicted_s},
+        "predicted": {
+            "latency_s": report.predicted.latency_s,
+            "offload_s": report.offload_predicted_s,
+            "throughput_ips": report.stage_ips,
+            "slowest_stage": report.stage,
+        },
         "measured": {
             "latency_s": _finite(report.latency_s),
             "images_per_s": _finite(report.images_per_s),

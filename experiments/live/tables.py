@@ -15,12 +15,20 @@ def summary_table(report: Report) -> Table:
     table = _table("", "predicted", "measured", "")
     low, high = (min(report.latencies_s), max(report.latencies_s)) if report.latencies_s else (math.nan, math.nan)
     spread = f"median of {len(report.latencies_s)}, {low * 1e3:.1f} to {high * 1e3:.1f}; prediction {report.error:+.1%}"
-    table.add_row("latency (ms)", _ms(report.predicted.latency_s), _ms(report.latency_s), spread)
-    table.add_row("images/s", _plain(1 / report.predicted.latency_s), _plain(report.images_per_s), "")
+    if not report.alone:
+        spread = f"of an image alone; {_ms(report.latency_s)} with others in flight (median)"
+    measured = _ms(report.latency_s) if report.alone else "–"
+    table.add_row("latency (ms)", _ms(report.predicted.latency_s), measured, spread)
+    limit = "" if report.alone else f"limit: {report.stage}"
+    table.add_row("images/s", _plain(report.predicted_ips), _plain(report.images_per_s), limit)
     if report.offload_s is not None:
         expected = report.offload_predicted_s / report.predicted.latency_s
         note = f"{report.offload_s * 1e3:.1f} ms measured, {report.offload_predicted_s * 1e3:.1f} predicted"
-        table.add_row("speed-up over offload", _plain(expected), _plain(report.offload_s / report.latency_s), note)
+        if report.alone:
+            table.add_row("speed-up over offload", _plain(expected), _plain(report.offload_s / report.latency_s), note)
+        else:
+            rates = report.predicted_ips * report.offload_predicted_s, report.images_per_s * report.offload_s
+            table.add_row("images/s over offload's one by one", *map(_plain, rates), note)
     return table
 
 
