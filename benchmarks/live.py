@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 from measure import Figure
@@ -155,7 +156,8 @@ def _predicted(name: str, scenario: Scenario, scale: float | None) -> Iterator[F
     yield Figure(f"{name}: median error", 100 * float(np.median(errors)), "%")
     yield Figure(f"{name}: p90 error", 100 * float(np.quantile(errors, 0.9)), "%")
     yield Figure(f"{name}: largest error", 100 * float(errors.max()), "%")
-    yield Figure(f"{name}: Kendall tau", float(kendalltau(predicted, measured).statistic), "")
+    tau: Any = kendalltau(predicted, measured)
+    yield Figure(f"{name}: Kendall tau", tau.statistic, "")
     own = [(1e3 * r.runtime_s, len(p.cuts)) for r, p in zip(reports, plans, strict=True) if r.latencies_s]
     yield Figure(f"{name}: runtime's own time, median", median(ms for ms, _ in own), "ms")
     spare = [

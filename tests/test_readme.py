@@ -229,7 +229,7 @@ def learns(words: Sequence[str]) -> bool:
     """Whether a command trains an agent that may be given a budget."""
     given = dict(pairwise(words))
     family = given.get("--env", "distredge")
-    agent = given.get("--agent", agents_module(family).DEFAULT_AGENT)
+    agent = given.get("--agent") or agents_module(family).DEFAULT_AGENT
     return "train_agent.py" in words and get_spec(family, agent).learns
 
 

@@ -36,7 +36,7 @@ from ...ui.errors import InputError
 from ...ui.files import write_text
 from ..options import parse_pairs
 from ..play import assess
-from ..run_folder import check_free, free_folder, versions
+from ..run_folder import claimed_out, claimed_run, versions
 
 if TYPE_CHECKING:
     from ...envs.distredge.live import Cluster, Emulation
@@ -65,17 +65,22 @@ def _main(argv: Sequence[str] | None) -> int:
     scenario = get_scenario(name, **options)
     if args.cluster is not None and not scenario.addresses:
         raise InputError(f"--cluster {name}: addresses is missing; give HOST:PORT of every device's splitgym-worker")
-    if args.out is not None:
-        check_free(args.out)
     try:
-        import zmq  # noqa: F401
-
-        from ...envs.distredge.live import Emulation
+        from ...envs.distredge import live  # noqa: F401
     except ModuleNotFoundError as error:
         raise InputError(f'running plans needs {error.name}: pip install "splitgym[live]" torch') from None
     system = System(scenario)
     plan = _plan(args, name, options, system)
-    out = args.out or free_folder(f"{scenario.name}-live")
+    if args.out is not None:
+        with claimed_out(args.out, RESULT):
+            return _in_folder(args, system, plan, args.out)
+    with claimed_run(f"{scenario.name}-live") as out:
+        return _in_folder(args, system, plan, out)
+
+
+def _in_folder(args: argparse.Namespace, system: System, plan: SpatialPlan, out: Path) -> int:
+    from ...envs.distredge.live import Emulation
+
     if args.testbed is not None:
         if args.namespaces and args.time_scale is None:
             raise InputError("--namespaces needs --time-scale: the kernel's links are made before any is found")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import time
 from collections.abc import Sequence
@@ -9,13 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...envs.distredge.scenarios import get_scenario
+from ...envs.distredge.scenarios import Scenario, get_scenario
 from ...envs.distredge.system import System
 from ...ui.console import Parser, entry, listed, note, positive_number, stderr, stdout, wrapped
 from ...ui.errors import InputError
 from ...ui.files import write_text
 from ..options import parse_pairs
-from ..run_folder import check_free
+from ..run_folder import claimed_out
 
 if TYPE_CHECKING:
     from ...runtime.testbed import Testbed
@@ -42,25 +43,32 @@ def _main(argv: Sequence[str] | None) -> int:
     args = parser.parse_args(argv)
     scenario = get_scenario(args.scenario, **parse_pairs("--env-kwargs", args.env_kwargs))
     System(scenario)  # whatever is wrong with it comes out now
-    check_free(args.out)
     try:
-        from ...runtime.blobs import default_folder
-        from ...runtime.testbed import Testbed
+        from ...runtime.testbed import Testbed  # noqa: F401
     except ModuleNotFoundError as error:
         raise InputError(f'a testbed needs {error.name}: pip install "splitgym[live]" torch') from None
+    with claimed_out(args.out, CLUSTER):
+        try:
+            _serve(args, scenario)
+        except KeyboardInterrupt:
+            note("stopped")
+        finally:
+            for made in args.out.iterdir():
+                shutil.rmtree(made) if made.is_dir() else made.unlink()
+    return 0
+
+
+def _serve(args: argparse.Namespace, scenario: Scenario) -> None:
+    from ...runtime.blobs import default_folder
+    from ...runtime.testbed import Testbed
+
     names = scenario.device_names
     with stderr().status(f"{len(names)} workers start …"):
         testbed = Testbed(names, default_folder(), args.insecure)
     with testbed:
         fields = {**asdict(scenario), "emulate": args.emulate, "time_scale": args.time_scale}
-        try:
-            write_cluster(args.out, fields, testbed)
-            _wait(args.out, testbed, args.insecure)
-        except KeyboardInterrupt:
-            note("stopped")
-        finally:
-            shutil.rmtree(args.out, ignore_errors=True)
-    return 0
+        write_cluster(args.out, fields, testbed)
+        _wait(args.out, testbed, args.insecure)
 
 
 def write_cluster(out: Path, fields: dict[str, Any], testbed: Testbed) -> None:

@@ -16,4 +16,5 @@ def random_plan(model: Model, devices: int, rng: np.random.Generator) -> Spatial
     splits = tuple(
         tuple(sorted(int(r) for r in rng.integers(0, model.out_shape(c - 1).height + 1, devices - 1))) for c in cuts
     )
-    return SpatialPlan(model.name, tuple(f"w{i}" for i in range(devices)), cuts, splits).validate(model)
+    names = tuple(f"w{i}" for i in range(devices))
+    return SpatialPlan(model.name, names, cuts, splits, types=dict.fromkeys(names, "nano")).validate(model)

@@ -30,7 +30,8 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def plan_of(posts: list[list[int]], cuts: tuple[int, ...]) -> SpatialPlan:
-    return SpatialPlan("small", ("a", "b"), cuts, tuple(tuple(p) for p in posts)).validate(small_model())
+    splits, types = tuple(tuple(p) for p in posts), {"a": "nano", "b": "tx2"}
+    return SpatialPlan("small", ("a", "b"), cuts, splits, types=types).validate(small_model())
 
 
 def geometry() -> Geometry:

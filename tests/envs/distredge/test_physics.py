@@ -111,7 +111,7 @@ def test_two_exchanges_share_their_receivers_link_by_hand() -> None:
     the link is through with the first at 8.4 ms and take until 16.4 ms; returning all 8 rows takes 16 ms.
     """
     system = bare_system((80.0, 8.0, 80.0), width=1000, requester_mbps=80.0)
-    plan = SpatialPlan("bare", system.names, (1, 2, 3), ((4, 4), (0, 4), (0, 8)))
+    plan = system.plan((1, 2, 3), ((4, 4), (0, 4), (0, 8)))
     assert system.evaluate([plan])[0] == pytest.approx(32.4e-3, rel=1e-12)
     assert played(system, plan, system.mbps.tolist(), fresh_links=True)[0] == pytest.approx(24.8e-3, rel=1e-12)
 

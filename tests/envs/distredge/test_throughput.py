@@ -14,7 +14,6 @@ from splitgym.envs import FAMILIES
 from splitgym.envs.distredge.scenarios import get_scenario
 from splitgym.envs.distredge.system import PlanBatch, System
 from splitgym.envs.distredge.throughput import stage_names, stage_s
-from splitgym.models.plans import SpatialPlan
 
 from .stream_reference import finished_s
 from .test_physics import bare_system, random_plan
@@ -42,7 +41,7 @@ def test_one_device_is_exact() -> None:
 def test_every_stage_by_hand() -> None:
     """Outer devices get 4 kB each and send 8 kB at 8 Mbit/s to the middle one, which returns 16 kB."""
     system = bare_system((80.0, 8.0, 80.0), width=1000, requester_mbps=80.0)
-    plan = SpatialPlan("bare", system.names, (1, 2, 3), ((4, 4), (0, 4), (0, 8)))
+    plan = system.plan((1, 2, 3), ((4, 4), (0, 4), (0, 8)))
     _, done, _ = system.replay(plan)
     stages = dict(zip(stage_names(system.names), stage_s(done)[:, 0] * 1e3, strict=True))
     assert stages == pytest.approx(

@@ -37,7 +37,7 @@ def plan_of(system: System, seed: int) -> SpatialPlan:
     from tests.runtime.plans import random_plan
 
     plan = random_plan(system.model, system.n_devices, np.random.default_rng(seed))
-    return SpatialPlan(plan.model, system.names, plan.cuts, plan.splits)
+    return system.plan(plan.cuts, plan.splits)
 
 
 def terms_of(system: System, plan: SpatialPlan, trace: Trace, is_measured: bool = False) -> dict[str, float]:
