@@ -8,7 +8,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ import gymnasium as gym
 
 from ..agents.registry import agents_of
 from ..envs import FAMILIES, Family, get_family
+from ..models.lookup import model_summaries
 from ..models.own.option import add_model_options, model_of
-from ..ui.console import Parser, listed, positive_number, wrapped
+from ..profiling.devices import device_summaries
+from ..ui.console import Parser, add_list, listed, positive_number, wrapped
 from ..ui.errors import InputError
 
 
@@ -33,6 +35,7 @@ def family_of(argv: Sequence[str] | None) -> Family:
 
 def add_env_options(parser: Parser, family: Family) -> argparse._ArgumentGroup:
     """The options that say which environment: a group that the script adds its own to."""
+    add_list(parser, _listings(family))
     group = parser.add_argument_group("environment")
     group.add_argument("--env", metavar="NAME", help=f"which system: {', '.join(FAMILIES)} ({family.name})")
     group.add_argument(
@@ -97,6 +100,29 @@ def env_options(args: argparse.Namespace) -> dict[str, Any]:
     return options
 
 
+def _listings(family: Family) -> dict[str, Callable[[], list[str]]]:
+    return {
+        "scenarios": lambda: _scenario_lines(family),
+        "agents": lambda: _agent_lines(family),
+        "devices": lambda: listed(device_summaries()),
+        "models": lambda: listed(model_summaries()),
+    }
+
+
+def _scenario_lines(family: Family) -> list[str]:
+    return [
+        *listed({name: family.summaries.get(name, "") for name in family.scenarios}),
+        *wrapped("  or ", "; ".join(filter(None, (family.scenario_forms, "a YAML file with a scenario's fields")))),
+        "",
+        "groups of scenarios:",
+        *listed({name: ", ".join(members) for name, members in family.groups.items()}),
+    ]
+
+
+def _agent_lines(family: Family) -> list[str]:
+    return listed({spec.name: spec.summary for spec in agents_of(family.name).values()})
+
+
 def family_help(family: Family, examples: Sequence[str]) -> str:
     """The end of --help: environments, then scenarios, options and agents of the chosen one, then examples."""
     env: Any = gym.make(family.env_id, scenario=family.default_scenario, disable_env_checker=True)
@@ -108,11 +134,7 @@ def family_help(family: Family, examples: Sequence[str]) -> str:
         *listed({f.name: f.title for f in FAMILIES.values()}),
         "",
         f"scenarios of {family.name}:",
-        *listed({name: family.summaries.get(name, "") for name in family.scenarios}),
-        *wrapped("  or ", "; ".join(filter(None, (family.scenario_forms, "a YAML file with a scenario's fields")))),
-        "",
-        "groups of scenarios:",
-        *listed({name: ", ".join(members) for name, members in family.groups.items()}),
+        *_scenario_lines(family),
         "",
         f"options of {family.name} (--env-kwargs), with their defaults:",
         *wrapped("  ", " ".join(f"{p.name}={_yaml(p.default)}" for p in own)),
@@ -120,7 +142,7 @@ def family_help(family: Family, examples: Sequence[str]) -> str:
         *listed({name: _yaml(value) for name, value in fields.items() if name != "name"}),
         "",
         f"agents of {family.name}:",
-        *listed({spec.name: spec.summary for spec in agents_of(family.name).values()}),
+        *_agent_lines(family),
         "",
         "examples:",
         *(f"  {example}" for example in examples),

@@ -28,6 +28,11 @@ def get_model(name: str) -> Model:
     return outline(name).model
 
 
+def model_summaries() -> dict[str, str]:
+    """A line about every network of the zoo, by its name."""
+    return {name: _from_zoo(name).summary for name in MODELS}
+
+
 @cache
 def _from_zoo(name: str) -> Model:
     return MODELS[name]()

@@ -16,6 +16,7 @@ from itertools import islice
 
 import numpy as np
 
+from ..ui.numerals import prefixed
 from .layers import Block, GlobalPool, Layer, Linear, Rows, Shape, chain_out, leaves, trace_rows
 
 MAIN = ""
@@ -241,6 +242,14 @@ class Model:
     def params(self) -> int:
         """Parameters."""
         return sum(k.layer.params(k.in_shape) for k in self.kernels)
+
+    @property
+    def summary(self) -> str:
+        """One line: what goes in, how long a chain it is, and how much it computes and holds."""
+        depth = f"x{self.input.depth}" * (self.input.depth > 1)
+        size = f"{self.input.channels}x{self.input.height}x{self.input.width}{depth}"
+        work = f"{prefixed(self.macs)}MACs, {prefixed(self.params).strip()} parameters"
+        return f"{size}, {len(self.steps)} layers or blocks, {work}"
 
     def volume(self, start: int, stop: int) -> Volume:
         """Row algebra of units ``[start, stop)``, computed once (see :class:`Volume`).

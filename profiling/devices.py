@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..ui.errors import InputError
+from ..ui.numerals import prefixed
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,15 @@ class Device:
             f"error {fit.mean_error_pct:g} % mean, {fit.max_error_pct:g} % max"
         )
 
+    @property
+    def summary(self) -> str:
+        """One line: the board and its software, its peak rates, where its latencies come from."""
+        peak = f"{prefixed(self.peak_flops)}FLOPS, {prefixed(self.memory_bytes_per_s)}B/s"
+        origin = f"derived from {self.derived_from}"
+        if self.fit is not None:
+            origin = f"fitted, {self.fit.mean_error_pct:g} % off"
+        return f"{self.title}, {self.framework} {self.precision}: {peak}; {origin}"
+
 
 @dataclass(frozen=True)
 class _Catalogue:
@@ -176,6 +186,11 @@ def _coefficients(
 def device_names() -> tuple[str, ...]:
     """Names of all devices of the catalogue."""
     return tuple(_catalogue().devices)
+
+
+def device_summaries() -> dict[str, str]:
+    """A line about every device of the catalogue, by its name."""
+    return {name: device.summary for name, device in _catalogue().devices.items()}
 
 
 def calibration_date() -> str:

@@ -62,6 +62,27 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=30, **options)
 
 
+class _List(argparse.Action):
+    """Prints what there is and ends, as ``--help`` does."""
+
+    def __init__(self, listings: Mapping[str, Callable[[], Sequence[str]]], **options: Any) -> None:
+        super().__init__(nargs="?", choices=tuple(listings), metavar="WHAT", **options)
+        self._listings = listings
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: Any = None) -> None:
+        for number, name in enumerate([values] if values else self._listings):
+            if not values:
+                print(f"{chr(10) * (number > 0)}{name}:")
+            print(*self._listings[name](), sep="\n")
+        parser.exit()
+
+
+def add_list(parser: Parser, listings: Mapping[str, Callable[[], Sequence[str]]]) -> None:
+    """``--list``: what there is, by kind; every kind says its lines when it is asked for."""
+    text = f"print what there is, and end: {', '.join(listings)} (all of it)"
+    parser.add_argument("--list", action=_List, listings=listings, default=argparse.SUPPRESS, help=text)
+
+
 def entry(prog: str, body: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
     """Run a script's body; bad input, a package that lacks and what the system refuses become one line on stderr.
 

@@ -1,4 +1,4 @@
-"""Numbers as people and spreadsheets write them: 1.5 or 1,5, and 1,234.5, 1.234,5, 1 234,5 or 1'234.5."""
+"""Numbers as people and spreadsheets write them: 1.5 or 1,5, and 1,234.5, 1.234,5, 1 234,5 or 1'234.5; 15.5 G."""
 
 from __future__ import annotations
 
@@ -86,3 +86,12 @@ class Numerals:
         """What to say of the two texts that decide differently."""
         point, comma = self.conflict or ("1.5", "1,5")
         return f"writes {point!r} and {comma!r}, whose points and commas differ in meaning; allowed: one decimal mark"
+
+
+def prefixed(value: float) -> str:
+    """A large number in about three digits with the prefix of its unit, which goes behind: "15.5 G"."""
+    for prefix in ("", "k", "M", "G"):
+        if value < 999.5:
+            return f"{value:.3g} {prefix}"
+        value /= 1e3
+    return f"{value:.4g} T"

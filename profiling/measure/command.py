@@ -11,12 +11,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...models.lookup import get_model
+from ...models.lookup import get_model, model_summaries
 from ...models.own.names import is_own
 from ...models.own.option import add_model_options, model_of
-from ...ui.console import Parser, entry, listed, note, program, stdout, whole, wrapped
+from ...ui.console import Parser, add_list, entry, listed, note, program, stdout, whole, wrapped
 from ...ui.errors import InputError
 from ...ui.files import writing
+from ..devices import device_summaries
 from ..training import OPTIMIZER_BYTES
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 PROG = "splitgym-profile"
 BATCHES = (1, 8, 16, 32)
+_LISTINGS = {"devices": lambda: listed(device_summaries()), "models": lambda: listed(model_summaries())}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,6 +57,7 @@ def _import(words: Sequence[str]) -> int:
     from ..formats import read as importers
 
     parser = Parser(PROG, "Turn profiles of other tools into latency tables and training profiles.", lambda: _FROM_HELP)
+    add_list(parser, _LISTINGS)
     add_model_options(parser.add_argument_group("network"))
     importers.add_options(parser)
     parser.add_argument("--training", action="store_true", help="the files profile training")
@@ -235,6 +238,7 @@ def _parser() -> Parser:
         "Measure how long every kernel of a network takes on this machine, for every number of output rows.",
         _help,
     )
+    add_list(parser, _LISTINGS)
     group = parser.add_argument_group("network")
     add_model_options(group)
     group = parser.add_argument_group("training instead of inference")

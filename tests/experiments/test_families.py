@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 import signal
 from dataclasses import replace
@@ -19,8 +20,9 @@ from splitgym.envs import FAMILIES, Family, get_family
 from splitgym.experiments import train_session as session
 from splitgym.experiments.play import Played, assess, play
 from splitgym.experiments.results import Result
-from splitgym.models.lookup import get_model
+from splitgym.models.lookup import MODELS, get_model
 from splitgym.models.plans import CompressedPlan, CutPlan, HybridPlan, PipelinePlan, SpatialPlan, load_plan
+from splitgym.profiling.devices import device_names
 
 from ..command_line import Called, by_agent, files, interrupted, metrics, names, read, rows
 from .brief import BRIEF, Brief, hurry, undraw
@@ -311,6 +313,25 @@ def test_help_teaches(brief: Brief) -> None:
     assert all(group in text for group in get_family(brief.name).groups)
     text = brief.evaluate("--help").out
     assert all(words in text for words in ("--runs", "examples:", *EVALUATE_HELP[brief.name]))
+
+
+def test_all_that_there_is_is_listed(brief: Brief) -> None:
+    """Each with what it means, alone or all of them; of the chosen environment."""
+    family = get_family(brief.name)
+    there = {
+        "scenarios": (family.scenarios, [family.scenario_forms, *family.groups]),
+        "agents": (agents_of(brief.name), [spec.summary for spec in agents_of(brief.name).values()]),
+        "devices": (device_names(), ["Jetson TX2, TensorRT FP16: 1.33 TFLOPS, 59.7 GB/s; fitted, 2.4 % off"]),
+        "models": (MODELS, ["3x224x224, 21 layers or blocks, 15.5 GMACs, 138 M parameters"]),
+    }
+    for command in (brief.train, brief.evaluate):
+        every = command("--list").out
+        for what, (known, words) in there.items():
+            one = command("--list", what).out
+            assert {name for name in known if re.search(rf"^  {re.escape(name)}  +\S", one, re.MULTILINE)} == set(known)
+            assert all(" ".join(word.split()) in " ".join(one.split()) for word in words)
+            assert f"{what}:\n{one}" in every
+        command.refuses("--list colours", "--list: invalid choice: 'colours' (choose from")
 
 
 def test_examples_of_help_can_be_called(brief: Brief) -> None:

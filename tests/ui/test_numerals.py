@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitgym.ui.numerals import SPACES, Numerals, read
+from splitgym.ui.numerals import SPACES, Numerals, prefixed, read
 
 FORMS = {  # what a text is with a decimal point, and with a decimal comma
     "15": (15.0, 15.0), "+15": (15.0, 15.0), "-1.5": (-1.5, None), "1e-3": (1e-3, 1e-3), " 7 ": (7.0, 7.0),
@@ -75,3 +75,12 @@ def test_numbers_that_contradict_each_other_are_told() -> None:
     assert "writes '1.5' and '2,5'" in numerals.contradiction()
     assert Numerals(["1.5", "2,345.5", "x", "nan"]).conflict is None
     assert Numerals(["1.5", "1.234.567"]).conflict == ("1.5", "1.234.567")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0 "), (999.4, "999 "), (999.6, "1 k"), (62006, "62 k"), (138_357_544, "138 M"), (15_470_264_320, "15.5 G"),
+     (1.33e12, "1.33 T"), (4.8e15, "4800 T")],
+)  # fmt: skip
+def test_large_numbers_have_a_prefix(value: float, text: str) -> None:
+    assert prefixed(value) == text

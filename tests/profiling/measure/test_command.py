@@ -165,6 +165,15 @@ def test_help_teaches_and_needs_no_torch() -> None:
         assert part in done.stdout
 
 
+@pytest.mark.parametrize("words", [(), ("--from", "a.csv")])
+def test_devices_and_models_are_listed(words: tuple[str, ...]) -> None:
+    every = profile(*words, "--list").out
+    for what, line in (("devices", "  nano  "), ("models", "  vgg16  ")):
+        one = profile(*words, "--list", what).out
+        assert line in one
+        assert f"{what}:\n{one}" in every
+
+
 @pytest.mark.parametrize("mode", [["--from", "x"], ["--network", "serve"]])
 def test_every_mode_has_its_own_help(mode: list[str]) -> None:
     out = profile(*mode, "--help").out
