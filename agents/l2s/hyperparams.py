@@ -6,7 +6,7 @@ from typing import Annotated
 
 from annotated_types import Interval
 
-from ...ui.validation import Count, NonNegative, Positive, Share, Whole
+from ...ui.validation import Count, Positive, Share, Whole
 from ..hyperparam_types import Hyperparams, OffPolicy, OnPolicy
 
 __all__ = ["L2S", "Discounted", "Hyperparams", "LinUCB", "LinUCBE", "OffPolicy", "OnPolicy"]
@@ -17,8 +17,8 @@ Inside = Annotated[float, Interval(gt=0, lt=1)]
 class LinUCB(Hyperparams):
     """See :class:`splitgym.agents.l2s.bandits.LinUCB`."""
 
-    alpha: NonNegative
-    ridge: Positive
+    alpha: Annotated[float, Interval(ge=0, le=1e6)]
+    ridge: Annotated[float, Interval(ge=1e-6, le=1e6)]  # below, sums in double precision lose the prior
 
 
 class LinUCBE(LinUCB):

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitgym.agents.l2s.ridge import DiscountedRidge, Ridge
-from splitgym.agents.registry import make_agent
+from splitgym.agents.registry import AgentSpec, agents_of, hyperparams_of, make_agent
+from splitgym.envs import get_family
+from splitgym.experiments.play import make_env, options_for, play
 
 from ... import slow
 from ...envs.l2s.reference import make
@@ -169,3 +171,17 @@ def test_thompson_sampling_chooses_as_often_as_its_posterior_says() -> None:
     found, wanted = (np.bincount(c, minlength=points) / lanes for c in (choice, expected))
     assert len(np.flatnonzero(wanted > 0.05)) > 1
     assert np.abs(found - wanted).max() < 4 * np.sqrt(0.5 / lanes)
+
+
+EDGES = ({"ridge": 1e-6}, {"ridge": 1e6}, {"ridge": 1e-6, "alpha": 1e6}, {"alpha": 0})
+BANDITS = [spec for spec in agents_of("l2s").values() if "ridge" in hyperparams_of("l2s", spec.name, "")]
+
+
+@pytest.mark.parametrize("spec", BANDITS, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("edge", EDGES, ids=str)
+def test_every_bandit_plays_at_the_edges_of_what_is_allowed(spec: AgentSpec, edge: dict[str, float]) -> None:
+    env = make_env(get_family("l2s"), "resnet34-gpu-60", options_for(spec, {"rounds": 150}))
+    found = play(make_agent("l2s", spec.name, env, **edge), env, 1)
+    assert found.trace is not None
+    assert np.isfinite(found.trace["predicted_edge_s"]).all()
+    assert np.isfinite(list(found.metrics.values())).all()

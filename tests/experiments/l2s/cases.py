@@ -63,7 +63,9 @@ SCENARIOS = [
 RUNS = [
     ("--agent sac", "unknown agent 'sac' for l2s"),
     ("--agent nobody", "known: l2s, l2s-probe, linucb-e, linucb"),
-    ("--hyperparams alpha=-1", "agent l2s: alpha is -1, allowed: 0 or more"),
+    ("--hyperparams alpha=-1", "agent l2s: alpha is -1, allowed: 0..1e6"),
+    ("--agent lints --hyperparams ridge=1e-15", "agent lints: ridge is 1e-15, allowed: 1e-6..1e6"),
+    ("--agent d-linucb --hyperparams ridge=0", "agent d-linucb: ridge is 0, allowed: 1e-6..1e6"),
     ("--hyperparams alpha=wide", "alpha of l2s is 'wide', allowed: a number"),
     ("--agent linucb --hyperparams mu=0.3", "agent linucb: unknown hyperparameter 'mu'"),
     ("--agent linucb-e --hyperparams mu=1", "agent linucb-e: mu is 1, allowed: a finite number above 0, below 1"),
@@ -77,7 +79,7 @@ EVALUATIONS = [
     ("--scenarios constnt", "groups: constant, sweep-gpu, sweep-cpu, privacy, changing"),
     (
         "--agents linucb,pdt --hyperparams alpha=-1",
-        "agent linucb: alpha is -1, allowed: 0 or more",
+        "agent linucb: alpha is -1, allowed: 0..1e6",
     ),
     ("--agents linucb,pdt --hyperparams mu=0.3", "none of linucb, pdt has a hyperparameter 'mu'"),
     ("--agents ppt --env-kwargs privacy_point=2", "agent ppt needs privacy_point=1, not 2"),
