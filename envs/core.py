@@ -39,6 +39,7 @@ class Dynamics(ABC):
         eval_episodes: episodes that an evaluation plays when it is not told otherwise; 1 where all are alike.
         episode_steps: steps of an episode, an upper bound where they differ.
         slow_steps: whether a step takes seconds, so that playing an episode shows how far it is.
+        exclusive: whether only one process at a time can play, since it is machines that play.
     """
 
     num_lanes: int
@@ -51,6 +52,7 @@ class Dynamics(ABC):
     eval_episodes: int = 200
     episode_steps: int = 1
     slow_steps: bool = False
+    exclusive: bool = False
 
     @property
     def provenance(self) -> tuple[str, ...]:

@@ -53,7 +53,8 @@ def _main(argv: Sequence[str] | None) -> int:
         out = args.out or claims.enter_context(claimed_run(f"{family.name}-eval"))
         _tell_options(specs, options)
         _tell_training(tasks, out)
-        results, stop = _evaluate(tasks, args.workers or os.cpu_count() or 1, out)
+        workers = 1 if any(s.exclusive for s in settings) else args.workers or os.cpu_count() or 1
+        results, stop = _evaluate(tasks, workers, out)
         if results:
             command = sys.argv if argv is None else [PROG, *argv]
             shown = {group: [s.name for s in settings if s.asked in names] for group, names in groups.items()}

@@ -27,6 +27,7 @@ class Setting:
         asked: as on the command line; ``name`` is what it calls itself.
         settings: its fields.
         is_random: whether two seeds differ.
+        exclusive: whether only one process at a time can play it.
         provenance: where its numbers come from.
         fingerprint: of all its inputs, tables and traces included.
     """
@@ -35,6 +36,7 @@ class Setting:
     name: str
     settings: Mapping[str, Any]
     is_random: bool
+    exclusive: bool
     provenance: tuple[str, ...]
     fingerprint: str
 
@@ -61,7 +63,10 @@ def make_settings(family: Family, asked: Sequence[str], options: Mapping[str, An
             raise InputError(f"--scenarios: two scenarios are called {name}; give one of them another name")
         settings = plain(dynamics.settings)
         found.append(
-            Setting(scenario, name, settings, dynamics.is_random, dynamics.provenance, dynamics.fingerprint)
+            Setting(
+                scenario, name, settings, dynamics.is_random, dynamics.exclusive, dynamics.provenance,
+                dynamics.fingerprint,
+            )
         )  # fmt: skip
     return found
 

@@ -8,7 +8,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,12 @@ def add_env_options(parser: Parser, family: Family) -> argparse._ArgumentGroup:
         action="extend",
         help="options of the environment and fields of its scenario, values as in YAML",
     )
+    if "backend" in _options(family):
+        group.add_argument(
+            "--backend", metavar="NAME", help="what episodes run on; the same as --env-kwargs backend=NAME"
+        )
+    else:
+        group.set_defaults(backend=None)
     if has_field(family, "model"):
         add_model_options(group)
     else:
@@ -65,13 +71,23 @@ def add_env_options(parser: Parser, family: Family) -> argparse._ArgumentGroup:
 
 def has_field(family: Family, name: str) -> bool:
     """Whether the family's scenarios have a field, such as ``traces``."""
-    return name in _fields(family.env_id, family.default_scenario)
+    return name in _default_env(family).unwrapped.dynamics.settings
+
+
+def _options(family: Family) -> Mapping[str, Any]:
+    """Options of the family's env beside the fields of its scenario, with their defaults."""
+    options = inspect.signature(type(_default_env(family).unwrapped)).parameters.values()
+    own = (p for p in options if p.name not in ("scenario", "render_mode") and p.kind is not p.VAR_KEYWORD)
+    return {p.name: p.default for p in own}
+
+
+def _default_env(family: Family) -> Any:
+    return _made(family.env_id, family.default_scenario)
 
 
 @cache
-def _fields(env_id: str, scenario: str) -> frozenset[str]:
-    env: Any = gym.make(env_id, scenario=scenario, disable_env_checker=True)
-    return frozenset(env.unwrapped.dynamics.settings)
+def _made(env_id: str, scenario: str) -> Any:
+    return gym.make(env_id, scenario=scenario, disable_env_checker=True)
 
 
 def env_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -82,8 +98,7 @@ def env_options(args: argparse.Namespace) -> dict[str, Any]:
     """
     options = parse_pairs("--env-kwargs", args.env_kwargs)
     own = {"scenario": "--scenario", "traces": "--trace", "trace_factor": "--trace-factor"}
-    if args.model is not None:
-        own["model"] = "--model"
+    own |= {name: f"--{name}" for name in ("model", "backend") if getattr(args, name) is not None}
     for name in options:
         if name in own:
             raise InputError(f"--env-kwargs: {name} has its own option, {own[name]}")
@@ -91,6 +106,8 @@ def env_options(args: argparse.Namespace) -> dict[str, Any]:
             raise InputError(f"--env-kwargs: {name} is not an option of the environment")
     if (model := model_of(args)) is not None:
         options["model"] = model
+    if args.backend is not None:
+        options["backend"] = args.backend
     if args.trace:
         options["traces"] = [str(Path(path).resolve()) for path in args.trace]
     if args.trace_factor is not None:
@@ -125,10 +142,7 @@ def _agent_lines(family: Family) -> list[str]:
 
 def family_help(family: Family, examples: Sequence[str]) -> str:
     """The end of --help: environments, then scenarios, options and agents of the chosen one, then examples."""
-    env: Any = gym.make(family.env_id, scenario=family.default_scenario, disable_env_checker=True)
-    options = inspect.signature(type(env.unwrapped)).parameters.values()
-    own = [p for p in options if p.name not in ("scenario", "render_mode") and p.kind is not p.VAR_KEYWORD]
-    fields = env.unwrapped.dynamics.settings
+    fields = _default_env(family).unwrapped.dynamics.settings
     lines = [
         "environments (--env):",
         *listed({f.name: f.title for f in FAMILIES.values()}),
@@ -137,7 +151,7 @@ def family_help(family: Family, examples: Sequence[str]) -> str:
         *_scenario_lines(family),
         "",
         f"options of {family.name} (--env-kwargs), with their defaults:",
-        *wrapped("  ", " ".join(f"{p.name}={_yaml(p.default)}" for p in own)),
+        *wrapped("  ", " ".join(f"{name}={_yaml(default)}" for name, default in _options(family).items())),
         f"fields of its scenarios (also --env-kwargs), as {family.default_scenario} has them:",
         *listed({name: _yaml(value) for name, value in fields.items() if name != "name"}),
         "",

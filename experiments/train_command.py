@@ -116,7 +116,7 @@ def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> 
 
 
 def _resume(args: argparse.Namespace) -> int:
-    for name in ("out", "hyperparams", "env_kwargs", "model", "input", "trace", "trace_factor"):
+    for name in ("out", "hyperparams", "env_kwargs", "backend", "model", "input", "trace", "trace_factor"):
         if getattr(args, name) is not None:
             option = name.replace("_", "-")
             raise InputError(f"--resume takes everything but the budget from the run; leave out --{option}")

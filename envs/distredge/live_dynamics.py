@@ -34,6 +34,7 @@ class LiveDynamics(DistrEdgeDynamics):
     """
 
     slow_steps = True
+    exclusive = True
 
     def __init__(self, num_lanes: int, *args: Any, **options: Any) -> None:
         if num_lanes != 1:

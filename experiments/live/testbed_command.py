@@ -115,7 +115,7 @@ def _help() -> str:
             *wrapped(
                 "  ",
                 "Workers that stay between runs, so that several commands can use them: splitgym-run, and "
-                "train_agent.py or eval.py with --env-kwargs backend=live. splitgym-run --testbed does one run alone.",
+                "train_agent.py or eval.py with --backend live. splitgym-run --testbed does one run alone.",
             ),
             "",
             "what it writes, as long as it runs:",

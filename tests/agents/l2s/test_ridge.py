@@ -181,7 +181,7 @@ BANDITS = [spec for spec in agents_of("l2s").values() if "ridge" in hyperparams_
 @pytest.mark.parametrize("edge", EDGES, ids=str)
 def test_every_bandit_plays_at_the_edges_of_what_is_allowed(spec: AgentSpec, edge: dict[str, float]) -> None:
     env = make_env(get_family("l2s"), "resnet34-gpu-60", options_for(spec, {"rounds": 150}))
-    found = play(make_agent("l2s", spec.name, env, **edge), env, 1)
+    found = play(make_agent("l2s", spec.name, env, 0, **edge), env, 1)
     assert found.trace is not None
     assert np.isfinite(found.trace["predicted_edge_s"]).all()
     assert np.isfinite(list(found.metrics.values())).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -11,10 +12,14 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from splitgym.envs.distredge.live_dynamics import close_clusters
+from splitgym.experiments import eval_command, train_command
 from splitgym.ui.errors import InputError
 
+from ...command_line import Command, read, sketch
 from .cluster import boards
 
+EVAL = Command(eval_command.PROG, eval_command.main)
+TRAIN = Command(train_command.PROG, train_command.main)
 ENV_ID = "splitgym/DistrEdge-v0"
 
 
@@ -71,3 +76,14 @@ def test_only_one_lane_is_live(cluster: str) -> None:
 def test_unknown_backends_are_refused(cluster: str) -> None:
     with pytest.raises(InputError, match="backend='dreams' is not one of tables, live"):
         make(cluster, backend="dreams")
+
+
+def test_agents_are_judged_and_trained_live(cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(eval_command, "save_figure", sketch)
+    words = ("--backend", "live", "--env-kwargs", "partition=[1]")
+    EVAL("--scenarios", cluster, "--agents", "offload,coedge", *words, "--workers", "4", "--out", "out")
+    told = read("out/eval.json")["provenance"]
+    assert any("measured (live workers" in line for line in told)
+    TRAIN("--scenario", cluster, "--agent", "osds", "--episodes", "4", *words, "--track", "off", "--out", "run")
+    assert read("run/plan.json")["types"] == {"pi3-1": "pi3", "pi3-2": "pi3"}
