@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 MODEL_FILE = Path("/proc/device-tree/model")  # a board's name, where it has one
+BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
 def software_version() -> str:
@@ -26,3 +27,11 @@ def machine_words() -> str:
     return ", ".join(
         filter(None, (board, platform.machine(), platform.system(), f"Python {platform.python_version()}"))
     )
+
+
+def boot_id() -> str:
+    """The same for everything that runs on this machine until it starts anew, empty where it cannot be told."""
+    try:
+        return BOOT_FILE.read_text(encoding="ascii").strip()[:64]
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .geometry import Geometry, Piece
+import numpy as np
+
+from .geometry import HEAD, REQUESTER, RESULT, Geometry, Piece
 from .transport import Buffer
 from .wire import Chunk
 
@@ -145,3 +147,20 @@ class Assembly:
         if (item, boundary) not in self._inboxes:
             self._inboxes[item, boundary] = Inbox(self._pieces[boundary], self._sizes)
         return self._inboxes[item, boundary]
+
+
+def outputs(geometry: Geometry, came: Mapping[Piece, bytearray], dtype: type) -> tuple[np.ndarray, ...]:
+    """The network's output and its side heads, put together from their rows."""
+    model = geometry.model
+    heads = [f"{HEAD}{u}" for u, unit in enumerate(model.units) if unit.head]
+    found = []
+    for tensor in (RESULT, *heads):
+        pieces = sorted((p for p in came if p.tensor == tensor), key=lambda p: p.lo)
+        shape = [geometry.shape(tensor, geometry.last, p.hi - p.lo) for p in pieces]
+        rows = [
+            np.frombuffer(came[p], dtype=dtype).reshape(s).astype(np.float32)
+            for p, s in zip(pieces, shape, strict=True)
+        ]
+        whole = np.concatenate(rows, axis=2)
+        found.append(whole.reshape(1, -1) if tensor == RESULT and geometry.host != REQUESTER else whole)
+    return tuple(found)

@@ -7,9 +7,10 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +20,13 @@ from ..models.serial import to_plain
 from ..ui.errors import InputError
 from . import wire
 from .about import software_version
-from .assembly import Assembly, Rejected
+from .assembly import Assembly, Rejected, outputs
 from .blobs import BlobStore
-from .geometry import HEAD, REQUESTER, RESULT, Geometry, Piece
-from .pacing import Receiver
-from .session_core import Action, Done, Lost, SessionCore, Supply, Tell
+from .geometry import REQUESTER, Geometry
+from .pacing import Receiver, RequesterPace, wait
+from .session_core import Action, Answered, Clock, Done, Lost, SessionCore, Supply, Tell
 from .transport import CHUNK_BYTES, Buffer, Dialer, Listener, Network, PeerGone
-from .worker import wait
+from .under_way import Deployed, UnderWay
 
 POLL_S = 0.02
 DTYPES = {wire.FLOAT32: np.float32, wire.FLOAT16: np.float16}
@@ -41,20 +42,6 @@ class Member:
 
     name: str
     address: str
-
-
-@dataclass(frozen=True)
-class RequesterPace:
-    """The emulated requester's link; times are dilated.
-
-    Attributes:
-        message_s, byte_s: of a message to every device: fixed cost, and seconds a byte that it occupies the requester.
-        in_byte_s: of everything that comes back.
-    """
-
-    message_s: tuple[float, ...]
-    byte_s: tuple[float, ...]
-    in_byte_s: float
 
 
 @dataclass(frozen=True)
@@ -80,28 +67,6 @@ class Item:
     joules: Mapping[str, float]
 
 
-@dataclass
-class _UnderWay:
-    begun_s: float
-    ended_s: float = 0.0
-    came: dict[Piece, bytearray] = field(default_factory=dict)
-    spans: dict[str, tuple[wire.Span, ...]] = field(default_factory=dict)
-    own: list[wire.Span] = field(default_factory=list)
-    overrun_s: float = 0.0
-    joules: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Deployed:
-    """What is being served: the plan's geometry and everything needed to feed it."""
-
-    geometry: Geometry
-    members: tuple[str, ...]
-    message: wire.PlanMessage
-    pace: RequesterPace | None
-    reporting: frozenset[str]
-
-
 class Controller:
     """A session with workers.
 
@@ -110,6 +75,7 @@ class Controller:
         network: connects to them.
         data: where they send results; ``results`` is its address as they reach it.
         store: where the weights are that workers may lack.
+        lease_s, join_s: how long a worker may be silent, and how long it may take to answer first.
 
     Raises:
         ClusterFailure: a worker refuses, or does not answer in time.
@@ -128,17 +94,20 @@ class Controller:
         self.members, self.network, self.data, self.store = {m.name: m for m in members}, network, data, store
         self.session = secrets.token_hex(16)
         self.core = SessionCore(
-            self.session, software_version(), results or data.address, self.members, time.monotonic(), lease_s, join_s
-        )
+            self.session, software_version(), results or data.address, self.members, time.monotonic(), lease_s, join_s,
+        )  # fmt: skip
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._outgoing: queue.Queue[Action] = queue.Queue()
         self._stopping = threading.Event()
-        self._deployed: _Deployed | None = None
+        self._deployed: Deployed | None = None
         self._assembly: Assembly | None = None
         self._clock: Receiver | None = None
-        self._items: dict[int, _UnderWay] = {}
+        self._items: dict[int, UnderWay] = {}
         self._next = 0
+        self._numbers = count(1)  # of requests
+        self._asked: dict[int, str] = {}
+        self._answers: dict[int, wire.AnyAnswer] = {}
         self._error: BaseException | None = None
         self._threads = [
             threading.Thread(target=self._guarded, args=(body,), name=f"controller {body.__name__[1:]}", daemon=True)
@@ -163,6 +132,47 @@ class Controller:
     def welcomes(self) -> Mapping[str, wire.Welcome]:
         """What every worker said of itself when it joined."""
         return self.core.welcomes
+
+    @property
+    def clocks(self) -> Mapping[str, Clock]:
+        """Every worker's clock, as far as heartbeats have told it."""
+        return self.core.clocks
+
+    def data_address(self, worker: str) -> str:
+        """Where a worker takes rows."""
+        return f"{self.members[worker].address.rpartition(':')[0]}:{self.core.welcomes[worker].data}"
+
+    def ask(self, worker: str, kind: type[wire.Request], timeout_s: float, **fields: Any) -> wire.AnyAnswer:
+        """Have a worker measure something; from several threads at once for several workers.
+
+        Args:
+            worker: that is asked for nothing else now.
+            kind: of request, with its ``fields``.
+
+        Raises:
+            ClusterFailure: the worker refuses or is lost, or it takes too long.
+        """
+        number = next(self._numbers)
+        with self._lock:
+            self._asked[number] = worker
+            self._push([Tell(worker, kind(self.session, number, **fields))])  # type: ignore[arg-type]
+        try:
+            self._until(lambda: number in self._answers, timeout_s, "measure what it was asked for", [worker])
+            return self._answers[number]
+        finally:
+            with self._lock:
+                del self._asked[number]
+                self._answers.pop(number, None)
+
+    def reset(self, worker: str) -> None:
+        """Have a worker forget what it has ready."""
+        self._push([Tell(worker, wire.Reset(self.session, self.core.epoch))])
+
+    def give_up(self, error: BaseException) -> None:
+        """Have everybody who waits for workers stop with this error."""
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
 
     def deploy(
         self,
@@ -194,12 +204,9 @@ class Controller:
             ClusterFailure: a worker cannot, or is not ready in time.
         """
         geometry = Geometry(model, plan, wire.VALUE_BYTES[dtype], volumes)
-        host = {name: member.address.rpartition(":")[0] for name, member in self.members.items()}
         with self._lock:
             peers = tuple(
-                wire.Peer(name, f"{host[name]}:{w.data}", w.incarnation)
-                for name in members
-                for w in [self.core.welcomes[name]]
+                wire.Peer(name, self.data_address(name), self.core.welcomes[name].incarnation) for name in members
             )
             epoch, model_data, plan_data = self.core.epoch + 1, to_plain(model), plan.to_json()
             messages = {
@@ -210,7 +217,7 @@ class Controller:
                 for d, name in enumerate(members)
             }  # fmt: skip
             working = {name for d, name in enumerate(members) if geometry.parts(d)}
-            self._deployed = _Deployed(geometry, tuple(members), messages[members[0]], requester, frozenset(working))
+            self._deployed = Deployed(geometry, tuple(members), messages[members[0]], requester, frozenset(working))
             self._assembly = Assembly(geometry, REQUESTER, in_flight)
             self._clock = None if requester is None else Receiver(requester.in_byte_s, requester.in_byte_s)
             self._items, self._next = {}, 0
@@ -254,12 +261,12 @@ class Controller:
 
     # items --------------------------------------------------------------------------------------------------------
 
-    def _scatter(self, deployed: _Deployed, image: np.ndarray) -> int:
+    def _scatter(self, deployed: Deployed, image: np.ndarray) -> int:
         geometry, message, pace = deployed.geometry, deployed.message, deployed.pace
         item, begun_s = self._next, time.monotonic()
         self._next += 1
         with self._lock:
-            self._items[item] = _UnderWay(begun_s)
+            self._items[item] = UnderWay(begun_s)
         free_s, spans = begun_s, []
         for (piece,) in geometry.scatter():
             data = memoryview(image[:, piece.lo : piece.hi].tobytes())
@@ -288,7 +295,7 @@ class Controller:
         except PeerGone as error:
             raise ClusterFailure(f"worker {name}: {error}") from None
 
-    def _finished(self, deployed: _Deployed, item: int, timeout_s: float) -> Item:
+    def _finished(self, deployed: Deployed, item: int, timeout_s: float) -> Item:
         def there() -> bool:
             found = self._items[item]
             came_back = found.ended_s > 0 or not deployed.geometry.is_whole
@@ -297,18 +304,18 @@ class Controller:
         self._until(there, timeout_s, f"finish item {item}")
         with self._lock:
             found = self._items.pop(item)
-        outputs, latency_s = (), math.nan
+        whole, latency_s = (), math.nan
         if deployed.geometry.is_whole:
-            outputs = _outputs(deployed.geometry, found.came, DTYPES[deployed.message.dtype])
+            whole = outputs(deployed.geometry, found.came, DTYPES[deployed.message.dtype])
             latency_s = found.ended_s - found.begun_s
         spans = {**found.spans, "": tuple(found.own)}
-        return Item(item, outputs, found.begun_s, latency_s, spans, found.overrun_s, found.joules)
+        return Item(item, whole, found.begun_s, latency_s, spans, found.overrun_s, found.joules)
 
-    def _until(self, there: Callable[[], bool], timeout_s: float, what: str) -> None:
+    def _until(self, there: Callable[[], bool], timeout_s: float, what: str, of: Collection[str] | None = None) -> None:
         """Wait for something that the threads bring about.
 
         Raises:
-            ClusterFailure: a worker is lost, or it takes too long.
+            ClusterFailure: a worker that it hangs on (by default any) is lost, or it takes too long.
         """
         due_s = time.monotonic() + timeout_s
         with self._changed:
@@ -316,10 +323,11 @@ class Controller:
                 if self._error is not None:
                     raise self._error
                 for name, reason in self.core.lost.items():
-                    raise ClusterFailure(f"worker {name} ({self.members[name].address}): {reason}")
+                    if of is None or name in of:
+                        raise ClusterFailure(f"worker {name} ({self.members[name].address}): {reason}")
                 left_s = due_s - time.monotonic()
                 if left_s <= 0:
-                    late = ", ".join(self.core.missing) or "the cluster"
+                    late = ", ".join(of or self.core.missing) or "the cluster"
                     raise ClusterFailure(f"{late}: did not {what} within {timeout_s:g} s")
                 self._changed.wait(min(left_s, 0.5))
 
@@ -329,9 +337,7 @@ class Controller:
         try:
             body()
         except BaseException as error:
-            with self._changed:
-                self._error = error
-                self._changed.notify_all()
+            self.give_up(error)
 
     def _push(self, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -369,14 +375,20 @@ class Controller:
                         found.overrun_s += action.spans.overrun_s
                         if math.isfinite(action.spans.joules):
                             found.joules[worker] = action.spans.joules
+                elif isinstance(action, Answered):
+                    if self._asked.get(action.answer.request) == action.worker:
+                        self._answers[action.answer.request] = action.answer
                 else:
                     self._outgoing.put(action)
             self._changed.notify_all()
 
     def _act(self, action: Action, dialers: Mapping[str, Dialer]) -> None:
         if isinstance(action, Tell):
-            with suppress(PeerGone):  # its lease ends, or it has never been there
+            try:
                 dialers[action.worker].send(wire.encode(action.message), timeout_s=0.2)
+            except PeerGone as error:  # its lease ends, or it has never been there
+                with self._lock:
+                    self.core.unreachable(action.worker, error.why)
         elif isinstance(action, Supply):
             for digest in action.digests:
                 for offset, size, data in self.store.chunks(digest):
@@ -424,20 +436,3 @@ class Controller:
                 found.came, found.ended_s = assembly.take(chunk.item, chunk.boundary), now_s
             assembly.over(chunk.item)
             self._changed.notify_all()
-
-
-def _outputs(geometry: Geometry, came: Mapping[Piece, bytearray], dtype: type) -> tuple[np.ndarray, ...]:
-    """The network's output and its side heads, put together from their rows."""
-    model = geometry.model
-    heads = [f"{HEAD}{u}" for u, unit in enumerate(model.units) if unit.head]
-    found = []
-    for tensor in (RESULT, *heads):
-        pieces = sorted((p for p in came if p.tensor == tensor), key=lambda p: p.lo)
-        shape = [geometry.shape(tensor, geometry.last, p.hi - p.lo) for p in pieces]
-        rows = [
-            np.frombuffer(came[p], dtype=dtype).reshape(s).astype(np.float32)
-            for p, s in zip(pieces, shape, strict=True)
-        ]
-        whole = np.concatenate(rows, axis=2)
-        found.append(whole.reshape(1, -1) if tensor == RESULT and geometry.host != REQUESTER else whole)
-    return tuple(found)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -116,6 +118,27 @@ def load_identity(path: str | os.PathLike[str]) -> Identity:
     except ValueError:  # the key itself is never shown
         raise InputError(f"{path}: secret is broken, allowed: 40 characters of Z85, as splitgym-keys makes") from None
     return Identity(name, public, row["secret"])
+
+
+@contextmanager
+def sole_use(path: Path) -> Iterator[None]:
+    """Keep other processes of this machine from giving orders with a key: workers would leave the one for the other.
+
+    Raises:
+        InputError: one does already, or the file cannot be read.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{path}: another command gives orders with this key now") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
 
 
 def save_identity(path: Path, identity: Identity, force: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The time that emulated links take: deadlines of what leaves, a clock of what comes in. No I/O here.
+"""The time that emulated links take: deadlines of what leaves, a clock of what comes in.
 
 As in the physics a message of n bytes occupies its sender for ``t_msg + n s``, and all that comes in over a receiver's
 link is served in order at the link's own rate. Deadlines are absolute, so what sending really costs is absorbed by
@@ -7,6 +7,7 @@ the wait, not added to it.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 
@@ -45,3 +46,24 @@ class Receiver:
         rate = self.scatter_byte_s if from_requester else self.byte_s
         self.free_s = max(self.free_s, begun_s) + size * rate
         return max(self.free_s, now_s)
+
+
+@dataclass(frozen=True)
+class RequesterPace:
+    """The emulated requester's link; times are dilated.
+
+    Attributes:
+        message_s, byte_s: of a message to every device: fixed cost, and seconds a byte that it occupies the requester.
+        in_byte_s: of everything that comes back.
+    """
+
+    message_s: tuple[float, ...]
+    byte_s: tuple[float, ...]
+    in_byte_s: float
+
+
+def wait(until_s: float) -> None:
+    """Sleep until a moment of the monotonic clock."""
+    left_s = until_s - time.monotonic()
+    if left_s > 0:
+        time.sleep(left_s)

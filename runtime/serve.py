@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..ui.addresses import split_address
-from .about import machine_words, software_version
+from .about import boot_id, machine_words, software_version
 from .blobs import BlobStore
 from .keys import Identity, Roster
 from .power import power_meter
@@ -29,6 +29,7 @@ class Post:
         weights: folder where weights are kept.
         insecure: neither encrypt nor verify; on this machine's own addresses only.
         backend: what runs parts, torch or tensorrt.
+        measures: whether a controller may have it measure.
     """
 
     identity: Identity
@@ -38,6 +39,7 @@ class Post:
     weights: Path
     insecure: bool = False
     backend: str = "torch"
+    measures: bool = False
 
 
 def serve(post: Post, on_ready: Callable[[str, str], None], until: Callable[[], bool] = lambda: False) -> None:
@@ -60,7 +62,10 @@ def serve(post: Post, on_ready: Callable[[str, str], None], until: Callable[[], 
         found = split_address(data.address, 1)
         assert found is not None
         name, incarnation, machine = post.identity.name, secrets.randbits(52), machine_words()
-        core = WorkerCore(name, incarnation, software_version(), machine, found[1], store.has, power.name)
+        core = WorkerCore(
+            name, incarnation, software_version(), machine, found[1], store.has, power.name, boot=boot_id(),
+            measures=post.measures,
+        )  # fmt: skip
         roles = {name: member.role for name, member in post.roster.members.items()}
         worker = Worker(core, control, data, network, store, roles, power, post.backend)
         on_ready(control.address, data.address)

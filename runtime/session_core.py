@@ -13,6 +13,8 @@ from typing import Literal
 
 from .wire import (
     VERSION,
+    Answer,
+    AnyAnswer,
     Bye,
     Control,
     Failed,
@@ -63,7 +65,15 @@ class Done:
     spans: Spans
 
 
-Action = Tell | Supply | Lost | Done
+@dataclass(frozen=True)
+class Answered:
+    """What a worker measured on request."""
+
+    worker: str
+    answer: AnyAnswer
+
+
+Action = Tell | Supply | Lost | Done | Answered
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ class _Member:
     asked_s: float = -1e9
     ready: int = 0  # epoch
     lost: str = ""
+    why: str = ""  # it cannot be reached, as far as that is known
     beat: Heartbeat | None = None
     clock: Clock = Clock()
 
@@ -108,7 +119,7 @@ class SessionCore:
         lease_s: float = 3.0,
         join_s: float = 10.0,
     ) -> None:
-        self.session, self._about = session, (software, results)
+        self.session, self._hello = session, Hello(VERSION, software, session, results)
         self.lease_s, self.join_s = lease_s, join_s
         self._members = {name: _Member(heard_s=now_s) for name in workers}
         self._beat_s = now_s
@@ -168,6 +179,8 @@ class SessionCore:
                 member.ready = message.epoch
             case Spans() if message.epoch == self.epoch:
                 return [Done(worker, message)]
+            case Answer() if message.session == self.session:
+                return [Answered(worker, message)]
             case Heartbeat() if message.session == self.session:
                 member.beat = message
                 _compare_clocks(member, message, now_s)
@@ -186,15 +199,20 @@ class SessionCore:
                 continue
             if member.welcome is None:
                 if now_s - member.heard_s > self.join_s:
-                    actions += self._lose(name, f"has not answered within {self.join_s:g} s")
+                    why = f" ({member.why})" if member.why else ""
+                    actions += self._lose(name, f"has not answered within {self.join_s:g} s{why}")
                 elif now_s - member.asked_s > HELLO_AGAIN_S:
                     member.asked_s = now_s
-                    actions.append(Tell(name, Hello(VERSION, self._about[0], self.session, self._about[1])))
+                    actions.append(Tell(name, self._hello))
             elif now_s - member.heard_s > self.lease_s:
                 actions += self._lose(name, f"has been silent for {self.lease_s:g} s")
             elif beats:
                 actions.append(Tell(name, Heartbeat(self.session, epoch=self.epoch, sent_s=now_s)))
         return actions
+
+    def unreachable(self, worker: str, why: str) -> None:
+        """A message to a worker could not be sent."""
+        self._members[worker].why = why
 
     def over(self) -> list[Action]:
         """The session ends."""

@@ -45,6 +45,7 @@ class Testbed:
         members: whose keys they are; new ones by default.
         namespaces: where the workers are, by name; closed by whoever made them.
         start_s: most that starting may take.
+        measures: whether they measure on request.
 
     Attributes:
         roster: of everybody.
@@ -63,11 +64,13 @@ class Testbed:
         members: tuple[Mapping[str, Identity], Roster] | None = None,
         namespaces: Namespaces | None = None,
         start_s: float = START_S,
+        measures: bool = False,
     ) -> None:
         roles: dict[str, Role] = {CONTROLLER: "controller", **dict.fromkeys(names, "worker")}
         self._identities, self.roster = members or make_members(roles)
         self.names, self.insecure = tuple(names), insecure
         self._weights, self._start_s, self._namespaces = weights, start_s, namespaces
+        self.measures = measures
         self.running: dict[str, Running] = {}
         self._said = b""
         command = [sys.executable, "-m", f"{__package__}.zygote", str(os.getpid())]
@@ -146,7 +149,7 @@ class Testbed:
             "name": name, "public": identity.public, "secret": identity.secret,
             "roster": [[m.name, m.public, m.role] for m in self.roster.members.values()],
             "control": f"{host}:0", "data": f"{host}:0", "weights": str(self._weights), "insecure": self.insecure,
-            "space": space,
+            "space": space, "measures": self.measures,
         }  # fmt: skip
         assert self._zygote.stdin is not None
         try:

@@ -21,7 +21,16 @@ CHUNK_BYTES = 128 * 1024
 
 
 class PeerGone(Exception):
-    """A peer cannot be reached: it never answered, or it went away."""
+    """A peer cannot be reached: it never answered, or it went away.
+
+    Args:
+        text: which peer and why.
+        why: the reason alone.
+    """
+
+    def __init__(self, text: str, why: str = "") -> None:
+        super().__init__(text)
+        self.why = why
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ FLOAT32, UINT8, FLOAT16 = 0, 1, 2  # codes of what tensors are made of
 VALUE_BYTES = {FLOAT32: 4, UINT8: 1, FLOAT16: 2}
 
 MOST_PIECE_BYTES = 2**30
+MOST_ECHO_BYTES = 4 * 2**20
 MOST_ITEMS = 2**53
 Name = Annotated[str, Meta(max_length=64)]
 Text = Annotated[str, Meta(max_length=1000)]
@@ -25,6 +26,7 @@ Count = Annotated[int, Meta(ge=0, le=MOST_ITEMS)]
 Size = Annotated[int, Meta(ge=0, le=MOST_PIECE_BYTES)]
 Small = Annotated[int, Meta(ge=0, le=100_000)]
 Seconds = Annotated[float, Meta(ge=0.0, le=1e9)]
+EchoSize = Annotated[int, Meta(ge=0, le=MOST_ECHO_BYTES)]
 
 
 class WireError(ValueError):
@@ -58,6 +60,9 @@ class Welcome(Message, frozen=True, tag="welcome"):
         incarnation: differs every time the worker starts.
         data: port where it listens for data.
         machine: what it runs on, for people.
+        power: what tells its energy, empty for nothing.
+        boot: the same for all workers of one machine, empty where it cannot be told.
+        measures: whether it measures on request.
     """
 
     session: Token
@@ -66,6 +71,8 @@ class Welcome(Message, frozen=True, tag="welcome"):
     data: Annotated[int, Meta(ge=1, le=65535)]
     machine: Text
     power: Text = ""
+    boot: Name = ""
+    measures: bool = False
 
 
 class Refuse(Message, frozen=True, tag="refuse"):
@@ -235,7 +242,102 @@ class Failed(Message, frozen=True, tag="failed"):
     reason: Text
 
 
-Control = Hello | Welcome | Refuse | PlanMessage | Want | Blob | Ready | Spans | Heartbeat | Reset | Bye | Failed
+class Request(Message, frozen=True):
+    """Something to be measured by a worker that has no plan; one at a time, each gets one answer.
+
+    Attributes:
+        request: its number, new in the session.
+    """
+
+    session: Token
+    request: Count
+
+
+class PrepareKernels(Request, frozen=True, tag="prepare"):
+    """Have a network ready for :class:`TimeKernel`; answered by :class:`KernelsPrepared`.
+
+    Attributes:
+        model: as plain data; its weights are random.
+    """
+
+    model: dict[str, Any]
+
+
+class TimeKernel(Request, frozen=True, tag="time"):
+    """Run something of the network that is ready, some times; answered by :class:`Timed`.
+
+    Attributes:
+        name: of a kernel, an extra, or the whole model.
+        rows: of output.
+        warmup, samples: runs before those that are timed, and those.
+    """
+
+    name: Text
+    rows: Small
+    warmup: Annotated[int, Meta(ge=0, le=1000)]
+    samples: Annotated[int, Meta(ge=1, le=1000)]
+
+
+class TimeCopies(Request, frozen=True, tag="copies"):
+    """Measure copies between tensors and bytes; answered by :class:`Timed` with bytes per second out and in.
+
+    Attributes:
+        seconds: about how long.
+    """
+
+    seconds: Annotated[float, Meta(ge=0.0, le=10.0)]
+
+
+class Answer(Message, frozen=True):
+    """What became of a request."""
+
+    session: Token
+    request: Count
+
+
+class KernelsPrepared(Answer, frozen=True, tag="prepared"):
+    """A network is ready; what tables say about how it runs.
+
+    Attributes:
+        backend: what runs them, torch or tensorrt.
+        passes: over all kernels.
+        extras: (name, index of the kernel that it is charged to) of operations that are no kernels.
+        whole: whether the whole network can be timed too.
+    """
+
+    backend: Name
+    device: Text
+    precision: Name
+    software: Text
+    note: Text
+    passes: Annotated[int, Meta(ge=1, le=100)]
+    extras: tuple[tuple[Text, Small], ...]
+    whole: bool
+
+
+class Timed(Answer, frozen=True, tag="timed"):
+    """What was measured."""
+
+    values: Annotated[tuple[float, ...], Meta(max_length=1000)]
+
+
+class Unable(Answer, frozen=True, tag="unable"):
+    """A request cannot be done, in one line.
+
+    Attributes:
+        memory: whether for want of memory.
+    """
+
+    reason: Text
+    memory: bool = False
+
+
+AnyRequest = PrepareKernels | TimeKernel | TimeCopies
+AnyAnswer = KernelsPrepared | Timed | Unable
+Control = (
+    Hello | Welcome | Refuse | PlanMessage | Want | Blob | Ready | Spans | Heartbeat | Reset | Bye | Failed
+    | AnyRequest | AnyAnswer
+)  # fmt: skip
 
 
 class Chunk(Struct, frozen=True, forbid_unknown_fields=True, array_like=True, tag="c"):
@@ -268,12 +370,29 @@ class Chunk(Struct, frozen=True, forbid_unknown_fields=True, array_like=True, ta
     begun_s: float
 
 
+class Echo(Struct, frozen=True, forbid_unknown_fields=True, array_like=True, tag="e"):
+    """The header of some bytes that say nothing, for measuring a link; no bytes lie beside a tiny message.
+
+    Attributes:
+        number: of the message; what answers it has the same.
+        offset, size: of these bytes in the message, and of the whole message.
+        wanted: bytes of the message that is to answer it once it is whole; 0 for a tiny one.
+    """
+
+    session: Token
+    number: Count
+    offset: EchoSize
+    size: EchoSize
+    wanted: EchoSize
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _control = msgspec.msgpack.Decoder(Control)
 _chunk = msgspec.msgpack.Decoder(Chunk)
+_data = msgspec.msgpack.Decoder(Chunk | Echo)
 
 
-def encode(message: Control | Chunk) -> bytes:
+def encode(message: Control | Chunk | Echo) -> bytes:
     """A message as bytes."""
     return _encode(message)
 
@@ -296,10 +415,31 @@ def decode_chunk(data: bytes | memoryview, payload_bytes: int) -> Chunk:
     Raises:
         WireError: it is none, or the bytes beside it lie outside its piece.
     """
+    return _checked(_decoded(_chunk, data), payload_bytes)
+
+
+def decode_data(data: bytes | memoryview, payload_bytes: int) -> Chunk | Echo:
+    """The header of a chunk or an echo.
+
+    Raises:
+        WireError: it is neither, or the bytes beside it lie outside its piece or message.
+    """
+    found = _decoded(_data, data)
+    if isinstance(found, Chunk):
+        return _checked(found, payload_bytes)
+    if found.offset + payload_bytes > found.size or (payload_bytes == 0) != (found.size == 0):
+        raise WireError(f"{payload_bytes} bytes at {found.offset} do not fit a message of {found.size}")
+    return found
+
+
+def _decoded(decoder: Any, data: bytes | memoryview) -> Any:
     try:
-        chunk = _chunk.decode(data)
+        return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"no chunk: {error}") from None
+        raise WireError(f"no data: {error}") from None
+
+
+def _checked(chunk: Chunk, payload_bytes: int) -> Chunk:
     if not (payload_bytes > 0 and chunk.offset + payload_bytes <= chunk.size <= chunk.message_bytes):
         raise WireError(f"{payload_bytes} bytes at {chunk.offset} do not fit a piece of {chunk.size}")
     return chunk

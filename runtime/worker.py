@@ -1,8 +1,8 @@
 """A worker's shell: four threads round :class:`.worker_core.WorkerCore`, none of which waits without a deadline.
 
 *Control* (the caller's thread) answers the controller and beats; *receive* takes chunks in; *compute* builds and runs
-parts; *send* lets messages leave one after another. What they share is guarded by one lock that is held for
-bookkeeping only, never for work.
+parts, and measures; *send* lets messages leave one after another. What they share is guarded by one lock that is held
+for bookkeeping only, never for work.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ..models.plans import SpatialPlan
@@ -21,64 +21,20 @@ from ..models.serial import model_from
 from ..ui.errors import InputError
 from . import wire
 from .assembly import Rejected
+from .bench import Bench
 from .blobs import BlobStore
+from .echo import answer
+from .epoch import Epoch, Incoming, Outgoing
 from .geometry import REQUESTER, Geometry
-from .pacing import Receiver, Sender
+from .pacing import Receiver, Sender, wait
 from .power import NO_METER, PowerMeter
-from .spatial import Job, Send, Spatial
+from .spatial import Job, Spatial
 from .transport import CHUNK_BYTES, Buffer, Dialer, Event, Listener, Network, PeerGone
-from .worker_core import Action, Build, Drop, Reply, Store, WorkerCore
+from .worker_core import Action, Build, Drop, Measure, Reply, Store, WorkerCore
 
 POLL_S = 0.02
 SHORT_S = 0.002  # sockets are waited for in whole milliseconds
 SEND_TIMEOUT_S = 5.0
-
-
-@dataclass
-class Epoch:
-    """Everything of one plan on this device; replaced whole, so that nothing of two plans ever mixes."""
-
-    plan: wire.PlanMessage
-    spatial: Spatial
-    executor: Any
-    controller: str
-    results: str
-    spans: dict[int, list[wire.Span]] = field(default_factory=dict)
-    overrun_s: dict[int, float] = field(default_factory=dict)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the plan's devices."""
-        return tuple(peer.name for peer in self.plan.peers)
-
-    def index(self, name: str) -> int:
-        """A party's number in the geometry."""
-        return REQUESTER if name == self.controller else self.names.index(name)
-
-    def span(self, item: int, span: wire.Span) -> None:
-        self.spans.setdefault(item, []).append(span)
-
-
-@dataclass(frozen=True)
-class _Incoming:
-    """A chunk that an emulated link lets through at a moment, after holding it for so long."""
-
-    ready_s: float
-    held_s: float
-    epoch: Epoch
-    sender: int
-    chunk: wire.Chunk
-    payload: memoryview
-
-
-@dataclass(frozen=True)
-class _Outgoing:
-    """A message for the send thread: rows by piece; no message but the end of an item where ``send`` is None."""
-
-    epoch: Epoch
-    item: int
-    send: Send | None
-    rows: tuple[Any, ...] = ()
 
 
 class Worker:
@@ -113,7 +69,8 @@ class Worker:
         self._network_of: Any = None  # the last plan's network, whose weights the next one may use too
         self._epoch: Epoch | None = None
         self._build: wire.PlanMessage | None = None
-        self._outbox: queue.Queue[_Outgoing | Epoch] = queue.Queue()
+        self._bench = Bench(backend)
+        self._outbox: queue.Queue[Outgoing | Epoch] = queue.Queue()
         self._actions: queue.Queue[Action] = queue.Queue()
         self.rejected = 0  # chunks that belonged to nothing
 
@@ -139,6 +96,7 @@ class Worker:
         """Let all threads end; may be called from any of them."""
         self._stopping.set()
         with self._work:
+            self._bench.forget()
             self._work.notify_all()
 
     def _guarded(self, body: Callable[[], None]) -> None:
@@ -185,9 +143,14 @@ class Worker:
                     with self._work:
                         self._build = action.plan
                         self._work.notify_all()
+                case Measure():
+                    with self._work:
+                        self._bench.put(action.request)
+                        self._work.notify_all()
                 case Drop():
                     with self._lock:
                         self._epoch = self._build = None
+                        self._bench.forget()
 
     def _keep(self, blob: wire.Blob, payload: Buffer) -> None:
         try:
@@ -208,7 +171,7 @@ class Worker:
     # receive ------------------------------------------------------------------------------------------------------
 
     def _receive(self) -> None:
-        pending: deque[_Incoming] = deque()
+        pending: deque[Incoming] = deque()
         clock: tuple[Epoch, Receiver] | None = None
         while not self._stopping.is_set():
             left_s = pending[0].ready_s - time.monotonic() if pending else POLL_S
@@ -226,26 +189,37 @@ class Worker:
                         pace = epoch.plan.pace
                         clock = epoch, Receiver(pace.in_byte_s, pace.scatter_byte_s)
                     ready_s = clock[1].ready_s(sender == REQUESTER, chunk.begun_s, len(payload), came_s)
-                pending.append(_Incoming(ready_s, ready_s - came_s, epoch, sender, chunk, payload))
+                pending.append(Incoming(ready_s, ready_s - came_s, epoch, sender, chunk, payload))
             while pending and pending[0].ready_s <= time.monotonic():
                 self._take(pending.popleft())
 
     def _accepted(self, event: Event) -> tuple[Epoch, int, wire.Chunk, memoryview] | None:
-        if event.kind != "message" or event.payload is None:
+        if event.kind != "message":
             return None
+        payload = event.payload or memoryview(b"")
         try:
-            chunk = wire.decode_chunk(event.header, len(event.payload))
+            found = wire.decode_data(event.header, len(payload))
         except wire.WireError:
             self.rejected += 1
             return None
+        if isinstance(found, wire.Echo):
+            self._echo(event.peer, found, len(payload))
+            return None
         with self._lock:
             epoch = self._epoch
-            if epoch is None or not self.core.accepts(event.peer, chunk):
+            if epoch is None or not self.core.accepts(event.peer, found):
                 self.rejected += 1
                 return None
-            return epoch, epoch.index(event.peer), chunk, event.payload
+            return epoch, epoch.index(event.peer), found, payload
 
-    def _take(self, incoming: _Incoming) -> None:
+    def _echo(self, peer: str, echo: wire.Echo, payload_bytes: int) -> None:
+        with self._lock:
+            wanted = self.core.echoes(peer, echo)
+        if wanted:
+            with suppress(PeerGone):  # who waits for it notices
+                answer(echo, payload_bytes, partial(self.data.reply, peer))
+
+    def _take(self, incoming: Incoming) -> None:
         epoch, sender, chunk, payload = incoming.epoch, incoming.sender, incoming.chunk, incoming.payload
         with self._work:
             if self._epoch is not epoch:
@@ -270,10 +244,13 @@ class Worker:
     def _compute(self) -> None:
         while not self._stopping.is_set():
             with self._work:
+                request = self._bench.take()
                 plan, epoch, job = self._due()
-                if plan is None and job is None:
+                if request is None and plan is None and job is None:
                     self._work.wait(1.0)
                     continue
+            if request is not None:
+                self._report(partial(self.core.measured, self._bench.do(request)))
             if plan is not None:
                 self._prepare(plan)
             elif epoch is not None and job is not None:
@@ -346,10 +323,10 @@ class Worker:
             sends, ended = epoch.spatial.computed(job)
         for send in sends:
             rows = tuple(epoch.executor.rows(job.item, piece) for piece in send.pieces)
-            self._outbox.put(_Outgoing(epoch, job.item, send, rows))
+            self._outbox.put(Outgoing(epoch, job.item, send, rows))
         if ended:
             epoch.executor.over(job.item)
-            self._outbox.put(_Outgoing(epoch, job.item, None))
+            self._outbox.put(Outgoing(epoch, job.item, None))
 
     # send ---------------------------------------------------------------------------------------------------------
 
@@ -393,7 +370,7 @@ class Worker:
         finally:
             close()
 
-    def _leave(self, due: _Outgoing, connections: dict[int, Dialer]) -> None:
+    def _leave(self, due: Outgoing, connections: dict[int, Dialer]) -> None:
         from .compute import to_bytes
 
         epoch, send = due.epoch, due.send
@@ -435,10 +412,3 @@ class Worker:
             spans = wire.Spans(epoch.plan.epoch, item, done, overrun_s, self._meter.joules())
             for action in self.core.spans(spans):
                 self._actions.put(action)
-
-
-def wait(until_s: float) -> None:
-    """Sleep until a moment of the monotonic clock."""
-    left_s = until_s - time.monotonic()
-    if left_s > 0:
-        time.sleep(left_s)

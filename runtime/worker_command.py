@@ -28,6 +28,9 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--weights", metavar="DIR", type=Path, help="weights that came in (~/.cache/splitgym/weights)")
     parser.add_argument("--threads", metavar="N", type=whole, help="of the computation (one a core)")
     parser.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0], help=f"what runs parts ({BACKENDS[0]})")
+    parser.add_argument(
+        "--profile", action="store_true", help="measure kernels and links when a controller asks for it"
+    )
     parser.add_argument("--insecure", action="store_true", help="no encryption: among processes of one machine only")
     args = parser.parse_args(argv)
     found = split_address(args.listen, least_port=0)
@@ -53,7 +56,8 @@ def _main(argv: Sequence[str] | None) -> int:
     if member is None or member.public != identity.public or member.role != "worker":
         raise InputError(f"{args.key}: {identity.name} with this key is no worker on the roster")
     data = address_text(host, data_port)
-    post = Post(identity, roster, args.listen, data, args.weights or default_folder(), args.insecure, args.backend)
+    weights = args.weights or default_folder()
+    post = Post(identity, roster, args.listen, data, weights, args.insecure, args.backend, args.profile)
     try:
         serve(post, lambda control, rows: note(f"{identity.name} listens at {control}, for rows at {rows}"))
     except KeyboardInterrupt:
@@ -82,11 +86,12 @@ def _help() -> str:
                 "  ",
                 "Waits for a controller on the roster (splitgym-run, splitgym-cluster), gets a plan and the weights "
                 "that it lacks, computes its part of every image, and sends rows to the other workers directly. When "
-                "the controller leaves or falls silent it waits for the next.",
+                "the controller leaves or falls silent it waits for the next. With --profile it also measures itself "
+                "when splitgym-cluster profile asks for it.",
             ),
             "",
             "examples:",
-            f"  {PROG} --key keys/pi-1.key",
+            f"  {PROG} --key keys/pi-1.key --profile",
             f"  {PROG} --key /etc/splitgym/pi-1.key --listen 192.168.1.11:{PORT} --weights /var/cache/splitgym",
         ]
     )

@@ -1,9 +1,10 @@
 """What a worker answers to its controller and when it gives up on it: decisions alone, no I/O.
 
 The states: FREE until a controller's hello, JOINED, LOADING an epoch's plan (weights come in, parts are built),
-READY for its items. A worker serves one session at a time; a controller that is silent for a lease has left, and
-everything of its session is dropped. Whatever belongs to another session, an older epoch or another start of a peer is
-refused or ignored, never mixed in.
+READY for its items. Whoever allows it is measured while JOINED: one request of the controller's after the other. A
+worker serves one session at a time; a controller that is silent for a lease has left, and everything of its session is
+dropped. Whatever belongs to another session, an older epoch or another start of a peer is refused or ignored, never
+mixed in.
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ from typing import Literal
 
 from .wire import (
     VERSION,
+    AnyAnswer,
+    AnyRequest,
     Blob,
     Bye,
     Chunk,
     Control,
+    Echo,
     Failed,
     Heartbeat,
     Hello,
     PlanMessage,
     Ready,
     Refuse,
+    Request,
     Reset,
     Spans,
     Want,
@@ -58,11 +63,18 @@ class Store:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """Do what a request asks; ends in :meth:`WorkerCore.measured`."""
+
+    request: AnyRequest
+
+
+@dataclass(frozen=True)
 class Drop:
-    """Stop computing and sending for the epoch that was; forget its rows."""
+    """Stop computing and sending for the epoch that was, forget its rows, and whatever was ready for measuring."""
 
 
-Action = Reply | Build | Store | Drop
+Action = Reply | Build | Store | Measure | Drop
 
 
 class WorkerCore:
@@ -75,7 +87,10 @@ class WorkerCore:
         machine: what it runs on.
         data_port: where it listens for rows.
         has: whether weights of a digest are on its disk.
+        power: what tells the machine's energy.
         lease_s: how long a controller may be silent.
+        boot: the same for all workers of one machine.
+        measures: whether a controller may have it measure.
     """
 
     def __init__(
@@ -88,14 +103,18 @@ class WorkerCore:
         has: Callable[[str], bool],
         power: str = "",
         lease_s: float = LEASE_S,
+        boot: str = "",
+        measures: bool = False,
     ) -> None:
-        self.name, self.incarnation, self.lease_s = name, incarnation, lease_s
-        self._about = (software, machine, data_port, power)
+        self.name, self.incarnation, self.lease_s, self.measures = name, incarnation, lease_s, measures
+        self._about = (software, data_port, machine, power, boot, measures)
         self._has = has
         self.state: State = "FREE"
         self.session = self.controller = self.results = ""
         self.plan: PlanMessage | None = None
         self._wanted: set[str] = set()
+        self._asked = 0  # number of the request that is under way
+        self._measured = False  # whether there may be something to drop
         self._heard_s = self._beat_s = self._since_s = 0.0
         self._phase: tuple[str, int] = ("free", 0)
         self._echo = (0.0, 0.0)  # when the controller's last heartbeat left, on its clock, and when it came
@@ -126,12 +145,14 @@ class WorkerCore:
             case Heartbeat():
                 self._echo = message.sent_s, now_s
                 return []
+            case Request():
+                return self._measure(message, now_s)
             case Reset():
                 return []
         return [Reply(peer, Refuse(f"a worker takes no {type(message).__name__}"))]
 
     def _hello(self, peer: str, hello: Hello, now_s: float) -> list[Action]:
-        software, machine, data_port, power = self._about
+        software = self._about[0]
         if hello.version != VERSION:
             words = f"{self.name} speaks version {VERSION} of the wire (splitgym {software})"
             return [Reply(peer, Refuse(f"{words}, the controller {hello.version} (splitgym {hello.software})"))]
@@ -144,7 +165,7 @@ class WorkerCore:
         if self.state == "FREE":
             self.state, self.session, self.controller, self.results = "JOINED", hello.session, peer, hello.results
         self._heard_s = self._beat_s = now_s
-        welcome = Welcome(hello.session, self.incarnation, software, data_port, machine, power)
+        welcome = Welcome(hello.session, self.incarnation, *self._about)
         return [*dropped, Reply(peer, welcome)]
 
     def _plan(self, plan: PlanMessage, now_s: float) -> list[Action]:
@@ -200,6 +221,28 @@ class WorkerCore:
             return True
         return any((peer.name, peer.incarnation) == (sender, chunk.incarnation) for peer in plan.peers)
 
+    def _measure(self, request: AnyRequest, now_s: float) -> list[Action]:
+        if not self.measures:
+            return [Reply(self.controller, Refuse("does not measure on request; start it with --profile"))]
+        if self.state != "JOINED" or self._asked:
+            return [Reply(self.controller, Refuse("is busy with a plan or a measurement"))]
+        self._asked, self._measured = request.request, True
+        self.phase("measuring", 0, now_s)
+        return [Measure(request)]
+
+    def measured(self, answer: AnyAnswer, now_s: float) -> list[Action]:
+        """A request is done, or cannot be."""
+        if (answer.session, answer.request) != (self.session, self._asked):
+            return []
+        self._asked = 0
+        self.phase("joined", 0, now_s)
+        return [Reply(self.controller, answer)]
+
+    def echoes(self, sender: str, echo: Echo) -> bool:
+        """Whether a message that measures the link is to be answered."""
+        present = (sender, echo.session) == (self.controller, self.session)
+        return self.measures and self.state == "JOINED" and present
+
     def phase(self, name: str, item: int, now_s: float) -> None:
         """What the worker does now, for heartbeats."""
         if (name, item) != self._phase:
@@ -223,8 +266,9 @@ class WorkerCore:
         return [Reply(self.controller, beat)]
 
     def _forget(self, state: State, now_s: float) -> list[Action]:
-        had = self.plan is not None
+        had = self.plan is not None or self._measured
         self.plan, self._wanted, self.state = None, set(), state
+        self._asked, self._measured = 0, False
         if state == "FREE":
             self.session = self.controller = self.results = ""
         self.phase("free" if state == "FREE" else "joined", 0, now_s)

@@ -240,12 +240,12 @@ class ZmqDialer:
             self._follow()
             if self._lost:
                 self._lost = False
-                raise PeerGone(f"{self.peer} at {self.address}: {self._why}")
+                raise PeerGone(f"{self.peer} at {self.address}: {self._why}", self._why)
             if self._up and self._try(frames):
                 return
             if time.monotonic() >= deadline_s:
                 why = "takes nothing" if self._up else self._why
-                raise PeerGone(f"{self.peer} at {self.address}: {why} ({timeout_s:g} s)")
+                raise PeerGone(f"{self.peer} at {self.address}: {why} ({timeout_s:g} s)", why)
             _wait([self], zmq.POLLOUT, deadline_s)
 
     def poll(self, timeout_s: float) -> Sequence[Event]:

@@ -106,7 +106,8 @@ def _work(order: dict[str, Any]) -> None:
         enter(order["space"])
     identity = Identity(order["name"], order["public"], order["secret"])
     roster = Roster(Member(name, public, role) for name, public, role in order["roster"])
-    post = Post(identity, roster, order["control"], order["data"], Path(order["weights"]), order["insecure"])
+    weights, insecure, measures = Path(order["weights"]), order["insecure"], order["measures"]
+    post = Post(identity, roster, order["control"], order["data"], weights, insecure, measures=measures)
 
     def ready(control: str, data: str) -> None:
         tell({"ready": identity.name, "pid": os.getpid(), "control": control, "data": data})

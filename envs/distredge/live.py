@@ -12,15 +12,17 @@ import numpy as np
 
 from ...models.plans import SpatialPlan
 from ...runtime.blobs import BlobStore
-from ...runtime.controller import Controller, Item, Member, RequesterPace
-from ...runtime.keys import ROSTER_FILE, Identity, load_identity, load_roster
+from ...runtime.controller import Controller, Item, Member
+from ...runtime.keys import ROSTER_FILE, Identity, Roster, load_identity, load_roster, sole_use
 from ...runtime.namespaces import Namespaces
+from ...runtime.pacing import RequesterPace
 from ...runtime.session import open_session
 from ...runtime.session_core import Clock
 from ...runtime.testbed import Testbed
 from ...runtime.wire import FLOAT16, FLOAT32, Pace
 from ...ui.errors import InputError
 from .physics import Rates
+from .scenarios import Scenario
 from .system import System
 
 LOOPBACK = ("127.", "[::1]", "localhost", "198.18.")  # and namespaces of this machine
@@ -221,37 +223,75 @@ def on_testbed(system: System, store: BlobStore, emulation: Emulation, insecure:
         yield Cluster(system, controller, store, digests, emulation)
 
 
+@dataclass(frozen=True)
+class Access:
+    """What it takes to give a cluster's workers orders.
+
+    Attributes:
+        scenario: with the workers' addresses.
+        key_file: of this machine, whose ``identity`` it holds.
+        roster: who takes part, from ``roster_file``.
+    """
+
+    scenario: Scenario
+    key_file: Path
+    identity: Identity
+    roster_file: Path
+    roster: Roster
+
+    def member(self, name: str) -> Member:
+        """A worker by its name.
+
+        Raises:
+            InputError: it is none on the roster.
+        """
+        found = self.roster.members.get(name)
+        if found is None or found.role != "worker":
+            raise InputError(f"{self.roster_file}: {name} of scenario {self.scenario.name} is no worker on it")
+        return Member(name, (self.scenario.addresses or {})[name])
+
+
+def access_to(scenario: Scenario) -> Access:
+    """Access to a scenario's workers.
+
+    Raises:
+        InputError: the scenario is no cluster, or there is no key to it.
+    """
+    if not scenario.addresses:
+        raise InputError(f"scenario {scenario.name}: is no cluster, addresses is missing")
+    folder = Path(scenario.keys or "keys")
+    roster = load_roster(folder / ROSTER_FILE)
+    key_file = _controller_of(folder, {m.name for m in roster.members.values() if m.role == "controller"})
+    return Access(scenario, key_file, load_identity(key_file), folder / ROSTER_FILE, roster)
+
+
 @contextmanager
 def on_machines(system: System, store: BlobStore, insecure: bool = False) -> Iterator[Cluster]:
     """The workers that a scenario has addresses of; they are free again at the end.
 
     Raises:
-        InputError: the scenario is no cluster, there is no key to it, or the network cannot be read in.
+        InputError: the scenario is no cluster, there is no key to it or another command uses that, or the network
+            cannot be read in.
         ClusterFailure: a worker refuses, or does not answer in time.
     """
     from ...runtime.weights import store_weights
 
     scenario = system.scenario
-    if not scenario.addresses:
-        raise InputError(f"scenario {scenario.name}: is no cluster, addresses is missing")
-    folder = Path(scenario.keys or "keys")
-    roster = load_roster(folder / ROSTER_FILE)
-    identity = _controller_of(folder, {m.name for m in roster.members.values() if m.role == "controller"})
-    for name in system.names:
-        member = roster.members.get(name)
-        if member is None or member.role != "worker":
-            raise InputError(f"{folder / ROSTER_FILE}: {name} of scenario {scenario.name} is no worker on it")
+    access = access_to(scenario)
+    members = [access.member(name) for name in system.names]
     digests = store_weights(store, scenario.model)
-    members = [Member(name, scenario.addresses[name]) for name in system.names]
     emulation = Emulation(scenario.emulate, scenario.time_scale)
-    with open_session(members, identity, roster, store, insecure, join_s=JOIN_S) as controller:
+    with (
+        sole_use(access.key_file),
+        open_session(members, access.identity, access.roster, store, insecure, join_s=JOIN_S) as controller,
+    ):
         yield Cluster(system, controller, store, digests, emulation)
 
 
-def _controller_of(folder: Path, names: set[str]) -> Identity:
-    """The key of a machine that gives orders; the first by name where a folder holds several."""
+def _controller_of(folder: Path, names: set[str]) -> Path:
+    """The key file of a machine that gives orders; the first by name where a folder holds several."""
     for path in sorted(folder.glob("*.key")):
         if path.stem in names:
-            return load_identity(path)
+            return path
     wanted = ", ".join(f"{name}.key" for name in sorted(names)) or "any"
     raise InputError(f"{folder}: holds no key of a machine that gives orders, {wanted} (splitgym-keys make)")

@@ -28,6 +28,7 @@ WHOLE = "whole model"
 
 Run = Callable[[], float]  # runs once, returns seconds
 Progress = Callable[[float, str], None]  # share of the work, what was just done
+Visit = Callable[["Cell", int, int], Samples]  # runs a cell some times to warm up, then takes samples
 
 _Floats = npt.NDArray[np.float64]
 
@@ -128,12 +129,27 @@ class Cell:
     prepare: Callable[[], Callable[[], tuple[float, ...]]] = field(compare=False)
 
 
+def visit_here(cell: Cell, warmup: int, samples: int) -> Samples:
+    """Run a cell by what it prepares: samples by their parts."""
+    run = cell.prepare()
+    for _ in range(warmup):
+        run()
+    return np.array([run() for _ in range(samples)])
+
+
 def measure(
-    cells: Sequence[Cell], effort: Effort, journal: Journal, progress: Progress
+    cells: Sequence[Cell], effort: Effort, journal: Journal, progress: Progress, visit: Visit = visit_here
 ) -> dict[tuple[str, int], Samples]:
     """Visit every cell in every pass, but for what the journal has.
 
     A cell for which the device has not enough memory is left out, and the others are measured all the same.
+
+    Args:
+        cells: in any order.
+        effort: how much is measured.
+        journal: keeps what was measured.
+        progress: is told after every visit.
+        visit: how a cell is run.
 
     Returns:
         Samples by cell name and size, (repeats, parts).
@@ -154,7 +170,7 @@ def measure(
                 if key in journal.entries or key[:2] in failed:
                     continue
                 try:
-                    samples = _visit(cell, effort.warmup, effort.samples(number))
+                    samples = visit(cell, effort.warmup, effort.samples(number))
                 except OutOfMemory as error:
                     failed[key[:2]] = f"{cell.text}: out of memory ({error})"
                     continue
@@ -173,13 +189,6 @@ def measure(
         (cell.name, cell.size): np.concatenate([journal.entries[cell.name, cell.size, n] for n in range(effort.passes)])
         for cell in cells
     }
-
-
-def _visit(cell: Cell, warmup: int, samples: int) -> Samples:
-    run = cell.prepare()
-    for _ in range(warmup):
-        run()
-    return np.array([run() for _ in range(samples)])
 
 
 def rows_grid(height: int, every: int) -> list[int]:
@@ -241,6 +250,7 @@ def measure_table(
     every: int = 1,
     extras: Sequence[Extra] = (),
     whole: Callable[[], Run] | None = None,
+    visit: Visit = visit_here,
 ) -> Measured:
     """Measure a latency table.
 
@@ -253,6 +263,7 @@ def measure_table(
         every: measure every so many rows.
         extras: what is added to kernels.
         whole: prepares the whole model, to be measured beside its kernels.
+        visit: as for :func:`measure`.
 
     Raises:
         InputError, KeyboardInterrupt: as :func:`measure`.
@@ -268,7 +279,7 @@ def measure_table(
         cells.append(Cell(WHOLE, 1, WHOLE, lambda: _as_tuple(whole())))
     quartiles = {
         key: np.percentile(samples[:, 0], (25, 50, 75))
-        for key, samples in measure(cells, effort, journal, progress).items()
+        for key, samples in measure(cells, effort, journal, progress, visit).items()
     }
     added = {k: [e.name for e in extras if e.kernel == k] for k in range(len(grids))}
     times = tuple(

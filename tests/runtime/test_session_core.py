@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from splitgym.runtime import wire
-from splitgym.runtime.session_core import HEARTBEAT_S, HELLO_AGAIN_S, Done, Lost, SessionCore, Supply, Tell
+from splitgym.runtime.session_core import HEARTBEAT_S, HELLO_AGAIN_S, Answered, Done, Lost, SessionCore, Supply, Tell
 
 SESSION = "ab" * 16
 LEASE_S, JOIN_S = 3.0, 10.0
@@ -122,3 +122,17 @@ def test_clocks_come_from_the_shortest_way_there_and_back() -> None:
         assert abs(clock.ahead_s - 100.0) <= clock.error_s + 1e-9
     assert core.clocks["ann"].error_s == pytest.approx(0.002)
     assert core.clocks["bob"].error_s == float("inf")
+
+
+def test_answers_of_this_session_are_told() -> None:
+    core, answer = serving(), wire.Timed(SESSION, 4, (0.5,))
+    assert core.control("bob", answer, 1.0) == [Answered("bob", answer)]
+    assert core.control("bob", wire.Timed("cd" * 16, 4, (0.5,)), 1.0) == []
+
+
+def test_who_never_answered_is_lost_with_the_reason_that_is_known() -> None:
+    core = session()
+    core.unreachable("bob", "cannot be connected")
+    core.control("ann", welcome(), JOIN_S)
+    lost = [action for action in core.tick(JOIN_S + 0.1) if isinstance(action, Lost)]
+    assert lost == [Lost("bob", "has not answered within 10 s (cannot be connected)")]

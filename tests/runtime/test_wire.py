@@ -30,7 +30,14 @@ MESSAGES: list[wire.Control] = [
     wire.Reset(TOKEN, 3),
     wire.Bye(TOKEN),
     wire.Failed(3, "why"),
+    wire.PrepareKernels(TOKEN, 1, {"is": "Model"}),
+    wire.TimeKernel(TOKEN, 2, "conv1", 9, 3, 5),
+    wire.TimeCopies(TOKEN, 3, 0.5),
+    wire.KernelsPrepared(TOKEN, 1, "torch", "a board", "FP32", "PyTorch 2", "eager", 4, (("stage1 merge", 5),), True),
+    wire.Timed(TOKEN, 2, (0.25, 0.5)),
+    wire.Unable(TOKEN, 2, "why", True),
 ]
+ECHO = wire.Echo(TOKEN, 1, 0, 100, 5000)
 CHUNK = wire.Chunk(TOKEN, 1, 2, 3, 4, "main", 0, 7, wire.FLOAT16, DIGEST, 0, 100, 200, 1.5)
 
 
@@ -43,20 +50,33 @@ def test_every_control_message_is_tried_here() -> None:
     assert {type(message) for message in MESSAGES} == set(wire.Control.__args__)
 
 
-def test_chunks_come_back() -> None:
-    assert wire.decode_chunk(wire.encode(CHUNK), 100) == CHUNK
+@pytest.mark.parametrize("header", [CHUNK, ECHO])
+def test_chunks_and_echoes_come_back(header: wire.Chunk | wire.Echo) -> None:
+    assert wire.decode_data(wire.encode(header), 100) == header
+    if isinstance(header, wire.Chunk):
+        assert wire.decode_chunk(wire.encode(header), 100) == header
 
 
+@pytest.mark.parametrize("header", [CHUNK, ECHO])
 @pytest.mark.parametrize(("offset", "n"), [(0, 0), (0, 101), (50, 51), (100, 1)])
-def test_bytes_beyond_their_piece_are_refused(offset: int, n: int) -> None:
-    chunk = msgspec.structs.replace(CHUNK, offset=offset)
+def test_bytes_beyond_their_piece_are_refused(offset: int, n: int, header: wire.Chunk | wire.Echo) -> None:
+    data = wire.encode(msgspec.structs.replace(header, offset=offset))
     with pytest.raises(wire.WireError):
-        wire.decode_chunk(wire.encode(chunk), n)
+        wire.decode_data(data, n)
+    with pytest.raises(wire.WireError):
+        wire.decode_chunk(data, n)
+
+
+@pytest.mark.parametrize("changes", [{"size": 2**22 + 1}, {"wanted": 2**22 + 1}, {"wanted": -1}, {"session": "x"}])
+def test_echoes_are_bounded(changes: dict[str, Any]) -> None:
+    assert wire.decode_data(wire.encode(msgspec.structs.replace(ECHO, size=0)), 0)
+    with pytest.raises(wire.WireError):
+        wire.decode_data(wire.encode(msgspec.structs.replace(ECHO, **changes)), 100)
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
-    for decode in (wire.decode_control, lambda d: wire.decode_chunk(d, 1)):
+    for decode in (wire.decode_control, lambda d: wire.decode_chunk(d, 1), lambda d: wire.decode_data(d, 1)):
         with suppress(wire.WireError):
             decode(data)
 
@@ -77,6 +97,8 @@ def test_damaged_messages_are_messages_or_refused(message: wire.Control, data: s
         (MESSAGES[1], "data", 0), (MESSAGES[1], "data", 65536), (MESSAGES[5], "size", wire.MOST_PIECE_BYTES + 1),
         (MESSAGES[5], "offset", -1), (MESSAGES[6], "epoch", True), (MESSAGES[6], "epoch", 1.5),
         (MESSAGES[7], "overrun_s", -1.0), (MESSAGES[9], "epoch", 2**60),
+        (MESSAGES[13], "samples", 1001), (MESSAGES[13], "samples", 0), (MESSAGES[13], "rows", -1),
+        (MESSAGES[14], "seconds", 10.5), (MESSAGES[15], "passes", 0), (MESSAGES[16], "values", [0.1] * 1001),
     ],
 )  # fmt: skip
 def test_what_is_out_of_bounds_is_refused(message: Any, field: str, value: Any) -> None:

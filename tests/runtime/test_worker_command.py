@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from splitgym.runtime import keys_command, worker_command
+from splitgym.runtime import keys_command, serve, worker_command
 from splitgym.runtime.blobs import BlobStore
 from splitgym.runtime.controller import Member
 from splitgym.runtime.keys import load_identity, load_roster
@@ -102,3 +102,11 @@ def test_a_key_that_was_replaced_is_no_longer_on_the_roster() -> None:
     KEYS("make", "pi-1", "--force")
     Path("keys/pi-1.key").write_bytes(old)
     WORKER.refuses("--key keys/pi-1.key", "pi-1 with this key is no worker on the roster")
+
+
+def test_it_measures_on_request_only_if_it_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    measures: list[bool] = []
+    monkeypatch.setattr(serve, "serve", lambda post, _: measures.append(post.measures))
+    WORKER("--key", "keys/pi-1.key")
+    WORKER("--key", "keys/pi-1.key", "--profile")
+    assert measures == [False, True]

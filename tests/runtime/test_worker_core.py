@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitgym.runtime import wire
-from splitgym.runtime.worker_core import HEARTBEAT_S, Build, Drop, Reply, Store, WorkerCore
+from splitgym.runtime.worker_core import HEARTBEAT_S, Build, Drop, Measure, Reply, Store, WorkerCore
 
 SESSION, OTHER = "ab" * 16, "cd" * 16
 MINE, LACKING = "11" * 32, "22" * 32
 LEASE_S = 3.0
 
 
-def core(has: set[str] | None = None) -> WorkerCore:
+def core(has: set[str] | None = None, measures: bool = False) -> WorkerCore:
     known = {MINE} if has is None else has
-    return WorkerCore("pi", 7, "1.0", "a board", 7412, known.__contains__, lease_s=LEASE_S)
+    return WorkerCore("pi", 7, "1.0", "a board", 7412, known.__contains__, lease_s=LEASE_S, measures=measures)
 
 
 def hello(session: str = SESSION, version: int = wire.VERSION) -> wire.Hello:
@@ -163,6 +163,60 @@ def test_heartbeats_tell_the_phase_and_return_the_controllers() -> None:
     (beat,) = replies(worker.tick(2.0))
     assert beat == wire.Heartbeat(SESSION, 7, 1, 3, "compute", 0.5, 2.0, 100.0, 1.0)
     assert worker.tick(2.0 + HEARTBEAT_S / 2) == []
+
+
+TIME, ECHO = wire.TimeKernel(SESSION, 5, "conv1", 3, 1, 2), wire.Echo(SESSION, 1, 0, 0, 9)
+TIMED = wire.Timed(SESSION, 5, (0.1, 0.2))
+
+
+def joined(measures: bool = True) -> WorkerCore:
+    found = core(measures=measures)
+    found.control("me", "controller", hello(), 0.0)
+    return found
+
+
+def test_who_joins_is_told_whether_the_worker_measures() -> None:
+    for measures in (False, True):
+        (welcome,) = replies(core(measures=measures).control("me", "controller", hello(), 0.0))
+        assert isinstance(welcome, wire.Welcome)
+        assert welcome.measures is measures
+
+
+def test_it_measures_one_request_after_the_other() -> None:
+    worker = joined()
+    assert worker.control("me", "controller", TIME, 1.0) == [Measure(TIME)]
+    assert "busy" in refusal(worker.control("me", "controller", wire.TimeCopies(SESSION, 6, 0.1), 1.0))
+    assert worker.measured(wire.Timed(SESSION, 4, ()), 2.0) == []
+    assert worker.measured(TIMED, 2.0) == [Reply("me", TIMED)]
+    assert worker.measured(TIMED, 2.0) == []
+    assert worker.control("me", "controller", TIME, 3.0) == [Measure(TIME)]
+
+
+def test_it_measures_only_when_it_is_allowed_to_and_has_no_plan() -> None:
+    words = "does not measure on request; start it with --profile"
+    assert refusal(joined(measures=False).control("me", "controller", TIME, 0.0)) == words
+    assert not joined(measures=False).echoes("me", ECHO)
+    worker = joined()
+    worker.control("me", "controller", plan(), 0.0)
+    assert "busy with a plan" in refusal(worker.control("me", "controller", TIME, 0.0))
+    assert not worker.echoes("me", ECHO)
+
+
+def test_it_echoes_to_its_controller_alone() -> None:
+    worker = joined()
+    assert worker.echoes("me", ECHO)
+    assert not worker.echoes("ann", ECHO)
+    assert not worker.echoes("me", wire.Echo(OTHER, 1, 0, 0, 9))
+    assert not core(measures=True).echoes("me", ECHO)
+
+
+@pytest.mark.parametrize("end", [None, wire.Bye(SESSION), wire.Reset(SESSION, 0), hello(OTHER), plan()])
+def test_whoever_leaves_or_changes_its_mind_ends_a_measurement(end: wire.Control | None) -> None:
+    worker = joined()
+    worker.control("me", "controller", TIME, 0.0)
+    ended = worker.tick(LEASE_S + 0.1) if end is None else worker.control("me", "controller", end, 0.0)
+    assert ended[0] == Drop()
+    assert worker.measured(TIMED, 9.0) == []  # finished too late
 
 
 @dataclass

@@ -1,0 +1,57 @@
+"""What a worker has of one plan, and what waits for its threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import wire
+from .geometry import REQUESTER
+from .spatial import Send, Spatial
+
+
+@dataclass
+class Epoch:
+    """Everything of one plan on this device; replaced whole, so that nothing of two plans ever mixes."""
+
+    plan: wire.PlanMessage
+    spatial: Spatial
+    executor: Any
+    controller: str
+    results: str
+    spans: dict[int, list[wire.Span]] = field(default_factory=dict)
+    overrun_s: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the plan's devices."""
+        return tuple(peer.name for peer in self.plan.peers)
+
+    def index(self, name: str) -> int:
+        """A party's number in the geometry."""
+        return REQUESTER if name == self.controller else self.names.index(name)
+
+    def span(self, item: int, span: wire.Span) -> None:
+        self.spans.setdefault(item, []).append(span)
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A chunk that an emulated link lets through at a moment, after holding it for so long."""
+
+    ready_s: float
+    held_s: float
+    epoch: Epoch
+    sender: int
+    chunk: wire.Chunk
+    payload: memoryview
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message for the send thread: rows by piece; no message but the end of an item where ``send`` is None."""
+
+    epoch: Epoch
+    item: int
+    send: Send | None
+    rows: tuple[Any, ...] = ()
