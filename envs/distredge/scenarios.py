@@ -40,7 +40,7 @@ class Scenario(BaseScenario):
         traces: trace files instead, one for all devices or one each, scaled by trace_factor.
         gap_s: pause between two images.
         tables: latency table files by device name or type, a name before its type, instead of modelled tables.
-        links: measured link files (splitgym-profile --network) by device name or type, a name before its type. Such a
+        links: measured link files (splitgym-cluster profile) by device name or type, a name before its type. Such a
             device's message and copy costs are the file's, and so is its rate unless links follow traces: the goodput
             is payload already, eta does not lower it again. A message still pays the larger end's fixed cost.
         addresses: where every device's splitgym-worker listens, HOST:PORT by device name: such a scenario is a cluster,
@@ -156,6 +156,7 @@ class Scenario(BaseScenario):
         return self.dynamic or bool(self.traces)
 
 
+FILE_FIELDS = ("traces", "tables", "links", "keys")  # name files, from where the scenario's own lies
 ENV_OPTIONS = (
     "observation",
     "reward",
@@ -241,7 +242,7 @@ def _named(name: str) -> Scenario:
     if stem in SCENARIOS and model in MODELS:
         return replace(SCENARIOS[stem], name=name, model=model)
     if is_file(name):
-        return load(Scenario, name, ("traces", "tables", "links", "keys"))
+        return load(Scenario, name, FILE_FIELDS)
     raise InputError(
         f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any of them with -<model>, or a .yaml file; "
         f"models: {', '.join(MODELS)}"
