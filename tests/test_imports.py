@@ -70,8 +70,8 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 
 
 def test_the_families_of_a_folder_do_not_know_each_other() -> None:
+    families = set(FAMILIES)
     for folder in ("envs", "agents", "experiments"):
-        families = set(FAMILIES)
         for name in (n for n in MODULES if n.startswith(f"{folder}.") and n.split(".")[1] in families):
             others = families - {name.split(".")[1]}
             assert not {i for i in imported(name) if i.count(".") and i.split(".")[1] in others}, name

@@ -20,10 +20,13 @@ import yaml
 
 import splitgym.envs  # noqa: F401
 from splitgym.agents.registry import agents_module, get_spec
+from splitgym.envs.distredge.scenarios import Scenario
 from splitgym.experiments import eval_command, train_command
 from splitgym.experiments.l2s import digits, privacy
+from splitgym.experiments.live import cluster_command, run_command, testbed_command
 from splitgym.profiling.measure import command as profile_command
-from splitgym.profiling.probe import probe
+from splitgym.runtime import keys, keys_command, worker_command
+from splitgym.ui.validation import validated
 
 from . import ROOT
 
@@ -66,6 +69,14 @@ def printed_commands() -> list[list[str]]:
 
 
 COMMANDS = printed_commands()
+LIVE: dict[str, tuple[Any, Any, tuple[str, ...]]] = {  # program -> its module, and where its work begins
+    "splitgym-run": (run_command, run_command, ("get_scenario",)),
+    "splitgym-testbed": (testbed_command, testbed_command, ("get_scenario",)),
+    "splitgym-cluster": (cluster_command, cluster_command, ("get_scenario",)),
+    "splitgym-keys": (keys_command, keys, ("make_identity", "load_roster")),
+    "splitgym-worker": (worker_command, keys, ("load_identity",)),
+}
+BOARDS_OWN = ("sudo", "echo")  # commands of the boards' systems
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +130,13 @@ def test_python_runs(block: Block, here: Path, request: pytest.FixtureRequest) -
     env.step(env.action_space.sample())
 
 
-@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "yaml"], ids=lambda b: b.file)
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "yaml" and b.file is None])
+def test_yaml_for_other_machines_is_a_scenario(block: Block) -> None:
+    scenario = validated(Scenario, {"name": "cluster", **yaml.safe_load(block.text)}, block.page.name)
+    assert set(scenario.addresses or {}) == set(scenario.device_names)
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "yaml" and b.file], ids=lambda b: b.file)
 def test_yaml_is_a_scenario_that_plays(block: Block, here: Path) -> None:
     assert block.file is not None
     env = gym.make("splitgym/DistrEdge-v0", scenario=block.file, optimum=False)
@@ -155,8 +172,6 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
             assert set(targets) <= set(known)
         case [".venv/bin/splitgym-profile", *options]:
             monkeypatch.setattr(profile_command, "_journaled", reached)
-            monkeypatch.setattr(probe, "_serve", reached)
-            monkeypatch.setattr(probe, "measure", reached)
             understood(profile_command.main, [*options, *(["--overwrite"] if "--from" in options else [])])
         case [".venv/bin/python", "train_agent.py", *options]:
             monkeypatch.setattr(train_command.Session, "run", reached)
@@ -175,8 +190,18 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
                 assert set(options[options.index("--only") + 1 :]) <= set(re.findall(r"[\w-]+", source))
         case [".venv/bin/python", script]:
             assert script in FILES
-        case ["pip", "install", *_]:
+        case [program, *options] if Path(program).name in LIVE:
+            module, begins, names = LIVE[Path(program).name]
+            for name in names:
+                monkeypatch.setattr(begins, name, reached)
+            with pytest.raises(Reached):
+                module.main(options)
+        case ["python", "train_agent.py" | "eval.py" as script, *options] if "backend=live" in options:
+            assert (ROOT / script).exists()  # on a cluster that is not there
+        case ["python3" | "pip" | ".venv/bin/pip", *_]:
             assert (ROOT / "setup.cfg").exists()
+        case [program, *_] if program in BOARDS_OWN:
+            return
         case _:
             pytest.fail(f"no test knows {shlex.join(words)}")
 
@@ -238,10 +263,11 @@ def learns(words: Sequence[str]) -> bool:
 @pytest.mark.usefixtures("network")
 @pytest.mark.timeout(3000)
 def test_commands_run(here: Path) -> None:
-    """All but those that train images, serve another machine or print every figure."""
+    """All but those that train images, are for several machines or print every figure."""
     for words in COMMANDS:
         line, program = shlex.join(words), Path(words[1] if words[0] == PYTHON else words[0]).name
-        if words[0] in ("make", "pip") or "--network" in words or "benchmarks/" in line or "backend=train" in line:
+        others = ("make", "pip", "python", "python3", *BOARDS_OWN)
+        if words[0] in others or program in LIVE or "benchmarks/" in line or "backend=train" in line:
             continue
         short = [] if "--from" in words else SHORT.get(program, [])
         if learns(words):

@@ -1,4 +1,4 @@
-"""``splitgym-profile``: measure latency tables and training profiles, import others', measure a link."""
+"""``splitgym-profile``: measure latency tables and training profiles, import others'."""
 
 from __future__ import annotations
 
@@ -36,20 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    for option, act in (("--network", _probe), ("--from", _import)):
-        if any(word == option or word.startswith(f"{option}=") for word in words):
-            return act(words)
-    return _measure(words)
-
-
-def _probe(words: Sequence[str]) -> int:
-    from ..probe import probe as network_probe
-
-    parser = Parser(PROG, "Measure the link between two machines.", lambda: _NETWORK_HELP)
-    network_probe.add_options(parser)
-    parser.add_argument("--device", metavar="NAME", help="this machine's name in the link file (of its board or CPU)")
-    parser.add_argument("--out", metavar="FILE", type=Path, help="the link file (link-<device>.json)")
-    return network_probe.run(parser.parse_args(words))
+    imports = any(word == "--from" or word.startswith("--from=") for word in words)
+    return (_import if imports else _measure)(words)
 
 
 def _import(words: Sequence[str]) -> int:
@@ -285,9 +273,6 @@ def _one_line(text: str) -> str:
     return text
 
 
-_NETWORK_HELP = f"""examples:
-  {PROG} --network serve                       on one machine, which waits
-  {PROG} --network 192.168.0.7:7790            on the other one"""
 _FROM_HELP = f"""examples:
   {PROG} --model vgg16 --from profile.json --device nano --precision FP16 --software "TensorRT 8.2" --shape-from nano
   {PROG} --model net.onnx --from 224=full.json 112=half.json --device my-board --precision INT8 --software X
@@ -320,7 +305,7 @@ def _help() -> str:
         *listed(
             {
                 f"{PROG} --from FILE --help": "profiles of trtexec, PipeDream, plain CSV",
-                f"{PROG} --network serve --help": "measure the link between two machines",
+                "splitgym-cluster profile --help": "kernels and links of several machines, from one",
             }
         ),
         "",
