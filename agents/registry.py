@@ -88,8 +88,8 @@ def get_spec(family: str, name: str, option: str = "--agent") -> AgentSpec:
     if name.endswith(".json") and from_plan:
         return from_plan(name)
     if Path(name).is_dir():
-        where = "splitgym-eval takes it with --runs, splitgym-train goes on with it with --resume"
-        raise InputError(f"{option}: {name} is a folder, no agent; if it is a run, {where}")
+        where = f"splitgym-eval --runs {name} takes the agent of a run, splitgym-train --resume {name} goes on with it"
+        raise InputError(f"{option}: {name} is a folder, not an agent; {where}")
     plans = ", or a plan.json" if from_plan else ""
     raise InputError(f"{option}: unknown agent {name!r} for {family}; known: {', '.join(known)}{plans}")
 

@@ -152,11 +152,14 @@ def check_plan_files(
     """Plans fit every scenario.
 
     Raises:
-        InputError: names the file and what does not fit.
+        InputError: names the scenario, the file and what does not fit.
     """
     for spec in specs:
         for setting in settings if spec.from_file else ():
-            build_agent(family, spec.name, make_env(family, setting.asked, options_for(spec, options)), 0, {})
+            try:
+                build_agent(family, spec.name, make_env(family, setting.asked, options_for(spec, options)), 0, {})
+            except InputError as error:
+                raise InputError(f"scenario {setting.name}: {error}") from None
 
 
 def _names_of(spec: AgentSpec) -> list[str]:

@@ -57,7 +57,11 @@ def claimed(folder: Path, where: object, mode: int = 0o777) -> Iterator[None]:
     """
     with writing(where):
         made = [path for path in (folder, *folder.parents) if not path.exists()]
-        folder.mkdir(mode, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode, parents=True, exist_ok=True)
+        except OSError:
+            _remove_empty(made)
+            raise
     with held(folder, where):
         try:
             yield
@@ -76,6 +80,9 @@ def claimed_new(stem: Path) -> Iterator[Path]:
                 folder.mkdir(parents=True)
             except FileExistsError:
                 continue
+            except OSError:
+                _remove_empty(made)
+                raise
         with held(folder, folder):
             try:
                 yield folder

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from ...models.model import Kernel, Model
 from ...ui.errors import InputError
 from ...ui.faults import Faults
+from ...ui.files import writing
 from ..devices import Device, get_device
 from ..latency import kernel_seconds
 from ..tables import LatencyTable, Provenance, table_of
@@ -326,6 +327,8 @@ def command(args: argparse.Namespace, model: Model, sources: Mapping[str, Sequen
             _by_rows(args.from_files, model), model, **facts, format=args.format, sources=sources,
             layers=trtexec.read_layer_map(args.map, model) if args.map else None, shape_from=args.shape_from,
         )  # fmt: skip
+    with writing(f"--out {args.out}"):
+        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     made.save(args.out)
     print(f"{args.out}: {made.label()}")
     return 0

@@ -16,7 +16,6 @@ from ...models.own.names import is_own
 from ...models.own.option import add_model_options, model_of
 from ...ui.console import Parser, add_list, entry, listed, note, program, stdout, whole, wrapped
 from ...ui.errors import InputError
-from ...ui.files import writing
 from ..devices import device_summaries
 from ..training import OPTIMIZER_BYTES
 
@@ -59,8 +58,6 @@ def _import(words: Sequence[str]) -> int:
     model = get_model(name)
     args.out = args.out or _default_out(model.name, "imported", args.training)
     _check_out(args.out, args.overwrite)
-    with writing(f"--out {args.out}"):
-        args.out.parent.mkdir(parents=True, exist_ok=True)
     return importers.command(args, model, outline(name).nodes if is_own(name) else None)
 
 

@@ -172,7 +172,7 @@ def test_bad_input_for_an_evaluation_is_one_line(words: str, named: str, brief: 
 
 @EVERY
 def test_a_folder_is_no_agent(brief: Brief) -> None:
-    named = "run is a folder, no agent; if it is a run, splitgym-eval takes it with --runs"
+    named = "run is a folder, not an agent; splitgym-eval --runs run takes the agent of a run, "
     brief.evaluate.refuses(f"--agents {brief.planner},run --out out", f"--agents: {named}")
     brief.train.refuses("--agent run --out out", f"--agent: {named}")
 

@@ -210,10 +210,11 @@ def test_a_folder_is_taken_once(folder: RunFolder, tmp_path: Path) -> None:
         (other, "is not empty"),
         (other / "notes.txt", "is a file"),
         (other / "notes.txt" / "run", r"cannot be written \(Not a directory\)"),
-        (tmp_path / ("long" * 75), r"cannot be written \(File name too long\)"),
+        (tmp_path / "new" / ("long" * 75), r"cannot be written \(File name too long\)"),
     ):
         with pytest.raises(InputError, match=f"^--out {path}: {named}"), claimed_out(path):
             pytest.fail("not refused")
+    assert not (tmp_path / "new").exists()
 
 
 def test_open_wants_a_run(tmp_path: Path) -> None:

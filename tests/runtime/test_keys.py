@@ -23,7 +23,10 @@ from splitgym.runtime.keys import (
     save_identity,
     save_roster,
 )
+from splitgym.ui.claims import claimed
 from splitgym.ui.errors import InputError
+
+from ..disk import REFUSAL, no_room
 
 Capture = pytest.CaptureFixture[str]
 KEY = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"  # the pair in ZeroMQ's manual
@@ -153,6 +156,24 @@ def test_mistakes_on_the_command_line(line: str, reason: str, capsys: Capture) -
     Path("file").touch()
     assert reason in run(line, capsys, 2)
     assert os.listdir() == ["file"]  # noqa: PTH208
+
+
+def test_one_process_at_a_time_makes_keys_in_a_folder(capsys: Capture) -> None:
+    with claimed(Path("keys"), "here"):
+        assert "--out keys: another process is writing there" in run("make controller", capsys, 2)
+    assert os.listdir() == []  # noqa: PTH208
+
+
+def test_keys_that_cannot_be_written_leave_what_was_there(capsys: Capture) -> None:
+    with no_room():
+        assert f"new/keys/controller.key: {REFUSAL}" in run("make controller --out new/keys", capsys, 2)
+    assert os.listdir() == []  # noqa: PTH208
+    run("make controller", capsys)
+    before = Path("keys/roster.yaml").read_text()
+    with no_room(len(before)):  # for a key, not for a longer roster
+        assert f"keys/roster.yaml: {REFUSAL}" in run("make pi-1", capsys, 2)
+    assert sorted(os.listdir("keys")) == ["controller.key", "roster.yaml"]  # noqa: PTH208
+    assert Path("keys/roster.yaml").read_text() == before
 
 
 def test_help(capsys: Capture) -> None:

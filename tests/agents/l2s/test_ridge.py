@@ -179,7 +179,7 @@ BANDITS = [spec for spec in agents_of("l2s").values() if "ridge" in hyperparams_
 
 @pytest.mark.parametrize("spec", BANDITS, ids=lambda spec: spec.name)
 @pytest.mark.parametrize("edge", EDGES, ids=str)
-def test_every_bandit_plays_at_the_edges_of_what_is_allowed(spec: AgentSpec, edge: dict[str, float]) -> None:
+def test_every_bandit_plays_at_the_edges_of_what_is_allowed(spec: AgentSpec, edge: dict[str, Any]) -> None:
     env = make_env(get_family("l2s"), "resnet34-gpu-60", options_for(spec, {"rounds": 150}))
     found = play(make_agent("l2s", spec.name, env, 0, **edge), env, 1)
     assert found.trace is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -29,6 +30,7 @@ from splitgym.ui import canvas
 from splitgym.ui.console import program
 
 from ...command_line import PNG, Command, files, sketch
+from ...disk import no_room
 
 profile = Command("splitgym-profile", main)
 LENET = get_model("lenet5")
@@ -290,6 +292,19 @@ def test_a_picture_that_cannot_be_written_is_one_line() -> None:
     assert "t.png: cannot be written" in called.told[-1]
     assert Path("t.partial.csv").exists()
     assert not Path("t.csv").exists()
+
+
+@pytest.mark.parametrize("most_bytes", [100, 2000])
+def test_a_table_without_room_is_one_line(most_bytes: int) -> None:
+    """What was measured stays, where there was room for it."""
+    with no_room(most_bytes):
+        called = profile(*QUICK, "--out", "new/t.csv", code=2)
+    assert re.fullmatch(r"splitgym-profile: new/t\.(partial\.csv|png): cannot be written \(.*\)", called.told[-1])
+    assert files() <= {"new/t.partial.csv"}
+
+
+def test_a_name_of_300_characters_is_one_line() -> None:
+    profile.refuses([*QUICK, "--out", f"{'x' * 300}.csv"], f"{'x' * 300}.csv: File name too long")
 
 
 def test_a_folder_is_no_table() -> None:
