@@ -196,7 +196,7 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
                 monkeypatch.setattr(begins, name, reached)
             with pytest.raises(Reached):
                 module.main(options)
-        case ["python", "train_agent.py" | "eval.py" as script, *options] if "backend=live" in options:
+        case ["python", "train_agent.py" | "eval.py" as script, *options] if "live" in options:
             assert (ROOT / script).exists()  # on a cluster that is not there
         case ["python3" | "pip" | ".venv/bin/pip", *_]:
             assert (ROOT / "setup.cfg").exists()

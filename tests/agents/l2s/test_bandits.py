@@ -284,9 +284,9 @@ def test_every_agent_is_judged_by_the_loop(name: str) -> None:
 
 
 NOT_ALLOWED: list[tuple[str, str, Any, str]] = [
-    ("linucb", "alpha", -0.1, "0 or more"),
-    ("linucb", "ridge", 0, "a finite number above 0"),
-    ("lints", "alpha", float("inf"), "a finite number, 0 or more"),
+    ("linucb", "alpha", -0.1, "0..1e6"),
+    ("linucb", "ridge", 0, "1e-6..1e6"),
+    ("lints", "alpha", float("inf"), "a finite number, 0..1e6"),
     ("linucb-e", "mu", 0, "a finite number above 0, below 1"),
     ("linucb-e", "mu", 1, "a finite number above 0, below 1"),
     ("linucb-e", "horizon", -5, "null or a whole number, 0 or more"),
@@ -299,7 +299,7 @@ NOT_ALLOWED: list[tuple[str, str, Any, str]] = [
     ("l2s-fws", "drift", 0, "a finite number above 0"),
     ("l2s-probe", "random_rate", 1.5, "0..1"),
     ("l2s-probe", "probe_period", -1, "0 or more"),
-    ("l2s", "alpha", "much", "a finite number, 0 or more"),
+    ("l2s", "alpha", "much", "a finite number, 0..1e6"),
     ("ppo", "gamma", 1.2, "0..1"),
     ("dqn", "buffer_size", 0, "1 or more"),
 ]
