@@ -81,7 +81,7 @@ class Namespaces:
 
     def close(self) -> None:
         """Take everything away again; what is not there is no matter."""
-        for suffix in ("r", *map(str, range(len(self._names)))):  # with the other end, at once; a namespace's takes time
+        for suffix in ("r", *map(str, range(len(self._names)))):  # both ends, at once
             _quietly("ip", "link", "delete", f"{self._prefix}{suffix}p")
         for space in self._names.values():
             _quietly("ip", "netns", "delete", space)
