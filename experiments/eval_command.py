@@ -20,10 +20,10 @@ from ..ui.progress import Bar
 from . import tables
 from .eval_tasks import Setting, check_plan_files, make_settings, make_tasks, match_runs, share_hyperparams
 from .figures import grouped_bars, has_error_bars, hook
+from .jobs import check_planner_options
 from .options import add_env_options, env_options, family_help, family_of, parse_pairs
 from .results import Result, by_group, fill_regret, finite, write_csv
 from .run_folder import claimed_out, claimed_run, versions
-from .training import check_planner_options
 from .workers import Task, run_tasks
 
 PROG = "splitgym-eval"

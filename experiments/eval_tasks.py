@@ -13,9 +13,9 @@ from ..agents.registry import AgentSpec, agent_hyperparams, hyperparams_of
 from ..envs import Family
 from ..ui.console import note
 from ..ui.errors import InputError
+from .jobs import check_hyperparams, check_settings
 from .play import build_agent, make_env, options_for
 from .run_folder import RunConfig, RunFolder, find_runs, plain
-from .training import check_hyperparams, check_settings
 from .workers import Task
 
 

@@ -21,12 +21,12 @@ from ..ui.errors import InputError
 from ..ui.progress import Bar
 from . import tables
 from .figures import hook, learning_curve
+from .jobs import Job, Training
 from .play import Played, assess, play
 from .progress import TrainingBar
 from .results import Result, better, fill_regret, finite
 from .run_folder import SCHEMA, Progress, RunFolder
 from .tracking import Tracker
-from .training import Job, Training
 
 PROG = "splitgym-train"
 RESULT = "result.json"

@@ -16,10 +16,10 @@ from typing import Any
 from ..agents.protocol import Learner, Report
 from ..agents.registry import get_spec
 from ..envs import Family, register_family
+from .jobs import Job, Training, new_job, reopened_job, single_thread
 from .play import assess, play
 from .results import Result
 from .run_folder import RunFolder, file_stem
-from .training import Job, Training, new_job, reopened_job, single_thread
 
 TRAINING_WEIGHT = 25.0  # of a training in the progress bar, beside 1 for a planner
 REPORT_S = 0.5

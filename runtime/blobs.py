@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,8 +134,3 @@ def put_model(store: BlobStore, torch_model: TorchModel) -> tuple[str, ...]:
         state = {name: value.detach().contiguous() for name, value in step.state_dict().items()}
         digests.append(store.put(save(state)))
     return tuple(digests)
-
-
-def step_weights(store: BlobStore, digests: Sequence[str], steps: Sequence[int]) -> Mapping[int, dict[str, Tensor]]:
-    """The weights of some steps."""
-    return {step: store.load(digests[step]) for step in steps}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,16 +20,6 @@ from .wire import FLOAT16, FLOAT32, UINT8, Pace
 
 DTYPES = {FLOAT32: torch.float32, UINT8: torch.uint8, FLOAT16: torch.float16}
 IMAGE_SCALE = 1.0 / 255.0  # camera bytes as the network sees them
-
-
-def keep_memory() -> None:
-    """Let glibc keep what is freed: large outputs are otherwise page-faulted anew in every call."""
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # another C library
-        return
-    mallopt(-3, 2**30)  # M_MMAP_THRESHOLD
-    mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
 class Network:

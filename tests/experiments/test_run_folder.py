@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from splitgym.agents.protocol import OnReport
+from splitgym.experiments.jobs import check_hyperparams, check_settings
 from splitgym.experiments.run_folder import (
     Progress,
     RunConfig,
@@ -20,7 +21,6 @@ from splitgym.experiments.run_folder import (
     find_runs,
     plain,
 )
-from splitgym.experiments.training import check_hyperparams, check_settings
 from splitgym.ui.errors import InputError
 from splitgym.ui.files import replacing
 

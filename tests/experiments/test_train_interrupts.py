@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from splitgym.experiments import train_command, training
+from splitgym.experiments import jobs, train_command
 from splitgym.experiments import train_session as session
 
 from .. import ROOT
@@ -113,14 +113,14 @@ def test_a_training_that_fails_at_once_leaves_nothing(monkeypatch: pytest.Monkey
     with pytest.raises(RuntimeError, match="a bug"):
         train("--episodes", "5", "--out", "run")
     assert names() == []
-    monkeypatch.setattr(training, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(jobs, "CHECKPOINT_S", 0.0)
     with pytest.raises(RuntimeError, match="a bug"):
         train("--episodes", "5", "--out", "run")
     assert read("run/model/progress.json")["episodes"] == 3
 
 
 def test_checkpoints_come_while_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(jobs, "CHECKPOINT_S", 0.0)
     seen: list[int] = []
 
     def on_episode(episodes: int) -> None:
@@ -137,9 +137,9 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(scratch: Path) -> None:
 import sys, time
 sys.path.insert(0, {str(ROOT)!r})
 from tests.envs import toy_family
-from splitgym.experiments import training
+from splitgym.experiments import jobs
 from splitgym.experiments.train_command import main
-training.CHECKPOINT_S = 0.0
+jobs.CHECKPOINT_S = 0.0
 toy_family.Climber.on_episode = staticmethod(lambda episodes: time.sleep(0.002))
 with toy_family.registered():
     main(["--env", "toy", "--episodes", "100000", "--out", "run"])
