@@ -13,8 +13,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,15 +28,18 @@ from scipy.stats import kendalltau
 
 from splitgym.agents.registry import get_spec
 from splitgym.envs import get_family
-from splitgym.envs.distredge.live import Cluster, Emulation, on_testbed
+from splitgym.envs.distredge.live import Cluster, Emulation, on_machines, on_testbed
 from splitgym.envs.distredge.scenarios import Scenario, get_scenario
 from splitgym.envs.distredge.system import System
+from splitgym.experiments.live import cluster_command
 from splitgym.experiments.live.report import Report, make_report
 from splitgym.experiments.live.stream import Streamed, random_images, stream
+from splitgym.experiments.live.testbed_command import write_cluster
 from splitgym.experiments.play import assess
 from splitgym.models.plans import SpatialPlan
 from splitgym.runtime.blobs import BlobStore, default_folder
 from splitgym.runtime.keys import make_members
+from splitgym.runtime.testbed import Testbed
 from splitgym.runtime.transport import CHUNK_BYTES
 from splitgym.runtime.weights import load_whole
 from splitgym.runtime.zmq_transport import ZmqDialer, ZmqListener
@@ -42,6 +47,8 @@ from splitgym.runtime.zmq_transport import ZmqDialer, ZmqListener
 IMAGES = 100  # for every network and number of workers
 PLANS = 20
 METHODS = ("offload", "coedge", "aofl", "risk-seeking", "joint")
+EVERY = "16"  # rows that a kernel is measured at
+MOST_ERROR = 0.15  # of a prediction from tables measured here
 GAP = 0.05  # between two methods, from where on their order counts
 MESSAGE_BYTES = 3 * 2**20
 ROUNDS = 9  # of raw TCP and both wires, in turns
@@ -142,22 +149,16 @@ def predictions() -> Iterator[Figure]:
 def _predicted(name: str, scenario: Scenario, scale: float | None) -> Iterator[Figure]:
     system = System(scenario)
     with on_testbed(system, BlobStore(default_folder()), Emulation("table", scale or 1.0)) as cluster:
-        plans = _plans(system, scenario.name)
+        plans = _plans(system)
         if scale is None:
             fitted = max(cluster.fit_scale(plan, random_images(cluster, 2, 0)) for plan in plans[:4])
             cluster.emulation = Emulation("table", fitted)
         reports = [played(cluster, plan, 2) for plan in track(plans, f"{name} …", transient=True)]
         scale = cluster.emulation.scale
     counted = [r for r in reports if r.latencies_s]
-    errors = np.array([abs(r.error) for r in counted])
-    predicted, measured = [r.predicted.latency_s for r in counted], [r.latency_s for r in counted]
     yield Figure(f"{name}: time scale", scale, "")
     yield Figure(f"{name}: plans whose images count", len(counted), f"of {PLANS}")
-    yield Figure(f"{name}: median error", 100 * float(np.median(errors)), "%")
-    yield Figure(f"{name}: p90 error", 100 * float(np.quantile(errors, 0.9)), "%")
-    yield Figure(f"{name}: largest error", 100 * float(errors.max()), "%")
-    tau: Any = kendalltau(predicted, measured)
-    yield Figure(f"{name}: Kendall tau", tau.statistic, "")
+    yield from _errors(name, counted)
     own = [(1e3 * r.runtime_s, len(p.cuts)) for r, p in zip(reports, plans, strict=True) if r.latencies_s]
     yield Figure(f"{name}: runtime's own time, median", median(ms for ms, _ in own), "ms")
     spare = [
@@ -166,7 +167,40 @@ def _predicted(name: str, scenario: Scenario, scale: float | None) -> Iterator[F
     yield Figure(f"{name}: plans within 1.5 ms + 2 ms a boundary", sum(s <= 0 for s in spare), f"of {len(spare)}")
 
 
-def _plans(system: System, scenario: str) -> list[SpatialPlan]:
+def measured() -> Iterator[Figure]:
+    """Predictions from tables and links that two workers measured here, with nothing emulated; misses name a term."""
+    scenario = Scenario("here", "vgg16", ("pi3",) * 2, (100.0,) * 2, activation_bytes=4)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with Testbed(scenario.device_names, default_folder(), measures=True) as testbed:
+            write_cluster(folder, asdict(scenario), testbed)
+            if cluster_command.main(["profile", str(folder / "cluster.yaml"), "--every", EVERY]):
+                raise RuntimeError("the workers could not be measured")
+            system = System(get_scenario(str(folder / "cluster.measured.yaml")))
+            with on_machines(system, BlobStore(default_folder())) as cluster:
+                plans = _plans(system)
+                reports = [played(cluster, plan, 5) for plan in track(plans, "measured …", transient=True)]
+    yield from _errors("measured here, 2 workers", reports)
+    misses = [r for r in reports if abs(r.error) > MOST_ERROR]
+    for term, count in Counter(map(_largest_miss, misses)).items():
+        yield Figure(f"measured here, 2 workers: misses above {MOST_ERROR:.0%} by {term}", count, f"of {len(misses)}")
+
+
+def _largest_miss(report: Report) -> str:
+    """The term that differs most."""
+    return max(report.terms, key=lambda term: abs(report.terms[term][0] - report.terms[term][1]))
+
+
+def _errors(name: str, reports: Sequence[Report]) -> Iterator[Figure]:
+    errors = np.array([abs(r.error) for r in reports])
+    yield Figure(f"{name}: median error", 100 * float(np.median(errors)), "%")
+    yield Figure(f"{name}: p90 error", 100 * float(np.quantile(errors, 0.9)), "%")
+    yield Figure(f"{name}: largest error", 100 * float(errors.max()), "%")
+    tau: Any = kendalltau([r.predicted.latency_s for r in reports], [r.latency_s for r in reports])
+    yield Figure(f"{name}: Kendall tau", tau.statistic, "")
+
+
+def _plans(system: System) -> list[SpatialPlan]:
     """Offload, equal parts, and random ones that are not slower than three times the best device alone."""
     rng = np.random.default_rng(0)
     equal = tuple(int(system.heights[-1]) * d // system.n_devices for d in range(1, system.n_devices))
@@ -358,9 +392,9 @@ def load() -> Iterator[Figure]:
 
 def everything() -> Iterator[Figure]:
     """All groups, one after another."""
-    for group in (load, wire, start, outputs, predictions, rankings, load):
+    for group in (load, wire, start, outputs, predictions, measured, rankings, load):
         yield from group()
 
 
-PARTS: Sequence[Callable[[], Iterator[Figure]]] = (outputs, predictions, rankings, wire, start)
+PARTS: Sequence[Callable[[], Iterator[Figure]]] = (outputs, predictions, measured, rankings, wire, start)
 GROUPS = {"live": everything, **{f"live-{part.__name__}": part for part in PARTS}}

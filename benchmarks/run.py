@@ -7,7 +7,8 @@ l2s-change, l2s-claims; edgemove-speed, edgemove-table1, edgemove-double-speed, 
 edgemove-adaptation, edgemove-start, edgemove-learned; hiertrain-speed, hiertrain-planning, hiertrain-gap,
 hiertrain-claims, hiertrain-sharing, hiertrain-sweeps, hiertrain-slower, hiertrain-learned; deprune-speed,
 deprune-claims, deprune-learned; profiler (VGG-16 measured twice on this machine, minutes); live (plans on worker
-processes, half an hour), or its parts live-outputs, live-predictions, live-rankings, live-wire, live-start.
+processes, an hour), or its parts live-outputs, live-predictions, live-measured, live-rankings, live-wire,
+live-start.
 Timings are single-threaded; run on an idle machine.
 """
 
