@@ -17,6 +17,10 @@ class Figure:
     ratio: float | None = None
     reference: str = ""
 
+    def line(self) -> str:
+        ratio = "" if self.ratio is None else f"{self.ratio:8.3f} x {self.reference}"
+        return f"{self.name:52s} {self.value:14,.4g} {self.unit:9s} {ratio}"
+
 
 def vector_rate(make: Callable[[], gym.vector.VectorEnv], steps: int, repeats: int = 7) -> float:
     """Best env-steps per second of several repeats with random actions."""

@@ -6,9 +6,9 @@ NAME is a group: env, import, planners, joint, osds, learned (DistrEdge); l2s-sp
 l2s-change, l2s-claims; edgemove-speed, edgemove-table1, edgemove-double-speed, edgemove-rates,
 edgemove-adaptation, edgemove-start, edgemove-learned; hiertrain-speed, hiertrain-planning, hiertrain-gap,
 hiertrain-claims, hiertrain-sharing, hiertrain-sweeps, hiertrain-slower, hiertrain-learned; deprune-speed,
-deprune-claims, deprune-learned; profiler (VGG-16 measured twice on this machine, minutes); live (plans on worker
-processes, an hour), or its parts live-outputs, live-predictions, live-measured, live-rankings, live-wire,
-live-start.
+deprune-claims, deprune-learned; paper-inputs (what papers claim: published, under inputs=paper, under
+inputs=devices); profiler (VGG-16 measured twice on this machine, minutes); live (plans on worker processes, an hour),
+or its parts live-outputs, live-predictions, live-measured, live-rankings, live-wire, live-start.
 Timings are single-threaded; run on an idle machine.
 """
 
@@ -28,11 +28,12 @@ import edgemove
 import hiertrain
 import l2s
 import live
+import paper_inputs
 import profiler
 
 import splitgym.envs
 
-MODULES = (distredge, l2s, edgemove, hiertrain, deprune, profiler, live)
+MODULES = (distredge, l2s, edgemove, hiertrain, deprune, paper_inputs, profiler, live)
 GROUPS = {name: figures for module in MODULES for name, figures in module.GROUPS.items()}
 
 
@@ -46,11 +47,7 @@ def main() -> None:
     assert splitgym.envs.FAMILIES
     for group in args.only:
         for figure in GROUPS[group]():
-            if args.json:
-                print(json.dumps(asdict(figure)), flush=True)
-                continue
-            ratio = "" if figure.ratio is None else f"{figure.ratio:8.3f} x {figure.reference}"
-            print(f"{figure.name:52s} {figure.value:14,.4g} {figure.unit:9s} {ratio}", flush=True)
+            print(json.dumps(asdict(figure)) if args.json else figure.line(), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from ..models.lookup import check_model
 from ..models.own.names import from_folder
 from ..ui.errors import InputError
 from ..ui.files import read_yaml
-from ..ui.validation import validated
+from ..ui.validation import shown, validated
 from .core import Dynamics
 
 T = TypeVar("T")
 S = TypeVar("S", bound="BaseScenario")
+
+Inputs = Literal["paper", "devices"]
+INPUTS: tuple[Inputs, ...] = get_args(Inputs)
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What the inputs of a family were inferred from that its paper does not print but its figures imply.
+
+    Args:
+        fitted: the figures that parameters were fitted to.
+        checked: those that were not, and are the test.
+    """
+
+    fitted: str
+    checked: str
+
+    def label(self) -> str:
+        """One line, to stand wherever numbers are printed."""
+        return f"inputs: inferred from the paper (fitted to: {self.fitted}; checked on: {self.checked})"
 
 
 @dataclass(frozen=True)
@@ -25,21 +46,67 @@ class BaseScenario:
     Args:
         name: scenario name.
         model: a zoo model, or your own: net.onnx, module:factory.
+        inputs: paper (what the paper does not print is what its figures imply, the default of named scenarios) or
+            devices (it is what devices and networks of that kind do).
 
     Raises:
         InputError: fields that contradict each other or name nothing known; beginning with a field.
     """
 
+    inferred: ClassVar[Inferred | None] = None  # what a family's inputs="paper" rest on; None where it has none
+
     name: str
     model: str
+    inputs: Inputs = field(default="devices", kw_only=True)
 
     def __post_init__(self) -> None:
         check_model(self.model)
+        if self.inputs == "paper" and self.inferred is None:
+            raise InputError("inputs is 'paper', allowed here: devices")
+
+    @property
+    def provenance(self) -> tuple[str, ...]:
+        """Where inputs come from that no device's profile tells; nothing with inputs="devices"."""
+        return (self.inferred.label(),) if self.inputs == "paper" and self.inferred else ()
 
 
 def is_file(name: Any) -> bool:
     """Whether a scenario is named by the path of a YAML file."""
     return isinstance(name, str) and name.endswith((".yaml", ".yml"))
+
+
+def filled(given: Mapping[str, Any], paper: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a scenario, with those that its paper implies where it asks for them and does not give them.
+
+    Args:
+        given: fields, ``model`` and perhaps ``inputs`` among them.
+        paper: what the family's paper implies, field -> value, or a function of the model's name.
+    """
+    if given.get("inputs") != "paper":
+        return dict(given)
+    model = given.get("model", "")
+    return {**{name: value(model) if callable(value) else value for name, value in paper.items()}, **given}
+
+
+def chosen(
+    named: Callable[[Any, Inputs | None], S], name: Any, changes: Mapping[str, Any], options: Sequence[str]
+) -> S:
+    """A scenario by name or from a file, with the inputs that are asked for and some fields changed.
+
+    Args:
+        named: the scenario of a name with the inputs that are asked for, None for its own.
+        name: of a scenario, or a file.
+        changes: new values by field, ``inputs`` perhaps among them.
+        options: see :func:`change`.
+
+    Raises:
+        InputError: unknown name, inputs or field, or a value out of range.
+    """
+    changes = dict(changes)
+    inputs = changes.pop("inputs", None)
+    if inputs is not None and inputs not in INPUTS:
+        raise InputError(f"inputs is {shown(inputs)}, allowed: {', '.join(INPUTS)}")
+    return change(named(name, inputs), changes, options)
 
 
 def change(base: S, changes: Mapping[str, Any], options: Sequence[str]) -> S:
@@ -60,7 +127,13 @@ def change(base: S, changes: Mapping[str, Any], options: Sequence[str]) -> S:
     return validated(type(base), {**vars(base), **changes}, f"scenario {base.name}") if changes else base
 
 
-def load(kind: type[S], path: str, file_fields: Sequence[str] = ()) -> S:
+def load(
+    kind: type[S],
+    path: str,
+    file_fields: Sequence[str] = (),
+    paper: Mapping[str, Any] = MappingProxyType({}),
+    inputs: Inputs | None = None,
+) -> S:
     """Read a scenario file.
 
     Args:
@@ -68,13 +141,16 @@ def load(kind: type[S], path: str, file_fields: Sequence[str] = ()) -> S:
         path: a YAML file with its fields; the name is the file's own unless it gives one.
         file_fields: fields that name files (one, a list of them, or a mapping to them), found from where the scenario
             lies.
+        paper: see :func:`filled`.
+        inputs: instead of the file's.
 
     Raises:
         InputError: one line naming the file, the field and what is allowed.
     """
     known = fields(kind)
     required = [field.name for field in known[1:] if field.default is field.default_factory is MISSING]
-    found = validated(kind, {"name": Path(path).stem, **_read(path, required)}, path)
+    given = {"name": Path(path).stem, **_read(path, required), **({"inputs": inputs} if inputs else {})}
+    found = validated(kind, filled(given, paper), path)
     folder = Path(path).resolve().parent
     files = {name: _from(folder, getattr(found, name)) for name in file_fields}
     files["model"] = from_folder(found.model, folder)
