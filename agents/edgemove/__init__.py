@@ -58,6 +58,10 @@ AGENTS: tuple[AgentSpec, ...] = (
         seeded=True, baseline=True, hyperparams=hyperparams.Hyperparams,
     ),
     AgentSpec(
+        "pipedream", "the same with the link as a stage, as the original PipeDream cuts",
+        partial(PipeDreamE, link=True), _ABSOLUTE, seeded=True, baseline=True, hyperparams=hyperparams.Hyperparams,
+    ),
+    AgentSpec(
         "oracle", "the fastest server and cut of every cycle, switched for nothing", Oracle,
         {"action": "oracle"}, reference=True, hyperparams=hyperparams.Hyperparams,
     ),
@@ -69,4 +73,13 @@ AGENTS: tuple[AgentSpec, ...] = (
         for name, (allowed, options) in _LEARNERS.items()
     ),
 )  # fmt: skip
-EVAL_AGENTS = ("edgemove", "edgemove-literal", "lookahead", "on-device", "device-cloud", "pipedream-e", "oracle")
+EVAL_AGENTS = (
+    "edgemove",
+    "edgemove-literal",
+    "lookahead",
+    "on-device",
+    "device-cloud",
+    "pipedream-e",
+    "pipedream",
+    "oracle",
+)

@@ -338,7 +338,7 @@ class EdgeMoveDynamics(ScenarioDynamics):
         system = self.system
         city = f"from {system.scenario.sites}" if system.scenario.sites else "synthetic"
         profiles = (f"training of {p.model} on {p.provenance.label()}" for p in system.profiles.values())
-        return (*profiles, f"sites: {city}; links, loads and latencies: modelled (seeded)")
+        return (*system.scenario.provenance, *profiles, f"sites: {city}; links, loads and latencies: modelled (seeded)")
 
     def render_lane(self, lane: int) -> np.ndarray:
         from ..figures import frame

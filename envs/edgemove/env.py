@@ -63,7 +63,7 @@ class EdgeMoveEnv(ScalarEnv):
     figures again under ``metrics``.
 
     ## Arguments
-    * ``scenario``: ``"vgg16-cifar10"``, any ``<task>[-x<speed factor>][-<Mbps>mbps]``, or a YAML file.
+    * ``scenario``: ``"vgg16-cifar10"``, any ``<task>[-city][-x<speed factor>][-<Mbps>mbps]``, or a YAML file.
     * ``action``: ``"absolute"``, ``"flat"``, ``"paper"`` or ``"oracle"``.
     * ``probe``: ``"background"`` (beside the next cycle, free) or ``"blocking"`` (the client waits for it).
     * ``optimum``: whether the fastest cycle is computed in every step.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Interval
 
@@ -14,7 +14,8 @@ from ...profiling.devices import device_names, get_device
 from ...profiling.training import Optimizer
 from ...ui.errors import InputError
 from ...ui.validation import Mbps, Positive, validated
-from ..scenarios import BaseScenario, change, is_file, load
+from ..scenarios import BaseScenario, Inferred, Inputs, change, chosen, filled, is_file, load
+from .paper import CITY, INFERRED, PAPER, PAPER_MODELS
 
 MOST_SITES = 2000
 Quantity = Annotated[float, Interval(ge=1e-9, le=1e12)]  # beyond, places and clocks overflow
@@ -60,6 +61,8 @@ class Scenario(BaseScenario):
         profiles: training profile files by device name, instead of modelled profiles.
     """
 
+    inferred: ClassVar[Inferred | None] = INFERRED
+
     cycle: Annotated[int, Interval(ge=1, le=10**6)]
     on_device_s: Quantity
     task_model: str = ""
@@ -76,14 +79,14 @@ class Scenario(BaseScenario):
     walks: Literal["test", "train"] = "test"
     speed_mps: Quantity = 1.4
     near_mbps: Mbps = 600.0
-    edge_snr_db: Annotated[float, Interval(ge=-40, le=100)] = 5.0
+    edge_snr_db: Annotated[float, Interval(ge=-40, le=100)] = CITY["edge_snr_db"]
     path_loss: Quantity = 3.0
     edge_rtt_s: tuple[Positive, Positive] = (0.005, 0.040)
     cloud_rtt_s: tuple[Positive, Positive] = (0.100, 0.170)
     cloud_mbps: Mbps = 300.0
     backhaul_mbps: Mbps = 1000.0
-    load_drift: Annotated[float, Interval(ge=0, le=100)] = 1.0
-    burst_factor: Annotated[float, Ge(1)] = 3.0
+    load_drift: Annotated[float, Interval(ge=0, le=100)] = CITY["load_drift"]
+    burst_factor: Annotated[float, Ge(1)] = CITY["burst_factor"]
     burst_s: Quantity = 60.0
     burst_every_s: Quantity = 600.0
     host_floor_s: Annotated[float, Interval(ge=0, le=10)] = 0.011
@@ -119,13 +122,13 @@ class Scenario(BaseScenario):
 
 
 ENV_OPTIONS = ("action", "probe", "optimum")  # of the env itself, beside a scenario's fields
-TASKS: Mapping[str, Scenario] = {
+TASKS: Mapping[str, Scenario] = {  # as devices have it
     task.name: task
     for task in (
-        Scenario("vgg16-cifar10", "vgg16_32", 500, 3053.0),
-        Scenario("resnet50-cinic10", "resnet50_32", 500, 6188.0),
-        Scenario("vgg16-agnews", "vgg16_text", 1000, 4645.0),
-        Scenario("resnet50-speech", "resnet50_speech", 200, 9331.0),
+        Scenario("vgg16-cifar10", "vgg16_32", cycle=500, on_device_s=3053.0),
+        Scenario("resnet50-cinic10", "resnet50_32", cycle=500, on_device_s=6188.0),
+        Scenario("vgg16-agnews", "vgg16_text", cycle=1000, on_device_s=4645.0),
+        Scenario("resnet50-speech", "resnet50_speech", cycle=200, on_device_s=9331.0),
     )
 }
 PUBLISHED_SPEEDUPS: Mapping[str, tuple[float, ...]] = {  # Table 1: Device-Cloud, PipeDream-E, EdgeMove
@@ -134,31 +137,36 @@ PUBLISHED_SPEEDUPS: Mapping[str, tuple[float, ...]] = {  # Table 1: Device-Cloud
     "vgg16-agnews": (1.17, 1.33, 2.32),
     "resnet50-speech": (1.54, 1.82, 2.33),
 }
-_FORM = re.compile(r"(?P<task>.+?)(?:-x(?P<factor>\d*\.?\d+))?(?:-(?P<mbps>\d*\.?\d+)mbps)?")
+_FORM = re.compile(r"(?P<task>.+?)(?P<city>-city)?(?:-x(?P<factor>\d*\.?\d+))?(?:-(?P<mbps>\d*\.?\d+)mbps)?")
 
 
-def _by_form(name: str) -> dict[str, Any] | None:
-    """The fields of the scenario that a name of the form <task>[-x<speed factor>][-<Mbps>mbps] describes."""
+def _by_form(name: str, inputs: Inputs | None) -> dict[str, Any] | None:
+    """The fields of the scenario that a name of the form <task>[-city][-x<speed factor>][-<Mbps>mbps] describes."""
     match = _FORM.fullmatch(name)
     task = TASKS.get(match["task"]) if match else None
     if match is None or task is None:
         return None
-    fields = {**vars(task), "name": name}
+    inputs = inputs or ("devices" if match["city"] else "paper")
+    fields: dict[str, Any] = dict(name=name, inputs=inputs, cycle=task.cycle, on_device_s=task.on_device_s)
+    fields["model"] = PAPER_MODELS.get(task.model, task.model) if inputs == "paper" else task.model
+    if match["city"]:
+        fields |= CITY
     if match["factor"]:
         fields["speed_mps"] = task.speed_mps * float(match["factor"])
     if match["mbps"]:
         fields["near_mbps"] = float(match["mbps"])
-    return fields
+    return filled(fields, PAPER)
 
 
 SWEEP_MBPS = (50, 100, 200, 400, 600, 900)
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "table1": tuple(TASKS),
     "double-speed": tuple(f"{task}-x2" for task in TASKS),
+    "city": tuple(f"{task}-city" for task in TASKS),
     "rates": tuple(f"vgg16-cifar10-{mbps}mbps" for mbps in SWEEP_MBPS),
 }
 SCENARIOS: Mapping[str, Scenario] = {
-    name: Scenario(**fields) for names in GROUPS.values() for name in names if (fields := _by_form(name))
+    name: Scenario(**fields) for names in GROUPS.values() for name in names if (fields := _by_form(name, None))
 }
 DEFAULT_SCENARIO = "vgg16-cifar10"
 
@@ -167,30 +175,32 @@ def get_scenario(name: str, /, **changes: object) -> Scenario:
     """A scenario by name or from a YAML file, with some fields changed.
 
     Args:
-        name: a known scenario, any ``<task>[-x<speed factor>][-<Mbps>mbps]`` of the four tasks, or the path of a
-            ``.yaml`` file with the fields of :class:`Scenario` (model, cycle and on_device_s at least).
+        name: a known scenario, any ``<task>[-city][-x<speed factor>][-<Mbps>mbps]`` of the four tasks, or the path of
+            a ``.yaml`` file with the fields of :class:`Scenario` (model, cycle and on_device_s at least). In a city
+            links fade and servers are loaded; its inputs are those of devices unless told otherwise.
         changes: fields of :class:`Scenario`.
 
     Raises:
         InputError: unknown name or field, or a value out of range.
     """
-    base = _named(name)
+    inputs = {"inputs": changes.pop("inputs")} if "inputs" in changes else {}
+    base = chosen(_named, name, inputs, ENV_OPTIONS)
     if changes.get("model", base.model) != base.model and not {"on_device_s", "task_model"} & set(changes):
         changes = {"task_model": base.task_model or base.model, **changes}
     return change(base, changes, ENV_OPTIONS)
 
 
-def _named(name: str) -> Scenario:
+def _named(name: str, inputs: Inputs | None) -> Scenario:
     if not isinstance(name, str):
         raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
     if is_file(name):
-        return load(Scenario, name, ("sites", "trajectory", "profiles"))
-    if name in SCENARIOS:
+        return load(Scenario, name, ("sites", "trajectory", "profiles"), PAPER, inputs)
+    if name in SCENARIOS and inputs in (None, SCENARIOS[name].inputs):
         return SCENARIOS[name]
-    fields = _by_form(name)
+    fields = _by_form(name, inputs)
     if fields is None:
         raise InputError(
-            f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any <task>[-x<speed factor>][-<Mbps>mbps], or "
-            f"a .yaml file; tasks: {', '.join(TASKS)}"
+            f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any "
+            f"<task>[-city][-x<speed factor>][-<Mbps>mbps], or a .yaml file; tasks: {', '.join(TASKS)}"
         )
     return validated(Scenario, fields, f"scenario {name}")

@@ -27,9 +27,11 @@ MOST_NAMES = 13
 
 
 def network_conditions(system: System) -> Conditions:
-    """Close to a site and at the end of its coverage, with the lowest and the highest latency of the scenario."""
+    """Close to a site and at the end of its coverage, if that differs, with the lowest and the highest latency."""
     rates = rate_table(system.scenario)
     places = {"close to the site": float(rates[0]), "at the end of coverage": float(rates[-1])}
+    if rates[0] == rates[-1]:
+        places = {"anywhere": float(rates[0])}
     latencies = dict(zip(("low", "high"), system.scenario.edge_rtt_s, strict=True))
     return {
         f"{place}, {rate / 1e6:.3g} Mbps; {name} latency, {1e3 * rtt_s:.3g} ms": (rate, rtt_s)

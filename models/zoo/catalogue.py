@@ -42,7 +42,9 @@ MODELS: dict[str, Callable[[], Model]] = {
     "vgg16_32": lambda: vgg("vgg16_32", 16, 32, (512, 10)),
     "resnet34_32": lambda: small_resnet("resnet34_32", basic_block),
     "resnet50_32": lambda: small_resnet("resnet50_32", bottleneck),
+    "resnet50_32_pool": lambda: small_resnet("resnet50_32_pool", bottleneck, pool=True),
     # Text as 32 tokens with 32-dimensional embeddings, speech as 32 frames of 32 mel bands: maps of one channel.
     "vgg16_text": lambda: vgg("vgg16_text", 16, 32, (512, 4), in_channels=1),
     "resnet50_speech": lambda: small_resnet("resnet50_speech", bottleneck, 1, 12),
+    "resnet50_speech_pool": lambda: small_resnet("resnet50_speech_pool", bottleneck, 1, 12, pool=True),
 }

@@ -137,9 +137,12 @@ def resnet(name: str, block: Callable[[int, int, bool], Block]) -> Model:
     return Model(name, Shape(3, 224, 224), units, (GlobalPool(), *classifier(1000)))
 
 
-def small_resnet(name: str, block: Callable[[int, int, bool], Block], channels: int = 3, classes: int = 10) -> Model:
-    """ResNet-34 or ResNet-50 for 32x32 maps: the stem is one 3x3 convolution with stride 1, without a pool."""
-    units = (Unit("conv1", (conv_bn(64),)), *resnet_units(block))
+def small_resnet(
+    name: str, block: Callable[[int, int, bool], Block], channels: int = 3, classes: int = 10, *, pool: bool = False
+) -> Model:
+    """ResNet-34 or ResNet-50 for 32x32 maps: the stem is a 3x3 convolution with stride 1, without or with a pool."""
+    pools = [max_pool("pool1", 3, 2, 1)] if pool else []
+    units = (Unit("conv1", (conv_bn(64),)), *pools, *resnet_units(block))
     return Model(name, Shape(channels, 32, 32), units, (GlobalPool(), *classifier(classes)))
 
 

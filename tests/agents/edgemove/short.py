@@ -8,7 +8,7 @@ import numpy as np
 
 from .observations import make
 
-SHORT = {"scenario": "vgg16-cifar10", "on_device_s": 1000.0}  # ten cycles
+SHORT = {"scenario": "vgg16-cifar10-city", "on_device_s": 1000.0}  # ten cycles
 ENV = make(**SHORT)
 SYSTEM = ENV.dynamics.system
 ALONE = SYSTEM.n_layers - 1

@@ -76,17 +76,23 @@ def test_device_cloud_follows_the_rate_and_stays() -> None:
     assert metrics["cut_moves"] > 0
 
 
-@given(st.sampled_from(list(CLOUDS)), st.floats(1e-3, 2.0))
-def test_pipedream_cuts_where_the_longer_stage_is_shortest(task: str, whole_s: float) -> None:
+@given(st.sampled_from(list(CLOUDS)), st.floats(1e-3, 2.0), st.floats(1e6, 1e9), st.booleans())
+def test_pipedream_cuts_where_the_longest_stage_is_shortest(
+    task: str, whole_s: float, rate_bits: float, link: bool
+) -> None:
+    """The link is a stage of the original only: activations one way, gradients the other."""
     system = CLOUDS[task]
     agent = PipeDreamE.__new__(PipeDreamE)
-    agent.system = system
-    longer = {
-        cut: max(system.client_s[cut], system.server_s[0, cut] * whole_s / system.server_s[0, 0])
+    agent.system, agent.link = system, link
+    longest = {
+        cut: max(
+            system.client_s[cut],
+            system.server_s[0, cut] * whole_s / system.server_s[0, 0],
+            2 * system.link_bits[cut] / rate_bits if link else 0.0,
+        )
         for cut in range(1, system.n_layers)
     }
-    assert longer[agent.cut(whole_s)] == min(longer.values())
-    assert agent.cut(float("nan")) == agent.cut(float(system.server_s[0, 0]))
+    assert longest[agent.cut(whole_s, rate_bits)] == min(longest.values())
 
 
 def test_pipedream_chooses_among_all_in_reach_by_its_seed() -> None:
@@ -98,19 +104,45 @@ def test_pipedream_chooses_among_all_in_reach_by_its_seed() -> None:
     assert run(PipeDreamE(ENV), [observed(SYSTEM)])[0] == [ALONE, STAY, 0]
 
 
-def test_pipedream_does_not_see_the_network() -> None:
-    """The same cut whatever the rate; and the probe's round trip is no computation."""
-    cuts = {
-        run(PipeDreamE(ENV), [observed(SYSTEM, [server(0.05 + rtt_s, mbps, rtt_s)])])[0][0]
-        for mbps in (50.0, 600.0)
-        for rtt_s in (0.005, 0.04)
+def test_pipedream_e_does_not_see_the_network_and_the_original_does() -> None:
+    """PipeDream-E: the same cut whatever the rate; and the probe's round trip is no computation."""
+    for link, count in ((False, 1), (True, 2)):
+        cuts = {
+            run(PipeDreamE(ENV, link=link), [observed(SYSTEM, [server(0.05 + rtt_s, mbps, rtt_s)])])[0][0]
+            for mbps in (50.0, 600.0)
+            for rtt_s in (0.005, 0.04)
+        }
+        assert len(cuts) == count
+
+
+def test_pipedream_profiles_a_worker_that_it_meets_on_the_way_as_loaded_as_it_is() -> None:
+    """For a cycle the client trains all layers but the last; what it is told then decides, whatever the round trip."""
+    start, met = observed(SYSTEM, [server(0.02)]), observed(SYSTEM, [server(None, rtt_s=0.03)])
+    rtts = (0.01, 0.03)
+    told = {
+        (whole_s, rtt_s): run(PipeDreamE(ENV), [start, met, held(whole_s + 0.03, rtt_s), held(9.0, rtt_s)])
+        for whole_s in (0.016, 0.16)
+        for rtt_s in rtts
     }
-    assert len(cuts) == 1
+    for (whole_s, _), (first, profiled, cut, kept) in told.items():
+        assert first[1:] == [1, 0]
+        assert profiled == [ALONE - 1, 1, 1]
+        assert cut == [PipeDreamE(ENV).cut(whole_s, 1.0) - 1, STAY, 0]
+        assert kept[1:] == [STAY, 0]
+    assert told[0.016, 0.01][2] != told[0.16, 0.01][2]
+    for whole_s in (0.016, 0.16):
+        assert told[whole_s, rtts[0]] == told[whole_s, rtts[1]]
+
+
+def held(probed_s: float, rtt_s: float) -> Any:
+    """What is seen with an edge server as the worker."""
+    return observed(SYSTEM, [server(probed_s, rtt_s=rtt_s, worker=True)], probed=probed_s, rtt=rtt_s)
 
 
 def test_pipedream_keeps_worker_and_cut_until_coverage_ends() -> None:
+    """But for the cycle in which a worker is profiled."""
     env = make(scenario="vgg16-cifar10")
-    switches = 0
+    switches, alone = 0, env.dynamics.system.n_layers
     for seed in range(3):
         trace = play(make_agent("edgemove", "pipedream-e", env, seed), env, 1, seed).trace
         assert trace is not None
@@ -119,7 +151,7 @@ def test_pipedream_keeps_worker_and_cut_until_coverage_ends() -> None:
                 continue
             if in_reach(env.dynamics.system, trace, before, int(trace["worker"][before])):
                 assert trace["worker"][after] == trace["worker"][before]
-                assert trace["cut"][after] == trace["cut"][before]
+                assert trace["cut"][after] == trace["cut"][before] or trace["cut"][before] == alone - 1
             else:
                 assert trace["worker"][after] != trace["worker"][before]
                 switches += 1
@@ -143,27 +175,31 @@ SOME_TASKS = ["vgg16-cifar10", "resnet50-speech", *slow("resnet50-cinic10", "vgg
 
 
 @cache
-def speedups(task: str) -> dict[str, float]:
+def speedups(scenario: str) -> dict[str, float]:
     """By agent, over the ten trajectories."""
     seeds = {"pipedream-e": 3}  # much hangs on the servers that it draws
-    return {name: trained(task, name, seeds.get(name, 1))["speedup"] for name in NAMES}
+    return {name: trained(scenario, name, seeds.get(name, 1))["speedup"] for name in NAMES}
 
 
 @pytest.mark.parametrize("task", SOME_TASKS)
-def test_order_of_the_agents(task: str) -> None:
-    """On-Device, Device-Cloud, EdgeMove, lookahead, oracle: 1, 1.6 to 2.7, 3.2 to 4, 3.3 to 4.7, 3.5 to 5.
-
-    PipeDream-E comes behind Device-Cloud, 0.9 to 1.6: it pays for not seeing the network.
-    """
+def test_table_1s_order_and_where_ours_stand(task: str) -> None:
+    """The paper's order with its setting, EdgeMove as printed; ours, the pipeline's model and the oracle beyond it."""
     found = speedups(task)
     assert found["on-device"] == pytest.approx(1.0, abs=0.01)
-    assert found["device-cloud"] > 1.4
-    assert found["edgemove"] > 1.1 * found["device-cloud"]
+    assert found["device-cloud"] > 1.2
+    assert found["pipedream-e"] > 1.02 * found["device-cloud"]
+    assert found["edgemove-literal"] > 1.1 * found["pipedream-e"]
+    assert found["edgemove"] > 1.5 * found["edgemove-literal"]
     assert found["lookahead"] > found["edgemove"]
-    assert found["oracle"] > 1.02 * found["lookahead"]
-    assert found["device-cloud"] > 1.2 * found["pipedream-e"]
-    assert found["edgemove"] > 1.8 * found["pipedream-e"]
-    assert found["edgemove"] > 2.0 * found["edgemove-literal"]
+    assert found["oracle"] > found["lookahead"]
+
+
+@pytest.mark.parametrize("task", SOME_TASKS)
+def test_in_the_city_edgemove_is_ahead_of_its_baselines(task: str) -> None:
+    found = speedups(f"{task}-city")
+    assert found["edgemove"] > 1.1 * max(found["device-cloud"], found["pipedream-e"], found["edgemove-literal"])
+    assert found["lookahead"] > found["edgemove"]
+    assert found["oracle"] > found["lookahead"]
 
 
 @pytest.mark.parametrize("task", SOME_TASKS)
@@ -234,7 +270,11 @@ def test_plans_without_a_site(worker: str, cut: int, server_index: int, tmp_path
 
 
 WRONG: list[tuple[str, PipelinePlan, str]] = [
-    ("resnet50-cinic10", plan_of("site-3", 18, "resnet50_32"), "cut is 18, resnet50_32 can be cut behind 1, 2, 3, 4,"),
+    (
+        "resnet50-cinic10",
+        plan_of("site-3", 19, "resnet50_32_pool"),
+        "cut is 19, resnet50_32_pool can be cut behind 2, 3,",
+    ),
     ("vgg16-cifar10", plan_of("site-3", 21), "cut is 21, allowed: 1..20"),
     ("vgg16-cifar10", plan_of("site-3", 0), "cut is 0, allowed: 1..20"),
     ("vgg16-cifar10", plan_of("site-125"), "types: site-125 (v100) is not in scenario vgg16-cifar10, which has client"),

@@ -196,7 +196,7 @@ def test_on_the_env_lookahead_takes_the_other_valley() -> None:
     cuts: dict[str, np.ndarray] = {}
     elapsed_s: dict[str, float] = {}
     for name in ("edgemove", "lookahead"):
-        env = make(scenario="resnet50-cinic10-300mbps", cloud_mbps=1.0)
+        env = make(scenario="resnet50-cinic10-city-300mbps", cloud_mbps=1.0)
         trainings = [play(make_agent("edgemove", name, env), env, 1, seed) for seed in range(4)]
         cuts[name] = np.concatenate([training.trace["cut"] for training in trainings if training.trace is not None])
         elapsed_s[name] = float(np.mean([training.metrics["elapsed_s"] for training in trainings]))

@@ -31,7 +31,7 @@ def balanced(system: Any, probed_s: float, bits: float, rtt_s: float) -> tuple[f
 # Alg. 1 and 3 --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scenario", ["vgg16-cifar10", "resnet50-cinic10", "vgg16-cifar10-100mbps"])
+@pytest.mark.parametrize("scenario", ["vgg16-cifar10", "resnet50-cinic10", "vgg16-cifar10-city-100mbps"])
 def test_the_first_cut_and_worker_are_alg_1s(scenario: str) -> None:
     """Of all listed servers the one whose longer side is shortest, at its own balanced cut."""
     env = make(scenario=scenario)

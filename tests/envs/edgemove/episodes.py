@@ -15,7 +15,7 @@ ENV_ID = FAMILIES["edgemove"].env_id
 SHORT: dict[str, Any] = {"on_device_s": 1000.0}
 
 
-def make(scenario: str = "vgg16-cifar10", **kwargs: Any) -> Any:
+def make(scenario: str = "vgg16-cifar10-city", **kwargs: Any) -> Any:
     return gym.make(ENV_ID, scenario=scenario, disable_env_checker=True, **kwargs).unwrapped
 
 

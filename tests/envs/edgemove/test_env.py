@@ -191,7 +191,7 @@ def test_an_empty_place_of_the_list_means_staying() -> None:
 
 def test_a_worker_out_of_reach_is_lost() -> None:
     """The client then falls back on itself, and pays for the weights that are still there."""
-    env = make("vgg16-cifar10-x2", optimum=False, on_device_s=40_000.0)
+    env = make("vgg16-cifar10-city-x2", optimum=False, on_device_s=40_000.0)
     dynamics, lost = env.dynamics, 0
     observation, _ = env.reset(seed=3)
     observation, *_ = env.step(np.array([9, 1, 0]))
@@ -315,7 +315,7 @@ def test_loads_go_on_from_episode_to_episode_and_a_seed_begins_anew() -> None:
 # The lower bound.
 
 
-@pytest.mark.parametrize("scenario", ["vgg16-cifar10", *slow("resnet50-speech-x2-300mbps")])
+@pytest.mark.parametrize("scenario", ["vgg16-cifar10-city", *slow("resnet50-speech-city-x2-300mbps")])
 def test_no_cycle_is_faster_than_the_fastest(scenario: str) -> None:
     """Where nothing is moved the cycle begins when the fastest one would; moving only adds to it."""
     env, rng = make(scenario), np.random.default_rng(0)
@@ -384,7 +384,7 @@ def plan_of(cut: int, worker: str, in_flight: int) -> PipelinePlan:
         (plan_of(5, "none", 2), "worker is 'none' with cut 5"),
         (plan_of(20, "cloud", 2), "worker is 'cloud' with cut 20"),
         (plan_of(21, "none", 2), "cut is 21"),
-        (plan_of(5, "cloud", 3), "in_flight is 3, that of vgg16-cifar10 is 2"),
+        (plan_of(5, "cloud", 3), "in_flight is 3, that of vgg16-cifar10-city is 2"),
     ],
     ids=lambda v: getattr(v, "worker", ""),
 )

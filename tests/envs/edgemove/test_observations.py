@@ -84,7 +84,7 @@ def test_every_probe_has_an_error_of_its_own() -> None:
 
 
 def test_the_list_holds_who_covers_by_probed_time_then_distance() -> None:
-    env, rng = make("vgg16-cifar10-x2", n_sites=200, optimum=False, on_device_s=8000.0), np.random.default_rng(3)
+    env, rng = make("vgg16-cifar10-city-x2", n_sites=200, optimum=False, on_device_s=8000.0), np.random.default_rng(3)
     dynamics = env.dynamics
     observation, _ = env.reset(seed=7)
     city, done, unprobed, full = dynamics.system.city, False, 0, 0

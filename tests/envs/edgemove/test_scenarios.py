@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from splitgym.envs import FAMILIES
+from splitgym.envs.edgemove.city import rate_table
 from splitgym.envs.edgemove.geography import CENTRE_DEG, load_places, to_metres
 from splitgym.envs.edgemove.scenarios import (
     GROUPS,
@@ -42,13 +43,15 @@ EUA_SITES = "SPLITGYM_EUA_SITES"
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_scenario_builds(name: str) -> None:
+    """What the paper prints is the same with either inputs."""
     scenario = get_scenario(name)
     assert scenario is SCENARIOS[name]
     assert scenario.name == name
-    assert (scenario.batch, scenario.in_flight, scenario.n_sites, scenario.coverage_m) == (32, 2, 125, (300.0, 500.0))
-    assert (scenario.client, scenario.cloud) == ("pixel6a", "v100-pytorch")
-    assert set(scenario.gpus) == {"rtx2080ti", "rtx3080ti"}
-    assert (scenario.edge_rtt_s, scenario.cloud_rtt_s) == ((0.005, 0.040), (0.100, 0.170))
+    for found in (scenario, get_scenario(name, inputs="devices")):
+        assert (found.batch, found.in_flight, found.n_sites, found.coverage_m) == (32, 2, 125, (300.0, 500.0))
+        assert (found.client, found.cloud) == ("pixel6a", "v100-pytorch")
+        assert set(found.gpus) == {"rtx2080ti", "rtx3080ti"}
+        assert (found.edge_rtt_s, found.cloud_rtt_s) == ((0.005, 0.040), (0.100, 0.170))
     env = make(name, optimum=False)
     assert env.dynamics.scenario_name == name
     assert json.loads(json.dumps(env.dynamics.settings))["name"] == name
@@ -74,15 +77,36 @@ def test_tasks_and_groups_are_those_of_the_evaluation() -> None:
 def test_speeds_and_rates_are_read_from_the_name() -> None:
     scenario = get_scenario("resnet50-speech-x1.5-75mbps")
     assert (scenario.speed_mps, scenario.near_mbps) == (pytest.approx(2.1), 75.0)
-    assert replace(scenario, name="resnet50-speech", speed_mps=1.4, near_mbps=600.0) == TASKS["resnet50-speech"]
+    expected = get_scenario("resnet50-speech")
+    assert replace(scenario, name="resnet50-speech", speed_mps=1.4, near_mbps=600.0) == expected
+    assert get_scenario("resnet50-speech-city-x2-75mbps").speed_mps == 2.8
     assert get_scenario("vgg16-agnews-.5mbps").near_mbps == 0.5
 
 
+def test_in_the_papers_setting_nothing_hangs_on_place_or_load() -> None:
+    """Links are as fast anywhere, servers unloaded; the city has both, with the inputs of devices."""
+    for task in TASKS:
+        paper, devices, city = get_scenario(task), get_scenario(task, inputs="devices"), get_scenario(f"{task}-city")
+        rates = rate_table(paper)
+        assert rates[0] == rates[-1] == 600e6
+        assert (paper.load_drift, paper.burst_factor) == (0.0, 1.0)
+        assert devices == TASKS[task] == replace(city, name=task)
+        assert rate_table(city)[-1] < 0.3 * 600e6
+        assert city.load_drift > 0
+        flat = get_scenario(f"{task}-city", inputs="paper")
+        assert flat == replace(paper, name=f"{task}-city", edge_snr_db=5.0, load_drift=1.0, burst_factor=3.0)
+        assert any("inferred from the paper" in line for line in make(task, optimum=False).dynamics.provenance)
+        assert not any("inferred" in line for line in make(city.name, optimum=False).dynamics.provenance)
+
+
 def test_networks_are_cut_behind_every_layer_or_block() -> None:
-    vgg, resnet = System(get_scenario("vgg16-cifar10")), System(get_scenario("resnet50-cinic10"))
+    vgg = System(get_scenario("vgg16-cifar10"))
     assert vgg.n_layers == len(get_model("vgg16_32").steps) == 20
-    blocks = [u for u in get_model("resnet50_32").units if isinstance(u.layers[0], Block)]
-    assert resnet.n_layers == 1 + len(blocks) + 1 == 18  # the stem, the blocks, what is behind them
+    for inputs, stem in (("devices", 1), ("paper", 2)):
+        resnet = System(get_scenario("resnet50-cinic10", inputs=inputs))
+        blocks = [u for u in resnet.model.units if isinstance(u.layers[0], Block)]
+        assert resnet.n_layers == 1 + len(blocks) + 1 == 18  # the stem, the blocks, what is behind them
+        assert resnet.points[1] == stem
     assert get_model("vgg16_text").input.channels == get_model("resnet50_speech").input.channels == 1
     classes = [get_model(task.model).tail[-1] for task in TASKS.values()]
     assert [layer.out_features for layer in classes] == [10, 10, 4, 12]  # type: ignore[union-attr]
@@ -120,9 +144,8 @@ def test_inputs_change_the_fingerprint() -> None:
 
 def test_fields_change_and_the_rest_stays() -> None:
     changed = get_scenario("vgg16-agnews", near_mbps=200.0, in_flight=3, gpus=["rtx3080ti"], coverage_m=[100, 200])
-    assert changed == replace(
-        TASKS["vgg16-agnews"], near_mbps=200.0, in_flight=3, gpus=("rtx3080ti",), coverage_m=(100.0, 200.0)
-    )
+    before = get_scenario("vgg16-agnews")
+    assert changed == replace(before, near_mbps=200.0, in_flight=3, gpus=("rtx3080ti",), coverage_m=(100.0, 200.0))
     settings = json.loads(json.dumps(asdict(changed)))
     settings.pop("name")
     assert get_scenario("vgg16-agnews", **settings) == changed
@@ -190,7 +213,10 @@ def test_each_bad_field_is_one_line_that_names_it(change: dict[str, Any], words:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("vgg16-mnist", ["unknown scenario 'vgg16-mnist'", "vgg16-cifar10", "<task>[-x<speed factor>][-<Mbps>mbps]"]),
+        (
+            "vgg16-mnist",
+            ["unknown scenario 'vgg16-mnist'", "vgg16-cifar10", "<task>[-city][-x<speed factor>][-<Mbps>mbps]"],
+        ),
         ("vgg16-cifar10-x", ["unknown scenario 'vgg16-cifar10-x'", "resnet50-speech"]),
         ("vgg16-cifar10-100mbps-x2", ["unknown scenario"]),
         ("vgg16-cifar10-x0", ["vgg16-cifar10-x0", "speed_mps is 0", NUMBER]),
@@ -211,6 +237,8 @@ def test_scenario_from_a_file(tmp_path: Path) -> None:
     expected = Scenario("mine", "vgg16_32", 100, 300.0, half_duplex=True, coverage_m=(50.0, 60.0))
     assert get_scenario(path) == expected
     assert get_scenario(path, batch=9) == replace(expected, batch=9)
+    paper = get_scenario(path, inputs="paper")
+    assert (paper.inputs, paper.cloud_mbps, paper.load_drift, paper.half_duplex) == ("paper", 150.0, 0.0, True)
     assert make(path, optimum=False).dynamics.scenario_name == "mine"
 
 

@@ -24,7 +24,7 @@ STILL = "LATITUDE,LONGITUDE\n-37.8136,144.9631\n-37.8136,144.9631\n"
 
 
 @cache
-def system(name: str = "vgg16-cifar10") -> System:
+def system(name: str = "vgg16-cifar10-city") -> System:
     return System(get_scenario(name))
 
 
@@ -47,12 +47,12 @@ def shannon_bits(scenario: Scenario, distance_m: Any, radius_m: Any) -> np.ndarr
 
 def test_the_synthetic_city_is_that_of_the_paper() -> None:
     """125 sites, reaching 300 to 500 m, with one of two GPUs each, on the ground that the real ones cover."""
-    city = build_city(get_scenario("vgg16-cifar10"))
+    city = build_city(get_scenario("vgg16-cifar10-city"))
     assert city.n_sites == 125
     assert 300 <= city.radius_m.min() < 320 < 480 < city.radius_m.max() <= 500
     assert set(city.gpu.tolist()) == {0, 1}
     assert (np.abs(city.position_m) <= np.array(EXTENT_M) / 2).all()
-    again, other = (build_city(get_scenario("vgg16-cifar10", city_seed=seed)) for seed in (0, 1))
+    again, other = (build_city(get_scenario("vgg16-cifar10-city", city_seed=seed)) for seed in (0, 1))
     assert np.array_equal(again.position_m, city.position_m)
     assert not np.array_equal(other.position_m, city.position_m)
 
@@ -60,7 +60,7 @@ def test_the_synthetic_city_is_that_of_the_paper() -> None:
 @pytest.mark.parametrize("wide", [1.0, 30.0], ids=["city", "country"])
 def test_the_grid_knows_every_site_that_covers_a_place(wide: float) -> None:
     """Against all 125 sites one by one, in a city and where the area is so wide that cells grow."""
-    city, rng = build_city(get_scenario("vgg16-cifar10")), np.random.default_rng(0)
+    city, rng = build_city(get_scenario("vgg16-cifar10-city")), np.random.default_rng(0)
     high = wide * np.array(EXTENT_M)
     grid = Neighbourhood(city, -high, high)
     places = np.concatenate([rng.uniform(-high, high, (1500, 2)), city.position_m, [high, -high]])
@@ -95,7 +95,7 @@ def test_nearby_sites_are_those_that_cover_the_client() -> None:
 
 @pytest.mark.parametrize("change", [{}, {"edge_snr_db": 12.0, "path_loss": 2.0, "near_mbps": 90.0}], ids=str)
 def test_rates_fall_with_distance_from_near_to_the_end_of_coverage(change: dict[str, Any]) -> None:
-    scenario = get_scenario("vgg16-cifar10", **change)
+    scenario = get_scenario("vgg16-cifar10-city", **change)
     table = rate_table(scenario)
     assert (np.diff(table) <= 0).all()
     assert table[0] == table[10] == pytest.approx(1e6 * scenario.near_mbps)
@@ -154,9 +154,9 @@ def test_walks_are_walked_at_constant_speed_and_retraced() -> None:
 
 
 def test_clients_walk_at_their_speed() -> None:
-    slow, fast = world_of(system()), world_of(system("vgg16-cifar10-x2"))
+    slow, fast = world_of(system()), world_of(system("vgg16-cifar10-city-x2"))
     lane, times = np.zeros(300, dtype=np.intp), np.linspace(0.0, 2000.0, 300)
-    assert system("vgg16-cifar10-x2").scenario.speed_mps == 2 * system().scenario.speed_mps == 2.8
+    assert system("vgg16-cifar10-city-x2").scenario.speed_mps == 2 * system().scenario.speed_mps == 2.8
     assert slow.position_m(lane, times) == pytest.approx(fast.position_m(lane, times / 2))
     hops = np.hypot(*np.diff(slow.position_m(lane, times), axis=1))
     assert np.median(hops) == pytest.approx(1.4 * 2000 / 299, rel=0.2)
@@ -182,7 +182,7 @@ def test_ten_walks_to_evaluate_and_others_to_train_on() -> None:
 
 
 def bank(seed: int = 0, lanes: int = 3, **change: Any) -> Servers:
-    servers = Servers(get_scenario("vgg16-cifar10", **change), 125, lanes)
+    servers = Servers(get_scenario("vgg16-cifar10-city", **change), 125, lanes)
     servers.seed(np.arange(lanes), [np.random.default_rng(seed + i) for i in range(lanes)])
     return servers
 
@@ -248,7 +248,7 @@ def test_seeds_choose_the_traces() -> None:
 def quiet_world(tmp_path: Any, **change: Any) -> World:
     """A client that stands still among servers that do not change."""
     (tmp_path / "still.csv").write_text(STILL)
-    scenario = get_scenario("vgg16-cifar10", trajectory=str(tmp_path / "still.csv"), **QUIET, **change)
+    scenario = get_scenario("vgg16-cifar10-city", trajectory=str(tmp_path / "still.csv"), **QUIET, **change)
     return world_of(System(scenario))
 
 
@@ -311,7 +311,7 @@ def fine_cycle_s(
 def test_a_cycle_follows_the_walk_and_the_load(change: dict[str, Any]) -> None:
     """Four pieces are within 2 % of minibatch after minibatch, but where a burst begins or ends."""
     lanes, rng = 60, np.random.default_rng(0)
-    world = world_of(System(get_scenario("vgg16-cifar10", **change)), lanes)
+    world = world_of(System(get_scenario("vgg16-cifar10-city", **change)), lanes)
     lane, elapsed = np.arange(lanes), rng.uniform(0.0, 3000.0, lanes)
     sites, _, covers = world.nearby(lane, elapsed)
     server = np.array([rng.choice(s[c]) if c.any() else world.system.cloud for s, c in zip(sites, covers, strict=True)])
@@ -339,7 +339,7 @@ def best_by_brute_force(world: World, lane: int, elapsed: float, iterations: int
     return best
 
 
-@pytest.mark.parametrize("name", ["vgg16-cifar10", *slow("vgg16-agnews-50mbps")])
+@pytest.mark.parametrize("name", ["vgg16-cifar10-city", *slow("vgg16-agnews-city-50mbps")])
 def test_the_fastest_cycle_is_that_of_all_servers_and_cuts(name: str) -> None:
     world, rng = world_of(system(name), 4), np.random.default_rng(1)
     elapsed, iterations = rng.uniform(0.0, 4000.0, 4), np.array([500, 500, 37, 1])
@@ -351,7 +351,7 @@ def test_the_fastest_cycle_is_that_of_all_servers_and_cuts(name: str) -> None:
 
 def test_the_fastest_cycle_is_the_clients_own_where_links_are_poor(tmp_path: Any) -> None:
     (tmp_path / "far.csv").write_text("latitude;x\n".replace(";x", ",longitude") + "10.0,20.0\n10.001,20.0\n")
-    scenario = get_scenario("vgg16-cifar10", trajectory=str(tmp_path / "far.csv"), cloud_mbps=0.01)
+    scenario = get_scenario("vgg16-cifar10-city", trajectory=str(tmp_path / "far.csv"), cloud_mbps=0.01)
     world = world_of(System(scenario))
     seconds, server, cut = world.best_cycle_s(np.array([0]), np.array([5.0]), np.array([500]))
     assert (server[0], cut[0]) == (NOBODY, world.system.n_layers)
@@ -448,7 +448,7 @@ def test_moves_of_many_lanes_at_once_cost_the_same_each() -> None:
 
 def test_a_faster_backhaul_helps_only_where_the_old_worker_is_lost() -> None:
     world, near, other, lost = moving()
-    fast = world_of(System(get_scenario("vgg16-cifar10", backhaul_mbps=10_000.0)))
+    fast = world_of(System(get_scenario("vgg16-cifar10-city", backhaul_mbps=10_000.0)))
     zero, at, cut = np.array([0]), np.array([100.0]), np.array([7])
 
     def cost(of: World, old: int, new: int) -> float:

@@ -9,7 +9,8 @@ from splitgym.profiling.training import modelled_profile
 
 FIELDS = "model: vgg16_32\ncycle: 200\non_device_s: 300\n"
 FORMS = [
-    ("resnet50-speech-x2.5-300mbps", {"model": "resnet50_speech", "near_mbps": 300.0, "speed_mps": 2.5 * 1.4}),
+    ("resnet50-speech-x2.5-300mbps", {"model": "resnet50_speech_pool", "near_mbps": 300.0, "speed_mps": 2.5 * 1.4}),
+    ("resnet50-speech-city", {"model": "resnet50_speech", "near_mbps": 600.0, "inputs": "devices"}),
 ]
 FILE = "model: vgg16_32\ncycle: 150\non_device_s: 100\n"
 EDGES = [
@@ -26,6 +27,7 @@ EDGES = [
         "speed_mps=1e4",
         "speed_mps=1e-6",
         "noise=0 probe_noise=0 load_drift=0",
+        "inputs=devices",
         "gpus=[v100]",
         "edge_rtt_s=[0.01,0.01] optimizer=adam",
     )
@@ -55,6 +57,7 @@ OPTIONS = [
     ("--env-kwargs noise=0.5", "noise is 0.5, allowed: 0..0.2"),
     ("--env-kwargs burst_factor=0.5", "burst_factor is 0.5, allowed: "),
     ("--env-kwargs city_seed=-1", "city_seed is -1, allowed: 0..4294967296"),
+    ("--env-kwargs inputs=own", "inputs is 'own', allowed: paper, devices"),
     ("--env-kwargs walks=never", "walks is 'never', allowed: test, train"),
     ("--env-kwargs optimizer=lion", "optimizer is 'lion', allowed: sgd, "),
     ("--env-kwargs gpus=[]", "gpus is empty, allowed: one or more of "),
@@ -63,7 +66,7 @@ OPTIONS = [
     ("--env-kwargs probe=never", "probe='never' is not one of background, blocking"),
     ("--env-kwargs optimum=maybe", "optimum='maybe' is not one of True, False"),
     ("--env-kwargs half_duplex=maybe", "half_duplex is 'maybe', allowed: true or false"),
-    ("--env-kwargs colour=red", "unknown option 'colour'; known: action, probe, optimum, model"),
+    ("--env-kwargs colour=red", "unknown option 'colour'; known: action, probe, optimum, model, inputs"),
     ("--env-kwargs sites=nowhere.csv", "nowhere.csv: cannot be read"),
     (
         "--env-kwargs sites=nocolumn.csv",
@@ -89,7 +92,7 @@ OPTIONS = [
 ]
 SCENARIOS = [
     ("nowhere", "unknown scenario 'nowhere'; known: vgg16-cifar10, "),
-    ("nowhere", "any <task>[-x<speed factor>][-<Mbps>mbps]"),
+    ("nowhere", "any <task>[-city][-x<speed factor>][-<Mbps>mbps]"),
     ("vgg16-cifar10-x0", "scenario vgg16-cifar10-x0: speed_mps is 0.0, allowed: 1e-9..1e12"),
     ("vgg16-cifar10-x-2", "unknown scenario 'vgg16-cifar10-x-2'"),
     ("vgg16-cifar10-0mbps", "near_mbps is 0.0, allowed: 0.001..1e6"),
@@ -113,7 +116,7 @@ RUNS = [
     ("--trace point.csv", "unrecognized arguments: --trace point.csv"),
 ]
 EVALUATIONS = [
-    ("--scenarios table2", "groups: table1, double-speed, rates"),
+    ("--scenarios table2", "groups: table1, double-speed, city, rates"),
     ("--agents oracle --env-kwargs action=absolute", "oracle needs action=oracle, not absolute"),
     ("--agents on-device --hyperparams tie=0", "none of on-device has a hyperparameter 'tie'"),
 ]

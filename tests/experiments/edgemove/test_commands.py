@@ -83,7 +83,7 @@ def test_a_town_of_ones_own() -> None:
     workers = {int(float(row["worker"])) for row in rows("run/curve.csv")}
     assert workers <= {-1, 0, 1, 2, 3}
     assert workers & {0, 1, 2}
-    words = [*SHORT, "sites=town/sites.csv", "trajectory=town/walk.csv"]
+    words = [*SHORT, "inputs=devices", "sites=town/sites.csv", "trajectory=town/walk.csv"]
     train("--agent", "edgemove", *words, "--out", "same")
     assert metrics("same", "edgemove") == metrics("run", "edgemove")
 

@@ -15,13 +15,13 @@ from splitgym.envs.edgemove.pipeline import period_s
 from splitgym.envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, get_scenario
 from splitgym.envs.edgemove.system import System
 from splitgym.envs.edgemove.viewer import episode_figure
-from splitgym.experiments.edgemove.figures import curve_rows, draw_trace, eval_figures
+from splitgym.experiments.edgemove.figures import PUBLISHED_COLUMN, curve_rows, draw_trace, eval_figures
 from splitgym.experiments.edgemove.landscape import LIMITS, cut_times_s, landscape_figure, network_conditions
 
 from ..pictures import Cast, bars, legend_names, line, panel, titled, trace_of, unit
 
 TASK = "vgg16-cifar10"
-AGENTS = ("edgemove", "on-device", "device-cloud", "pipedream-e", "oracle")
+AGENTS = ("edgemove", "edgemove-literal", "on-device", "device-cloud", "pipedream-e", "oracle")
 SHORT = {"on_device_s": 400.0, "cycle": 100}
 RATES = tuple(f"{TASK}-{mbps}mbps" for mbps in (400, 50, 100))
 CAST = Cast("edgemove", SHORT, 2)
@@ -142,12 +142,15 @@ def test_a_cut_takes_the_period_of_its_pipeline_and_is_bound_by_its_part(fields:
 
 
 def test_conditions_are_the_ends_of_the_scenarios_ranges() -> None:
-    links = list(network_conditions(System(get_scenario(TASK, edge_rtt_s=(0.001, 0.2), near_mbps=80.0))).values())
+    links = list(
+        network_conditions(System(get_scenario(f"{TASK}-city", edge_rtt_s=(0.001, 0.2), near_mbps=80.0))).values()
+    )
     rates, latencies = zip(*links, strict=True)
     assert max(rates) == pytest.approx(80e6)
     assert len(set(links)) == 4
     assert min(rates) < 0.5 * max(rates)
     assert set(latencies) == {0.001, 0.2}
+    assert len(network_conditions(System(get_scenario(TASK)))) == 2  # the link is as fast anywhere
 
 
 def test_the_fastest_cut_has_the_star() -> None:
@@ -188,7 +191,7 @@ def test_published_speedups_stand_on_their_bars() -> None:
             middle = bar.get_x() + bar.get_width() / 2
             assert round(middle) == at
             assert bar.get_height() == pytest.approx(measured[task, agent])
-            column = {"device-cloud": 0, "pipedream-e": 1, "edgemove": 2}.get(agent)
+            column = PUBLISHED_COLUMN.get(agent)
             expected = None if column is None else PUBLISHED_SPEEDUPS[task][column]
             assert published.get(round(float(middle), 6)) == expected
     assert "published (Table 1)" in legend_names(figures["table1"])

@@ -40,8 +40,10 @@ PUBLISHED: dict[str, tuple[float | None, float | None]] = {
     "voxelnet": (None, None),  # only its region proposal network, below
     "resnet34_32": (None, None),
     "resnet50_32": (1.30, 23.5),  # the usual ResNet-50 for CIFAR-10
+    "resnet50_32_pool": (None, 23.5),
     "vgg16_text": (None, None),
     "resnet50_speech": (None, None),
+    "resnet50_speech_pool": (None, None),
 }
 
 
@@ -66,7 +68,8 @@ def test_voxelnet_region_proposal_network_is_the_published_one() -> None:
     assert sum(k.layer.params(k.in_shape) for k in kernels) / 1e6 == pytest.approx(4.7, rel=0.01)
 
 
-ANOTHER_SIZE = ("vgg19", "vgg11_32", "resnet34_32", "resnet50_32", "resnet50_speech", "vgg16_text", "ssd_resnet50")
+ANOTHER_SIZE = ("vgg19", "vgg11_32", "resnet34_32", "resnet50_32", "resnet50_32_pool", "resnet50_speech",
+                "resnet50_speech_pool", "vgg16_text", "ssd_resnet50")  # fmt: skip
 NETWORKS = [*(name for name in MODELS if name not in ANOTHER_SIZE), *slow(*ANOTHER_SIZE)]
 
 
@@ -173,7 +176,7 @@ def test_effective_window_of_blocks(name: str, unit: str, window: int, stride: i
 
 
 def test_resnets_have_sixteen_blocks() -> None:
-    for name in ("resnet34", "resnet50", "resnet34_32", "resnet50_32", "resnet50_speech"):
+    for name in ("resnet34", "resnet50", "resnet34_32", "resnet50_32", "resnet50_32_pool", "resnet50_speech"):
         blocks = [u for u in get_model(name).units if isinstance(u.layers[0], Block)]
         assert len(blocks) == 16
 
