@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import paper_edgemove
+import paper_hiertrain
 from claims import TOLERANCE, Claim
 from measure import Figure
 
-CLAIMS: tuple[Callable[[], Iterator[Claim]], ...] = (paper_edgemove.claims,)
+CLAIMS: tuple[Callable[[], Iterator[Claim]], ...] = (paper_edgemove.claims, paper_hiertrain.claims)
 
 
 def claim_figures() -> Iterator[Claim | Figure]:

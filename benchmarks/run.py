@@ -5,7 +5,7 @@
 NAME is a group: env, import, planners, joint, osds, learned (DistrEdge); l2s-speed, l2s-constant, l2s-regret,
 l2s-change, l2s-claims; edgemove-speed, edgemove-table1, edgemove-double-speed, edgemove-rates,
 edgemove-adaptation, edgemove-start, edgemove-learned; hiertrain-speed, hiertrain-planning, hiertrain-gap,
-hiertrain-claims, hiertrain-sharing, hiertrain-sweeps, hiertrain-slower, hiertrain-learned; deprune-speed,
+hiertrain-claims, hiertrain-sharing, hiertrain-sweeps, hiertrain-learned; deprune-speed,
 deprune-claims, deprune-learned; paper-inputs (what papers claim: published, under inputs=paper, under
 inputs=devices); profiler (VGG-16 measured twice on this machine, minutes); live (plans on worker processes, an hour),
 or its parts live-outputs, live-predictions, live-measured, live-rankings, live-wire, live-start.

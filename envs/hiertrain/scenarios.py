@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from annotated_types import Interval
 
@@ -14,12 +14,14 @@ from ...models.zoo.catalogue import MODELS
 from ...profiling.devices import device_names
 from ...profiling.training import Optimizer
 from ...ui.errors import InputError
-from ...ui.validation import Mbps, validated
-from ..scenarios import BaseScenario, change, is_file, load
+from ...ui.validation import Factor, Mbps, Seconds, validated
+from ..scenarios import BaseScenario, Inferred, Inputs, chosen, filled, is_file, load
+from .paper import INFERRED, PAPER
 
 Worker = Literal["device", "edge", "cloud"]
 WORKERS: tuple[Worker, ...] = get_args(Worker)
 MOST_SAMPLES = 2000  # of a batch: an action tells one sample from none up to here
+VALUE_BYTES = {"uint8": 1, "float16": 2, "float32": 4}
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,13 @@ class Scenario(BaseScenario):
             its one-core profile serves 1, its two-core profile 2 and more.
         thread_gain: what all further hardware threads together add to two cores' speed (assumption).
         batch: samples of an iteration, B (assumption).
-        sample_bytes: bytes of a sample on the wire; 0 for the model's own input as uint8 (AlexNet sees tiny ImageNet's
-            images as they are, 64 x 64).
+        sample_bytes: bytes of a sample on the wire; 0 for the model's own input (AlexNet sees tiny ImageNet's images as
+            they are, 64 x 64).
+        sample_type: of the input's values on the wire, where sample_bytes is 0: uint8, float16 or float32.
+        slowdown: how many times longer than by its profile device, edge and cloud compute, as they train in a framework
+            that is slower; of modelled profiles only (assumption).
+        operator_s: what calling an operator takes them beside, in each pass, a sample; of modelled profiles only
+            (assumption).
         optimizer: sgd, momentum or adam; decides what a weight update costs.
         drift: both rates walk over a grid, anew for every seed.
         blocks: planning decisions of an episode.
@@ -50,6 +57,8 @@ class Scenario(BaseScenario):
         profiles: training profile files by worker (device, edge, cloud), instead of modelled profiles.
     """
 
+    inferred: ClassVar[Inferred | None] = INFERRED
+
     edge_cloud_mbps: Mbps
     device_edge_mbps: Mbps = 5.0
     device: str = "pi3"
@@ -59,6 +68,9 @@ class Scenario(BaseScenario):
     thread_gain: Annotated[float, Interval(ge=0, le=1e9)] = 0.25
     batch: Annotated[int, Interval(ge=1, le=MOST_SAMPLES)] = 128
     sample_bytes: Annotated[int, Interval(ge=0, le=10**9)] = 0
+    sample_type: Literal["uint8", "float16", "float32"] = "uint8"
+    slowdown: tuple[Factor, Factor, Factor] = (1.0, 1.0, 1.0)
+    operator_s: tuple[Seconds, Seconds, Seconds] = (0.0, 0.0, 0.0)
     optimizer: Optimizer = "sgd"
     drift: bool = False
     blocks: Annotated[int, Interval(ge=1, le=10**6)] = 100
@@ -106,15 +118,20 @@ SCALING = ("lenet5", "alexnet", "vgg16", "vgg19", "googlenet", "resnet34")
 _FORM = re.compile(r"(?P<model>[^-]+)-(?P<mbps>[-+]?\d*\.?\d+|drift)(?:-c(?P<cores>\d+))?")
 
 
-def _by_form(name: str) -> dict[str, Any] | None:
+def _by_form(name: str, inputs: Inputs | None = None) -> dict[str, Any] | None:
     """The fields of the scenario that a name of the form <model>-<Mbps or drift>[-c<cores>] describes."""
     match = _FORM.fullmatch(name)
     if match is None:
         return None
     drift = match["mbps"] == "drift"
     model = ON_ITS_DATA.get(match["model"], match["model"])
-    fields = dict(name=name, model=model, edge_cloud_mbps=3.0 if drift else float(match["mbps"]), drift=drift)
-    return fields if match["cores"] is None else {**fields, "edge_cores": int(match["cores"])}
+    rate_mbps = 3.0 if drift else float(match["mbps"])
+    fields: dict[str, Any] = dict(
+        name=name, inputs=inputs or "paper", model=model, edge_cloud_mbps=rate_mbps, drift=drift
+    )
+    if match["cores"] is not None:
+        fields["edge_cores"] = int(match["cores"])
+    return filled(fields, PAPER)
 
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -141,17 +158,17 @@ def get_scenario(name: str, /, **changes: object) -> Scenario:
     Raises:
         InputError: unknown name or field, or a value out of range.
     """
-    return change(_named(name), changes, ENV_OPTIONS)
+    return chosen(_named, name, changes, ENV_OPTIONS)
 
 
-def _named(name: str) -> Scenario:
+def _named(name: str, inputs: Inputs | None) -> Scenario:
     if not isinstance(name, str):
         raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
     if is_file(name):
-        return load(Scenario, name, ("profiles",))
-    if name in SCENARIOS:
+        return load(Scenario, name, ("profiles",), PAPER, inputs)
+    if name in SCENARIOS and inputs in (None, "paper"):
         return SCENARIOS[name]
-    fields = _by_form(name)
+    fields = _by_form(name, inputs)
     if fields is None:
         raise InputError(
             f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any <model>-<Mbps>[-c<cores>] or "

@@ -18,7 +18,7 @@ from ...models.model import Model
 from ...models.plans import HybridPlan
 from ...profiling.training import TrainingProfile, load_profile, modelled_profile
 from ...ui.errors import InputError
-from .scenarios import WORKERS, Scenario, Worker
+from .scenarios import VALUE_BYTES, WORKERS, Scenario, Worker
 from .schedule import Schedules, schedules
 
 DEVICE, EDGE, CLOUD = range(3)
@@ -54,15 +54,24 @@ class System:
         kinds = (scenario.device, scenario.edge_profile, scenario.cloud)
         self.profiles = [self._profile(*pair) for pair in zip(WORKERS, kinds, strict=True)]
         passes = [profile.at(scenario.batch) for profile in self.profiles]
-        speed = np.array([1.0, scenario.edge_speedup, 1.0])[:, None]
-        self.forward_s = self._summed([forward / scenario.batch for forward, _ in passes]) / speed
-        self.backward_s = self._summed([backward / scenario.batch for _, backward in passes]) / speed
-        self.update_s = self._summed([profile.update_s for profile in self.profiles]) / speed
+        modelled = np.array([worker not in scenario.profiles for worker in WORKERS])
+        slower = np.where(modelled, scenario.slowdown, 1.0)[:, None]
+        slower[EDGE] /= scenario.edge_speedup
+        calls_s = np.where(modelled, scenario.operator_s, 0.0)[:, None] * self._summed([self._operators])
+        self.forward_s = slower * self._summed([forward / scenario.batch for forward, _ in passes]) + calls_s
+        self.backward_s = slower * self._summed([backward / scenario.batch for _, backward in passes]) + calls_s
+        self.update_s = slower * self._summed([profile.update_s for profile in self.profiles])
         device = self.profiles[DEVICE]
         self.weight_bits = FLOAT_BITS * self._summed([device.params])[0]
         outputs = 8.0 * np.concatenate([[0], device.activation_bytes])
         self.output_bits = outputs[list(self.points)]
-        self.sample_bits = 8.0 * (scenario.sample_bytes or self.model.cut_bytes(0, 1))
+        values = self.model.cut_bytes(0, 1)
+        self.sample_bits = 8.0 * (scenario.sample_bytes or values * VALUE_BYTES[scenario.sample_type])
+
+    @property
+    def _operators(self) -> np.ndarray:
+        """(steps,) calls of the framework in one pass."""
+        return np.array([len(step.kernels) for step in self.model.steps], dtype=float)
 
     def _profile(self, worker: Worker, device: str) -> TrainingProfile:
         scenario = self.scenario

@@ -96,7 +96,7 @@ def test_planners_play_every_lane_of_a_batch() -> None:
     assert info["gap"] == pytest.approx(np.zeros(lanes), abs=1e-9)
 
 
-HOLDS = [(10, {"edge_cores": 4, "device_edge_mbps": 50.0, "edge_cloud_mbps": 50.0}), (500, {})]
+HOLDS = [(10, {"inputs": "devices", "edge_cores": 4, "device_edge_mbps": 50.0, "edge_cloud_mbps": 50.0}), (500, {})]
 
 
 @pytest.mark.parametrize(("iterations", "changes"), HOLDS, ids=str)

@@ -306,7 +306,7 @@ def test_observations_say_what_the_table_says() -> None:
     per_sample = (system.forward_s + system.backward_s)[:, -1]
     assert observation[2:5] * env.dynamics.reference_s == pytest.approx(128 * per_sample, rel=1e-5)
     bits = observation[5:8] * env.dynamics.reference_s * 5e6
-    assert bits[0] == pytest.approx(128 * 8 * 64 * 64 * 3, rel=1e-5)
+    assert bits[0] == pytest.approx(128 * 32 * 64 * 64 * 3, rel=1e-5)
     assert bits[1] == pytest.approx(system.weight_bits[-1], rel=1e-5)
     assert bits[2] == pytest.approx(128 * min(system.output_bits[1:-1]), rel=1e-5)
     action = encode(to_schedules([Plan((2, 0, 1), 3, 8, (28, 40, 60))]), system.n_layers)[0]

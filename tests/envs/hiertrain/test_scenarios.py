@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from splitgym.envs import FAMILIES
+from splitgym.envs.hiertrain.planning import ExactPlanner
 from splitgym.envs.hiertrain.scenarios import GROUPS, SCENARIOS, WORKERS, Scenario, get_scenario
 from splitgym.envs.hiertrain.system import System
 from splitgym.models.lookup import get_model
@@ -63,11 +64,39 @@ def test_the_sweeps_are_those_of_the_figures() -> None:
     assert FAMILIES["hiertrain"].default_scenario in SCENARIOS
 
 
+def test_the_paper_trains_in_a_slower_framework_and_devices_do_not() -> None:
+    """Chainer's arrays are float32; arithmetic takes longer on both CPUs, calls of operators take time of their own."""
+    for name in ("alexnet-2", "lenet5-drift"):
+        paper, devices = get_scenario(name), get_scenario(name, inputs="devices")
+        given = {"sample_type": "uint8", "slowdown": (1.0, 1.0, 1.0), "operator_s": (0.0, 0.0, 0.0)}
+        assert devices == replace(paper, inputs="devices", **given)
+        assert any("inferred from the paper" in line for line in make(name, optimum=False).dynamics.provenance)
+        slow, fast = System(paper), System(devices)
+        assert slow.sample_bits == 4 * fast.sample_bits
+        for worker, (factor, call_s) in enumerate(zip(paper.slowdown, paper.operator_s, strict=True)):
+            calls = call_s * np.arange(slow.n_layers + 1)  # one operator a layer
+            assert slow.forward_s[worker] == pytest.approx(factor * fast.forward_s[worker] + calls)
+            assert slow.backward_s[worker] == pytest.approx(factor * fast.backward_s[worker] + calls)
+            assert slow.update_s[worker] == pytest.approx(factor * fast.update_s[worker])
+
+
+def test_samples_are_shared_at_low_rates() -> None:
+    """With the paper's inputs, as it has it; with those of devices nobody shares."""
+    for model, rates in (("alexnet", (1.5, 2.0)), ("lenet5", (2.5, 3.0))):
+        for mbps in rates:
+            for inputs, shares in (("paper", True), ("devices", False)):
+                system = System(get_scenario(f"{model}-{mbps:g}", inputs=inputs))
+                plan = ExactPlanner(system).best(*system.nominal).plan
+                assert ((plan.b > 0).sum() > 1) == shares
+
+
 def test_samples_and_layers_of_the_papers_networks() -> None:
-    """CIFAR-10's 32 x 32 and tiny ImageNet's 64 x 64 in colour, a byte a value; LeNet-5's parameters by hand."""
+    """CIFAR-10's 32 x 32 and tiny ImageNet's 64 x 64 in colour; LeNet-5's parameters by hand."""
     lenet, alexnet = System(get_scenario("lenet5-2")), System(get_scenario("alexnet-2"))
-    assert lenet.sample_bits == 8 * 32 * 32 * 3
-    assert alexnet.sample_bits == 8 * 64 * 64 * 3
+    assert lenet.sample_bits == 32 * 32 * 32 * 3
+    assert alexnet.sample_bits == 32 * 64 * 64 * 3
+    for kind, bits in (("uint8", 8), ("float16", 16)):
+        assert System(get_scenario("lenet5-2", sample_type=kind)).sample_bits == bits * 32 * 32 * 3
     assert System(get_scenario("lenet5-2", sample_bytes=100)).sample_bits == 800.0
     assert lenet.names == ("conv1", "pool1", "conv2", "pool2", "fc1", "fc2", "fc3")
     params = [6 * (75 + 1), 0, 16 * (150 + 1), 0, 120 * 401, 84 * 121, 10 * 85]
@@ -80,7 +109,7 @@ def test_samples_and_layers_of_the_papers_networks() -> None:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_seconds_are_those_of_the_profiles(optimizer: str) -> None:
-    scenario = get_scenario("alexnet-2-c2", batch=20, optimizer=optimizer)
+    scenario = get_scenario("alexnet-2-c2", inputs="devices", batch=20, optimizer=optimizer)
     system, model = System(scenario), get_model("alexnet_64")
     for worker, device in enumerate(("pi3", "i3-7100u", "gtx1080ti")):
         profile = modelled_profile(model, device, (20,), optimizer, True)
@@ -91,7 +120,7 @@ def test_seconds_are_those_of_the_profiles(optimizer: str) -> None:
 
 
 def test_cores_speed_the_edge_up_and_nothing_else() -> None:
-    systems = [System(get_scenario(f"alexnet-3-c{cores}")) for cores in (1, 2, 3, 4)]
+    systems = [System(get_scenario(f"alexnet-3-c{cores}", inputs="devices")) for cores in (1, 2, 3, 4)]
     total = np.array([(s.forward_s + s.backward_s)[:, -1] for s in systems])
     assert (np.diff(total[:, 1]) < 0).all()
     assert (total[:, [0, 2]] == total[0, [0, 2]]).all()
@@ -138,7 +167,7 @@ def test_what_changes_a_result_changes_the_fingerprint() -> None:
     ids=lambda v: v if isinstance(v, str) else "",
 )
 def test_any_model_and_rate_by_name(name: str, expected: Scenario) -> None:
-    assert get_scenario(name) == expected
+    assert get_scenario(name, inputs="devices") == expected
 
 
 @pytest.mark.parametrize(
@@ -198,6 +227,11 @@ BAD_FIELD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown edge": ({"edge": "nuc"}, ["unknown edge 'nuc'", "i3-7100u"]),
     "unknown cloud": ({"cloud": "tpu"}, ["unknown cloud 'tpu'", "gtx1080ti"]),
     "unknown optimizer": ({"optimizer": "lion"}, ["optimizer is 'lion'", "sgd, momentum, adam"]),
+    "unknown type of samples": ({"sample_type": "int4"}, ["sample_type is 'int4'", "uint8, float16, float32"]),
+    "a framework for two": ({"slowdown": [1.5, 2.0]}, ["slowdown"]),
+    "no speed": ({"slowdown": [0, 1, 1]}, ["slowdown[0] is 0", "1e-6..1e6"]),
+    "calls that save time": ({"operator_s": [0, -1e-3, 0]}, ["operator_s[1] is -0.001", "0..1e6"]),
+    "unknown inputs": ({"inputs": "mine"}, ["inputs is 'mine'", "paper, devices"]),
     "unknown relay": ({"relay": "forward"}, ["relay is 'forward'", "stream, store"]),
     "unknown exchange": ({"exchange": "never"}, ["exchange is 'never'", "holders, always"]),
     "links in between": ({"share_links": 0.5}, ["share_links", "0.5"]),
@@ -231,9 +265,12 @@ def test_fields_change_and_the_rest_stays() -> None:
 def test_a_profile_from_a_file_takes_the_models_place(tmp_path: Path) -> None:
     profile = modelled_profile(get_model("lenet5"), "nano", (128,), "sgd", True)
     profile.save(tmp_path / "edge.csv")
-    system = System(get_scenario("lenet5-2", profiles={"edge": str(tmp_path / "edge.csv")}))
-    other = System(get_scenario("lenet5-2", edge="nano", edge_cores=2))
-    assert system.forward_s == pytest.approx(other.forward_s, rel=1e-6)
+    file, framework = str(tmp_path / "edge.csv"), {"slowdown": (2.0, 1.0, 1.0), "operator_s": (1e-3, 0.0, 0.0)}
+    system = System(
+        get_scenario("lenet5-2", profiles={"edge": file}, slowdown=(2.0, 3.0, 1.0), operator_s=[1e-3, 2, 0])
+    )
+    other = System(get_scenario("lenet5-2", edge="nano", edge_cores=2, **framework))
+    assert system.forward_s == pytest.approx(other.forward_s, rel=1e-6)  # the framework is in what was measured
     assert system.fingerprint != System(get_scenario("lenet5-2")).fingerprint
     assert "nano" in " ".join(make("lenet5-2", profiles={"edge": str(tmp_path / "edge.csv")}).dynamics.provenance)
 
@@ -259,6 +296,7 @@ def test_a_profile_of_another_batch_is_one_line_that_names_it(tmp_path: Path) ->
 def test_scenario_from_a_file(tmp_path: Path) -> None:
     path = write(tmp_path, {**GOOD, "drift": True, "edge_cores": 3})
     expected = Scenario("mine", "lenet5", 2.0, drift=True, edge_cores=3)
+    assert get_scenario(path, inputs="paper").sample_type == "float32"
     assert get_scenario(path) == expected
     assert get_scenario(path, batch=9) == replace(expected, batch=9)
     assert make(path).dynamics.scenario_name == "mine"
@@ -270,7 +308,9 @@ def test_profiles_of_a_scenario_are_found_from_where_it_lies(tmp_path: Path, mon
     path = write(tmp_path, {**GOOD, "profiles": {"device": "data/device.csv"}})
     monkeypatch.chdir("/")
     system = make(path).dynamics.system
-    assert system.forward_s == pytest.approx(System(get_scenario("lenet5-2", device="nano")).forward_s, rel=1e-6)
+    assert system.forward_s == pytest.approx(
+        System(get_scenario("lenet5-2", inputs="devices", device="nano")).forward_s, rel=1e-6
+    )
 
 
 BAD_FILE: dict[str, tuple[Any, list[str]]] = {
