@@ -1,10 +1,10 @@
 """The device catalogue: specifications, calibrated latency parameters and message costs.
 
-The parameters were fitted to published end-to-end latencies of whole networks, never to single layers: they
-pin down the cost of one kernel, the memory bandwidth and the compute rate that a device reaches. They do not
-identify the steps of latency over height: a fit without tiles agrees with the same figures about as well.
-Every device therefore comes in two forms, with and without tiles. Devices that are ``derived_from`` another
-one have no published figure of their own. All message costs are assumptions.
+The parameters were fitted to published latencies of whole networks or of all that lies in front of a cut, never to
+single layers: they pin down the cost of one kernel, the memory bandwidth and the compute rate that a device reaches.
+They do not identify the steps of latency over height: a fit without tiles agrees with the same figures about as well.
+Every device therefore comes in two forms, with and without tiles. Devices that are ``derived_from`` another one have
+no published figure of their own. All message costs are assumptions.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from ..ui.numerals import prefixed
 
 @dataclass(frozen=True)
 class Fit:
-    """How well a parameter set agrees with the published end-to-end latencies it was fitted to."""
+    """How well a parameter set agrees with the published figures it was fitted to, in percent of a whole network."""
 
     anchors: int  # published figures
     mean_error_pct: float
     max_error_pct: float
+    figures: str = "end-to-end latencies"
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Device:
         if fit is None:
             return "tiles off, not refitted"
         return (
-            f"tiles {'on' if tiles else 'off'}, fitted to {fit.anchors} published end-to-end latencies, "
+            f"tiles {'on' if tiles else 'off'}, fitted to {fit.anchors} published {fit.figures}, "
             f"error {fit.mean_error_pct:g} % mean, {fit.max_error_pct:g} % max"
         )
 

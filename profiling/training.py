@@ -140,6 +140,8 @@ def modelled_profile(
     batches: Sequence[int] = (1, 2, 4, 8, 16, 32, 64, 128),
     optimizer: str = "sgd",
     tiles: bool = True,
+    backward: float = 1.0,
+    update_bytes: int | None = None,
 ) -> TrainingProfile:
     """The profile that the calibrated latency model gives; the same object for the same arguments.
 
@@ -151,6 +153,8 @@ def modelled_profile(
         batches: batch sizes.
         optimizer: a key of ``OPTIMIZER_BYTES``.
         tiles: whether latency steps with whole tiles (see :mod:`.devices`).
+        backward: how many times the published factors the backward pass takes.
+        update_bytes: bytes that an update moves through memory for a parameter; the optimizer's by default.
 
     Raises:
         InputError: no such device or optimizer, no batch size or one below 1.
@@ -160,12 +164,19 @@ def modelled_profile(
     sizes = tuple(sorted({index(batch) for batch in batches}))
     if not sizes or sizes[0] < 1:
         raise InputError(f"batches is {list(batches)}, allowed: one or more integers, each 1 or more")
-    return _modelled_profile(model, get_device(device) if isinstance(device, str) else device, sizes, optimizer, tiles)
+    on = get_device(device) if isinstance(device, str) else device
+    return _modelled_profile(model, on, sizes, optimizer, tiles, backward, update_bytes)
 
 
 @lru_cache(maxsize=512)
 def _modelled_profile(
-    model: Model, device: Device, batches: tuple[int, ...], optimizer: str, tiles: bool
+    model: Model,
+    device: Device,
+    batches: tuple[int, ...],
+    optimizer: str,
+    tiles: bool,
+    backward: float,
+    update_bytes: int | None,
 ) -> TrainingProfile:
     timed = [
         [_kernel_training_s(device, kernel, batch, tiles, first=k == 0) for k, kernel in enumerate(model.kernels)]
@@ -177,15 +188,20 @@ def _modelled_profile(
     params = np.array([sum(kernel_params[k] for k in step.kernels) for step in model.steps])
     memory_bytes_per_s = device.coefficients(tiles).e_m * device.memory_bytes_per_s
     crossing = np.array([model.cut_bytes(i + 1, VALUE_BYTES) for i in range(len(model.steps))])
+    moved = OPTIMIZER_BYTES[optimizer] if update_bytes is None else update_bytes
     note = f"{device.quality(tiles)}; backward and {optimizer} update by published training factors"
+    if backward != 1.0:
+        note += f", backward {backward:g} times"
+    if update_bytes is not None:
+        note += f", {update_bytes} bytes a parameter"
     return TrainingProfile(
         model=model.name,
         fingerprint=model.fingerprint,
         steps=tuple(step.name for step in model.steps),
         batches=batches,
         forward_s=by_step[..., 0],
-        backward_s=by_step[..., 1],
-        update_s=params * OPTIMIZER_BYTES[optimizer] / memory_bytes_per_s,
+        backward_s=backward * by_step[..., 1],
+        update_s=params * moved / memory_bytes_per_s,
         activation_bytes=crossing,
         gradient_bytes=crossing,
         params=params,

@@ -8,6 +8,7 @@ from ..model import Model
 from .classifiers import (
     VGG_CHANNELS,
     alexnet,
+    alexnet_2012,
     basic_block,
     bottleneck,
     googlenet,
@@ -23,6 +24,7 @@ from .detectors import openpose, ssd_resnet50, ssd_vgg16, voxelnet, yolov2
 # these are the two sizes in common use (512-512-10 for VGG-16, 512-10 for VGG-11).
 MODELS: dict[str, Callable[[], Model]] = {
     "alexnet": lambda: alexnet("alexnet"),
+    "alexnet_2012": alexnet_2012,
     "vgg11": lambda: vgg("vgg11", 11),
     "vgg16": lambda: vgg("vgg16", 16),
     "vgg19": lambda: vgg("vgg19", 19),

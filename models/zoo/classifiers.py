@@ -73,6 +73,25 @@ def alexnet(name: str, size: int = 224, classes: int = 1000) -> Model:
     return Model(name, Shape(3, size, size), units, classifier(4096, 4096, classes))
 
 
+def alexnet_2012() -> Model:
+    """AlexNet as first published (Krizhevsky et al. 2012): two towers as groups of channels, without its norms."""
+
+    def grouped(channels: int, kernel: int) -> Conv:
+        return Conv(kernel, 1, kernel // 2, out_channels=channels, groups=2)
+
+    units = (
+        Unit("conv1", (conv(96, 11, 4, 2),)),
+        max_pool("pool1", 3),
+        Unit("conv2", (grouped(256, 5),)),
+        max_pool("pool2", 3),
+        Unit("conv3", (conv(384),)),
+        Unit("conv4", (grouped(384, 3),)),
+        Unit("conv5", (grouped(256, 3),)),
+        max_pool("pool5", 3),
+    )
+    return Model("alexnet_2012", Shape(3, 224, 224), units, classifier(4096, 4096, 1000))
+
+
 def vgg_units(convs: Sequence[int], channels: Sequence[int] = VGG_CHANNELS) -> list[Unit]:
     """The convolutional part of a VGG: in stage ``i`` ``convs[i]`` 3x3 convolutions of ``channels[i]``, then a pool."""
     units: list[Unit] = []

@@ -153,7 +153,7 @@ def test_totals_are_those_of_the_calibration(device: str) -> None:
 
 
 def test_every_entry_of_the_catalogue_is_sound() -> None:
-    assert len(device_names()) == 30
+    assert len(device_names()) == 31
     for name in device_names():
         d = get_device(name)
         assert d.name == name
@@ -196,3 +196,15 @@ def test_an_unknown_device_is_one_line_that_lists_the_known_ones() -> None:
 
 def test_the_calibration_has_a_date() -> None:
     assert np.datetime64(calibration_date()) > np.datetime64("2020-01-01")
+
+
+def test_the_tx2_under_pytorch_is_as_slow_as_measured() -> None:
+    """VGG-16 from pool1 to fc3 as L2S's first author published it: 150.0 to 486.9 ms, what crosses copied at both."""
+    device = get_device("tx2-pytorch-measured")
+    kernels = get_model("vgg16").kernels
+    names = [kernel.name for kernel in kernels]
+    crossed_bytes = 4 * (kernels[-1].out_shape.elements - kernels[names.index("pool1")].out_shape.elements)
+    copied_s = crossed_bytes / device.copy_bytes_per_s
+    behind = kernels[names.index("pool1") + 1 :]
+    took_s = sum(float(kernel_seconds(device, k, k.out_shape.height)) for k in behind) + copied_s
+    assert 1e3 * took_s == pytest.approx(486.9 - 150.0, rel=0.05)

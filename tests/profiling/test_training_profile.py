@@ -405,3 +405,14 @@ def test_a_missing_file_a_folder_and_a_binary_file_are_named(tmp_path: Path) -> 
     (tmp_path / "engine.plan").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(InputError, match=r"engine\.plan: is not a text file"):
         load_profile(tmp_path / "engine.plan", TINY)
+
+
+def test_backward_and_update_may_be_given_by_what_was_measured_of_them() -> None:
+    model = get_model("alexnet")
+    usual = modelled_profile(model, "gtx1080ti", (4,))
+    other = modelled_profile(model, "gtx1080ti", (4,), backward=1.5, update_bytes=24)
+    assert (other.forward_s == usual.forward_s).all()
+    assert other.backward_s == pytest.approx(1.5 * usual.backward_s)
+    assert other.update_s == pytest.approx(2.0 * usual.update_s)
+    assert "backward 1.5 times, 24 bytes a parameter" in other.label()
+    assert "times" not in usual.label()

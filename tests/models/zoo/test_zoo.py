@@ -21,6 +21,7 @@ from ... import refused, slow
 # Published multiply-accumulates (1e9) and parameters (1e6); None where no exact figure is known.
 PUBLISHED: dict[str, tuple[float | None, float | None]] = {
     "alexnet": (0.714, 61.1),
+    "alexnet_2012": (0.724, 60.97),  # Netscope's of Caffe's
     "alexnet_64": (0.0582, 21.1),  # counted by hand
     "vgg11": (7.61, 132.9),
     "vgg16": (15.47, 138.3),
