@@ -161,7 +161,7 @@ def change_figures() -> Iterator[Figure]:
             yield Figure(f"{name} {agent} total with sync", float(total / least), "x oracle")
             if agent.startswith("l2s") and name.endswith("switch"):
                 for at in (2000, 4000):
-                    rounds = _adapted_after(run, at)
+                    rounds = adapted_after(run, at)
                     label = f"{name} {agent} change at {at}:"
                     yield Figure(f"{label} median rounds to adapt", float(np.median(rounds)), "rounds")
                     yield Figure(f"{label} seeds adapted in 100", float((rounds <= 100).sum()), f"of {SEEDS}")
@@ -179,9 +179,12 @@ def _trap_figures() -> Iterator[Figure]:
             yield Figure(f"{label}: regret", float(run.metrics["regret_s"].mean()), "s")
 
 
-def _adapted_after(run: Rounds, at: int, length: int = 2000) -> np.ndarray:
-    """(lanes,) rounds from a change until 19 of the next 20 unforced decisions are the optimum; inf for never."""
-    optimal = np.isclose(run.trace["expected_s"], run.trace["oracle_delay_s"], rtol=1e-6)
+def adapted_after(run: Rounds, at: int, length: int = 2000) -> np.ndarray:
+    """(lanes,) rounds from a change until 19 of the next 20 unforced decisions take 2 % more than the optimum at most.
+
+    inf where that never comes.
+    """
+    optimal = run.trace["expected_s"] <= 1.02 * run.trace["oracle_delay_s"]
     found = np.full(optimal.shape[1], np.inf)
     for lane in range(optimal.shape[1]):
         free = np.flatnonzero(~run.trace["forced"][at : at + length, lane])
@@ -199,9 +202,6 @@ def claim_figures() -> Iterator[Figure]:
                 saved = play_lanes(f"{model}-{link}", agent, 5, {"rounds": 5000}).metrics["saved"].mean()
                 yield Figure(f"{model}-{link} {agent}: time saved against PDT", 100 * float(saved), "%")
         yield Figure(f"{model}-gpu: rate from which a third can be saved", _third_mbps(f"{model}-gpu-100"), "Mbps")
-        for slower in (1.0, 1.3, 1.5, 2.0):
-            label = f"{model}-gpu-100 device {slower:g} times as slow: the best point saves"
-            yield Figure(label, 100 * _saved_if(f"{model}-gpu-100", slower), "%")
     every = play_lanes("resnet34-gpu-100", "l2s-fws", 5).metrics["sync_s"].mean()
     period = play_lanes("resnet34-gpu-100", "l2s", 5).metrics["sync_s"].mean()
     yield Figure("resnet34-gpu-100 sync time saved by period 100", 100 * float(1 - period / every), "%")
@@ -224,13 +224,6 @@ def _third_mbps(scenario: str) -> float:
     best = system.delay_s(rates, np.ones_like(rates)).min(axis=0)
     enough = best <= 2 / 3 * system.pdt_s
     return float(rates[enough.argmax()]) if enough.any() else float("inf")
-
-
-def _saved_if(scenario: str, slower: float) -> float:
-    """Share of PDT's delay that the best point saves, if the device takes so many times as long as its profile says."""
-    system = System(get_scenario(scenario))
-    system.front_s *= slower
-    return 1.0 - float(system.delay_s(np.array([system.mbps]), np.ones(1)).min()) / system.pdt_s
 
 
 GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {

@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterator
 
 import paper_edgemove
 import paper_hiertrain
+import paper_l2s
 from claims import TOLERANCE, Claim
 from measure import Figure
 
-CLAIMS: tuple[Callable[[], Iterator[Claim]], ...] = (paper_edgemove.claims, paper_hiertrain.claims)
+CLAIMS: tuple[Callable[[], Iterator[Claim]], ...] = (
+    paper_edgemove.claims,
+    paper_hiertrain.claims,
+    paper_l2s.claims,
+)
 
 
 def claim_figures() -> Iterator[Claim | Figure]:

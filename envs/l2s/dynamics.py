@@ -40,6 +40,8 @@ class L2SDynamics(ScenarioDynamics):
         "total_s": "mean",
         "saved": "mean",
         "regret_s": "mean",
+        "stale_rounds": "mean",
+        "accuracy_cost": "mean",
     }
     eval_episodes = 1
     plan_decides = False
@@ -60,6 +62,7 @@ class L2SDynamics(ScenarioDynamics):
         self.scenario_name = setting.name
         self.total_reward, self.asks = reward == "total", sync == "ask"
         self.links = LinkRates([setting.mbps], num_lanes, self.system.traces, setting.dynamic)
+        self.stale_reward = setting.stale_cost * setting.accuracy_worth
         self.is_random = self.links.is_random or setting.noise > 0
         self.episode_steps = setting.rounds
         self.ledger = SyncLedger(self.system, num_lanes, every_change=sync == "change")
@@ -115,7 +118,8 @@ class L2SDynamics(ScenarioDynamics):
         self._round = np.zeros(n, dtype=np.intp)
         self._choice = np.full(n, -1, dtype=np.intp)  # feasible point of the last round, -1 before the first
         self._edge = np.zeros(n)  # observed d^e of the last round
-        self._sums = {name: np.zeros(n) for name in ("delay_s", "edge_delay_s", "oracle_delay_s", "sync_s", "regret_s")}
+        figures = ("delay_s", "edge_delay_s", "oracle_delay_s", "sync_s", "regret_s", "stale")
+        self._sums = {name: np.zeros(n) for name in figures}
         self._now: dict[str, np.ndarray] = {}  # the last round's figures, for step_info
         self.trace: dict[str, np.ndarray] | None = None  # (rounds, lanes) of the episode under way
         if record:
@@ -153,13 +157,16 @@ class L2SDynamics(ScenarioDynamics):
         self._choice[where] = choice
         self._edge[where] = edge_s
         self._round[where] = rounds + 1
-        self._add(where, delay_s, edge_s, oracle_s, sync_s, expected_s - oracle_s)
+        stale = self.ledger.trained_stale[where]
+        self._add(where, delay_s, edge_s, oracle_s, sync_s, expected_s - oracle_s, stale)
         if self.trace is not None:
             self._write(where, rounds, delay_s, expected_s, edge_s, oracle_s, sync_s, mbps)
         if self.links.varies:
             self._clock[where] += delay_s + sync_s
         reward, terminated = np.zeros(self.num_lanes), np.zeros(self.num_lanes, dtype=bool)
         reward[where] = (delay_s + sync_s if self.total_reward else delay_s) / -self.system.pdt_s
+        if self.stale_reward:
+            reward[where] -= self.stale_reward * stale
         terminated[where] = rounds == self.episode_steps - 1
         return reward, terminated
 
@@ -260,6 +267,8 @@ class L2SDynamics(ScenarioDynamics):
             "total_s": total,
             "saved": 1.0 - total / (rounds * self.system.pdt_s),
             "regret_s": sums["regret_s"],
+            "stale_rounds": sums["stale"],
+            "accuracy_cost": self.system.scenario.stale_cost * sums["stale"],
         }
 
     def details(self, lane: int) -> dict[str, Any]:
@@ -293,7 +302,7 @@ class L2SDynamics(ScenarioDynamics):
         if self.links.is_random:
             link = "modelled (seeded traces)"
         profiles = (f"training of {p.model} on {p.provenance.label()}" for p in (self.system.device, self.system.edge))
-        return (*profiles, f"link: {link}")
+        return (*profiles, f"link: {link}", *self.system.scenario.provenance)
 
     def render_lane(self, lane: int) -> np.ndarray:
         from .viewer import points_frame

@@ -44,7 +44,9 @@ class L2SEnv(ScalarEnv):
     | stale_layers | (P,) | 0, 1 | layers that have changed sides since the last synchronisation |
 
     ## Rewards
-    Minus the round's delay over PDT's. ``reward="total"`` charges the time of synchronisation too.
+    Minus the round's delay over PDT's. ``reward="total"`` charges the time of synchronisation too. A round that trains
+    layers on old copies costs ``stale_cost * accuracy_worth`` more, nothing by default: no published figure says what
+    accuracy a single one loses.
 
     ## Starting State
     Both sides hold the same weights and nothing is known of the edge. Where the link follows a trace, ``reset()``
@@ -52,9 +54,11 @@ class L2SEnv(ScalarEnv):
 
     ## Episode End
     Terminated after T rounds. ``info["round"]`` tells of every round: ``point``, ``delay_s``, ``edge_delay_s`` as
-    observed, ``oracle_delay_s`` (least expected delay of all points), ``sync_s``, ``regret_s`` so far. At the end
+    observed, ``oracle_delay_s`` (least expected delay of all points), ``sync_s``, ``stale`` (1 where layers were trained
+    on copies that the other side has changed since), ``regret_s`` so far. At the end
     ``info`` holds ``delay_s``, ``edge_delay_s`` and ``oracle_delay_s`` a round, ``sync_s``, ``total_s`` (rounds and
-    synchronisation), ``saved`` (share of PDT's time) and ``regret_s`` (expected delay beyond the optimum's, summed),
+    synchronisation), ``saved`` (share of PDT's time), ``regret_s`` (expected delay beyond the optimum's, summed),
+    ``stale_rounds`` and ``accuracy_cost`` (the share of accuracy that they lose at ``stale_cost`` each),
     the ``trace`` of all rounds (``mbps``: the rate that they begin with), ``plan``, and the flat figures again under
     ``metrics``.
 

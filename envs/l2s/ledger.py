@@ -24,6 +24,9 @@ class SyncLedger:
         system: layers and the period.
         lanes: number of lanes.
         every_change: synchronise whenever the partition point changes (L2S-FWS) instead of periodically.
+
+    Attributes:
+        trained_stale: (n,) whether the last round trained layers on old copies.
     """
 
     def __init__(self, system: System, lanes: int, every_change: bool) -> None:
@@ -31,12 +34,14 @@ class SyncLedger:
         self._point = np.full(lanes, -1, dtype=np.intp)
         self._low = np.zeros(lanes, dtype=np.intp)
         self._high = np.zeros(lanes, dtype=np.intp)
+        self.trained_stale = np.zeros(lanes, dtype=bool)
         self._layers = np.arange(1, system.last + 1)
 
     def clear(self, lanes: np.ndarray) -> None:
         """A new episode: both sides hold the same weights."""
         self._point[lanes] = -1
         self._low[lanes] = self._high[lanes] = 0
+        self.trained_stale[lanes] = False
 
     def synchronise(self, where: Any, asked: np.ndarray, send_s: SendS) -> np.ndarray:
         """Synchronise in front of a round where it is asked for.
@@ -72,7 +77,10 @@ class SyncLedger:
         fresh = low == high
         low, high = np.where(fresh, before, low), np.where(fresh, before, high)
         low, high = np.minimum(low, point), np.maximum(high, point)
-        due = low != high if self.every_change else (rounds + 1) % self.period == 0
+        apart = low != high
+        if not self.every_change:
+            self.trained_stale[where] = apart
+        due = apart if self.every_change else (rounds + 1) % self.period == 0
         spent: Any = 0.0
         if due.any():
             spent = np.where(due, send_s(low, high), 0.0)

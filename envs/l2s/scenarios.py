@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Interval
 
@@ -15,8 +15,10 @@ from ...profiling.devices import device_names, get_device
 from ...profiling.network import PAYLOAD_FRACTION
 from ...profiling.training import Optimizer
 from ...ui.errors import InputError
-from ...ui.validation import Factor, Mbps, PayloadShare, Whole, validated
-from ..scenarios import BaseScenario, change, is_file, load
+from ...ui.validation import Factor, Mbps, NonNegative, PayloadShare, Share, Whole, validated
+from ..scenarios import BaseScenario, Inferred, Inputs, chosen, filled, is_file, load
+from .paper import INFERRED, PAPER
+from .paper import MODELS as PAPER_NETWORKS
 
 EDGES = {"gpu": "gtx1080ti", "cpu": "i7-8700k"}  # the paper's edge server with and without its GPU
 PRIVACY_POINT = 4  # P^c of the paper's evaluation
@@ -43,15 +45,22 @@ class Scenario(BaseScenario):
         rounds: training rounds of an episode, T.
         batch: samples of a round.
         optimizer: sgd, momentum or adam; decides what a weight update costs.
+        image_bytes: bytes of an image's value on the wire, 1 for uint8 and 4 for float32.
+        backward: how many times the published factors a modelled backward pass takes.
+        update_bytes: bytes that a modelled update moves for a parameter; the optimizer's where none are named.
         privacy_point: P^c, the first partition point that keeps enough privacy; 4 where none is named, or
             the last but one of a smaller network.
         noise: standard deviation of a round's delay as a share of it (assumption).
         sync_period: rounds between two synchronisations of the weights.
+        stale_cost: accuracy that a round loses which trains layers on old copies, as a share; 0 where not known.
+        accuracy_worth: rounds on the device alone that all of the accuracy is worth to the reward.
         label_bytes: bytes of a sample's label on the wire (assumption).
         eta: share of a shaped rate that payload gets (assumption).
         tiles: whether modelled profiles have the tile staircase.
         profiles: training profile files by side (device, edge), instead of modelled profiles.
     """
+
+    inferred: ClassVar[Inferred | None] = INFERRED
 
     edge: str
     mbps: Mbps
@@ -65,9 +74,14 @@ class Scenario(BaseScenario):
     rounds: Annotated[int, Interval(ge=1, le=10**6)] = 500
     batch: Annotated[int, Interval(ge=1, le=65536)] = 16
     optimizer: Optimizer = "sgd"
+    image_bytes: Annotated[int, Interval(ge=1, le=8)] = 1
+    backward: Factor = 1.0
+    update_bytes: Annotated[int, Interval(ge=0, le=1000)] | None = None
     privacy_point: Whole | None = None
     noise: Annotated[float, Interval(ge=0, le=0.2)] = 0.02  # beyond, a normal distribution would make delays negative
     sync_period: Annotated[int, Interval(ge=1, le=10**9)] = 100
+    stale_cost: Share = 0.0
+    accuracy_worth: NonNegative = 0.0
     label_bytes: Annotated[int, Interval(ge=0, le=10**6)] = 8
     eta: PayloadShare = PAYLOAD_FRACTION
     tiles: bool = True
@@ -138,23 +152,34 @@ def _by_form(name: str) -> dict[str, Any] | None:
     match = _FORM.fullmatch(name)
     if match is None:
         return None
-    fields = dict(name=name, model=match["model"], edge=match["edge"], mbps=float(match["mbps"]))
+    fields = dict(model=match["model"], edge=match["edge"], mbps=float(match["mbps"]))
     return fields if match["point"] is None else {**fields, "privacy_point": int(match["point"])}
 
 
-def _catalogue() -> dict[str, Scenario]:
-    found = [Scenario(**f) for names in (*SWEEPS.values(), PRIVACY) for name in names if (f := _by_form(name))]
+def _catalogue() -> dict[str, dict[str, Any]]:
+    """The fields of all scenarios by name, apart from the inputs."""
+    found = {name: f for names in (*SWEEPS.values(), PRIVACY) for name in names if (f := _by_form(name))}
+    resnet34 = dict(model="resnet34", edge="gpu", mbps=HIGH_MBPS)
     changes = ((2000, LOW_MBPS), (4000, HIGH_MBPS))  # Fig. 17
-    found.append(Scenario("resnet34-switch", "resnet34", "gpu", HIGH_MBPS, mbps_changes=changes, rounds=6000))
+    found["resnet34-switch"] = {**resnet34, "mbps_changes": changes, "rounds": 6000}
     recovery = ((200, 2 * HIGH_MBPS),)
-    # 26 Mbps, as LinUCB-E leaves the device only from some starting rates: from this one it does on every seed, from 5
-    # or 40 on none, as forced rounds then try points that are worse or hardly better than the device at 200 Mbps too.
-    found.append(Scenario("resnet34-recovery", "resnet34", "gpu", 26.0, mbps_changes=recovery, rounds=1000))
-    found.append(Scenario("resnet34-dynamic", "resnet34", "gpu", HIGH_MBPS, dynamic=True, rounds=2000))
-    return {s.name: s for s in found}
+    # 26 Mbps, as the device alone is best up to there and LinUCB-E leaves it only from some rates: on all seeds from
+    # 15 to 26, on none from 5, as forced rounds then try points that are hardly better at 200 Mbps either.
+    found["resnet34-recovery"] = {**resnet34, "mbps": 26.0, "mbps_changes": recovery, "rounds": 1000}
+    found["resnet34-dynamic"] = {**resnet34, "dynamic": True, "rounds": 2000}
+    return found
 
 
-SCENARIOS: Mapping[str, Scenario] = _catalogue()
+def _with_inputs(name: str, fields: Mapping[str, Any], inputs: Inputs | None) -> Scenario:
+    """The scenario of some fields with the inputs that are asked for, the paper's where none are."""
+    given = {**fields, "name": name, "inputs": inputs or "paper"}
+    if given["inputs"] == "paper":
+        given["model"] = PAPER_NETWORKS.get(given["model"], given["model"])
+    return validated(Scenario, filled(given, PAPER), f"scenario {name}")
+
+
+_FIELDS = _catalogue()
+SCENARIOS: Mapping[str, Scenario] = {name: _with_inputs(name, fields, None) for name, fields in _FIELDS.items()}
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "constant": tuple(f"{m}-{link}" for m in PAPER_MODELS for link in ("gpu-60", "gpu-100", "cpu-60")),
     **{f"sweep-{edge}": names for edge, names in SWEEPS.items()},
@@ -175,19 +200,19 @@ def get_scenario(name: str, /, **changes: object) -> Scenario:
     Raises:
         InputError: unknown name or field, or a value out of range.
     """
-    return change(_named(name), changes, ENV_OPTIONS)
+    return chosen(_named, name, changes, ENV_OPTIONS)
 
 
-def _named(name: str) -> Scenario:
+def _named(name: Any, inputs: Inputs | None) -> Scenario:
     if not isinstance(name, str):
         raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
-    if name in SCENARIOS:
+    if name in SCENARIOS and inputs in (None, "paper"):
         return SCENARIOS[name]
     if is_file(name):
-        return load(Scenario, name, ("traces", "profiles"))
-    fields = _by_form(name)
+        return load(Scenario, name, ("traces", "profiles"), PAPER, inputs)
+    fields = _FIELDS.get(name) or _by_form(name)
     if fields is not None:
-        return validated(Scenario, fields, f"scenario {name}")
+        return _with_inputs(name, fields, inputs)
     others = ", ".join(known for known in SCENARIOS if _by_form(known) is None)
     raise InputError(
         f"unknown scenario {name!r}; known: {others}, <model>-<edge>-<Mbps>[-p<P^c>] such as {DEFAULT_SCENARIO}, or a "

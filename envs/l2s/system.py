@@ -72,7 +72,15 @@ class System:
         scenario = self.scenario
         if side in scenario.profiles:
             return load_profile(scenario.profiles[side], self.model)
-        return modelled_profile(self.model, device, (scenario.batch,), scenario.optimizer, scenario.tiles)
+        return modelled_profile(
+            self.model,
+            device,
+            (scenario.batch,),
+            scenario.optimizer,
+            scenario.tiles,
+            scenario.backward,
+            scenario.update_bytes,
+        )
 
     def _lay_out(self) -> None:
         scenario, first = self.scenario, self.first
@@ -100,7 +108,7 @@ class System:
         batch, step = self.scenario.batch, self.points[point] - 1
         labels = batch * self.scenario.label_bytes
         if point == 0:
-            return batch * self.model.cut_bytes(0, VALUE_BYTES) + labels, 0
+            return batch * self.model.cut_bytes(0, 1) * self.scenario.image_bytes + labels, 0
         forward, backward = self.device.activation_bytes[step], self.device.gradient_bytes[step]
         return batch * int(forward) + labels, batch * int(backward)
 

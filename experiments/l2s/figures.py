@@ -152,7 +152,8 @@ def _sweep_figure(group: str, scenarios: Mapping[str, Seeds], colors: Mapping[st
     panels_of: dict[str, list[tuple[float, Seeds]]] = {}
     for name, seeds in scenarios.items():
         setting = get_scenario(name)
-        panels_of.setdefault(f"{setting.model}, {setting.edge}", []).append((setting.mbps, seeds))
+        model = name.partition("-")[0]  # whichever variant of it the inputs stand for
+        panels_of.setdefault(f"{model}, {setting.edge}", []).append((setting.mbps, seeds))
     figure, panels = panel_grid(len(panels_of))
     for axes, (title, rows) in zip(panels, panels_of.items(), strict=True):
         rows.sort(key=lambda row: row[0])

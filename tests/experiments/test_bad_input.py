@@ -115,7 +115,7 @@ def test_a_plan_for_other_devices_is_refused_before_anything_runs(brief: Brief) 
     ("name", "scenario", "named"),
     [
         ("distredge", "DA-50", "types: xavier-1 (xavier) is not in scenario DA-50, which has tx2-1 (tx2), tx2-2 (tx2)"),
-        ("l2s", "alexnet-gpu-60", "model is 'resnet34', expected 'alexnet'"),
+        ("l2s", "alexnet-gpu-60", "model is 'resnet34', expected 'alexnet_2012'"),
         ("edgemove", "resnet50-cinic10", "model is 'vgg16_32', expected 'resnet50_32_pool'"),
         ("hiertrain", "alexnet-3", "model is 'lenet5', expected 'alexnet_64'"),
         ("deprune", "vgg11-cifar10-layer9", "cut is 5, allowed: 9, that of the scenario"),

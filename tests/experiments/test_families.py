@@ -293,7 +293,7 @@ def test_results_do_not_depend_on_the_number_of_workers(name: str) -> None:
 
 TRAIN_HELP = {
     "distredge": ("DB-50-resnet50", "osds", "table1", "eta", "plan file"),
-    "l2s": ("resnet34-switch", "[-p<P^c>]", "sweep-gpu", "privacy_point  4", "sync=period", "linucb-e", "plan file"),
+    "l2s": ("resnet34-switch", "[-p<P^c>]", "sweep-gpu", "privacy_point   4", "sync=period", "linucb-e", "plan file"),
     "edgemove": ("resnet50-speech-x2-300mbps", "[-x<speed factor>]", "near_mbps", "edgemove-literal", "plan file"),
     "hiertrain": ("alexnet-1.5-c4", "[-c<cores>]", "lenet5-drift", "edge_cores", "jointdnn+", "plan file"),
     "deprune": ("vgg11-cifar10-wifi8", "backend", "checkpoints", "bytes_weight", "without-module", "plan file"),

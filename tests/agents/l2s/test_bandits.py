@@ -41,7 +41,7 @@ def quiet(name: str) -> dict[str, Any]:
 def test_decisions_are_those_of_algorithm_1(name: str, scenario: str, seed: int) -> None:
     rounds = 200
     hp: dict[str, Any] = {"alpha": 0.4, "ridge": 0.05}
-    env = make(scenario, rounds=rounds)
+    env = make(scenario, rounds=rounds, inputs="devices")  # where the device alone is best at 60 Mbps
     agent: Any = make_agent("l2s", name, env, **hp)
     observation, _ = env.reset(seed=seed)
     period = ceil(rounds ** hyperparams_of("l2s", name, scenario)["mu"]) if name == "linucb-e" else None
@@ -175,7 +175,7 @@ def regret_slopes(played: Any) -> tuple[np.ndarray, np.ndarray]:
 def test_linucb_stays_trapped_where_linucb_e_leaves_from_some_rates(mbps: float, leaves: bool) -> None:
     """The device alone is best at first; from round 200 on the link has 200 Mbps. A model that forgets leaves."""
     linucb, escaping, forgetting = (
-        play_lanes("resnet34-recovery", n, 20, mbps=mbps) for n in ("linucb", "linucb-e", "d-linucb")
+        play_lanes("resnet34-recovery", n, 20, mbps=mbps, inputs="devices") for n in ("linucb", "linucb-e", "d-linucb")
     )
     assert linucb.best[100:200].all(), "P was not found before"
     assert not linucb.best[200:].any()
@@ -195,16 +195,16 @@ def test_linucb_stays_trapped_where_linucb_e_leaves_from_some_rates(mbps: float,
 
 
 def test_linucb_e_soon_leaves_the_recovery_of_the_scenario() -> None:
-    escaping = play_lanes("resnet34-recovery", "linucb-e", 20)
+    trapped, escaping = (play_lanes("resnet34-recovery", name, 20) for name in ("linucb", "linucb-e"))
+    assert trapped.on_device[-500:].all()
     assert not (escaping.on_device & escaping.free)[-250:].any()
-    assert regret_slopes(escaping)[0].max() < 0.5
-    assert regret_slopes(escaping)[0].mean() < 0.15
+    assert regret_slopes(escaping)[0].max() < 0.35
 
 
 def test_forced_samples_of_one_point_may_not_be_enough() -> None:
     """From 5 Mbps, every forced round tries the same point, which is bad at 200 Mbps too: the others, tried once at
     5 Mbps, still look hopeless."""
-    escaping = play_lanes("resnet34-recovery", "linucb-e", 8, mbps=5.0)
+    escaping = play_lanes("resnet34-recovery", "linucb-e", 8, mbps=5.0, inputs="devices")
     forced = escaping.explained["forced"]
     assert len(np.unique(escaping.choice[200:][forced[200:]])) == 1
     assert escaping.expected_s[200:][forced[200:]].min() > escaping.dynamics.system.pdt_s
@@ -250,7 +250,7 @@ def test_the_oracle_has_no_regret(scenario: str) -> None:
 
 @pytest.mark.parametrize("scenario", GROUPS["changing"])
 def test_the_oracle_follows_the_link(scenario: str) -> None:
-    env = make_env(L2S, scenario, CHANGING[scenario])
+    env = make_env(L2S, scenario, {**CHANGING[scenario], "inputs": "devices"})
     played = play(make_agent("l2s", "oracle", env), env, 1, seed=4)
     assert played.metrics["regret_s"] == 0.0
     assert played.trace is not None
@@ -259,7 +259,7 @@ def test_the_oracle_follows_the_link(scenario: str) -> None:
 
 def test_nobody_beats_the_oracle() -> None:
     for name in EVAL_AGENTS:
-        result = assess(L2S, get_spec("l2s", name), "resnet34-gpu-100", {"rounds": 120}, seed=1)
+        result = assess(L2S, get_spec("l2s", name), "vgg16-gpu-100", {"rounds": 120}, seed=1)
         assert result.metrics["regret_s"] >= 0.0, name
         if name in ("l2s", "linucb", "linucb-e", "d-linucb", "lints", "fpt", "pdt"):
             assert result.metrics["regret_s"] > 0.0, name

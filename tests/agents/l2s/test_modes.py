@@ -155,7 +155,8 @@ def test_a_slower_link_is_seen_in_regular_training() -> None:
     """Settled behind the edge's help at 100 Mbps; at 60 the delay is over 15 % more, and the device alone is best."""
     drop = 350
     hp = {"random_rate": 0.0}
-    played = play_lanes("resnet34-gpu-100", "l2s", 20, 0, hp, rounds=600, mbps_changes=((drop, 60.0),))
+    changes: dict[str, Any] = {"mbps_changes": ((drop, 60.0),), "inputs": "devices"}
+    played = play_lanes("resnet34-gpu-100", "l2s", 20, 0, hp, rounds=600, **changes)
     adapting = played.explained["adapting"]
     settled = ~adapting[drop - 20 : drop].any(axis=0)  # the monitor has its mean at entry
     assert settled.mean() > 0.8
@@ -221,11 +222,11 @@ def test_probes_of_a_steady_link_begin_nothing() -> None:
 
 
 def adapted_after(played: Rounds, change: int, until: int) -> np.ndarray:
-    """(n,) rounds from a change until 19 of the next 20 unforced decisions are optimal; inf for never."""
+    """(n,) rounds from a change until 19 of the next 20 unforced decisions cost 2 % at most; inf for never."""
     found = np.full(played.choice.shape[1], np.inf)
     for lane in range(len(found)):
         rounds = change + np.flatnonzero(played.free[change:until, lane])
-        right = played.best[rounds, lane]
+        right = played.expected_s[rounds, lane] <= 1.02 * played.oracle_s[rounds, lane]
         good = np.flatnonzero(np.lib.stride_tricks.sliding_window_view(right, 20).sum(axis=1) >= 19)
         if good.size:
             found[lane] = rounds[good[0]] - change
@@ -242,9 +243,15 @@ def test_total_time_on_the_switching_link_is_within_10_percent_of_the_oracles(na
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "drop", "recovery"), [("l2s", (20, 20), (0, 5)), ("l2s-probe", (20, 20), (18, 20))])
-def test_adaptation_to_changes_within_100_rounds(name: str, drop: tuple[int, int], recovery: tuple[int, int]) -> None:
-    """Of 20 seeds, at least and at most so many. A recovery, L2S as printed sees by chance, probes see it in time."""
-    played = play_lanes("resnet34-switch", name, 20)
-    for (low, high), change, until in ((drop, 2000, 4000), (recovery, 4000, 6000)):
+@pytest.mark.parametrize(
+    ("name", "inputs", "recovery"),
+    [("l2s", "paper", (12, 20)), ("l2s", "devices", (0, 5)), ("l2s-probe", "devices", (18, 20))],
+)
+def test_adaptation_to_changes_within_100_rounds(name: str, inputs: str, recovery: tuple[int, int]) -> None:
+    """Of 20 seeds all to the drop, at least and at most so many to the recovery.
+
+    With the inputs of devices L2S trains on the device alone before, and sees the link by chance, in time by probes.
+    """
+    played = play_lanes("resnet34-switch", name, 20, inputs=inputs)
+    for (low, high), change, until in (((20, 20), 2000, 4000), (recovery, 4000, 6000)):
         assert low <= np.sum(adapted_after(played, change, until) <= 100) <= high

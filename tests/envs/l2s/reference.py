@@ -19,7 +19,12 @@ from ...profiling.reference import PlainTrace
 
 # Steps in front of every partition point: behind every layer, in ResNet-34 behind every block (the stem is in the
 # first block's part, the pool in front of fc1 in the last one's).
-CUTS = {"alexnet": [*range(12)], "vgg16": [*range(22)], "resnet34": [0, *range(3, 19), 20]}
+CUTS = {
+    "alexnet": [*range(12)],
+    "alexnet_2012": [*range(12)],
+    "vgg16": [*range(22)],
+    "resnet34": [0, *range(3, 19), 20],
+}
 
 
 def make(scenario: str = "alexnet-gpu-60", **kwargs: Any) -> L2SEnv:
@@ -52,7 +57,8 @@ def random_actions(env: L2SEnv, seed: int = 0) -> np.ndarray:
 def modelled(scenario: Scenario) -> tuple[TrainingProfile, TrainingProfile]:
     model, (batch, optimizer, tiles) = get_model(scenario.model), (scenario.batch, scenario.optimizer, scenario.tiles)
     ends = (scenario.device, scenario.edge_device)
-    device, edge = (modelled_profile(model, end, (batch,), optimizer, tiles) for end in ends)
+    more = {"backward": scenario.backward, "update_bytes": scenario.update_bytes}
+    device, edge = (modelled_profile(model, end, (batch,), optimizer, tiles, **more) for end in ends)
     return device, edge
 
 
@@ -101,7 +107,7 @@ def plain_delays_s(
         return front_s, 0.0
     labels = 8 * scenario.batch
     if cut == 0:
-        messages = [(ends[0], 224 * 224 * 3 * scenario.batch + labels)]  # the images, a byte a value
+        messages = [(ends[0], scenario.image_bytes * 224 * 224 * 3 * scenario.batch + labels)]
     else:
         messages = [
             (ends[0], device.activation_bytes[cut - 1] * scenario.batch + labels),

@@ -104,7 +104,7 @@ def test_a_round_that_begins_in_an_outage_ends_when_the_link_is_back(tmp_path: P
     """At the rate that it began with it would take hundreds of times as long."""
     down_s, mbps = 2.0, 100.0
     path = write_trace(tmp_path, [down_s, 1e4, 1e4], [down_mbps, mbps, mbps])
-    env = make("resnet34-gpu-100", traces=[path], noise=0.0, rounds=2)
+    env = make("resnet34-gpu-100", traces=[path], noise=0.0, rounds=2, inputs="devices")
     system = env.dynamics.system
     held_s = system.delay_s(np.array([mbps, 0.1]), np.ones(2))
     for choice in range(system.n_points - 1):
@@ -148,7 +148,7 @@ def test_lanes_are_scalar_envs_bit_for_bit(tmp_path: Path, sync: str, dynamic: b
 
 
 def test_the_picture_of_a_round_shows_what_the_changing_link_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    env, figures, draw = make("resnet34-dynamic", render_mode="rgb_array"), [], viewer.points_figure
+    env, figures, draw = make("resnet34-dynamic", render_mode="rgb_array", inputs="devices"), [], viewer.points_figure
     monkeypatch.setattr(
         viewer, "points_figure", lambda *args, **named: figures.append(draw(*args, **named)) or figures[-1]
     )

@@ -61,12 +61,15 @@ def test_delay_of_every_point_is_the_sum_of_its_parts(
 
 
 def test_nothing_crosses_at_the_end_and_no_gradient_comes_back_to_the_image() -> None:
-    system = System(get_scenario("vgg16-gpu-60", privacy_point=0))
+    system = System(get_scenario("vgg16-gpu-60", privacy_point=0, inputs="devices"))
     assert system.link_bits[-1] == system.message_s[-1] == system.edge_s[-1] == 0.0
     assert (system.link_bits[:-1] > 0).all()
     assert system.front_s[0] == 0.0
     assert system.link_bits[0] == pytest.approx(8 * 16 * (224 * 224 * 3 + 8) / 0.94)
     assert system.message_s[0] < 2 * get_device("tx2-pytorch").t_msg_s + 8 * 16 * (224 * 224 * 3 + 8) / 8e8
+    floats = System(get_scenario("vgg16-gpu-60", privacy_point=0, inputs="devices", image_bytes=4))
+    assert floats.link_bits[0] == pytest.approx(8 * 16 * (4 * 224 * 224 * 3 + 8) / 0.94)
+    assert (floats.link_bits[1:] == system.link_bits[1:]).all()
 
 
 def vgg16_features() -> np.ndarray:
@@ -94,7 +97,7 @@ def vgg16_features() -> np.ndarray:
 
 
 def test_contexts_of_vgg16_are_those_of_its_published_table() -> None:
-    contexts = System(get_scenario("vgg16-gpu-60", privacy_point=0)).contexts
+    contexts = System(get_scenario("vgg16-gpu-60", privacy_point=0, inputs="devices")).contexts
     assert contexts == pytest.approx(vgg16_features(), rel=1e-12)
 
 
@@ -342,7 +345,7 @@ def test_whether_seeds_matter_is_told(changes: dict[str, Any], random: bool) -> 
 
 # Plans.
 
-TYPES = {"device": "tx2-pytorch", "edge": "gtx1080ti"}
+TYPES = {"device": "tx2-pytorch-measured", "edge": "gtx1080ti"}
 
 
 def test_the_plan_is_the_last_tenths_most_frequent_point() -> None:
@@ -355,7 +358,7 @@ def test_the_plan_is_the_last_tenths_most_frequent_point() -> None:
     assert plan.validate(get_model("resnet34")) is plan
     env = make(rounds=5)
     play(env, [0, 0, 0, 0, 6], seed=0)
-    assert env.dynamics.plan(0) == CutPlan("alexnet", 10, types=TYPES)
+    assert env.dynamics.plan(0) == CutPlan("alexnet_2012", 10, types=TYPES)
 
 
 @pytest.mark.parametrize("name", ["alexnet-gpu-60", "resnet34-gpu-60"])

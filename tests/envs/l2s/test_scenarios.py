@@ -11,6 +11,7 @@ import gymnasium as gym
 import pytest
 
 from splitgym.envs import FAMILIES
+from splitgym.envs.l2s.paper import PAPER as PAPER_FIELDS
 from splitgym.envs.l2s.scenarios import EDGES, GROUPS, SCENARIOS, Scenario, get_scenario
 from splitgym.envs.l2s.system import System
 from splitgym.models.lookup import get_model
@@ -22,6 +23,7 @@ from .reference import make, modelled
 
 GOOD: dict[str, Any] = {"model": "alexnet", "edge": "gpu", "mbps": 60}
 PAPER = ("alexnet", "vgg16", "resnet34")
+NETWORKS = {"alexnet": "alexnet_2012", "vgg16": "vgg16", "resnet34": "resnet34"}  # with the paper's inputs
 
 
 def test_the_sweeps_are_three_networks_two_edges_and_a_range_of_rates() -> None:
@@ -29,7 +31,7 @@ def test_the_sweeps_are_three_networks_two_edges_and_a_range_of_rates() -> None:
         for edge in ("gpu", "cpu"):
             for mbps in (5, 20, 60, 100, 200):
                 scenario = get_scenario(f"{model}-{edge}-{mbps}")
-                assert (scenario.model, scenario.edge, scenario.mbps) == (model, edge, float(mbps))
+                assert (scenario.model, scenario.edge, scenario.mbps) == (NETWORKS[model], edge, float(mbps))
                 assert scenario.name in GROUPS[f"sweep-{edge}"]
     assert EDGES == {"gpu": "gtx1080ti", "cpu": "i7-8700k"}
 
@@ -38,7 +40,8 @@ def test_the_sweeps_are_three_networks_two_edges_and_a_range_of_rates() -> None:
 def test_every_scenario_builds_with_the_papers_settings(name: str) -> None:
     scenario = SCENARIOS[name]
     system = System(scenario)
-    assert (scenario.name, scenario.device, scenario.batch, scenario.sync_period) == (name, "tx2-pytorch", 16, 100)
+    assert (scenario.name, scenario.batch, scenario.sync_period) == (name, 16, 100)
+    assert (scenario.inputs, scenario.device, scenario.image_bytes) == ("paper", "tx2-pytorch-measured", 4)
     assert system.first == 4 or f"-p{system.first}" in name
     assert system.n_points == system.last + 1 - system.first >= 2
     env = make(name)
@@ -64,16 +67,17 @@ def test_the_switching_scenario_is_that_of_fig_17() -> None:
 def test_summaries_say_the_model_the_machines_and_the_link(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("0 10\n")
     expected = {
-        "resnet34-gpu-60": "resnet34 on tx2-pytorch with gtx1080ti, 60 Mbps, 500 rounds",
-        "vgg16-cpu-100": "vgg16 on tx2-pytorch with i7-8700k, 100 Mbps, 500 rounds",
+        "resnet34-gpu-60": "resnet34 on tx2-pytorch-measured with gtx1080ti, 60 Mbps, 500 rounds",
+        "alexnet-cpu-100": "alexnet_2012 on tx2-pytorch-measured with i7-8700k, 100 Mbps, 500 rounds",
         "resnet34-switch": (
-            "resnet34 on tx2-pytorch with gtx1080ti, 100 Mbps, 60 from round 2000, 100 from round 4000, 6000 rounds"
+            "resnet34 on tx2-pytorch-measured with gtx1080ti, 100 Mbps, 60 from round 2000, 100 from round 4000, "
+            "6000 rounds"
         ),
-        "resnet34-dynamic": "resnet34 on tx2-pytorch with gtx1080ti, a fluctuating link, 2000 rounds",
+        "resnet34-dynamic": "resnet34 on tx2-pytorch-measured with gtx1080ti, a fluctuating link, 2000 rounds",
     }
     assert {name: FAMILIES["l2s"].summaries[name] for name in expected} == expected
     assert set(FAMILIES["l2s"].summaries) == set(SCENARIOS)
-    env = make("alexnet-gpu-37.5", load_changes=[[5, 2.5]], rounds=9)
+    env = make("alexnet-gpu-37.5", load_changes=[[5, 2.5]], rounds=9, inputs="devices")
     assert env.dynamics.summary == ("alexnet on tx2-pytorch with gtx1080ti, 37.5 Mbps, load 2.5 from round 5, 9 rounds")
     assert "a measured link" in make("alexnet-gpu-60", traces=[str(tmp_path / "a.csv")]).dynamics.summary
 
@@ -95,11 +99,12 @@ def test_summaries_say_the_model_the_machines_and_the_link(tmp_path: Path) -> No
 def test_any_model_edge_and_rate_by_name(
     name: str, model: str, edge: str, mbps: float, edge_device: str, point: int
 ) -> None:
-    scenario = get_scenario(name)
-    assert scenario == Scenario(name, model, edge, mbps, privacy_point=point)
-    assert scenario.edge_device == edge_device
+    devices, paper = get_scenario(name, inputs="devices"), get_scenario(name)
+    assert devices == Scenario(name, model, edge, mbps, privacy_point=point)
+    assert devices.edge_device == edge_device
+    assert paper == replace(devices, model=NETWORKS.get(model, model), inputs="paper", **PAPER_FIELDS)
     system = make(name).dynamics.system
-    assert system.model == get_model(model)
+    assert system.model == get_model(paper.model)
     assert system.edge.device == edge_device
 
 
@@ -178,6 +183,12 @@ BAD_FIELD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "half a round": ({"rounds": 1.5}, ["rounds is 1.5", "whole number"]),
     "no samples": ({"batch": 0}, ["batch is 0", "1..65536"]),
     "no period": ({"sync_period": 0}, ["sync_period is 0", "1..1000000000"]),
+    "images without bytes": ({"image_bytes": 0}, ["image_bytes is 0", "1..8"]),
+    "no backward pass": ({"backward": 0}, ["backward is 0", "1e-6..1e6"]),
+    "negative update": ({"update_bytes": -1}, ["update_bytes is -1", "0..1000"]),
+    "more accuracy than all": ({"stale_cost": 1.1}, ["stale_cost is 1.1", "0..1"]),
+    "accuracy worth less than nothing": ({"accuracy_worth": -1}, ["accuracy_worth is -1", "0 or more"]),
+    "other inputs": ({"inputs": "ours"}, ["inputs is 'ours'", "paper, devices"]),
     "negative labels": ({"label_bytes": -1}, ["label_bytes is -1", "0..1000000"]),
     "eta 0": ({"eta": 0}, ["eta is 0", "0.01..1", "0.01..1"]),
     "eta above 1": ({"eta": 1.01}, ["eta is 1.01", "0.01..1"]),
@@ -221,6 +232,7 @@ def test_scenario_from_a_file(tmp_path: Path) -> None:
     path = write(tmp_path, {**GOOD, "load_changes": [[5, 2]], "privacy_point": 6})
     expected = Scenario("mine", "alexnet", "gpu", 60.0, load_changes=((5, 2.0),), privacy_point=6)
     assert get_scenario(path) == expected
+    assert get_scenario(path, inputs="paper") == replace(expected, inputs="paper", **PAPER_FIELDS)
     assert get_scenario(path, eta=0.9) == replace(expected, eta=0.9)
     assert make(path).dynamics.scenario_name == "mine"
     assert get_scenario(write(tmp_path, {**GOOD, "name": "home"})).name == "home"
@@ -229,13 +241,14 @@ def test_scenario_from_a_file(tmp_path: Path) -> None:
 def test_files_of_a_scenario_are_found_from_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "wifi.txt").write_text("0 50\n1 150\n")
-    modelled(get_scenario("alexnet-cpu-60"))[1].save(tmp_path / "data" / "edge.csv")
+    same = get_scenario("alexnet-cpu-60", inputs="devices")
+    modelled(same)[1].save(tmp_path / "data" / "edge.csv")
     path = write(tmp_path, {**GOOD, "traces": ["data/wifi.txt"], "profiles": {"edge": "data/edge.csv"}})
     monkeypatch.chdir("/")
     system = make(path).dynamics.system
     assert system.mbps == pytest.approx(100.0)
     assert system.edge.device == "i7-8700k"
-    assert (system.edge_s == System(get_scenario("alexnet-cpu-60")).edge_s).all()
+    assert (system.edge_s == System(same).edge_s).all()
 
 
 BAD_FILE: dict[str, tuple[Any, list[str]]] = {

@@ -89,3 +89,18 @@ def test_an_episode_begins_with_equal_copies() -> None:
     observation, _ = env.reset()
     assert not observation["stale_layers"].any()
     assert not env.step(7)[0]["stale_layers"].any()
+
+
+@pytest.mark.parametrize("sync", ["period", "change", "ask"])
+def test_rounds_on_old_copies_are_counted_and_cost_what_the_scenario_says(sync: str) -> None:
+    """A layer that changed sides is trained on an old copy until weights are synchronised; with L2S-FWS never."""
+    options: dict[str, Any] = {"sync": sync, "rounds": 12, "sync_period": 6, "noise": 0.0}
+    choices = [0, 0, 3, 3, 0, 0, 0, 0, 5, 5, 5, 5]
+    stale = [0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1] if sync != "change" else [0] * 12
+    free, free_rewards, free_info = play(make("alexnet-gpu-60", **options), choices)
+    assert [told["stale"] for told in free] == stale
+    assert (free_info["stale_rounds"], free_info["accuracy_cost"]) == (sum(stale), 0.0)
+    dear = make("alexnet-gpu-60", stale_cost=1e-3, accuracy_worth=50.0, **options)
+    _, rewards, info = play(dear, choices)
+    assert info["accuracy_cost"] == pytest.approx(1e-3 * sum(stale))
+    assert np.array(free_rewards) - np.array(rewards) == pytest.approx(0.05 * np.array(stale), abs=1e-12)

@@ -7,7 +7,9 @@ from pathlib import Path
 from splitgym.models.lookup import get_model
 from splitgym.profiling.training import modelled_profile
 
-FORMS = [("alexnet-rtx2080ti-37.5-p3", {"model": "alexnet", "edge": "rtx2080ti", "mbps": 37.5, "privacy_point": 3})]
+FORMS = [
+    ("alexnet-rtx2080ti-37.5-p3", {"model": "alexnet_2012", "edge": "rtx2080ti", "mbps": 37.5, "privacy_point": 3})
+]
 FILE = "model: vgg16\nedge: cpu\nmbps: 33.5\nrounds: 30\nprivacy_point: 2\n"
 EDGES = [
     ("l2s", "rounds=1"),
@@ -84,8 +86,8 @@ EVALUATIONS = [
     ("--agents linucb,pdt --hyperparams mu=0.3", "none of linucb, pdt has a hyperparameter 'mu'"),
     ("--agents ppt --env-kwargs privacy_point=2", "agent ppt needs privacy_point=1, not 2"),
 ]
-PLAN = {"schema": 2, "kind": "cut", "model": "resnet34", "types": {"device": "tx2-pytorch", "edge": "gtx1080ti"},
-        "cut": 6, "notes": {}}  # fmt: skip
+PLAN = {"schema": 2, "kind": "cut", "model": "resnet34",
+        "types": {"device": "tx2-pytorch-measured", "edge": "gtx1080ti"}, "cut": 6, "notes": {}}  # fmt: skip
 PLANS = [
     ({"cut": 3}, "plan.json: cut is 3, feasible in resnet34-gpu-60 are 6, 7, "),
     ({"cut": 21}, "plan.json: cut is 21, allowed: 0..20, the steps of resnet34"),

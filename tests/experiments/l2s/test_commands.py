@@ -143,7 +143,7 @@ def test_a_profile_from_a_file_counts() -> None:
 @pytest.mark.parametrize("agent", L2S.learners)
 def test_a_learner_finds_a_good_point(agent: str) -> None:
     """With its own hyperparameters; the first point costs 60 % more than the optimum here."""
-    train("--agent", agent, "--env-kwargs", "rounds=100", "--episodes", "80", "--out", "run")
+    train("--agent", agent, "--env-kwargs", "rounds=100", "inputs=devices", "--episodes", "80", "--out", "run")
     found = metrics("run", agent)
     assert found["delay_s"] < 1.1 * found["oracle_delay_s"]
     assert found["delay_s"] < 0.75 * metrics("run", "fpt")["delay_s"]

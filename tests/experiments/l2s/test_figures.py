@@ -26,7 +26,8 @@ from splitgym.experiments.results import Result
 from ..pictures import Cast, heights, legend_names, line, panel, titled, trace_of, unit
 
 SWITCH = ((30, 20.0),)
-CAST, JUDGED = Cast("l2s", {"rounds": 60}), Cast("l2s", {"rounds": 40})
+DEVICES = {"inputs": "devices"}  # where at 60 Mbps the device alone is best
+CAST, JUDGED = Cast("l2s", {"rounds": 60, **DEVICES}), Cast("l2s", {"rounds": 40, **DEVICES})
 played, result, results = CAST.played, JUDGED.result, JUDGED.results
 
 
