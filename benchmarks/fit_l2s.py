@@ -15,15 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
+from device_networks import resnet, tiny_yolo
 from scipy.optimize import least_squares
 
-from splitgym.models.layers import Conv, GlobalPool, Pool, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Kernel, Model, Unit
-from splitgym.models.zoo.classifiers import classifier, conv, conv_bn, max_pool, residual
+from splitgym.models.model import Kernel, Model
+from splitgym.models.zoo.classifiers import bottleneck
 from splitgym.profiling.devices import Device, get_device
 from splitgym.profiling.latency import kernel_seconds
 from splitgym.profiling.training import modelled_profile
@@ -55,30 +54,6 @@ BATCH16_MS: Mapping[tuple[str, str], tuple[float, float]] = {
 PASCAL = ("GTX 1080", "GTX 1080 Ti")
 
 
-def tiny_yolo() -> Model:
-    """Tiny YOLOv2 for VOC (darknet's tiny-yolo-voc.cfg)."""
-    dark = partial(conv_bn, activation="leaky")
-    units: list[Unit] = []
-    for i, channels in enumerate((16, 32, 64, 128, 256), start=1):
-        units += [Unit(f"conv{i}", (dark(channels, 3),)), max_pool(f"pool{i}")]
-    units += [Unit("conv6", (dark(512, 3),)), Unit("pool6", (Pool(2, 1, 0),))]
-    units += [Unit(f"conv{i}", (dark(1024, 3),)) for i in (7, 8)]
-    return Model("tiny_yolo", Shape(3, 416, 416), (*units, Unit("conv9", (conv(125, 1, activation="none"),))))
-
-
-def resnet152() -> Model:
-    """ResNet-152 (bottlenecks, the stride in the 3x3)."""
-    layers: list[Conv | Pool] = [conv_bn(64, 7, 2), Pool(3, 2, 1)]
-    units = [Unit(f"stem{i}", (layer,)) for i, layer in enumerate(layers)]
-    for stage, count in enumerate((3, 8, 36, 3)):
-        width = 64 << stage
-        for i in range(count):
-            stride = 2 if stage and not i else 1
-            branch = (conv_bn(width, 1), conv_bn(width, 3, stride), conv_bn(4 * width, 1, activation="none"))
-            units.append(Unit(f"block{stage}_{i}", (residual(branch, 4 * width, stride, project=not i),)))
-    return Model("resnet152", Shape(3, 224, 224), tuple(units), (GlobalPool(), *classifier(1000)))
-
-
 @dataclass(frozen=True)
 class Board:
     """The TX2 as measured: three parameters of the latency model, and how fast tensors leave the GPU."""
@@ -90,7 +65,8 @@ class Board:
 
     def device(self) -> Device:
         base = get_device("tx2-pytorch")
-        return replace(base, tiled=replace(base.tiled, t0_s=self.t0_s, e_c=self.e_c, e_m=self.e_m))
+        tiled = replace(base.tiled, t0_s=self.t0_s, light_t0_s=self.t0_s, e_c=self.e_c, e_m=self.e_m)
+        return replace(base, tiled=tiled)
 
     def ms(self, kernels: tuple[Kernel, ...]) -> np.ndarray:
         """(kernels,) running milliseconds at batch 1, without the time that a measurement begins with."""
@@ -168,7 +144,9 @@ def main() -> None:
         for other, (judge, whole_ms) in parts.items():
             if other != name:
                 show_errors(other, judge, alone, whole_ms)
-    networks = {name: get_model(name) for name in ("alexnet", "vgg16", "resnet34")} | {"resnet152": resnet152()}
+    networks = {name: get_model(name) for name in ("alexnet", "vgg16", "resnet34")} | {
+        "resnet152": resnet("resnet152", (3, 8, 36, 3), bottleneck)
+    }
     modelled = {name: backward_ratio(network) for name, network in networks.items()}
     published = {key: both_ms / forward_ms - 1.0 for key, (forward_ms, both_ms) in BATCH16_MS.items()}
     logs = [np.log(ratio / modelled[name]) for (card, name), ratio in published.items() if card in PASCAL]

@@ -41,6 +41,7 @@ class Coefficients:
         winograd_gain: speed-up of 3x3 stride-1 convolutions by Winograd's algorithm; 1 switches it off.
         tile_menu: tiles (output positions, output channels) that the kernel's autotuner may pick.
         split_k: numbers of pieces into which it may cut the reduction axis.
+        light_t0_s: fixed cost of a light kernel: a 1x1 or depthwise convolution, a pool, a norm or activation alone.
     """
 
     t0_s: float
@@ -50,6 +51,7 @@ class Coefficients:
     winograd_gain: float
     tile_menu: tuple[tuple[int, int], ...]
     split_k: tuple[int, ...]
+    light_t0_s: float
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Device:
         tiled, smooth: coefficients with and without tiles; where Winograd is on, its rounding of rows remains.
         fit: agreement with published figures, None for a derived device.
         smooth_fit: the same without tiles, None where that form was not fitted again.
+        checks: (network, modelled over published latency less 1 in percent) of networks that the fit did not see, with
+            tiles.
         derived_from: the device whose fit was scaled by the specifications, None for a fitted one.
         t_msg_s: fixed cost of sending one message.
         copy_bytes_per_s: rate at which a message is copied between device memory and the socket, on each side.
@@ -94,6 +98,7 @@ class Device:
     smooth: Coefficients
     fit: Fit | None
     smooth_fit: Fit | None
+    checks: tuple[tuple[str, float], ...]
     derived_from: str | None
     t_msg_s: float
     copy_bytes_per_s: float
@@ -111,9 +116,11 @@ class Device:
             return text if tiles else f"{text}; tiles off, not refitted"
         if fit is None:
             return "tiles off, not refitted"
+        unseen = ", ".join(f"{network} {error:+.0f} %" for network, error in self.checks)
         return (
             f"tiles {'on' if tiles else 'off'}, fitted to {fit.anchors} published {fit.figures}, "
             f"error {fit.mean_error_pct:g} % mean, {fit.max_error_pct:g} % max"
+            + (f", not fitted: {unseen}" if tiles and unseen else "")
         )
 
     @property
@@ -163,6 +170,7 @@ def _device(name: str, entry: dict[str, Any], menus: dict[str, tuple[tuple[int, 
         smooth=smooth,
         fit=Fit(**entry["fit"]) if "fit" in entry else None,
         smooth_fit=Fit(**entry["smooth_fit"]) if "smooth_fit" in entry else None,
+        checks=tuple(entry.get("checks_pct", {}).items()),
         derived_from=entry.get("derived_from"),
         t_msg_s=message["t_msg_ms"] * 1e-3,
         copy_bytes_per_s=message["copy_gb_s"] * 1e9,
@@ -181,6 +189,7 @@ def _coefficients(
         winograd_gain=values["winograd_gain"],
         tile_menu=menu,
         split_k=split_k,
+        light_t0_s=values.get("light_t0_us", values["t0_us"]) * 1e-6,
     )
 
 

@@ -7,10 +7,11 @@
              tiles = ceil(M/Tm) * ceil(N/Tn),  M = batch*rows*width,  N = output channels,
              K = padded input channels * taps,  g = a/(a+c),  a = Tm*Tn/(Tm+Tn)
 
-The shape over rows comes from a floor (launch and weight traffic), whole waves of tiles, and the autotuner's
-minimum. A 3x3 stride-1 convolution without dilation may also run by Winograd's algorithm: rows and columns are
-rounded up to its tile q, t_comp is divided by the gain, weights are (q+2)^2/9 as many bytes. Depthwise
-convolutions and fully connected layers have no tiles, pools no t_comp.
+t0 is another one for light kernels (1x1 and depthwise convolutions, pools, norms and activations alone) where a
+device's figures tell the two apart. The shape over rows comes from a floor (launch and weight traffic), whole
+waves of tiles, and the autotuner's minimum. A 3x3 stride-1 convolution without dilation may also run by
+Winograd's algorithm: rows and columns are rounded up to its tile q, t_comp is divided by the gain, weights are
+(q+2)^2/9 as many bytes. Depthwise convolutions and fully connected layers have no tiles, pools no t_comp.
 
 A kernel is a convolution with its norm, activation and residual add (kernels of their own in eager frameworks,
 but for the add), a pool, a norm or activation that follows no convolution, or a fully connected layer. Concatenation
@@ -87,7 +88,7 @@ def kernel_seconds(
         compute = batch * r * (2 * macs / (device.peak_flops * c.e_c))
         seconds = c.t0_s + np.maximum(compute, _memory_s(device, c, moved + macs))
     elif isinstance(layer, Pool | GlobalPool | Pointwise):
-        seconds = c.t0_s + _memory_s(device, c, moved)
+        seconds = c.light_t0_s + _memory_s(device, c, moved)
     else:
         raise TypeError(f"kernel {kernel.name}: no latency model for a layer of type {type(layer).__name__}")
     return np.where(r > 0, seconds, 0.0)
@@ -140,10 +141,11 @@ def _conv_seconds(
         rounded = -(-rows // q) * q * (-(-g.positions // q) * q)
         compute = _tiled_s(device, c, g, batch * rounded) / c.winograd_gain
         busy = np.minimum(busy, np.maximum(compute, _memory_s(device, c, moved + g.weights * (q + 2) ** 2 / 9)))
-    seconds = c.t0_s + busy
+    light = g.depthwise or (g.taps == 1 and g.groups == 1)
+    seconds = (c.light_t0_s if light else c.t0_s) + busy
     if device.unfused:  # activation, and norm where there is one, read and write the output again
         written = batch * rows * kernel.out_shape.row_elements
-        seconds += (2 if g.norm else 1) * (c.t0_s + _memory_s(device, c, 2 * written))
+        seconds += (2 if g.norm else 1) * (c.light_t0_s + _memory_s(device, c, 2 * written))
     return seconds
 
 
