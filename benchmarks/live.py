@@ -26,6 +26,7 @@ from measure import Figure
 from rich.progress import track
 from scipy.stats import kendalltau
 
+from splitgym.agents.protocol import Learner
 from splitgym.agents.registry import get_spec
 from splitgym.envs import get_family
 from splitgym.envs.distredge.live import Cluster, Emulation, on_machines, on_testbed
@@ -35,7 +36,7 @@ from splitgym.experiments.live import cluster_command
 from splitgym.experiments.live.report import Report, make_report
 from splitgym.experiments.live.stream import Streamed, random_images, stream
 from splitgym.experiments.live.testbed_command import write_cluster
-from splitgym.experiments.play import assess
+from splitgym.experiments.play import assess, build_agent, make_env, options_for
 from splitgym.models.plans import SpatialPlan
 from splitgym.runtime.blobs import BlobStore, default_folder
 from splitgym.runtime.keys import make_members
@@ -75,9 +76,15 @@ def near(system: System, plan: SpatialPlan, rng: np.random.Generator) -> Spatial
 
 
 def planned(scenario: str, method: str) -> SpatialPlan:
-    """What a method plans for a scenario."""
+    """What a method plans for a scenario; one that learns is trained first, with its own budget."""
     family = get_family("distredge")
-    plan = assess(family, get_spec(family.name, method), scenario, {}, 0).plan
+    spec = get_spec(family.name, method)
+    if spec.learns:
+        agent = build_agent(family, method, make_env(family, scenario, options_for(spec, {})), 0, {})
+        assert isinstance(agent, Learner)
+        agent.learn(None, None, lambda report: None)
+        return agent.best_plan
+    plan = assess(family, spec, scenario, {}, 0).plan
     assert plan is not None
     return SpatialPlan.from_json(plan, method)
 
