@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..ui.errors import InputError
 from .transport import CHUNK_BYTES, Buffer
@@ -26,6 +27,15 @@ def default_folder() -> Path:
     return Path(base) / "splitgym" / "weights"
 
 
+@dataclass
+class _Growing:
+    """A blob that comes in: bytes that came, bytes in all, and what the first are hashed to."""
+
+    came: int
+    due: int
+    hashed: Any = field(default_factory=hashlib.sha256)  # as they come: all at once would take a board seconds
+
+
 class BlobStore:
     """Blobs in a folder, each whole or not there.
 
@@ -36,7 +46,7 @@ class BlobStore:
 
     def __init__(self, folder: Path, quota_bytes: int = QUOTA_BYTES) -> None:
         self.folder, self.quota_bytes = folder, quota_bytes
-        self._growing: dict[str, tuple[int, int]] = {}  # digest -> (bytes that came, bytes in all)
+        self._growing: dict[str, _Growing] = {}
 
     def path(self, digest: str) -> Path:
         return self.folder / f"{digest}.safetensors"
@@ -53,24 +63,26 @@ class BlobStore:
         return digest
 
     def add(self, digest: str, offset: int, size: int, payload: Buffer) -> bool:
-        """Take the next chunk of a blob, in order; whether it is whole now.
+        """Take the next chunk of a blob, in order; whether it is whole now. The first begins it anew.
 
         Raises:
             InputError: out of order or bounds, too large, or not what its digest says; the blob begins anew then.
         """
-        came, due = self._growing.get(digest, (0, size))
-        part = self._part(digest)
+        known = self._growing.get(digest) if offset else None
+        growing, part = known or _Growing(0, size), self._part(digest)
+        came, due = growing.came, growing.due
         try:
             if size > MOST_BLOB_BYTES or (offset, size) != (came, due) or offset + len(payload) > size:
                 raise InputError(f"weights {digest[:12]}: chunk at {offset} of {size} bytes, due is {came} of {due}")
             self.folder.mkdir(parents=True, exist_ok=True)
             with part.open("ab" if came else "wb") as file:
                 file.write(payload)
-            self._growing[digest] = came + len(payload), due
-            if came + len(payload) < size:
+            growing.hashed.update(payload)
+            growing.came += len(payload)
+            self._growing[digest] = growing
+            if growing.came < size:
                 return False
-            with part.open("rb") as file:
-                found = hashlib.sha256(file.read()).hexdigest()
+            found = growing.hashed.hexdigest()
             if found != digest:
                 raise InputError(f"weights {digest[:12]}: what came is {found[:12]}, so it is damaged or another's")
             self._make_room(size)

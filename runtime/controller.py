@@ -25,6 +25,7 @@ from .blobs import BlobStore
 from .geometry import REQUESTER, Geometry
 from .pacing import Receiver, RequesterPace, wait
 from .session_core import Action, Answered, Clock, Done, Lost, SessionCore, Supply, Tell
+from .supplies import Supplies
 from .transport import CHUNK_BYTES, Buffer, Dialer, Listener, Network, PeerGone
 from .under_way import Deployed, UnderWay
 
@@ -99,6 +100,7 @@ class Controller:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._outgoing: queue.Queue[Action] = queue.Queue()
+        self._supplies = Supplies(store)  # of the control thread
         self._stopping = threading.Event()
         self._deployed: Deployed | None = None
         self._assembly: Assembly | None = None
@@ -225,7 +227,7 @@ class Controller:
         for peer in peers:
             if peer.name not in self._data_dialers:
                 self._data_dialers[peer.name] = self.network.dial(peer.address, peer.name)
-        self._until(lambda: self.core.state == "SERVING", timeout_s, "be ready for the plan")
+        self._until(lambda: self.core.state == "SERVING", timeout_s, "get ready for the plan")
 
     def run(self, images: Sequence[np.ndarray] | Iterator[np.ndarray], timeout_s: float = 60.0) -> Iterator[Item]:
         """Send images through the deployed plan and yield them in order, as many under way as the plan was deployed
@@ -347,7 +349,7 @@ class Controller:
         dialers = {name: self.network.dial(member.address, name) for name, member in self.members.items()}
         try:
             while not (self._stopping.is_set() and self._outgoing.empty()):
-                for event in self.network.poll(list(dialers.values()), POLL_S):
+                for event in self.network.poll(list(dialers.values()), 0.0 if self._supplies else POLL_S):
                     if event.kind == "message":
                         self._told(event.peer, event.header)
                 with self._changed:
@@ -357,6 +359,7 @@ class Controller:
                         self._changed.notify_all()
                 while not self._outgoing.empty():
                     self._act(self._outgoing.get(), dialers)
+                self._supplies.go_on(dialers)
         finally:
             for dialer in dialers.values():
                 dialer.close()
@@ -390,9 +393,7 @@ class Controller:
                 with self._lock:
                     self.core.unreachable(action.worker, error.why)
         elif isinstance(action, Supply):
-            for digest in action.digests:
-                for offset, size, data in self.store.chunks(digest):
-                    dialers[action.worker].send(wire.encode(wire.Blob(digest, offset, size)), data)
+            self._supplies.begin(action.worker, action.digests)
 
     def _receive(self) -> None:
         while not self._stopping.is_set():

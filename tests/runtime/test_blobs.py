@@ -39,6 +39,14 @@ def test_a_blob_that_goes_over_in_chunks_is_the_same(tmp_path: Path, size: int, 
     assert target.path(digest).read_bytes() == data
 
 
+def test_a_blob_that_was_cut_short_comes_again_from_its_start(tmp_path: Path) -> None:
+    store, data = BlobStore(tmp_path), b"weights of a step"
+    for text in (b"weights", data):
+        whole = store.add(digest_of(data), 0, len(data), text)
+    assert whole
+    assert store.path(digest_of(data)).read_bytes() == data
+
+
 def test_what_is_not_what_its_name_says_is_refused_and_can_come_again(tmp_path: Path) -> None:
     store, data = BlobStore(tmp_path), b"weights"
     with pytest.raises(InputError, match="damaged"):
