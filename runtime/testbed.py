@@ -66,7 +66,10 @@ class Testbed:
         start_s: float = START_S,
         measures: bool = False,
     ) -> None:
-        roles: dict[str, Role] = {CONTROLLER: "controller", **dict.fromkeys(names, "worker")}
+        self._controller = CONTROLLER  # unless a worker is called so
+        while self._controller in names:
+            self._controller += "-0"
+        roles: dict[str, Role] = {self._controller: "controller", **dict.fromkeys(names, "worker")}
         self._identities, self.roster = members or make_members(roles)
         self.names, self.insecure = tuple(names), insecure
         self._weights, self._start_s, self._namespaces = weights, start_s, namespaces
@@ -92,7 +95,7 @@ class Testbed:
     @property
     def identity(self) -> Identity:
         """Of the controller where keys are new."""
-        return self._identities[CONTROLLER]
+        return self._identities[self._controller]
 
     @property
     def members(self) -> list[Member]:

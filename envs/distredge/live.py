@@ -28,6 +28,7 @@ from .system import System
 LOOPBACK = ("127.", "[::1]", "localhost", "198.18.")  # and namespaces of this machine
 JOIN_S = 10.0  # until a worker must have answered
 SPARE = 2.0  # times what real work took when it was tried
+DTYPES = {2: FLOAT16, 4: FLOAT32}  # of activations on the wire, by bytes each
 
 
 def paces(
@@ -119,7 +120,7 @@ class Cluster:
     @property
     def dtype(self) -> int:
         """Code of activations on the wire, as many bytes each as the scenario says."""
-        return FLOAT16 if self.system.scenario.activation_bytes == 2 else FLOAT32
+        return DTYPES[self.system.scenario.activation_bytes]
 
     @property
     def clocks(self) -> Mapping[str, Clock]:
@@ -177,7 +178,8 @@ class Cluster:
             for d, name in enumerate(self.system.names):
                 for span in (s for s in item.spans.get(name, ()) if s.kind == "compute"):
                     due_s = table[d].tail_s if span.label == "tail" else table[d].volume_s[int(span.label)]
-                    most = max(most, (span.end_s - span.start_s) / due_s)
+                    if due_s > 0:  # what takes no time at any scale is late at any
+                        most = max(most, (span.end_s - span.start_s) / due_s)
         return max(1.0, float(f"{SPARE * most:.1e}"))
 
     def dilations(self) -> list[float]:
@@ -203,6 +205,14 @@ def whole_s(system: System, store: BlobStore, digests: tuple[str, ...]) -> float
     return time.thread_time() - begun_s
 
 
+def _check_wire(scenario: Scenario) -> None:
+    if scenario.activation_bytes not in DTYPES:
+        raise InputError(
+            f"scenario {scenario.name}: activation_bytes is {scenario.activation_bytes}, allowed where plans are carried "
+            f"out: 2 (float16), 4 (float32)"
+        )
+
+
 @contextmanager
 def on_testbed(system: System, store: BlobStore, emulation: Emulation, insecure: bool = False) -> Iterator[Cluster]:
     """Workers in processes of this machine; they end with the context. Where the emulation leaves out the links, each
@@ -213,6 +223,7 @@ def on_testbed(system: System, store: BlobStore, emulation: Emulation, insecure:
     """
     from ...runtime.weights import store_weights
 
+    _check_wire(system.scenario)
     digests = store_weights(store, system.scenario.model)
     mbps = {name: float(rate) / emulation.scale for name, rate in zip(system.names, system.mbps, strict=True)}
     with (
@@ -277,6 +288,7 @@ def on_machines(system: System, store: BlobStore, insecure: bool = False) -> Ite
     from ...runtime.weights import store_weights
 
     scenario = system.scenario
+    _check_wire(scenario)
     access = access_to(scenario)
     members = [access.member(name) for name in system.names]
     digests = store_weights(store, scenario.model)

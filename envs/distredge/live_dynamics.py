@@ -60,7 +60,8 @@ class LiveDynamics(DistrEdgeDynamics):
         emulation = self.cluster.emulation
         how = "live workers"
         if emulation.kind != "none":
-            how = f"live workers that emulate ({emulation.kind}, time scale {emulation.scale:g})"
+            rates = "; links at one rate each" if self.system.scenario.varies else ""
+            how = f"live workers that emulate ({emulation.kind}, time scale {emulation.scale:g}{rates})"
         return (f"latency: measured ({how})", *(f"beside it: {line}" for line in super().provenance))
 
     def _run(self, where: Lanes, volume: Stage, posts: np.ndarray) -> None:

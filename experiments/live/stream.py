@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ class Streamed:
     Attributes:
         items: in order, without their outputs.
         errors: of the checked ones, the largest difference to the unsplit network over its largest output.
-        seconds: from the first row sent to the last one back, not scaled.
+        seconds: from the first row sent to the last one back, without those of the checks between, not scaled.
     """
 
     items: list[Item] = field(default_factory=list)
@@ -73,17 +74,19 @@ def stream(
     cluster.deploy(plan, in_flight)
     outputs: list[tuple[int, tuple[np.ndarray, ...]]] = []
     with Bar(what) as bar:
-        begun_s = 0.0
+        begun_s = checked_s = 0.0
         for item in cluster.run(images, expected_s):
             begun_s = begun_s or item.begun_s
-            found.seconds = item.begun_s + item.latency_s - begun_s
+            found.seconds = item.begun_s + item.latency_s - begun_s - checked_s
             found.items.append(replace(item, outputs=()))
             rate = len(found.items) / found.seconds
             bar.show(len(found.items) / len(images), f"{len(found.items)} of {len(images)} images  {rate:.3g}/s")
             if network is not None:
                 outputs.append((item.index, item.outputs))
             if in_flight == 1:
+                checking_s = time.monotonic()
                 _check(outputs, images, network, found, IMAGE_SCALE)
+                checked_s += time.monotonic() - checking_s
         _check(outputs, images, network, found, IMAGE_SCALE)
 
 

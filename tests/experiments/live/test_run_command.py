@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
+from splitgym.envs.distredge import live
 from splitgym.envs.distredge.scenarios import get_scenario
 from splitgym.envs.distredge.system import System
 from splitgym.experiments.live import run_command, stream, testbed_command
@@ -98,6 +101,38 @@ def test_a_testbed_for_one_run_finds_its_scale_and_leaves_nothing(tmp_path: Path
     assert set(children()) <= before
 
 
+def test_a_device_may_be_called_as_whoever_gives_the_orders(tmp_path: Path) -> None:
+    write_boards(tmp_path / "two.yaml", names=["requester", "b"])
+    RUN("coedge", "--testbed", "two.yaml", "--time-scale", "20", "--images", "1", "--no-offload", "--out", "out")
+    assert set(read("out/run.json")["workers"]) == {"requester", "b"}
+
+
+def test_links_that_would_vary_keep_one_rate_and_the_run_says_so(tmp_path: Path) -> None:
+    write_boards(tmp_path / "two.yaml", dynamic=True)
+    words = "coedge --testbed two.yaml --time-scale 20 --images 1 --no-offload --out out"
+    called = RUN(*words.split())
+    assert "emulated links keep one rate each" in called.out
+
+
+def test_the_time_of_checks_is_no_images_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "_check", lambda *_: time.sleep(2.0))
+    found = run(folder, "coedge", "--images", "3", "--no-offload", "--check")
+    assert found["measured"]["images_per_s"] > 1.5 * 20.0 / 2.0
+
+
+def test_a_network_part_that_takes_no_time_sets_no_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    untimed = live.paces
+
+    def paces(*args: Any, **options: Any) -> Any:
+        found, requester = untimed(*args, **options)
+        return [msgspec.structs.replace(pace, tail_s=0.0) for pace in found], requester
+
+    monkeypatch.setattr(live, "paces", paces)
+    write_boards(tmp_path / "two.yaml")
+    RUN("offload", "--testbed", "two.yaml", "--images", "1", "--no-offload", "--out", "out")
+    assert read("out/run.json")["emulation"]["time_scale"] >= 1
+
+
 @pytest.mark.parametrize("emulate", ["none", "dilate"])
 def test_other_emulations(emulate: str, tmp_path: Path) -> None:
     write_boards(tmp_path / "two.yaml")
@@ -157,6 +192,7 @@ def test_bad_command_lines_are_one_line(words: str, named: str) -> None:
         ({"keys": "nowhere"}, "roster.yaml: cannot be read"),
         ({"time_scale": 0}, "time_scale is 0"),
         ({"emulate": "slow"}, "emulate is 'slow'"),
+        ({"activation_bytes": 1}, "activation_bytes is 1, allowed where plans are carried out: 2 (float16), 4"),
     ],
 )
 def test_bad_cluster_files_are_one_line(fields: dict[str, Any], named: str, folder: Path, tmp_path: Path) -> None:
