@@ -208,8 +208,8 @@ def whole_s(system: System, store: BlobStore, digests: tuple[str, ...]) -> float
 def _check_wire(scenario: Scenario) -> None:
     if scenario.activation_bytes not in DTYPES:
         raise InputError(
-            f"scenario {scenario.name}: activation_bytes is {scenario.activation_bytes}, allowed where plans are carried "
-            f"out: 2 (float16), 4 (float32)"
+            f"scenario {scenario.name}: activation_bytes is {scenario.activation_bytes}, allowed where plans are "
+            f"carried out: 2 (float16), 4 (float32)"
         )
 
 

@@ -165,10 +165,23 @@ def cluster_of(system: System) -> Cluster:
             ) from None
         store = BlobStore(default_folder())
         if system.scenario.addresses:
+            _check_free(system.scenario)
             _open[key] = _stack.enter_context(on_machines(system, store))
         else:
             _open[key] = _stack.enter_context(on_testbed(system, store, _emulation(system.scenario)))
     return _open[key]
+
+
+def _check_free(scenario: Scenario) -> None:
+    """Workers serve one scenario at a time."""
+    wanted = set((scenario.addresses or {}).values())
+    for cluster in _open.values():
+        other = cluster.system.scenario
+        if wanted & set((other.addresses or {}).values()):
+            raise InputError(
+                f"scenario {scenario.name}: its workers serve scenario {other.name} in this very process; with "
+                f"backend=live take them one after another"
+            )
 
 
 def close_clusters() -> None:

@@ -287,7 +287,7 @@ def _lines(report: Report, cluster: Cluster, found: Streamed) -> Iterator[str]:
     if emulation.kind != "none":
         yield f"emulated ({emulation.kind}), time scale {emulation.scale:g}: times are those of the devices"
         if cluster.system.scenario.varies:
-            yield "emulated links keep one rate each, as the prediction here does: the scenario's, or the mean of a trace file"
+            yield "emulated links keep one rate each, and so does the prediction: the scenario's, or its trace's mean"
     if report.invalid:
         yield (
             f"{report.invalid} of {len(found.items)} images do not count: real work took longer than what it stands "

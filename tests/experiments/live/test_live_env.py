@@ -87,3 +87,9 @@ def test_agents_are_judged_and_trained_live(cluster: str, tmp_path: Path, monkey
     assert any("measured (live workers" in line for line in told)
     TRAIN("--scenario", cluster, "--agent", "osds", "--episodes", "4", *words, "--track", "off", "--out", "run")
     assert read("run/plan.json")["types"] == {"pi3-1": "pi3", "pi3-2": "pi3"}
+
+
+def test_workers_serve_one_scenario_at_a_time(cluster: str) -> None:
+    make(cluster, backend="live")
+    with pytest.raises(InputError, match="its workers serve scenario boards in this very process"):
+        make(cluster, backend="live", mbps=[40.0, 40.0])
