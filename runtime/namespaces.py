@@ -1,16 +1,18 @@
 """Network namespaces whose links the kernel shapes: a cross-check of emulated links. Needs root, ip and tc.
 
 Every party has a pair of virtual interfaces, one end of it on a bridge, and a token bucket on both: what leaves and
-what comes in go at its rate. All of it goes when the object is closed, and the namespaces' processes with it.
+what comes in go at its rate. All of it goes when the object is closed, and the namespaces' processes with it; what a
+killed process left goes when the next one begins.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..ui.errors import InputError
@@ -22,6 +24,7 @@ BURST_S, LEAST_BURST_BYTES = 0.005, 3200
 QUEUE_S = 2.0  # that a bucket may hold back, so that nothing is dropped before TCP slows down
 _CLONE_NEWNET = 0x40000000
 _FOLDER = Path("/run/netns")
+_SPACE = re.compile(r"(sg([0-9a-f]+))-[0-9]+")
 
 
 class Namespaces:
@@ -51,6 +54,7 @@ class Namespaces:
         self.hosts = {name: SUBNET.format(net=net, host=FIRST_HOST + i) for i, name in enumerate(mbps)}
         self._names = {name: f"{self._prefix}-{i}" for i, name in enumerate(mbps)}
         self.spaces = {name: str(_FOLDER / space) for name, space in self._names.items()}
+        _clear_dead()
         try:
             _run("ip", "link", "add", self._bridge, "type", "bridge")
             _run("ip", "link", "set", self._bridge, "up")
@@ -81,17 +85,33 @@ class Namespaces:
 
     def close(self) -> None:
         """Take everything away again; what is not there is no matter."""
-        for suffix in ("r", *map(str, range(len(self._names)))):  # both ends, at once
-            _quietly("ip", "link", "delete", f"{self._prefix}{suffix}p")
-        for space in self._names.values():
-            _quietly("ip", "netns", "delete", space)
-        _quietly("ip", "link", "delete", self._bridge)
+        _delete(self._prefix, list(self._names.values()))
 
     def __enter__(self) -> Namespaces:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _delete(prefix: str, spaces: Sequence[str]) -> None:
+    """What a process made that has this prefix; what is not there is no matter."""
+    for suffix in ("r", *(space.rpartition("-")[2] for space in spaces)):  # both ends, at once
+        _quietly("ip", "link", "delete", f"{prefix}{suffix}p")
+    for space in spaces:
+        _quietly("ip", "netns", "delete", space)
+    _quietly("ip", "link", "delete", f"{prefix}b")
+
+
+def _clear_dead() -> None:
+    """Take away what processes left that were killed."""
+    left: dict[str, list[str]] = {}
+    for path in _FOLDER.glob("sg*-*") if _FOLDER.is_dir() else ():
+        found = _SPACE.fullmatch(path.name)
+        if found is not None and not Path(f"/proc/{int(found[2], 16)}").exists():
+            left.setdefault(found[1], []).append(path.name)
+    for prefix, spaces in left.items():
+        _delete(prefix, spaces)
 
 
 def enter(space: str) -> None:

@@ -34,10 +34,10 @@ def _possible() -> bool:
 possible = pytest.mark.skipif(not _possible(), reason="needs root, iproute2 and a kernel with veth, bridge and tbf")
 
 
-def ours() -> list[str]:
+def ours(pid: int = os.getpid()) -> list[str]:
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout.splitlines()
     spaces = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return [line for line in (*links, *spaces) if f"sg{os.getpid():x}" in line]
+    return [line for line in (*links, *spaces) if f"sg{pid:x}" in line]
 
 
 @possible
@@ -52,6 +52,17 @@ def test_an_image_goes_through_workers_in_namespaces_and_nothing_is_left(tmp_pat
             images = random_images(model, 2, rng)
             for item, image in zip(controller.run(iter(images), ENOUGH_S), images, strict=True):
                 assert_same(item.outputs, whole(small_network("vgg16"), image))
+    assert ours() == []
+
+
+@possible
+def test_what_a_killed_process_left_goes_when_the_next_begins() -> None:
+    code = "import os; from splitgym.runtime.namespaces import Namespaces; Namespaces({'w0': 8.0}, 8.0); os._exit(1)"
+    with subprocess.Popen([sys.executable, "-c", code], cwd="/") as killed:
+        killed.wait()
+    assert len(ours(killed.pid)) > 0
+    with Namespaces({"w0": 8.0}, 8.0):
+        assert ours(killed.pid) == []
     assert ours() == []
 
 
