@@ -52,7 +52,7 @@ def _table(*titles: str) -> Table:
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.2f}" if math.isfinite(seconds) else "–"
+    return f"{round(seconds * 1e3, 2) + 0.0:.2f}" if math.isfinite(seconds) else "–"  # never -0.00
 
 
 def _plain(value: float) -> str:

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -118,6 +119,14 @@ def test_the_time_of_checks_is_no_images_time(folder: Path, monkeypatch: pytest.
     monkeypatch.setattr(stream, "_check", lambda *_: time.sleep(2.0))
     found = run(folder, "coedge", "--images", "3", "--no-offload", "--check")
     assert found["measured"]["images_per_s"] > 1.5 * 20.0 / 2.0
+
+
+def test_many_images_take_little_memory() -> None:
+    cluster: Any = SimpleNamespace(system=System(get_scenario("DB-50", model="lenet5")))
+    images = stream.random_images(cluster, 10**6, 0)
+    assert len(images) == 10**6
+    assert len({id(image) for image in images}) == stream.MOST_MADE
+    assert images[0] is images[stream.MOST_MADE]
 
 
 def test_a_network_part_that_takes_no_time_sets_no_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
