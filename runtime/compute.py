@@ -104,12 +104,6 @@ class Executor:
         self.dtype, self.pace = dtype, pace
         self._items: dict[int, _Kept] = {}
 
-    @staticmethod
-    def steps_of(geometry: Geometry, device: int) -> set[int]:
-        """The steps whose weights a device needs."""
-        units = {u for part in geometry.parts(device) for u in range(part.start, part.stop)}
-        return units | set(range(geometry.last, len(geometry.model.steps))) if geometry.host == device else units
-
     @torch.inference_mode()
     def run(self, job: Job) -> tuple[float, float, float]:
         """Do a job: (begin, end, seconds by which real work took longer than what it stands for)."""

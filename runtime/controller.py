@@ -213,7 +213,8 @@ class Controller:
             epoch, model_data, plan_data = self.core.epoch + 1, to_plain(model), plan.to_json()
             messages = {
                 name: wire.PlanMessage(
-                    self.session, epoch, d, model_data, tuple(weights), plan_data, geometry.volumes, dtype, peers,
+                    self.session, epoch, d, model_data, tuple(weights), tuple(geometry.steps(d)),
+                    plan_data, geometry.volumes, dtype, peers,
                     in_flight, paces[d] if paces else None,
                 )
                 for d, name in enumerate(members)

@@ -92,6 +92,11 @@ class Geometry:
         """All parts of a device, in order."""
         return [p for v in range(self.volumes) if (p := self.part(v, device)) is not None]
 
+    def steps(self, device: int) -> set[int]:
+        """The steps of the model (units, then layers of the tail) whose weights a device needs."""
+        units = {u for part in self.parts(device) for u in range(part.start, part.stop)}
+        return units | set(range(self.last, len(self.model.steps))) if self.host == device else units
+
     def needs(self, volume: int, device: int) -> dict[str, Rows]:
         """Rows of every tensor that a device's part of a volume reads; empty where it has none."""
         part = self.part(volume, device)

@@ -120,6 +120,7 @@ class PlanMessage(Message, frozen=True, tag="plan"):
         device: which of the plan's devices the receiver is.
         model: the network as plain data (see :mod:`..models.serial`).
         weights: digests of the blobs of its steps, in order.
+        steps: those whose weights the receiver needs.
         plan: a spatial plan as JSON data.
         volumes: how many of its volumes are run.
         dtype: what activations are on the wire.
@@ -133,6 +134,7 @@ class PlanMessage(Message, frozen=True, tag="plan"):
     device: Small
     model: dict[str, Any]
     weights: tuple[Token, ...]
+    steps: tuple[Small, ...]
     plan: dict[str, Any]
     volumes: Small
     dtype: Annotated[int, Meta(ge=0, le=2)]

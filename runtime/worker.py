@@ -292,7 +292,7 @@ class Worker:
         if not fits or not 0 < message.volumes <= len(plan.ranges):
             raise InputError("plan: peers, device, weights or volumes do not go with it")
         geometry = Geometry(model, plan, wire.VALUE_BYTES[message.dtype], message.volumes)
-        steps = Executor.steps_of(geometry, message.device)
+        steps = geometry.steps(message.device)
         if self._network_of is None or not self._network_of.is_of(model, message.weights):
             self._network_of = Network(model, self.store, message.weights)
         torch_model = self._network_of.with_steps(steps)

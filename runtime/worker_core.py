@@ -173,7 +173,7 @@ class WorkerCore:
             return []  # again, or older than what is here
         dropped = self._forget("LOADING", now_s)
         self.plan = plan
-        self._wanted = {digest for digest in plan.weights if not self._has(digest)}
+        self._wanted = {digest for digest in _needed(plan) if not self._has(digest)}
         if self._wanted:
             self.phase("loading", 0, now_s)
             return [*dropped, Reply(self.controller, Want(plan.epoch, tuple(sorted(self._wanted))))]
@@ -273,3 +273,7 @@ class WorkerCore:
             self.session = self.controller = self.results = ""
         self.phase("free" if state == "FREE" else "joined", 0, now_s)
         return [Drop()] if had else []
+
+
+def _needed(plan: PlanMessage) -> set[str]:
+    return {plan.weights[step] for step in plan.steps if step < len(plan.weights)}

@@ -63,7 +63,7 @@ def test_a_device_with_engines_takes_part_in_an_image(tmp_path: Path) -> None:
     digests, geo = put_model(store, build(model, seed=5)), geometry()
     executors = []
     for device in range(2):
-        steps = Executor.steps_of(geo, device)
+        steps = geo.steps(device)
         network = Network(model, store, digests).with_steps(steps)
         parts = EngineParts(network, geo.parts(device), folder=tmp_path)
         executors.append(Executor(geo, device, network, wire.FLOAT32, parts=parts))

@@ -22,7 +22,9 @@ def welcome(incarnation: int = 7, session: str = SESSION) -> wire.Welcome:
 
 def plans(epoch: int) -> dict[str, wire.PlanMessage]:
     peers = tuple(wire.Peer(name, f"{name}:7412", 7) for name in NAMES)
-    return {n: wire.PlanMessage(SESSION, epoch, i, {}, ("11" * 32,), {}, 1, 0, peers, 1) for i, n in enumerate(NAMES)}
+    return {
+        n: wire.PlanMessage(SESSION, epoch, i, {}, ("11" * 32,), (0,), {}, 1, 0, peers, 1) for i, n in enumerate(NAMES)
+    }
 
 
 def serving() -> SessionCore:

@@ -20,7 +20,7 @@ MESSAGES: list[wire.Control] = [
     wire.Welcome(TOKEN, 2**52, "1.0", 7412, "a board", "jtop"),
     wire.Refuse("no"),
     wire.PlanMessage(
-        TOKEN, 3, 0, {"is": "Model"}, (DIGEST,), {"cuts": [1]}, 1, 0, (wire.Peer("a", "b:1", 1),), 2, PACE
+        TOKEN, 3, 0, {"is": "Model"}, (DIGEST,), (0,), {"cuts": [1]}, 1, 0, (wire.Peer("a", "b:1", 1),), 2, PACE
     ),
     wire.Want(3, (DIGEST,)),
     wire.Blob(DIGEST, 0, 10),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ def hello(session: str = SESSION, version: int = wire.VERSION) -> wire.Hello:
 
 def plan(epoch: int = 1, weights: tuple[str, ...] = (MINE,), session: str = SESSION) -> wire.PlanMessage:
     peers = (wire.Peer("pi", "here:7412", 7), wire.Peer("ann", "there:7412", 9))
-    return wire.PlanMessage(session, epoch, 0, {}, weights, {}, 1, wire.FLOAT32, peers, 1)
+    return wire.PlanMessage(session, epoch, 0, {}, weights, tuple(range(len(weights))), {}, 1, wire.FLOAT32, peers, 1)
 
 
 def chunk(**changes: Any) -> wire.Chunk:
@@ -244,3 +245,10 @@ def test_no_order_of_messages_makes_an_old_plan_ready(steps: list[tuple[str, int
                 seen.epochs += [m.epoch for m in replies(worker.built(epoch, 0.0)) if isinstance(m, wire.Ready)]
                 assert not seen.epochs or before == 0 or seen.epochs[-1] <= before
     assert all(epoch <= newest for epoch in seen.epochs)
+
+
+def test_only_the_weights_of_its_own_parts_are_wanted() -> None:
+    worker = core(has=set())
+    worker.control("me", "controller", hello(), 0.0)
+    asked = msgspec.structs.replace(plan(weights=(MINE, LACKING)), steps=(1,))
+    assert replies(worker.control("me", "controller", asked, 1.0)) == [wire.Want(1, (LACKING,))]
