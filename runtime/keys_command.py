@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..ui.claims import claimed
-from ..ui.console import Parser, entry, listed, print_table, stdout, wrapped
+from ..ui.console import Parser, entry, listed, print_table, stdout, subcommand, wrapped
 from ..ui.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,14 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    words = list(sys.argv[1:] if argv is None else argv)
-    act = {"make": _make, "show": _show}.get(words[0]) if words else None
-    if act is not None:
-        return act(words[1:])
     parser = Parser(PROG, "Keys of the machines that carry out plans together.", _help)
-    parser.add_argument("command", choices=("make", "show"), help="each has its own --help")
-    parser.parse_args(words)  # helps or fails
-    raise AssertionError
+    return subcommand(parser, {"make": _make, "show": _show}, argv)
 
 
 def _make(words: Sequence[str]) -> int:

@@ -67,7 +67,10 @@ def _nvml() -> PowerMeter:
     nvml: Any = import_module("pynvml")
     nvml.nvmlInit()
     boards = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
-    total = lambda: sum(nvml.nvmlDeviceGetTotalEnergyConsumption(board) for board in boards) * 1e-3  # noqa: E731
+
+    def total() -> float:
+        return sum(nvml.nvmlDeviceGetTotalEnergyConsumption(board) for board in boards) * 1e-3
+
     total()  # not every board tells
     if not boards:
         raise LookupError

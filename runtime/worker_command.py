@@ -38,14 +38,12 @@ def _main(argv: Sequence[str] | None) -> int:
         raise InputError(f"--listen {args.listen}: allowed: {ADDRESS_FORM.format(least=0)}")
     host, port = found
     data_port = args.data_port or (port + 1 if port else 0)
-    try:
-        import torch
+    import torch
 
-        from .blobs import default_folder
-        from .keys import ROSTER_FILE, load_identity, load_roster
-        from .serve import Post, serve
-    except ModuleNotFoundError as error:
-        raise InputError(f'a worker needs {error.name}: pip install "splitgym[live]" torch') from None
+    from .blobs import default_folder
+    from .keys import ROSTER_FILE, load_identity, load_roster
+    from .serve import Post, serve
+
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.backend == "tensorrt":

@@ -22,6 +22,13 @@ COMMANDS = {
         "--env deprune --env-kwargs backend=train",
     ): f'splitgym-train: backend "train" needs torch: {TRAIN}',
     ("runtime.keys_command", "make controller"): f"splitgym-keys: needs zmq: {LIVE}",
+    ("runtime.worker_command", "--key none.key"): f"splitgym-worker: needs torch: {TRAIN}",
+    ("experiments.live.run_command", "offload --testbed DB-50"): f"splitgym-run: needs msgspec: {LIVE}",
+    ("experiments.live.testbed_command", "DB-50"): f"splitgym-testbed: needs msgspec: {LIVE}",
+    (
+        "experiments.train_command",
+        "--agent offload --backend live",
+    ): f"splitgym-train: DistrEdge: backend=live needs msgspec: {LIVE}",
 }
 CHILD = """
 import importlib, json, sys

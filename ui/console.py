@@ -83,6 +83,16 @@ def add_list(parser: Parser, listings: Mapping[str, Callable[[], Sequence[str]]]
     parser.add_argument("--list", action=_List, listings=listings, default=argparse.SUPPRESS, help=text)
 
 
+def subcommand(parser: Parser, acts: Mapping[str, Callable[[Sequence[str]], int]], argv: Sequence[str] | None) -> int:
+    """Do what the first word names with the words behind it; each act has a parser of its own."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in acts:
+        return acts[words[0]](words[1:])
+    parser.add_argument("command", choices=tuple(acts), help="each has its own --help")
+    parser.parse_args(words)  # helps or fails
+    raise AssertionError
+
+
 def entry(prog: str, body: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
     """Run a script's body; bad input, a package that lacks and what the system refuses become one line on stderr.
 

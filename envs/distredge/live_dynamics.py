@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...models.plans import SpatialPlan
-from ...ui.errors import InputError
+from ...ui.errors import InputError, needs
 from .dynamics import DistrEdgeDynamics, Lanes, Stage
 from .scenarios import Scenario
 from .system import System
@@ -160,9 +160,7 @@ def cluster_of(system: System) -> Cluster:
             from ...runtime.blobs import BlobStore, default_folder
             from .live import on_machines, on_testbed
         except ModuleNotFoundError as error:
-            raise InputError(
-                f'DistrEdge: backend=live needs {error.name}: pip install "splitgym[live]" torch'
-            ) from None
+            raise InputError(f"DistrEdge: backend=live {needs(error)}") from None
         store = BlobStore(default_folder())
         if system.scenario.addresses:
             _check_free(system.scenario)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import shlex
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,19 @@ from ...models.lookup import get_model
 from ...models.own.option import add_model_options, model_of
 from ...profiling.link_file import LinkMeasurement, load_link
 from ...profiling.tables import LatencyTable, load_table
-from ...ui.console import Parser, entry, listed, note, positive_number, print_table, stderr, stdout, whole, wrapped
+from ...ui.console import (
+    Parser,
+    entry,
+    listed,
+    note,
+    positive_number,
+    print_table,
+    stderr,
+    stdout,
+    subcommand,
+    whole,
+    wrapped,
+)
 from ...ui.errors import InputError
 from ...ui.progress import Bar
 from .cluster_file import measured_path, write_measured
@@ -47,14 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    words = list(sys.argv[1:] if argv is None else argv)
-    act = {"show": _show, "profile": _profile}.get(words[0]) if words else None
-    if act is not None:
-        return act(words[1:])
     parser = Parser(PROG, "The machines of a cluster: look at them, measure them.", _help)
-    parser.add_argument("command", choices=("show", "profile"), help="each has its own --help")
-    parser.parse_args(words)  # helps or fails
-    raise AssertionError
+    return subcommand(parser, {"show": _show, "profile": _profile}, argv)
 
 
 def _add_cluster(parser: Parser) -> None:
@@ -66,12 +71,9 @@ def _add_cluster(parser: Parser) -> None:
 
 
 def _access(args: argparse.Namespace, **changes: Any) -> Access:
-    scenario = get_scenario(args.cluster, **changes)
-    try:
-        from ...envs.distredge.live import access_to
-    except ModuleNotFoundError as error:
-        raise InputError(f'a cluster needs {error.name}: pip install "splitgym[live]" torch') from None
-    return access_to(scenario)
+    from ...envs.distredge.live import access_to
+
+    return access_to(get_scenario(args.cluster, **changes))
 
 
 @contextmanager

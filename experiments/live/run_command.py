@@ -65,26 +65,26 @@ def _main(argv: Sequence[str] | None) -> int:
     scenario = get_scenario(name, **options)
     if args.cluster is not None and not scenario.addresses:
         raise InputError(f"--cluster {name}: addresses is missing; give HOST:PORT of every device's splitgym-worker")
-    try:
-        from ...envs.distredge import live  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise InputError(f'running plans needs {error.name}: pip install "splitgym[live]" torch') from None
+    asked = _emulation(args)  # what it needs is told to be missing before anything is planned
     system = System(scenario)
     plan = _plan(args, name, options, system)
     if args.out is not None:
         with claimed_out(args.out, RESULT):
-            return _in_folder(args, system, plan, args.out)
+            return _in_folder(args, system, plan, asked, args.out)
     with claimed_run(f"{scenario.name}-live") as out:
-        return _in_folder(args, system, plan, out)
+        return _in_folder(args, system, plan, asked, out)
 
 
-def _in_folder(args: argparse.Namespace, system: System, plan: SpatialPlan, out: Path) -> int:
+def _emulation(args: argparse.Namespace) -> Emulation:
     from ...envs.distredge.live import Emulation
 
+    if args.namespaces and args.time_scale is None:
+        raise InputError("--namespaces needs --time-scale: the kernel's links are made before any is found")
+    return Emulation(args.emulate or "table", args.time_scale or 1.0, not args.namespaces)
+
+
+def _in_folder(args: argparse.Namespace, system: System, plan: SpatialPlan, asked: Emulation, out: Path) -> int:
     if args.testbed is not None:
-        if args.namespaces and args.time_scale is None:
-            raise InputError("--namespaces needs --time-scale: the kernel's links are made before any is found")
-        asked = Emulation(args.emulate or "table", args.time_scale or 1.0, not args.namespaces)
         return _on_testbed(args, system, plan, asked, out)
     return _on_machines(args, system, plan, out)
 

@@ -43,10 +43,6 @@ def _main(argv: Sequence[str] | None) -> int:
     args = parser.parse_args(argv)
     scenario = get_scenario(args.scenario, **parse_pairs("--env-kwargs", args.env_kwargs))
     System(scenario)  # whatever is wrong with it comes out now
-    try:
-        from ...runtime.testbed import Testbed  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise InputError(f'a testbed needs {error.name}: pip install "splitgym[live]" torch') from None
     with claimed_out(args.out, CLUSTER):
         try:
             _serve(args, scenario)
@@ -128,7 +124,7 @@ def _help() -> str:
             "",
             "examples:",
             f"  {PROG} DB-50 --time-scale 150",
-            f"  {PROG} NA-nano --time-scale 60 --out /tmp/nanos",
+            f"  {PROG} NA-nano --time-scale 60 --out nanos",
             f"  {PROG} H-200 --emulate none --env-kwargs model=resnet50",
         ]
     )
