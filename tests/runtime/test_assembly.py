@@ -9,26 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitgym.models.layers import Shape
 from splitgym.models.lookup import get_model
 from splitgym.models.model import Model
 from splitgym.runtime import wire
 from splitgym.runtime.assembly import Assembly, Rejected
 from splitgym.runtime.geometry import REQUESTER, Geometry, Piece
 
+from .live import SMALL
 from .plans import random_plan
 
-MODELS = {
-    "vgg16": Shape(3, 48, 32),
-    "resnet50": Shape(3, 97, 33),
-    "yolov2": Shape(3, 128, 64),
-    "openpose": Shape(3, 56, 32),
-}
 DEVICES = 3
 
 
 def model_of(name: str) -> Model:
-    return replace(get_model(name), input=MODELS[name], tail=())
+    return replace(get_model(name), input=SMALL[name], tail=())
 
 
 def geometry_of(name: str, seed: int, volumes: int | None = None) -> Geometry:
@@ -43,7 +37,7 @@ def chunk(piece: Piece, offset: int, size: int, item: int = 0) -> wire.Chunk:
     )  # fmt: skip
 
 
-@given(st.sampled_from(list(MODELS)), st.integers(0, 10**6))
+@given(st.sampled_from(list(SMALL)), st.integers(0, 10**6))
 def test_every_row_that_a_part_reads_is_its_own_or_comes_in_once(name: str, seed: int) -> None:
     geometry = geometry_of(name, seed)
     for device in range(DEVICES):
@@ -59,7 +53,7 @@ def test_every_row_that_a_part_reads_is_its_own_or_comes_in_once(name: str, seed
                 assert (count == 1).all()
 
 
-@given(st.sampled_from(list(MODELS)), st.integers(0, 10**6))
+@given(st.sampled_from(list(SMALL)), st.integers(0, 10**6))
 def test_what_is_sent_is_what_is_waited_for(name: str, seed: int) -> None:
     geometry = geometry_of(name, seed)
     sent = [p for message in geometry.scatter() for p in message]
@@ -77,7 +71,7 @@ def test_what_is_sent_is_what_is_waited_for(name: str, seed: int) -> None:
     assert len(set(sent)) == len(sent)
 
 
-@given(st.sampled_from(list(MODELS)), st.integers(0, 10**6), st.integers(1, 3))
+@given(st.sampled_from(list(SMALL)), st.integers(0, 10**6), st.integers(1, 3))
 def test_the_first_volumes_are_the_whole_plans(name: str, seed: int, volumes: int) -> None:
     part, whole = geometry_of(name, seed, volumes), geometry_of(name, seed)
     for device in range(DEVICES):
