@@ -106,7 +106,7 @@ def outputs() -> Iterator[Figure]:
         onnx = _own_network(Path(folder) / "net.onnx")
         cases = [("vgg16", n) for n in (2, 3, 4)] + [(name, 3) for name in ("resnet50", "yolov2", str(onnx))]
         for model, count in cases:
-            scenario = Scenario("outputs", model, ("nano",) * count, (100.0,) * count, activation_bytes=4)
+            scenario = Scenario("outputs", model, ("nano",) * count, (100.0,) * count, activation_type="float32")
             name = "an ONNX file" if model == str(onnx) else model
             worst = _worst(scenario)
             told = f"{name}, {count} workers, {IMAGES} images: worst error"
@@ -179,7 +179,7 @@ def _predicted(name: str, scenario: Scenario, scale: float | None) -> Iterator[F
 
 def measured() -> Iterator[Figure]:
     """Predictions from tables and links that two workers measured here, with nothing emulated; misses name a term."""
-    scenario = Scenario("here", "vgg16", ("pi3",) * 2, (100.0,) * 2, activation_bytes=4)
+    scenario = Scenario("here", "vgg16", ("pi3",) * 2, (100.0,) * 2, activation_type="float32")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with Testbed(scenario.device_names, default_folder(), measures=True) as testbed:

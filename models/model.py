@@ -9,10 +9,11 @@ its rows ``[a*h//H, b*h//H)``. A side head's output leaves the model; it stays w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,15 @@ from .layers import Block, GlobalPool, Layer, Linear, Rows, Shape, chain_out, le
 
 MAIN = ""
 IMAGE_VALUE_BYTES = 1  # a camera image is uint8
+ValueType = Literal["uint8", "float16", "float32"]
+VALUE_BYTES: Mapping[ValueType, int] = {"uint8": 1, "float16": 2, "float32": 4}
+
+
+class ValueBytes(NamedTuple):
+    """Bytes of a value on the wire: of an activation, and of the image."""
+
+    activation: int
+    image: int = IMAGE_VALUE_BYTES
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,8 @@ class Model:
         input: shape of the input.
         units: the chain that may be split by height.
         tail: layers that run unsplit after the last unit (global pool, fully connected). Empty for detectors.
-        input_row_bytes: bytes of one input row as the requester sends it; by default a uint8 image.
+        input_row_bytes: bytes of one input row as the requester sends it, whatever the image's type; by default the
+            image's values.
 
     Raises:
         ValueError: layers or joins do not fit together, a join's source is not saved before, heads beside a tail.
@@ -163,10 +174,10 @@ class Model:
         """
         return (MAIN, *(n for n, (made, last) in self.saved.items() if made < boundary - 1 and last >= boundary))
 
-    def row_bytes(self, name: str, boundary: int, value_bytes: int) -> int:
-        """Bytes of one row of a crossing tensor; the image keeps its own type."""
+    def row_bytes(self, name: str, boundary: int, value_bytes: int, image_value_bytes: int = IMAGE_VALUE_BYTES) -> int:
+        """Bytes of one row of a crossing tensor; the image has a type of its own."""
         if boundary == 0:
-            image = self.input.row_elements * IMAGE_VALUE_BYTES
+            image = self.input.row_elements * image_value_bytes
             return self.input_row_bytes if self.input_row_bytes is not None else image
         return self.tensor_shape(name, boundary).row_elements * value_bytes
 
@@ -203,10 +214,10 @@ class Model:
             sum(self.kernels[k].layer.macs(self.kernels[k].in_shape) for k in group) for group in self.unit_kernels
         )
 
-    def boundary_bytes(self, boundary: int, value_bytes: int) -> int:
+    def boundary_bytes(self, boundary: int, value_bytes: int, image_value_bytes: int = IMAGE_VALUE_BYTES) -> int:
         """Bytes of everything that crosses the boundary in front of unit ``boundary``."""
         return sum(
-            self.row_bytes(name, boundary, value_bytes) * self.tensor_shape(name, boundary).height
+            self.row_bytes(name, boundary, value_bytes, image_value_bytes) * self.tensor_shape(name, boundary).height
             for name in self.crossing(boundary)
         )
 

@@ -16,10 +16,9 @@ from ..ui.errors import InputError
 from .blobs import BlobStore
 from .geometry import HEAD, RESULT, Geometry, Part, Piece
 from .spatial import Job
-from .wire import FLOAT16, FLOAT32, UINT8, Pace
+from .wire import FLOAT16, FLOAT32, IMAGE_SCALE, UINT8, Pace
 
 DTYPES = {FLOAT32: torch.float32, UINT8: torch.uint8, FLOAT16: torch.float16}
-IMAGE_SCALE = 1.0 / 255.0  # camera bytes as the network sees them
 
 
 class Network:
@@ -88,6 +87,7 @@ class Executor:
         dtype: code of what activations are on the wire.
         pace: where the device is emulated.
         parts: what runs parts, the torch model's units by default.
+        image_dtype: code of what the image is on the wire.
     """
 
     def __init__(
@@ -98,10 +98,11 @@ class Executor:
         dtype: int,
         pace: Pace | None = None,
         parts: RunsParts | None = None,
+        image_dtype: int = UINT8,
     ) -> None:
         self.geometry, self.device, self.torch_model = geometry, device, torch_model
         self._parts: RunsParts = torch_model if parts is None else parts
-        self.dtype, self.pace = dtype, pace
+        self.dtype, self.image_dtype, self.pace = dtype, image_dtype, pace
         self._items: dict[int, _Kept] = {}
 
     @torch.inference_mode()
@@ -157,9 +158,9 @@ class Executor:
         for piece, data in came.items():
             if piece.tensor == name:
                 shape = self.geometry.shape(name, boundary, piece.hi - piece.lo)
-                values = torch.frombuffer(data, dtype=DTYPES[self.dtype if boundary else UINT8]).view(shape)
+                values = torch.frombuffer(data, dtype=DTYPES[self.dtype if boundary else self.image_dtype]).view(shape)
                 target = whole[:, :, piece.lo - lo : piece.hi - lo]
-                if boundary:
+                if boundary or self.image_dtype != UINT8:
                     target.copy_(values)
                 else:
                     torch.mul(values, IMAGE_SCALE, out=target)

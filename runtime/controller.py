@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..models.model import Model
+from ..models.model import Model, ValueBytes
 from ..models.plans import SpatialPlan
 from ..models.serial import to_plain
 from ..ui.errors import InputError
@@ -31,6 +31,13 @@ from .under_way import Deployed, UnderWay
 
 POLL_S = 0.02
 DTYPES = {wire.FLOAT32: np.float32, wire.FLOAT16: np.float16}
+
+
+def _image_bytes(rows: np.ndarray, dtype: int) -> bytes:
+    """Rows of an image of bytes as they go over the wire."""
+    if dtype == wire.UINT8:
+        return rows.tobytes()
+    return (rows * np.float32(wire.IMAGE_SCALE)).astype(DTYPES[dtype]).tobytes()
 
 
 class ClusterFailure(InputError):
@@ -188,6 +195,7 @@ class Controller:
         requester: RequesterPace | None = None,
         volumes: int | None = None,
         timeout_s: float = 600.0,
+        image_dtype: int = wire.UINT8,
     ) -> None:
         """Have workers ready for a plan.
 
@@ -201,11 +209,13 @@ class Controller:
             paces: of emulated devices.
             requester: the pace of the emulated requester.
             volumes: how many of the plan's are run; all by default.
+            image_dtype: what images are on the wire.
 
         Raises:
             ClusterFailure: a worker cannot, or is not ready in time.
         """
-        geometry = Geometry(model, plan, wire.VALUE_BYTES[dtype], volumes)
+        value_bytes = ValueBytes(wire.VALUE_BYTES[dtype], wire.VALUE_BYTES[image_dtype])
+        geometry = Geometry(model, plan, value_bytes, volumes)
         with self._lock:
             peers = tuple(
                 wire.Peer(name, self.data_address(name), self.core.welcomes[name].incarnation) for name in members
@@ -215,14 +225,14 @@ class Controller:
                 name: wire.PlanMessage(
                     self.session, epoch, d, model_data, tuple(weights), tuple(geometry.steps(d)),
                     plan_data, geometry.volumes, dtype, peers,
-                    in_flight, paces[d] if paces else None,
+                    in_flight, paces[d] if paces else None, image_dtype,
                 )
                 for d, name in enumerate(members)
             }  # fmt: skip
             working = {name for d, name in enumerate(members) if geometry.parts(d)}
             self._deployed = Deployed(geometry, tuple(members), messages[members[0]], requester, frozenset(working))
             self._assembly = Assembly(geometry, REQUESTER, in_flight)
-            self._clock = None if requester is None else Receiver(requester.in_byte_s, requester.in_byte_s)
+            self._clock = None if requester is None else Receiver()
             self._items, self._next = {}, 0
             self._push(self.core.deploy(messages))
         for peer in peers:
@@ -266,13 +276,14 @@ class Controller:
 
     def _scatter(self, deployed: Deployed, image: np.ndarray) -> int:
         geometry, message, pace = deployed.geometry, deployed.message, deployed.pace
+        rows = [image[:, piece.lo : piece.hi] for (piece,) in geometry.scatter()]
+        sent = [memoryview(_image_bytes(some, message.image_dtype)) for some in rows]  # split beforehand
         item, begun_s = self._next, time.monotonic()
         self._next += 1
         with self._lock:
             self._items[item] = UnderWay(begun_s)
         free_s, spans = begun_s, []
-        for (piece,) in geometry.scatter():
-            data = memoryview(image[:, piece.lo : piece.hi].tobytes())
+        for (piece,), data in zip(geometry.scatter(), sent, strict=True):
             start_s = free_s if pace is not None else time.monotonic()
             first_s = start_s + (pace.message_s[piece.receiver] if pace else 0.0)
             byte_s = pace.byte_s[piece.receiver] if pace else 0.0
@@ -282,8 +293,8 @@ class Controller:
                 if pace is not None:
                     wait(first_s + (offset + len(part)) * byte_s)
                 chunk = wire.Chunk(
-                    self.session, message.epoch, 0, item, piece.boundary, piece.tensor, piece.lo, piece.hi, wire.UINT8,
-                    message.weights[0], offset, len(data), len(data), first_s,
+                    self.session, message.epoch, 0, item, piece.boundary, piece.tensor, piece.lo, piece.hi,
+                    message.image_dtype, message.weights[0], offset, len(data), len(data), first_s,
                 )  # fmt: skip
                 self._send(name, wire.encode(chunk), part)
             free_s = first_s + len(data) * byte_s
@@ -415,17 +426,17 @@ class Controller:
         due = (self.session, deployed.message.epoch, welcome.incarnation, deployed.message.weights[0])
         if (chunk.session, chunk.epoch, chunk.incarnation, chunk.weights) != due:
             return
-        held_s = 0.0
-        if self._clock is not None:
+        held_s, sender = 0.0, deployed.members.index(worker)
+        if self._clock is not None and deployed.pace is not None:
             came_s = time.monotonic()
-            ready_s = self._clock.ready_s(False, chunk.begun_s, len(payload), came_s)
+            ready_s = self._clock.ready_s(deployed.pace.in_byte_s[sender], chunk.begun_s, len(payload), came_s)
             held_s = ready_s - came_s
             wait(ready_s)
         try:
-            complete = assembly.add(deployed.members.index(worker), chunk, payload)
+            complete = assembly.add(sender, chunk, payload)
         except Rejected:
             return
-        now_s, sender = time.monotonic(), deployed.members.index(worker)
+        now_s = time.monotonic()
         with self._changed:
             found = self._items.get(chunk.item)
             if found is not None and chunk.offset + len(payload) == chunk.size:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..models.model import IMAGE_VALUE_BYTES, MAIN, Model
+from ..models.model import MAIN, Model, ValueBytes
 from ..models.plans import SpatialPlan
 
 REQUESTER = -1  # whoever has the image and wants the result, beside the devices 0..D-1
@@ -57,7 +57,7 @@ class Geometry:
     Args:
         model: the network.
         plan: validated against it.
-        value_bytes: bytes of an activation on the wire.
+        value_bytes: of activations and of the image on the wire.
         volumes: how many of the plan's are run; where it is not all of them, rows stay where they are in the end.
 
     Attributes:
@@ -65,7 +65,7 @@ class Geometry:
         last: the boundary behind the last unit.
     """
 
-    def __init__(self, model: Model, plan: SpatialPlan, value_bytes: int, volumes: int | None = None) -> None:
+    def __init__(self, model: Model, plan: SpatialPlan, value_bytes: ValueBytes, volumes: int | None = None) -> None:
         self.model, self.plan, self.value_bytes = model, plan, value_bytes
         self.devices = len(plan.devices)
         self.last = len(model.units)
@@ -198,8 +198,8 @@ class Geometry:
         return (1, shape.folded_channels, rows, shape.width)
 
     def piece_bytes(self, piece: Piece) -> int:
-        """Bytes of a piece on the wire; the image is sent as bytes."""
-        value_bytes = IMAGE_VALUE_BYTES if piece.boundary == 0 else self.value_bytes
+        """Bytes of a piece on the wire."""
+        value_bytes = self.value_bytes.activation if piece.boundary else self.value_bytes.image
         return int(np.prod(self.shape(piece.tensor, piece.boundary, piece.hi - piece.lo))) * value_bytes
 
     def moved_bytes(self, device: int) -> int:

@@ -30,21 +30,13 @@ class Sender:
 
 @dataclass
 class Receiver:
-    """A link's clock: one byte after another, in the order of arrival.
+    """A link's clock: one byte after another, in the order of arrival."""
 
-    Args:
-        byte_s: seconds a byte from other devices.
-        scatter_byte_s: from the requester, which may send faster than the link takes it.
-    """
-
-    byte_s: float
-    scatter_byte_s: float
     free_s: float = 0.0
 
-    def ready_s(self, from_requester: bool, begun_s: float, size: int, now_s: float) -> float:
-        """When a chunk that arrives now, of a message that began then, is through."""
-        rate = self.scatter_byte_s if from_requester else self.byte_s
-        self.free_s = max(self.free_s, begun_s) + size * rate
+    def ready_s(self, byte_s: float, begun_s: float, size: int, now_s: float) -> float:
+        """When a chunk that arrives now, of a message that began then, is through; ``byte_s`` is what a byte takes."""
+        self.free_s = max(self.free_s, begun_s) + size * byte_s
         return max(self.free_s, now_s)
 
 
@@ -54,12 +46,12 @@ class RequesterPace:
 
     Attributes:
         message_s, byte_s: of a message to every device: fixed cost, and seconds a byte that it occupies the requester.
-        in_byte_s: of everything that comes back.
+        in_byte_s: of what comes back from every device.
     """
 
     message_s: tuple[float, ...]
     byte_s: tuple[float, ...]
-    in_byte_s: float
+    in_byte_s: tuple[float, ...]
 
 
 def wait(until_s: float) -> None:

@@ -12,9 +12,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from ..models.model import ValueBytes
+
 VERSION = 1
 FLOAT32, UINT8, FLOAT16 = 0, 1, 2  # codes of what tensors are made of
 VALUE_BYTES = {FLOAT32: 4, UINT8: 1, FLOAT16: 2}
+IMAGE_SCALE = 1.0 / 255.0  # camera bytes as networks see them; an image that is no bytes on the wire is scaled before
 
 MOST_PIECE_BYTES = 2**30
 MOST_ECHO_BYTES = 4 * 2**20
@@ -127,6 +130,7 @@ class PlanMessage(Message, frozen=True, tag="plan"):
         peers: by the plan's devices.
         in_flight: items that may be under way at once.
         pace: where the device is emulated.
+        image_dtype: what the image is on the wire.
     """
 
     session: Token
@@ -141,6 +145,12 @@ class PlanMessage(Message, frozen=True, tag="plan"):
     peers: tuple[Peer, ...]
     in_flight: Annotated[int, Meta(ge=1, le=64)]
     pace: Pace | None = None
+    image_dtype: Annotated[int, Meta(ge=0, le=2)] = UINT8
+
+    @property
+    def value_bytes(self) -> ValueBytes:
+        """Of values on the wire."""
+        return ValueBytes(VALUE_BYTES[self.dtype], VALUE_BYTES[self.image_dtype])
 
 
 class Want(Message, frozen=True, tag="want"):

@@ -184,11 +184,12 @@ class Worker:
                     continue
                 epoch, sender, chunk, payload = found
                 ready_s = came_s = time.monotonic()
-                if epoch.plan.pace is not None:
+                pace = epoch.plan.pace
+                if pace is not None:
                     if clock is None or clock[0] is not epoch:
-                        pace = epoch.plan.pace
-                        clock = epoch, Receiver(pace.in_byte_s, pace.scatter_byte_s)
-                    ready_s = clock[1].ready_s(sender == REQUESTER, chunk.begun_s, len(payload), came_s)
+                        clock = epoch, Receiver()
+                    byte_s = pace.scatter_byte_s if sender == REQUESTER else pace.in_byte_s
+                    ready_s = clock[1].ready_s(byte_s, chunk.begun_s, len(payload), came_s)
                 pending.append(Incoming(ready_s, ready_s - came_s, epoch, sender, chunk, payload))
             while pending and pending[0].ready_s <= time.monotonic():
                 self._take(pending.popleft())
@@ -291,7 +292,7 @@ class Worker:
         fits = len(message.peers) == len(plan.devices) > message.device and len(message.weights) == len(model.steps)
         if not fits or not 0 < message.volumes <= len(plan.ranges):
             raise InputError("plan: peers, device, weights or volumes do not go with it")
-        geometry = Geometry(model, plan, wire.VALUE_BYTES[message.dtype], message.volumes)
+        geometry = Geometry(model, plan, message.value_bytes, message.volumes)
         steps = geometry.steps(message.device)
         if self._network_of is None or not self._network_of.is_of(model, message.weights):
             self._network_of = Network(model, self.store, message.weights)
@@ -301,7 +302,9 @@ class Worker:
             from .engine_parts import EngineParts
 
             parts = EngineParts(torch_model, geometry.parts(message.device))
-        executor = Executor(geometry, message.device, torch_model, message.dtype, message.pace, parts)
+        executor = Executor(
+            geometry, message.device, torch_model, message.dtype, message.pace, parts, message.image_dtype
+        )
         spatial = Spatial(geometry, message.device, message.in_flight)
         with self._lock:
             return Epoch(message, spatial, executor, self.core.controller, self.core.results)

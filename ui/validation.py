@@ -166,6 +166,8 @@ def _words(schema: Mapping[str, Any], out_of_range: bool = False) -> str:
     """What a JSON schema allows; a number that is out of range need not be told that numbers are."""
     if "anyOf" in schema:
         return " or ".join(map(_words, reversed(schema["anyOf"])))  # null comes last in a schema
+    if "const" in schema:
+        return schema["const"]
     if "enum" in schema:
         return ", ".join(schema["enum"])
     span = _span(schema)

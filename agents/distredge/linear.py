@@ -1,9 +1,9 @@
 """The linear models that DistrEdge's baselines plan with, instead of the physics.
 
 Compute time is MACs over a device's capability (model operations over model time); transfer time is bytes over
-throughput, without a cost per message. A fused block's input is gathered and scattered again, as these methods do it:
-a part's transfer is all its input rows (halo included) over its link. A plan costs the sum over its volumes of the
-slowest transfer and the slowest compute.
+throughput (that of a transfer alone, which on one access point crosses the air twice), without a cost per message. A
+fused block's input is gathered and scattered again, as these methods do it: a part's transfer is all its input rows
+(halo included) over its link. A plan costs the sum over its volumes of the slowest transfer and the slowest compute.
 """
 
 from __future__ import annotations
@@ -37,8 +37,13 @@ class LinearModel:
         self.system = system
         rates = system.mbps if mbps is None else np.asarray(mbps, dtype=float)
         scenario = system.scenario
-        self._byte_s = 8e-6 / (scenario.eta * rates)
-        self._image_byte_s = 8e-6 / (scenario.eta * np.minimum(rates, scenario.requester_mbps))
+        requester = system.requester_mbps(rates)
+        if scenario.medium == "shared":
+            self._byte_s = 8e-6 / scenario.eta * (2.0 / rates)
+            self._image_byte_s = 8e-6 / scenario.eta * (1.0 / rates + 1.0 / requester)
+        else:
+            self._byte_s = 8e-6 / (scenario.eta * rates)
+            self._image_byte_s = 8e-6 / (scenario.eta * np.minimum(rates, requester))
 
     def byte_s(self, start: int) -> np.ndarray:
         """(D,) seconds per byte of the tensors in front of unit ``start``."""
@@ -51,7 +56,7 @@ class LinearModel:
 
     def input_bytes(self, start: int) -> float:
         """Bytes of everything that crosses the boundary in front of unit ``start``."""
-        return float(self.system.model.boundary_bytes(start, self.system.scenario.activation_bytes))
+        return float(self.system.model.boundary_bytes(start, *self.system.scenario.value_bytes))
 
     def ratio(self, start: int, stop: int) -> np.ndarray:
         """(D,) the linear ratio: shares that equalise compute plus transfer of a volume without halo (AOFL)."""
@@ -68,9 +73,7 @@ class LinearModel:
         some = b > a
         sent = np.zeros(system.n_devices)
         for name, lo, hi in zip(volume.needs, volume.need_lo, volume.need_hi, strict=True):
-            sent += np.where(some, hi[b] - lo[a], 0) * system.model.row_bytes(
-                name, start, system.scenario.activation_bytes
-            )
+            sent += np.where(some, hi[b] - lo[a], 0) * system.model.row_bytes(name, start, *system.scenario.value_bytes)
         macs = np.where(some, self._part_macs(volume, a, b), 0.0)
         return float(np.max(sent * self.byte_s(start)) + np.max(macs / system.capability))
 

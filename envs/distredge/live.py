@@ -19,7 +19,7 @@ from ...runtime.pacing import RequesterPace
 from ...runtime.session import open_session
 from ...runtime.session_core import Clock
 from ...runtime.testbed import Testbed
-from ...runtime.wire import FLOAT16, FLOAT32, Pace
+from ...runtime.wire import FLOAT16, FLOAT32, UINT8, Pace
 from ...ui.errors import InputError
 from .physics import Rates
 from .scenarios import Scenario
@@ -28,7 +28,7 @@ from .system import System
 LOOPBACK = ("127.", "[::1]", "localhost", "198.18.")  # and namespaces of this machine
 JOIN_S = 10.0  # until a worker must have answered
 SPARE = 2.0  # times what real work took when it was tried
-DTYPES = {2: FLOAT16, 4: FLOAT32}  # of activations on the wire, by bytes each
+DTYPES = {"uint8": UINT8, "float16": FLOAT16, "float32": FLOAT32}  # codes of what is on the wire
 
 
 def paces(
@@ -75,7 +75,7 @@ def paces(
     requester = RequesterPace(
         tuple(requester_message_s.tolist()),
         tuple((rates.scatter_s[:, 0] * scale).tolist()),
-        float(rates.requester_in_s) * scale,
+        tuple(np.broadcast_to(rates.requester_in_s[:, 0] * scale, system.n_devices).tolist()),
     )
     return found, requester
 
@@ -119,8 +119,13 @@ class Cluster:
 
     @property
     def dtype(self) -> int:
-        """Code of activations on the wire, as many bytes each as the scenario says."""
-        return DTYPES[self.system.scenario.activation_bytes]
+        """Code of activations on the wire."""
+        return DTYPES[self.system.scenario.activation_type]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing loses precision on the wire."""
+        return self.dtype == FLOAT32 and self.system.scenario.image_type != "float16"
 
     @property
     def clocks(self) -> Mapping[str, Clock]:
@@ -151,14 +156,15 @@ class Cluster:
             dilations = self.dilations() if emulation.kind == "dilate" else None
             pace = paces(self.system, plan, emulation.scale, dilations, emulation.links)
         self.controller.deploy(
-            self.system.model, self.digests, plan, self.system.names, self.dtype, in_flight, *pace, volumes
+            self.system.model, self.digests, plan, self.system.names, self.dtype, in_flight, *pace, volumes,
+            image_dtype=DTYPES[self.system.scenario.image_type],
         )  # fmt: skip
 
     def run(self, images: Iterable[np.ndarray], expected_s: float) -> Iterator[Item]:
         """Images through the deployed plan, in order.
 
         Args:
-            images: uint8, (channels, rows, width) each.
+            images: uint8, (channels, rows, width) each; they go out as what the scenario says.
             expected_s: what one may take, not scaled; ten times as long and a minute are waited for.
 
         Raises:
@@ -205,11 +211,18 @@ def whole_s(system: System, store: BlobStore, digests: tuple[str, ...]) -> float
     return time.thread_time() - begun_s
 
 
-def _check_wire(scenario: Scenario) -> None:
-    if scenario.activation_bytes not in DTYPES:
+def _check_links(scenario: Scenario, emulation: Emulation) -> None:
+    """Links that cannot be emulated are refused."""
+    emulated = emulation.kind != "none" or not emulation.links
+    if scenario.medium == "shared" and emulated:
         raise InputError(
-            f"scenario {scenario.name}: activation_bytes is {scenario.activation_bytes}, allowed where plans are "
-            f"carried out: 2 (float16), 4 (float32)"
+            f"scenario {scenario.name}: medium is 'shared', allowed where links are emulated: switched (senders in "
+            f"processes of their own cannot take turns on one air)"
+        )
+    if scenario.requester_mbps == "same" and not emulation.links:
+        raise InputError(
+            f"scenario {scenario.name}: requester_mbps is 'same', allowed with --namespaces: a rate, since the kernel "
+            f"shapes the requester's link for all devices alike"
         )
 
 
@@ -223,11 +236,12 @@ def on_testbed(system: System, store: BlobStore, emulation: Emulation, insecure:
     """
     from ...runtime.weights import store_weights
 
-    _check_wire(system.scenario)
+    _check_links(system.scenario, emulation)
     digests = store_weights(store, system.scenario.model)
     mbps = {name: float(rate) / emulation.scale for name, rate in zip(system.names, system.mbps, strict=True)}
+    requester_mbps = float(np.max(system.requester_mbps(system.mbps)))
     with (
-        nullcontext() if emulation.links else Namespaces(mbps, system.scenario.requester_mbps / emulation.scale) as own,
+        nullcontext() if emulation.links else Namespaces(mbps, requester_mbps / emulation.scale) as own,
         Testbed(system.names, store.folder, insecure, namespaces=own) as testbed,
         open_session(testbed.members, testbed.identity, testbed.roster, store, insecure, join_s=60.0) as controller,
     ):
@@ -288,11 +302,11 @@ def on_machines(system: System, store: BlobStore, insecure: bool = False) -> Ite
     from ...runtime.weights import store_weights
 
     scenario = system.scenario
-    _check_wire(scenario)
+    emulation = Emulation(scenario.emulate, scenario.time_scale)
+    _check_links(scenario, emulation)
     access = access_to(scenario)
     members = [access.member(name) for name in system.names]
     digests = store_weights(store, scenario.model)
-    emulation = Emulation(scenario.emulate, scenario.time_scale)
     with (
         sole_use(access.key_file),
         open_session(members, access.identity, access.roster, store, insecure, join_s=JOIN_S) as controller,

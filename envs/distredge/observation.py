@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...models.model import Model
+from ...models.model import MAIN, Model, ValueBytes
 from ...models.plans import volume_ranges
 from .system import System
 
@@ -31,7 +31,7 @@ class Observer:
         self.system, self.full, self.learned = system, full, learned
         model, devices = system.model, system.names
         self._config = _last_layer_config(model, stops)
-        self._cost = _stage_cost(model, stops, system.scenario.activation_bytes)
+        self._cost = _stage_cost(model, stops, system.scenario.value_bytes)
         self._macs_before = _macs_before(model)
         names = [f"T[{d}] / T_ref" for d in devices] + ["H / 224", "log2 C / 11", "F / 7", "S / 2"]
         if full:
@@ -95,13 +95,13 @@ def _last_layer_config(model: Model, stops: Sequence[int]) -> np.ndarray:
     return np.array([*rows, (0.0,) * 4]).T
 
 
-def _stage_cost(model: Model, stops: Sequence[int], value_bytes: int) -> np.ndarray:
+def _stage_cost(model: Model, stops: Sequence[int], value_bytes: ValueBytes) -> np.ndarray:
     """(3, stages + 1): MACs share, bytes entering over the image's (an eighth of it), stages behind."""
     before = _macs_before(model)
-    image = model.row_bytes("", 0, value_bytes) * model.input.height
+    image = model.row_bytes(MAIN, 0, *value_bytes) * model.input.height
     rows = []
     for i, (start, stop) in enumerate(volume_ranges(stops)):
-        entering = model.boundary_bytes(start, value_bytes)
+        entering = model.boundary_bytes(start, *value_bytes)
         rows.append((before[stop] - before[start], entering / image / 8, i / len(stops)))
     return np.array([*rows, (0.0, 0.0, 1.0)]).T
 

@@ -6,8 +6,8 @@ receiver order, and a receiver's link carries all that comes in, one exchange af
 each other from the start of its first message or, if that is later, from the end of what came before over the link
 (serving message by message as they come gives most plans the same latency, the others a little more or less). The
 requester scatters serially at its own rate: a message occupies it as if the receiver were as fast, so several slow
-links can be fed side by side. Arrays keep the lane axis last; every reduction over devices is exact or in a fixed
-order, so one lane and a thousand agree to the bit.
+links can be fed side by side. What changes where all share one access point is in :mod:`.shared`. Arrays keep the lane
+axis last; every reduction over devices is exact or in a fixed order, so one lane and a thousand agree to the bit.
 """
 
 from __future__ import annotations
@@ -50,28 +50,41 @@ class Rates:
     Args:
         links: fixed costs.
         mbps: (D, 1) or (D, n) device rates.
-        requester_mbps: rate of the requester.
+        requester_mbps: rate of the requester, or what it has to every device, shaped as ``mbps``.
+        shared: whether all are on one access point, so that a message crosses the air from either end, one after the
+            other.
+
+    Attributes:
+        pair_s, requester_s: (D, D, ...) and (D, ...) of a message alone, copies included.
+        scatter_s: (D, ...) that a message occupies the requester.
+        in_s, requester_in_s: (D, ...) that bytes occupy a receiver's link, or the air from or to that end.
     """
 
-    def __init__(self, links: Links, mbps: np.ndarray, requester_mbps: float) -> None:
+    def __init__(
+        self, links: Links, mbps: np.ndarray, requester_mbps: float | np.ndarray, shared: bool = False
+    ) -> None:
         per_byte = 8e-6 / links.eta
         copy = links.copy_s_per_byte[:, None]
-        slow = np.minimum(mbps[:, None], mbps[None])  # (D, D, n)
+        requester_copy = copy + links.requester_copy_s_per_byte
         self.mbps = mbps
-        self.pair_s = per_byte / slow + (copy[:, None] + copy[None])
         self.in_s = per_byte / mbps
-        self.requester_s = per_byte / np.minimum(mbps, requester_mbps) + (copy + links.requester_copy_s_per_byte)
-        self.scatter_s = per_byte / requester_mbps + (copy + links.requester_copy_s_per_byte)
-        self.requester_in_s = per_byte / requester_mbps
+        self.requester_in_s = per_byte / np.broadcast_to(requester_mbps, np.shape(requester_mbps) or (len(mbps), 1))
+        if shared:
+            self.pair_s = self.in_s[:, None] + self.in_s[None] + (copy[:, None] + copy[None])
+            self.requester_s = self.scatter_s = self.in_s + self.requester_in_s + requester_copy
+            return
+        slow = np.minimum(mbps[:, None], mbps[None])  # (D, D, n)
+        self.pair_s = per_byte / slow + (copy[:, None] + copy[None])
+        self.requester_s = per_byte / np.minimum(mbps, requester_mbps) + requester_copy
+        self.scatter_s = per_byte / requester_mbps + requester_copy
 
     def take(self, lanes: np.ndarray | slice) -> Rates:
         """The same for some lanes (constant rates are shared)."""
         if self.mbps.shape[1] == 1:
             return self
         part = object.__new__(Rates)
-        part.mbps, part.pair_s = self.mbps[:, lanes], self.pair_s[:, :, lanes]
-        part.in_s, part.requester_s = self.in_s[:, lanes], self.requester_s[:, lanes]
-        part.scatter_s, part.requester_in_s = self.scatter_s, self.requester_in_s
+        for name, values in vars(self).items():
+            setattr(part, name, values if values.shape[-1] == 1 else values[..., lanes])
         return part
 
 
@@ -83,11 +96,12 @@ class Progress:
         hold: list of (D + 1, n) fence posts of what each device owns of every crossing tensor, main first.
         done_s: (D, n) when each device finished its last part.
         free_s: (D, n) when its send thread is free.
-        link_s: (D + 1, n) when the incoming link is free.
+        link_s: (D + 1, n) when the incoming link is free; on a shared medium the last row is the air's.
         head_bytes: (D, n) side-head output waiting to go to the requester.
-        totals_s: (4 D + 2, n) the totals below, one after another.
+        totals_s: (4 D + 3, n) the totals below, one after another.
         compute_s: (D, n) of computing.
         send_s, receive_s: (D + 1, n) of what occupies the send thread and the incoming link.
+        air_s: (n,) of the air that all share.
         scatter_s: (D, n) of the scatter message that a device gets.
     """
 
@@ -105,7 +119,8 @@ class Progress:
         self.compute_s = self.totals_s[:devices]
         self.send_s = self.totals_s[devices : 2 * devices + 1]
         self.receive_s = self.totals_s[2 * devices + 1 : 3 * devices + 2]
-        self.scatter_s = self.totals_s[3 * devices + 2 :]
+        self.air_s = self.totals_s[3 * devices + 2]
+        self.scatter_s = self.totals_s[3 * devices + 3 :]
 
     @property
     def transmit_s(self) -> np.ndarray:
@@ -116,7 +131,7 @@ class Progress:
     def fresh(devices: int, tensors: int, n: int) -> Progress:
         hold = [np.zeros((devices + 1, n)) for _ in range(tensors)]
         done_s, free_s, head_bytes = (np.zeros((devices, n)) for _ in range(3))
-        return Progress(hold, done_s, free_s, np.zeros((devices + 1, n)), head_bytes, np.zeros((4 * devices + 2, n)))
+        return Progress(hold, done_s, free_s, np.zeros((devices + 1, n)), head_bytes, np.zeros((4 * devices + 3, n)))
 
     def take(self, lanes: np.ndarray) -> Progress:
         """A copy of some lanes."""
@@ -270,11 +285,7 @@ class Physics:
             (D, n) each: when a receiver's rows are complete, how long a sender is busy, when a receiver's link is free
             again, how long it was busy.
         """
-        moved = _overlap(hold[0], *needs[0])
-        moved *= row_bytes[0]
-        for t in range(1, len(needs)):
-            moved += _overlap(hold[t], *needs[t]) * row_bytes[t]
-        moved[self._self, self._self] = 0.0  # own rows stay
+        moved = self._moved(hold, needs, row_bytes)
         sent = np.minimum(moved, 1.0)  # bytes are whole: 0 or 1; arithmetic on it is much faster than masks
         message = moved * rates.pair_s
         message += sent * self._pair_message_s
@@ -297,6 +308,15 @@ class Physics:
         link = np.where(incoming > 0, link, link_s)  # where nothing comes: free before its device was done
         return np.maximum(np.maximum.reduce(ends, axis=0), link), busy, link, taken
 
+    def _moved(self, hold, needs, row_bytes: np.ndarray) -> np.ndarray:
+        """(D, D, n) bytes that each sender has and each receiver lacks."""
+        moved = _overlap(hold[0], *needs[0])
+        moved *= row_bytes[0]
+        for t in range(1, len(needs)):
+            moved += _overlap(hold[t], *needs[t]) * row_bytes[t]
+        moved[self._self, self._self] = 0.0  # own rows stay
+        return moved
+
     def _log_messages(self, events: Events, ends: np.ndarray, message: np.ndarray) -> None:
         for s in range(self.devices):
             for d in range(self.devices):
@@ -309,60 +329,79 @@ class Physics:
         rows = main[1:] - main[:-1]
         out_bytes = rows * self.volumes.out_bytes[v]
         if self.result_bytes == 0:
-            return self._return_rows(at, out_bytes + at.head_bytes, rates, events)
-        n = rows.shape[1]
-        lanes = np.arange(n)
+            return self._collect(at, out_bytes + at.head_bytes, None, rates, events)
+        lanes = np.arange(rows.shape[1])
         host = rows.argmax(axis=0)
         out_bytes[host, lanes] = 0.0
-        sent = out_bytes > 0
-        pair = rates.pair_s[:, host, lanes if rates.pair_s.shape[2] > 1 else 0]
-        message = out_bytes * pair + sent * self._pair_message_s[:, host, 0]
-        in_s = rates.in_s[host, lanes if rates.in_s.shape[1] > 1 else 0]
-        gathered = self._collect(at, out_bytes, sent, message, host, in_s, events, "gather")
+        gathered = self._collect(at, out_bytes, host, rates, events)
         begin = np.maximum(at.done_s[host, lanes], gathered)
         tail_s = self.volumes.tail_s[self.types[host]]
         at.done_s[host, lanes] = begin + tail_s
         at.compute_s[host, lanes] += tail_s
-        leave = np.maximum(at.free_s[host, lanes], at.done_s[host, lanes])
-        back = rates.requester_s[host, lanes if rates.requester_s.shape[1] > 1 else 0]
-        result = self.result_bytes * back + self._requester_message_s[host, 0]
-        at.send_s[host, lanes] += result
-        at.receive_s[-1] += self.result_bytes * rates.requester_in_s
         if events is not None:
             events.add("compute", int(host[0]), begin[0], at.done_s[host[0], 0], "tail")
+        return self._return_result(at, host, rates, events)
+
+    def _return_result(self, at: Progress, host: np.ndarray, rates: Rates, events: Events | None) -> np.ndarray:
+        """The hosts send what the tail made; returns when it is there (n,)."""
+        lanes = np.arange(host.size)
+        leave = np.maximum(at.free_s[host, lanes], at.done_s[host, lanes])
+        result = self.result_bytes * of_device(rates.requester_s, host, lanes) + self._requester_message_s[host, 0]
+        at.send_s[host, lanes] += result
+        at.receive_s[-1] += self.result_bytes * of_device(rates.requester_in_s, host, lanes)
+        if events is not None:
             events.add("send", int(host[0]), leave[0], leave[0] + result[0], "R")
         return leave + result
-
-    def _return_rows(self, at: Progress, out_bytes: np.ndarray, rates: Rates, events: Events | None) -> np.ndarray:
-        sent = out_bytes > 0
-        message = out_bytes * rates.requester_s + sent * self._requester_message_s
-        return self._collect(at, out_bytes, sent, message, -1, rates.requester_in_s, events, "R")
 
     def _collect(
         self,
         at: Progress,
         sent_bytes: np.ndarray,
-        sent: np.ndarray,
-        message: np.ndarray,
-        receiver: np.ndarray | int,
-        in_s: np.ndarray | float,
+        host: np.ndarray | None,
+        rates: Rates,
         events: Events | None,
-        label: str,
     ) -> np.ndarray:
-        """All send a message to one receiver, -1 being the requester; returns when all is there (n,), 0 for none."""
+        """All send bytes (D, n) to one receiver, host (n,) or the requester; returns when all is there, 0 for none."""
+        lanes, sent = np.arange(sent_bytes.shape[1]), sent_bytes > 0
+        if host is None:
+            receiver = -1
+            message = sent_bytes * rates.requester_s + sent * self._requester_message_s
+            taken = in_order(sent_bytes * rates.requester_in_s)
+        else:
+            receiver = host
+            pair = rates.pair_s[:, host, lanes if rates.pair_s.shape[2] > 1 else 0]
+            message = sent_bytes * pair + sent * self._pair_message_s[:, host, 0]
+            taken = np.add.reduce(sent_bytes, axis=0) * of_device(
+                rates.in_s, host, lanes
+            )  # whole bytes: the sum is exact
         begin = np.maximum(at.free_s, at.done_s)
         ends = begin + message
         at.send_s[:-1] += message
         at.free_s = ends
         if events is not None:
-            for d in range(self.devices):
-                if message[d, 0] > 0:
-                    events.add("send", d, begin[d, 0], ends[d, 0], label)
-        incoming = np.add.reduce(sent_bytes, axis=0)
-        taken, lanes = incoming * in_s, np.arange(incoming.size)
+            self._log_collected(events, begin, ends, sent, host)
         at.receive_s[receiver, lanes] += taken
         link = np.maximum(np.minimum.reduce(np.where(sent, begin, NEVER_S), axis=0), at.link_s[receiver, lanes]) + taken
-        return np.maximum(np.maximum.reduce(ends * sent, axis=0), link * (incoming > 0))
+        return np.maximum(np.maximum.reduce(ends * sent, axis=0), link * (taken > 0))
+
+    def _log_collected(
+        self, events: Events, begin: np.ndarray, ends: np.ndarray, sent: np.ndarray, host: np.ndarray | None
+    ) -> None:
+        for d in np.flatnonzero(sent[:, 0]).tolist():
+            events.add("send", d, begin[d, 0], ends[d, 0], "R" if host is None else "gather")
+
+
+def of_device(values: np.ndarray, device: np.ndarray, lanes: np.ndarray) -> np.ndarray:
+    """(n,) of values (D, 1) or (D, n) those of a device in each lane."""
+    return values[device, lanes if values.shape[1] > 1 else 0]
+
+
+def in_order(values: np.ndarray) -> np.ndarray:
+    """(n,) sums over devices (D, n), one after another: the same in one lane and in many."""
+    total = values[0].copy()
+    for row in values[1:]:
+        total += row
+    return total
 
 
 def _overlap(hold: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ...models.layers import Rows
-from ...models.model import BackwardWalk, Model
+from ...models.model import BackwardWalk, Model, ValueBytes
 from ...models.plans import volume_ranges
 from .system import PlanBatch, System
 
@@ -37,7 +37,7 @@ class PartitionScores:
 
 
 def partition_scores(
-    model: Model, n_devices: int, n_decisions: int = 100, seed: int = 0, activation_bytes: int = 2
+    model: Model, n_devices: int, n_decisions: int = 100, seed: int = 0, value_bytes: ValueBytes = ValueBytes(2)
 ) -> PartitionScores:
     """Score every layer-volume under ``n_decisions`` random split decisions (sorted uniform cuts at every unit)."""
     rng = np.random.default_rng(seed)
@@ -60,7 +60,7 @@ def partition_scores(
             total += _operations(model, start, walk.unit(), some)
             operations[start, stop] = total / n_decisions
             owner = posts[start - 1] if start else None
-            moved = _moved_bytes(model, start, walk.needs(), owner, some, activation_bytes)
+            moved = _moved_bytes(model, start, walk.needs(), owner, some, value_bytes)
             transmission[start, stop] = moved / n_decisions
     whole = sum(model.unit_macs[:-1])
     layered = sum(transmission[u, u + 1] for u in range(units))
@@ -70,7 +70,7 @@ def partition_scores(
 def system_scores(system: System) -> PartitionScores:
     """:func:`partition_scores` with a scenario's own random decisions."""
     s = system.scenario
-    return partition_scores(system.model, system.n_devices, s.n_decisions, s.decisions_seed, s.activation_bytes)
+    return partition_scores(system.model, system.n_devices, s.n_decisions, s.decisions_seed, s.value_bytes)
 
 
 def _operations(model: Model, unit: int, rows: list[tuple[Rows, Rows]], some: np.ndarray) -> float:
@@ -90,7 +90,7 @@ def _moved_bytes(
     needs: list[tuple[Rows, Rows]],
     owner: np.ndarray | None,
     some: np.ndarray,
-    value_bytes: int,
+    value_bytes: ValueBytes,
 ) -> float:
     """Bytes that the parts fetch in all decisions together: from the requester (no owner) or from each other."""
     total = 0.0
@@ -103,7 +103,7 @@ def _moved_bytes(
                 rows, height = model.saved_shape(name).height, model.in_shapes[boundary].height
                 posts = owner * rows // height
             fetched = fetched - np.maximum(np.minimum(last, posts[:, 1:]) - np.maximum(lo, posts[:, :-1]), 0)
-        total += float(np.sum(fetched)) * model.row_bytes(name, boundary, value_bytes)
+        total += float(np.sum(fetched)) * model.row_bytes(name, boundary, *value_bytes)
     return total
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Interval
 
+from ...models.model import VALUE_BYTES, ValueBytes, ValueType
 from ...models.own.names import model_title
 from ...models.plans import check_device_names
 from ...models.zoo.catalogue import MODELS
 from ...profiling.network import PAYLOAD_FRACTION
 from ...ui.addresses import ADDRESS_FORM, split_address
 from ...ui.errors import InputError
-from ...ui.validation import BytesPerSecond, Factor, Mbps, PayloadShare, Seconds, Share, Whole
-from ..scenarios import BaseScenario, change, is_file, load
+from ...ui.validation import BytesPerSecond, Factor, Mbps, PayloadShare, Seconds, Share, Whole, validated
+from ..scenarios import BaseScenario, Inferred, Inputs, chosen, filled, is_file, load
+from .paper import INFERRED, PAPER
 
 Emulation = Literal["none", "table", "dilate"]
 
@@ -30,10 +32,17 @@ class Scenario(BaseScenario):
         devices: device types of the catalogue, in split order.
         mbps: shaped rate of each device's link, Mbit/s; the first rates when the links follow traces.
         names: a name of its own for every device; by default type-1, type-2, ...
-        requester_mbps: rate of the requester's link (assumption).
+        medium: switched (every link is full duplex and its own) or shared: all are on one access point, whose air one
+            message at a time crosses. A rate is then what a link carries while it has the air. Between two devices a
+            message crosses twice, and so it does from and to the requester, a phone that is on Wi-Fi like all others.
+        requester_mbps: rate of the requester's link (assumption); same for a requester whose transfers to and from a
+            device go at that device's rate.
         requester_message_s, requester_copy_bytes_per_s: message and copy cost at the requester, a phone (assumption).
         eta: share of a shaped rate that payload gets (assumption).
-        activation_bytes: bytes of an activation on the wire, fp16.
+        message_factor, copy_factor: multiply all fixed costs of messages, and all times of copies, that no link file
+            gives (assumption).
+        image_type: of the image's values on the wire (assumption).
+        activation_type: of activations on the wire; the paper's networks run in FP16.
         tiles: whether modelled latency tables have the tile staircase.
         alpha: LC-PSS's weight of transmission; n_decisions random split decisions drawn from decisions_seed.
         dynamic: links follow seeded traces of high fluctuation (Fig. 11).
@@ -51,14 +60,20 @@ class Scenario(BaseScenario):
         time_scale: by which an emulation is slower than what it emulates.
     """
 
+    inferred: ClassVar[Inferred | None] = INFERRED
+
     devices: tuple[str, ...]
     mbps: tuple[Mbps, ...]
     names: tuple[str, ...] = ()
-    requester_mbps: Mbps = 300.0
+    medium: Literal["switched", "shared"] = "switched"
+    requester_mbps: Mbps | Literal["same"] = 300.0
     requester_message_s: Seconds = 1.5e-3
     requester_copy_bytes_per_s: BytesPerSecond = 1.5e9
     eta: PayloadShare = PAYLOAD_FRACTION
-    activation_bytes: Annotated[int, Interval(ge=1, le=8)] = 2
+    message_factor: Factor = 1.0
+    copy_factor: Factor = 1.0
+    image_type: ValueType = "uint8"
+    activation_type: Literal["float16", "float32"] = "float16"
     tiles: bool = True
     alpha: Share = 0.75
     n_decisions: Annotated[int, Interval(ge=1, le=10**5)] = 100
@@ -106,6 +121,11 @@ class Scenario(BaseScenario):
             raise InputError(f"addresses lacks {', '.join(missing)}; give every device's, or none")
 
     @property
+    def value_bytes(self) -> ValueBytes:
+        """Of activations and of the image on the wire."""
+        return ValueBytes(VALUE_BYTES[self.activation_type], VALUE_BYTES[self.image_type])
+
+    @property
     def device_names(self) -> tuple[str, ...]:
         """A name for every device, each once if the scenario is valid."""
         if self.names:
@@ -148,6 +168,7 @@ class Scenario(BaseScenario):
         parts = [f"{links.count(link)} {link[0]} {link[1]}" for link in dict.fromkeys(links)]
         after = "" if unit else " Mbps"
         after += " on average (traces)" if self.traces else " at first, then fluctuating" if self.dynamic else ""
+        after += ", on one access point" if self.medium == "shared" else ""
         return f"{model_title(self.model)} on {', '.join(parts)}{after}"
 
     @property
@@ -183,38 +204,80 @@ TABLE_3 = {
     "LD": ((50.0, "pi3"), (100.0, "nano"), (200.0, "tx2"), (300.0, "xavier")),
 }
 
+VARIANTS: Mapping[str, Mapping[str, Any]] = {  # what decides who wins and no paper prints, by the end of a name
+    **{kind: {"image_type": kind} for kind in VALUE_BYTES},
+    **{f"req{mbps}": {"requester_mbps": float(mbps)} for mbps in (50, 100, 300, 1000)},
+    "reqsame": {"requester_mbps": "same"},
+    "switched": {"medium": "switched"},
+    "shared": {"medium": "shared"},
+    "msg0.25": {"message_factor": 0.25},
+    "msg4": {"message_factor": 4.0},
+    "copy4": {"copy_factor": 4.0},
+    "notiles": {"tiles": False},
+}
+SWEEPS: Mapping[str, tuple[str, ...]] = {
+    "sweep-image": ("uint8", "float16", "float32"),
+    "sweep-requester": ("reqsame", "req50", "req100", "req300", "req1000"),
+    "sweep-medium": ("switched", "shared"),
+    "sweep-costs": ("msg0.25", "msg4", "copy4", "notiles"),
+}
+SWEPT = ("DB-50", "NA-nano")
 
-def _catalogue() -> dict[str, Scenario]:
-    found = [Scenario("H-200", "vgg16", ("nano",) * 4, (200.0,) * 4)]
+
+def _settings() -> dict[str, dict[str, Any]]:
+    """Fields of the paper's settings, by name."""
+    found: dict[str, dict[str, Any]] = {"H-200": {"devices": ("nano",) * 4, "mbps": (200.0,) * 4}}
     for group, devices in TABLE_1.items():
-        found += [Scenario(f"{group}-{rate}", "vgg16", devices, (float(rate),) * 4) for rate in (50, 300)]
+        found |= {f"{group}-{rate}": {"devices": devices, "mbps": (float(rate),) * 4} for rate in (50, 300)}
     for group, mbps in TABLE_2.items():
-        found += [Scenario(f"{group}-{kind}", "vgg16", (kind,) * 4, mbps) for kind in ("nano", "xavier")]
+        found |= {f"{group}-{kind}": {"devices": (kind,) * 4, "mbps": mbps} for kind in ("nano", "xavier")}
     for group, members in TABLE_3.items():
-        found.append(Scenario(group, "vgg16", tuple(m[1] for m in members) * 4, tuple(m[0] for m in members) * 4))
-    by_name = {s.name: s for s in found}
-    for base in ("DB-50", "NA-nano"):
-        for model in OTHER_MODELS:
-            by_name[f"{base}-{model}"] = replace(by_name[base], name=f"{base}-{model}", model=model)
-    by_name["dynamic-nano"] = Scenario(
-        "dynamic-nano",
-        "vgg16",
-        ("nano",) * 4,
-        (100.0,) * 4,
-        dynamic=True,
-        gap_s=18.0,  # 200 images see the whole hour
-    )
-    return by_name
+        found[group] = {"devices": tuple(m[1] for m in members) * 4, "mbps": tuple(m[0] for m in members) * 4}
+    found["dynamic-nano"] = {
+        "devices": ("nano",) * 4, "mbps": (100.0,) * 4, "dynamic": True,
+        "gap_s": 18.0,  # 200 images see the whole hour
+    }  # fmt: skip
+    return found
 
 
-SCENARIOS: Mapping[str, Scenario] = _catalogue()
+SETTINGS = _settings()
+
+
+def _by_form(name: str, inputs: Inputs | None = None) -> dict[str, Any] | None:
+    """The fields of the scenario that a name of the form <setting>[-<model>][-<variant>] describes."""
+    stem, _, last = name.rpartition("-")
+    variant: Mapping[str, Any] = {}
+    if last in VARIANTS:
+        name_of_setting, variant = stem, VARIANTS[last]
+    else:
+        name_of_setting = name
+    stem, _, last = name_of_setting.rpartition("-")
+    model = "vgg16"
+    if name_of_setting not in SETTINGS and last in MODELS:
+        name_of_setting, model = stem, last
+    if name_of_setting not in SETTINGS:
+        return None
+    fields = {"name": name, "model": model, "inputs": inputs or "paper", **SETTINGS[name_of_setting], **variant}
+    return filled(fields, PAPER)
+
+
+def _varied(base: str, variant: str) -> str:
+    """The name of a setting's variant: the setting's own where it is that already."""
+    own, other = (Scenario(**(_by_form(name) or {})) for name in (base, f"{base}-{variant}"))
+    return base if replace(other, name=base) == own else other.name
+
+
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "table1": tuple(n for n in SCENARIOS if n in {f"{g}-{r}" for g in TABLE_1 for r in (50, 300)}),
-    "table2": tuple(n for n in SCENARIOS if n in {f"{g}-{k}" for g in TABLE_2 for k in ("nano", "xavier")}),
+    "table1": tuple(f"{group}-{rate}" for group in TABLE_1 for rate in (50, 300)),
+    "table2": tuple(f"{group}-{kind}" for group in TABLE_2 for kind in ("nano", "xavier")),
     "table3": tuple(TABLE_3),
     "models": tuple(f"{b}-{m}" for b in ("DB-50", "NA-nano") for m in OTHER_MODELS),
     "dynamic": ("dynamic-nano",),
     "homogeneous": ("H-200",),
+    **{group: tuple(_varied(base, v) for base in SWEPT for v in variants) for group, variants in SWEEPS.items()},
+}
+SCENARIOS: Mapping[str, Scenario] = {
+    name: Scenario(**fields) for names in GROUPS.values() for name in names if (fields := _by_form(name))
 }
 DEFAULT_SCENARIO = "DB-50"
 
@@ -223,27 +286,28 @@ def get_scenario(name: str, /, **changes: Any) -> Scenario:
     """A scenario by name or from a YAML file, with some fields changed.
 
     Args:
-        name: a known scenario, or the path of a ``.yaml`` file with the fields of :class:`Scenario`
-            (model, devices and mbps at least).
+        name: a known scenario, one of the paper's settings with another model behind it, with one of
+            :data:`VARIANTS` or with both, such as ``DB-50-resnet34-shared``, or the path of a ``.yaml`` file with the
+            fields of :class:`Scenario` (model, devices and mbps at least).
         changes: fields of :class:`Scenario`.
 
     Raises:
         InputError: unknown name or field, or a value out of range.
     """
-    return change(_named(name), changes, ENV_OPTIONS)
+    return chosen(_named, name, changes, ENV_OPTIONS)
 
 
-def _named(name: str) -> Scenario:
+def _named(name: str, inputs: Inputs | None) -> Scenario:
     if not isinstance(name, str):
         raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
-    stem, _, model = name.rpartition("-")
-    if name in SCENARIOS:
-        return SCENARIOS[name]
-    if stem in SCENARIOS and model in MODELS:
-        return replace(SCENARIOS[stem], name=name, model=model)
     if is_file(name):
-        return load(Scenario, name, FILE_FIELDS)
-    raise InputError(
-        f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any of them with -<model>, or a .yaml file; "
-        f"models: {', '.join(MODELS)}"
-    )
+        return load(Scenario, name, FILE_FIELDS, PAPER, inputs)
+    if name in SCENARIOS and inputs in (None, "paper"):
+        return SCENARIOS[name]
+    fields = _by_form(name, inputs)
+    if fields is None:
+        raise InputError(
+            f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any of {', '.join(SETTINGS)} with -<model>, "
+            f"-<variant> or both, or a .yaml file; models: {', '.join(MODELS)}; variants: {', '.join(VARIANTS)}"
+        )
+    return validated(Scenario, fields, f"scenario {name}")

@@ -21,6 +21,7 @@ from ...ui.errors import InputError
 from ..links import load_traces
 from .physics import Events, Links, Physics, Progress, Rates
 from .scenarios import Scenario
+from .shared import SharedPhysics
 from .throughput import Throughput, stage_names, stage_s
 from .volumes import Range, VolumeTables
 
@@ -83,13 +84,15 @@ class System:
         # A goodput is payload; the physics takes eta of a rate.
         links = list(zip(self.measured, scenario.mbps, strict=True))
         rates = [link.goodput_mbps / scenario.eta if link else mbps for link, mbps in links]
-        costs = [_message_costs(link, kind) for link, kind in zip(self.measured, scenario.devices, strict=True)]
+        costs = [
+            _message_costs(link, kind, scenario) for link, kind in zip(self.measured, scenario.devices, strict=True)
+        ]
         self.mbps = np.array([t.mean_mbps for t in self.traces] or rates)
         self.links = Links(
             np.array([message_s for message_s, _ in costs]),
             np.array([copy_s for _, copy_s in costs]),
-            scenario.requester_message_s,
-            1.0 / scenario.requester_copy_bytes_per_s,
+            scenario.requester_message_s * scenario.message_factor,
+            scenario.copy_factor / scenario.requester_copy_bytes_per_s,
             scenario.eta,
         )
         self.nominal = self.rates(self.mbps[:, None])
@@ -114,19 +117,25 @@ class System:
 
     def rates(self, mbps: np.ndarray) -> Rates:
         """Transfer costs under device rates (D, n)."""
-        return Rates(self.links, mbps, self.scenario.requester_mbps)
+        return Rates(self.links, mbps, self.requester_mbps(mbps), self.scenario.medium == "shared")
+
+    def requester_mbps(self, mbps: np.ndarray) -> float | np.ndarray:
+        """Rate of the requester to every device under device rates, which is what is returned where it is the same."""
+        rate = self.scenario.requester_mbps
+        return mbps if rate == "same" else rate
 
     @cached_property
     def result_bytes(self) -> int:
         """Bytes of the tail's output on the wire; 0 when devices return their own rows."""
         if not self.model.tail:
             return 0
-        return self.model.kernels[-1].out_shape.elements * self.scenario.activation_bytes
+        return self.model.kernels[-1].out_shape.elements * self.scenario.value_bytes.activation
 
     def physics(self, ranges: Sequence[Range]) -> Physics:
         """Physics over some layer-volumes."""
-        tables = VolumeTables(self.model, self.tables, ranges, self.scenario.activation_bytes)
-        return Physics(tables, self.types.tolist(), self.links, self.result_bytes)
+        tables = VolumeTables(self.model, self.tables, ranges, self.scenario.value_bytes)
+        kind = SharedPhysics if self.scenario.medium == "shared" else Physics
+        return kind(tables, self.types.tolist(), self.links, self.result_bytes)
 
     @cached_property
     def every_volume(self) -> Physics:
@@ -288,7 +297,8 @@ class System:
             "links": [self.links.message_s.tolist(), self.links.copy_s_per_byte.tolist()],
             "requester": [self.links.requester_message_s, self.links.requester_copy_s_per_byte],
             "eta": self.links.eta,
-            "activation_bytes": self.scenario.activation_bytes,
+            "medium": self.scenario.medium,
+            "value_bytes": self.scenario.value_bytes,
             "dynamic": [self.scenario.dynamic, [], self.scenario.trace_factor],
         }
         digest = hashlib.sha256(json.dumps(facts).encode())
@@ -308,12 +318,13 @@ def _own_links(scenario: Scenario) -> tuple[LinkMeasurement | None, ...]:
     return links
 
 
-def _message_costs(link: LinkMeasurement | None, kind: str) -> tuple[float, float]:
-    """(seconds of a message, seconds a byte of copies) at a device: measured, or what the catalogue assumes."""
+def _message_costs(link: LinkMeasurement | None, kind: str, scenario: Scenario) -> tuple[float, float]:
+    """(seconds of a message, seconds a byte of copies) at a device: measured, or what the catalogue and the scenario
+    assume."""
     if link is not None:
         return link.t_msg_s, link.copy_s_per_byte
     device = get_device(kind)
-    return device.t_msg_s, 1.0 / device.copy_bytes_per_s
+    return device.t_msg_s * scenario.message_factor, scenario.copy_factor / device.copy_bytes_per_s
 
 
 def _own_table(path: str, model: Model, kind: str) -> LatencyTable:

@@ -1,8 +1,8 @@
 """Images a second with many in flight: a plan's slowest stage decides.
 
-Every image occupies each device's computing and each one's sending and incoming link, the requester's too, for as long
-as it does alone. Images in flight fill the gaps between, but none of these serves two at once. That is the limit which
-a stream approaches; plans whose parts are all needed reach at least 1 / latency.
+Every image occupies each device's computing and each one's sending and incoming link, the requester's too, and the
+air where all share it, for as long as it does alone. Images in flight fill the gaps between, but none of these serves
+two at once. That is the limit which a stream approaches; plans whose parts are all needed reach at least 1 / latency.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ class Throughput(NamedTuple):
 
 
 def stage_s(done: Progress) -> np.ndarray:
-    """(3 D + 2, n) seconds that an image occupies each stage: computing, sending, receiving; the requester last."""
-    return done.totals_s[: 3 * len(done.compute_s) + 2]
+    """(3 D + 3, n) seconds that an image occupies each stage: computing, sending, receiving, then the air; the requester
+    is the last to send and to receive."""
+    return done.totals_s[: 3 * len(done.compute_s) + 3]
 
 
 def stage_names(devices: Sequence[str]) -> list[str]:
     """The stages in :func:`stage_s`'s order, for people."""
     everyone = [*devices, "requester"]
     computes = [f"{name} computes" for name in devices]
-    return computes + [f"{name} {does}" for does in ("sends", "receives") for name in everyone]
+    links = [f"{name} {does}" for does in ("sends", "receives") for name in everyone]
+    return [*computes, *links, "the air is in use"]

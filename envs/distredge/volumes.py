@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...models.model import BackwardWalk, Model
+from ...models.model import BackwardWalk, Model, ValueBytes
 from ...profiling.tables import LatencyTable
 from ...ui.errors import InputError
 
@@ -23,7 +23,7 @@ class VolumeTables:
         model: the model.
         tables: one latency table per distinct device type.
         ranges: the volumes ``(start, stop)``.
-        activation_bytes: bytes of one activation value on the wire.
+        value_bytes: of one value on the wire.
 
     Attributes:
         index: (units, units + 1) volume number of (start, stop), -1 when absent.
@@ -35,11 +35,11 @@ class VolumeTables:
         tail_s: (types,) seconds of the unsplit tail.
     """
 
-    def __init__(self, model: Model, tables: Sequence[LatencyTable], ranges: Sequence[Range], activation_bytes: int):
+    def __init__(self, model: Model, tables: Sequence[LatencyTable], ranges: Sequence[Range], value_bytes: ValueBytes):
         self._check_size(model, tables, ranges)
         parts: dict[Range, _Parts] = {}
         for stop in sorted({stop for _, stop in ranges}):
-            parts |= _parts(model, tables, stop, {start for start, end in ranges if end == stop}, activation_bytes)
+            parts |= _parts(model, tables, stop, {start for start, end in ranges if end == stop}, value_bytes)
         volumes = [parts[r] for r in ranges]
         self.n_tensors = max(len(rows) for v in volumes for rows in (v.need_lo, v.hold))
         self.index = np.full((len(model.units), len(model.units) + 1), -1)
@@ -58,9 +58,9 @@ class VolumeTables:
         self.row_bytes = np.zeros((len(ranges), self.n_tensors))
         for i, (start, _) in enumerate(ranges):
             for t, name in enumerate(model.crossing(start)):
-                self.row_bytes[i, t] = model.row_bytes(name, start, activation_bytes)
+                self.row_bytes[i, t] = model.row_bytes(name, start, *value_bytes)
         self.out_bytes = np.array(
-            [float(model.out_shape(stop - 1).row_elements * activation_bytes) for _, stop in ranges]
+            [float(model.out_shape(stop - 1).row_elements * value_bytes.activation) for _, stop in ranges]
         )
         self.compute_s = np.concatenate([v.seconds for v in volumes], axis=1)
         self.tail_s = np.array([sum(_whole_s(t, model, k) for k in model.unit_kernels[-1]) for t in tables])
@@ -120,7 +120,7 @@ class _Parts:
 
 
 def _parts(
-    model: Model, tables: Sequence[LatencyTable], stop: int, starts: set[int], activation_bytes: int
+    model: Model, tables: Sequence[LatencyTable], stop: int, starts: set[int], value_bytes: ValueBytes
 ) -> dict[Range, _Parts]:
     """The volumes that stop at a unit. What a unit computes depends on those behind it only: one walk serves all."""
     height = model.out_shape(stop - 1).height
@@ -139,7 +139,7 @@ def _parts(
                 total += table.seconds[k].take(rows)
         if model.units[start].head:
             shape = model.head_shape(start)
-            head_bytes = head_bytes + walk.share(shape.height)[0] * float(shape.row_elements * activation_bytes)
+            head_bytes = head_bytes + walk.share(shape.height)[0] * float(shape.row_elements * value_bytes.activation)
         if start in starts:
             lo, hi = (np.array([need[end] for need in walk.needs()]) for end in (0, 1))
             flat = np.where(empty, 0.0, seconds).reshape(len(tables), -1)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from annotated_types import Interval
 
+from ...models.model import ValueType
 from ...models.own.names import model_title
 from ...models.zoo.catalogue import MODELS
 from ...profiling.devices import device_names
@@ -21,7 +22,6 @@ from .paper import INFERRED, PAPER
 Worker = Literal["device", "edge", "cloud"]
 WORKERS: tuple[Worker, ...] = get_args(Worker)
 MOST_SAMPLES = 2000  # of a batch: an action tells one sample from none up to here
-VALUE_BYTES = {"uint8": 1, "float16": 2, "float32": 4}
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Scenario(BaseScenario):
     thread_gain: Annotated[float, Interval(ge=0, le=1e9)] = 0.25
     batch: Annotated[int, Interval(ge=1, le=MOST_SAMPLES)] = 128
     sample_bytes: Annotated[int, Interval(ge=0, le=10**9)] = 0
-    sample_type: Literal["uint8", "float16", "float32"] = "uint8"
+    sample_type: ValueType = "uint8"
     slowdown: tuple[Factor, Factor, Factor] = (1.0, 1.0, 1.0)
     operator_s: tuple[Seconds, Seconds, Seconds] = (0.0, 0.0, 0.0)
     optimizer: Optimizer = "sgd"

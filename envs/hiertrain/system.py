@@ -14,11 +14,11 @@ import numpy as np
 
 from ...models.cuts import cut_points
 from ...models.lookup import get_model
-from ...models.model import Model
+from ...models.model import VALUE_BYTES, Model
 from ...models.plans import HybridPlan
 from ...profiling.training import TrainingProfile, load_profile, modelled_profile
 from ...ui.errors import InputError
-from .scenarios import VALUE_BYTES, WORKERS, Scenario, Worker
+from .scenarios import WORKERS, Scenario, Worker
 from .schedule import Schedules, schedules
 
 DEVICE, EDGE, CLOUD = range(3)

@@ -21,7 +21,7 @@ def timeline(system: System, plan: SpatialPlan, predicted: Trace, measured: Trac
     Returns:
         A matplotlib Figure (Agg canvas).
     """
-    geometry = Geometry(system.model, plan, system.scenario.activation_bytes)
+    geometry = Geometry(system.model, plan, system.scenario.value_bytes)
     above = f"{who} on {system.scenario.name}, predicted: {predicted.latency_s * 1e3:.1f} ms"
     below = f"measured: {measured.latency_s * 1e3:.1f} ms"
     return comparison_figure(

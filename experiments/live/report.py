@@ -12,7 +12,6 @@ from typing import Any
 from ...envs.distredge.live import Cluster
 from ...models.plans import SpatialPlan
 from ...runtime.controller import Item
-from ...runtime.wire import FLOAT32
 from .stream import TOLERANCE, Streamed
 from .terms import TERMS, terms
 from .traces import Compute, Link, Message, Trace, measured, predicted
@@ -106,7 +105,7 @@ def make_report(cluster: Cluster, plan: SpatialPlan, found: Streamed, offload: S
         runtime_s=runtime_s,
         joules=_joules(found.items),
         worst_error=max(found.errors, default=None),
-        tolerance=TOLERANCE[cluster.dtype == FLOAT32],
+        tolerance=TOLERANCE[cluster.is_exact],
     )
 
 

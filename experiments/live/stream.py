@@ -13,12 +13,16 @@ import numpy as np
 from ...envs.distredge.live import Cluster
 from ...models.plans import SpatialPlan
 from ...runtime.controller import Item
+from ...runtime.wire import IMAGE_SCALE
 from ...ui.progress import Bar
 
 if TYPE_CHECKING:
     from ...models.runnable.units import TorchModel
 
-TOLERANCE = {True: 1e-4, False: 1e-2}  # of the largest output, where activations are float32 on the wire and where not
+TOLERANCE = {
+    True: 1e-4,
+    False: 1e-2,
+}  # of the largest output, where nothing is float16 on the wire and where something is
 
 MOST_MADE = 500  # images, which are kept in memory
 
@@ -72,8 +76,6 @@ def stream(
     Raises:
         ClusterFailure: a worker cannot go on.
     """
-    from ...runtime.compute import IMAGE_SCALE
-
     expected_s = float(cluster.system.evaluate([plan])[0])
     cluster.deploy(plan, in_flight)
     outputs: list[tuple[int, tuple[np.ndarray, ...]]] = []

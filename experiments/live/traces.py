@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...envs.distredge.system import System
+from ...models.model import MAIN
 from ...models.plans import SpatialPlan
 from ...runtime.controller import Item
 from ...runtime.geometry import REQUESTER, Geometry
@@ -98,8 +99,9 @@ class Link:
 def predicted(system: System, plan: SpatialPlan) -> Trace:
     """What the physics says of an image at nominal rates."""
     latency_s, _, events = system.replay(plan)
-    geometry = Geometry(system.model, plan, system.scenario.activation_bytes)
-    link, boundary = Link(system), 0
+    geometry = Geometry(system.model, plan, system.scenario.value_bytes)
+    sizes = _message_bytes(geometry)
+    link, boundary, waits = Link(system), 0, system.scenario.medium == "shared"
     computes: list[Compute] = []
     messages: list[Message] = []
     for kind, device, start_s, end_s, label in events.rows:
@@ -117,15 +119,32 @@ def predicted(system: System, plan: SpatialPlan) -> Trace:
             at = geometry.last if label in ends else boundary
         costs = link.costs(sender, receiver)
         copy_and_rate_s = costs.copy_s_per_byte + costs.rate_s_per_byte
-        size = round((end_s - start_s - costs.fixed_s) / copy_and_rate_s)
+        size = sizes[sender, receiver, at]
+        own_s = costs.fixed_s + size * copy_and_rate_s
         left_s = start_s + costs.fixed_s + size * float(system.nominal.scatter_s[device, 0])
         messages.append(
             Message(
-                sender, receiver, at, start_s, left_s if kind == "scatter" else end_s, end_s, size,
+                sender, receiver, at, start_s, left_s if kind == "scatter" and not waits else end_s, end_s, size,
                 costs.fixed_s, size * costs.copy_s_per_byte, size * costs.rate_s_per_byte,
+                max(0.0, end_s - start_s - own_s) if waits else 0.0,
             )
         )  # fmt: skip
     return Trace(computes, messages, latency_s)
+
+
+def _message_bytes(geometry: Geometry) -> dict[tuple[int, int, int], int]:
+    """(sender, receiver, boundary) -> bytes of what the one sends the other there."""
+    found: dict[tuple[int, int, int], int] = {}
+    for receiver in (REQUESTER, *range(geometry.devices)):
+        for boundary in (*geometry.boundaries, geometry.last):
+            for piece in geometry.inbox(receiver, boundary):
+                key = piece.sender, receiver, boundary
+                if boundary == 0:  # as the physics counts it: points are fewer than the values they are spread over
+                    size = (piece.hi - piece.lo) * geometry.model.row_bytes(MAIN, 0, *geometry.value_bytes)
+                else:
+                    size = geometry.piece_bytes(piece)
+                found[key] = found.get(key, 0) + size
+    return found
 
 
 def measured(item: Item, workers: Sequence[str], clocks: Mapping[str, Clock], link: Link | None, last: int) -> Trace:

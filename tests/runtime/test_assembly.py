@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Model
+from splitgym.models.model import Model, ValueBytes
 from splitgym.runtime import wire
 from splitgym.runtime.assembly import Assembly, Rejected
 from splitgym.runtime.geometry import REQUESTER, Geometry, Piece
@@ -28,7 +28,7 @@ def model_of(name: str) -> Model:
 def geometry_of(name: str, seed: int, volumes: int | None = None) -> Geometry:
     model = model_of(name)
     plan = random_plan(model, DEVICES, np.random.default_rng(seed))
-    return Geometry(model, plan, 4, None if volumes is None else min(volumes, len(plan.ranges)))
+    return Geometry(model, plan, ValueBytes(4), None if volumes is None else min(volumes, len(plan.ranges)))
 
 
 def chunk(piece: Piece, offset: int, size: int, item: int = 0) -> wire.Chunk:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from splitgym.models.model import ValueBytes
 from splitgym.models.plans import SpatialPlan
 from splitgym.models.runnable.units import TorchModel, build
 from splitgym.runtime import wire
@@ -35,7 +36,7 @@ def plan_of(posts: list[list[int]], cuts: tuple[int, ...]) -> SpatialPlan:
 
 
 def geometry() -> Geometry:
-    return Geometry(small_model(), plan_of([[7], [0]], (1, 3)), 4)
+    return Geometry(small_model(), plan_of([[7], [0]], (1, 3)), ValueBytes(4))
 
 
 def test_parts_equal_torchs(tmp_path: Path) -> None:

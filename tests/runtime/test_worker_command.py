@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from splitgym.models.model import ValueBytes
 from splitgym.runtime import keys_command, serve, worker_command
 from splitgym.runtime.blobs import BlobStore
 from splitgym.runtime.controller import Member
@@ -65,7 +66,7 @@ def test_daemons_get_the_weights_that_they_lack_and_stop_on_ctrl_c(tmp_path: Pat
             images = random_images(model, 2, rng)
             for item, image in zip(controller.run(iter(images), ENOUGH_S), images, strict=True):
                 assert_same(item.outputs, whole(small_network("vgg16"), image))
-    geometry = Geometry(model, plan, 4)
+    geometry = Geometry(model, plan, ValueBytes(4))
     for device, name in enumerate(("pi-1", "pi-2")):  # those of its own parts
         due = {digests[step] for step in geometry.steps(device)}
         assert {path.stem for path in Path(f"weights-{name}").glob("*.safetensors")} == due

@@ -91,9 +91,15 @@ def small_systems(draw: st.DrawFn, most_units: int) -> System:
     count = draw(st.integers(2, 4))
     devices = tuple(draw(st.sampled_from(DEVICES)) for _ in range(count))
     mbps = tuple(draw(st.sampled_from([5.0, 20.0, 50.0, 200.0, 1000.0])) for _ in range(count))
-    requester_mbps = draw(st.sampled_from([30.0, 300.0]))
+    requester_mbps = draw(st.sampled_from([30.0, 300.0, "same"]))
     scenario = get_scenario("DB-50", devices=devices, mbps=mbps, requester_mbps=requester_mbps)
     return System(scenario, draw(chains(most_units)))
+
+
+def rates_of_images(system: System) -> np.ndarray:
+    """(D,) Mbit/s from the requester."""
+    rate = system.scenario.requester_mbps
+    return system.mbps if isinstance(rate, str) else np.minimum(system.mbps, rate)
 
 
 class Direct:
@@ -116,9 +122,9 @@ class Direct:
                 continue
             reads, computed, *_ = rows_of_part(system, start, stop, a, b)
             size = sum(
-                (hi - lo) * system.model.row_bytes(n, start, scenario.activation_bytes) for n, (lo, hi) in reads.items()
+                (hi - lo) * system.model.row_bytes(n, start, *scenario.value_bytes) for n, (lo, hi) in reads.items()
             )
-            rate = scenario.mbps[d] if start else min(scenario.mbps[d], scenario.requester_mbps)
+            rate = float(scenario.mbps[d] if start else rates_of_images(system)[d])
             macs = 0.0
             for kernel, rows in computed:
                 k = system.model.kernels[kernel]
@@ -139,11 +145,11 @@ class Direct:
         system, scenario = self.system, self.system.scenario
         macs = sum(k.layer.macs(k.in_shape) for k in system.model.kernels if start <= k.unit < stop)
         size = sum(
-            system.model.row_bytes(n, start, scenario.activation_bytes) * system.model.tensor_shape(n, start).height
+            system.model.row_bytes(n, start, *scenario.value_bytes) * system.model.tensor_shape(n, start).height
             for n in system.model.crossing(start)
         )
         rate = np.array(scenario.mbps)
-        rate = rate if start else np.minimum(rate, scenario.requester_mbps)
+        rate = rate if start else rates_of_images(system)
         whole_s = macs / self.capability + 8 * size / (scenario.eta * rate * 1e6)
         return (1 / whole_s) / (1 / whole_s).sum()
 
@@ -345,8 +351,8 @@ def test_coedge_splits_every_layer_by_its_program(scenario: str) -> None:
     capability = model.macs / system.model_s
     for unit, split in enumerate(plan.splits):
         macs = sum(model.kernels[k].layer.macs(model.kernels[k].in_shape) for k in model.unit_kernels[unit])
-        rate = system.mbps if unit else np.minimum(system.mbps, system.scenario.requester_mbps)
-        size = model.row_bytes(MAIN, unit, 2) * model.in_shapes[unit].height
+        rate = system.mbps if unit else rates_of_images(system)
+        size = model.row_bytes(MAIN, unit, *system.scenario.value_bytes) * model.in_shapes[unit].height
         compute, transfer = macs / capability, 8e-6 * size / (system.scenario.eta * rate)
         shares = _fence_post_lp(compute, transfer, held)
         exact = np.cumsum(shares)[:-1] * system.heights[unit]

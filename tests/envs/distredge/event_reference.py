@@ -42,20 +42,31 @@ class Costs:
         links, scenario = system.links, system.scenario
         self.fixed_s = [float(m) for m in links.message_s] + [links.requester_message_s]
         self.copy_s = [float(c) for c in links.copy_s_per_byte] + [links.requester_copy_s_per_byte]
-        self.mbps = [*mbps, scenario.requester_mbps]
-        self.eta = scenario.eta
+        self.requester = len(mbps)
+        self.mbps, self.requester_mbps = mbps, scenario.requester_mbps
+        self.eta, self.shared = scenario.eta, scenario.medium == "shared"
 
     def _on_wire_s(self, size: float, mbps: float) -> float:
         return 8 * size / (self.eta * mbps * 1e6)
 
+    def _mbps(self, end: int, other: int) -> float:
+        """Rate at an end of a message; the requester may have that of the other."""
+        if end < self.requester:
+            return self.mbps[end]
+        return self.mbps[other] if isinstance(self.requester_mbps, str) else self.requester_mbps
+
     def message(self, i: int, j: int, size: float) -> Message:
         fixed_s = max(self.fixed_s[i], self.fixed_s[j])
         copy_s = size * (self.copy_s[i] + self.copy_s[j])
-        slowest_s = self._on_wire_s(size, min(self.mbps[i], self.mbps[j])) + copy_s
-        if i == len(self.mbps) - 1:  # the requester scatters as if every link were as fast as its own
-            occupies_s = fixed_s + self._on_wire_s(size, self.mbps[i]) + copy_s
+        rates = self._mbps(i, j), self._mbps(j, i)
+        if self.shared:
+            air_s = sum(self._on_wire_s(size, mbps) for mbps in rates)
+            return Message(fixed_s + air_s + copy_s, fixed_s + air_s + copy_s, fixed_s, air_s)
+        slowest_s = self._on_wire_s(size, min(rates)) + copy_s
+        if i == self.requester:  # it scatters as if every link were as fast as its own
+            occupies_s = fixed_s + self._on_wire_s(size, rates[0]) + copy_s
             return Message(fixed_s + slowest_s, occupies_s, fixed_s, slowest_s)
-        return Message(fixed_s + slowest_s, fixed_s + slowest_s, 0.0, self._on_wire_s(size, self.mbps[j]))
+        return Message(fixed_s + slowest_s, fixed_s + slowest_s, 0.0, self._on_wire_s(size, rates[1]))
 
 
 def rows_of_part(system: System, start: int, stop: int, a: int, b: int):
@@ -80,7 +91,7 @@ def rows_of_part(system: System, start: int, stop: int, a: int, b: int):
         if unit.head:
             rows = model.head_shape(u).height
             first, last = a * rows // height, b * rows // height
-            head_bytes += (last - first) * model.head_shape(u).row_elements * system.scenario.activation_bytes
+            head_bytes += (last - first) * model.head_shape(u).row_elements * system.scenario.value_bytes.activation
             head_lo, head_hi, head_traced = trace_rows(unit.head, model.out_shape(u), first, last)
             lo, hi = min(lo, int(head_lo)), max(hi, int(head_hi))
         lo, hi, traced = trace_rows(unit.layers, model.joined_shapes[u], lo, hi)
@@ -102,7 +113,7 @@ def rows_of_part(system: System, start: int, stop: int, a: int, b: int):
 
 def stages(system: System, plan: SpatialPlan) -> list[Stage]:
     """What one image makes of a plan."""
-    model, value_bytes, n = system.model, system.scenario.activation_bytes, system.n_devices
+    model, value_bytes, n = system.model, system.scenario.value_bytes, system.n_devices
     owned: list[dict[str, tuple[int, int]]] = [{} for _ in range(n)]  # tensor -> rows
     head_bytes = [0.0] * n
     found, start = [], 0
@@ -118,7 +129,7 @@ def stages(system: System, plan: SpatialPlan) -> list[Stage]:
                 size = 0.0
                 for name, (lo, hi) in reads.items():
                     own_lo, own_hi = owns.get(name, (0, 0))
-                    size += max(0, min(hi, own_hi) - max(lo, own_lo)) * model.row_bytes(name, start, value_bytes)
+                    size += max(0, min(hi, own_hi) - max(lo, own_lo)) * model.row_bytes(name, start, *value_bytes)
                 if s != d and size > 0:
                     messages.append((s, d, size))
         owned, compute_s = [{} for _ in range(n)], {}
@@ -130,7 +141,7 @@ def stages(system: System, plan: SpatialPlan) -> list[Stage]:
         found.append(Stage(messages, compute_s))
         start = stop
     rows = [owns[MAIN][1] - owns[MAIN][0] if owns else 0 for owns in owned]
-    row_bytes = model.out_shape(len(model.units) - 1).row_elements * value_bytes
+    row_bytes = model.out_shape(len(model.units) - 1).row_elements * value_bytes.activation
     if not model.tail:
         sizes = [r * row_bytes + heads for r, heads in zip(rows, head_bytes, strict=True)]
         return [*found, Stage([(d, n, size) for d, size in enumerate(sizes) if size > 0], {})]
@@ -138,7 +149,7 @@ def stages(system: System, plan: SpatialPlan) -> list[Stage]:
     gathered = [(d, host, float(r * row_bytes)) for d, r in enumerate(rows) if d != host and r > 0]
     table = system.tables[system.types[host]]
     tail_s = float(sum(table.seconds[k, model.kernels[k].out_shape.height] for k in model.unit_kernels[-1]))
-    result = Stage([(host, n, float(model.kernels[-1].out_shape.elements * value_bytes))], {})
+    result = Stage([(host, n, float(model.kernels[-1].out_shape.elements * value_bytes.activation))], {})
     return [*found, Stage(gathered, {host: tail_s}), result]
 
 
@@ -152,6 +163,8 @@ def played(system: System, plan: SpatialPlan, mbps: list[float], fresh_links: bo
 
     ``fresh_links`` gives every stage links of its own.
     """
+    if system.scenario.medium == "shared":
+        return played_on_one_air(system, plan, mbps), True
     costs, everyone = Costs(system, mbps), range(len(mbps) + 1)
     done_s, send_free_s, link_free_s, complete_s = ([0.0] * len(everyone) for _ in range(4))
     waited = False
@@ -171,3 +184,27 @@ def played(system: System, plan: SpatialPlan, mbps: list[float], fresh_links: bo
         for d, compute_s in stage.compute_s.items():
             done_s[d] = max(done_s[d], complete_s[d]) + compute_s
     return complete_s[-1], waited
+
+
+def played_on_one_air(system: System, plan: SpatialPlan, mbps: list[float]) -> float:
+    """Latency of an image where all share the air: whoever asks first for it is served, stage after stage."""
+    costs = Costs(system, mbps)
+    done_s, send_free_s, complete_s = ([0.0] * (len(mbps) + 1) for _ in range(3))
+    air_free_s = 0.0
+    for stage in stages(system, plan):
+        queues: dict[int, list[tuple[int, Message]]] = {}  # sender -> receivers and messages, the next one last
+        for s, d, size in reversed(stage.messages):
+            queues.setdefault(s, []).append((d, costs.message(s, d, size)))
+        ready_s = {s: max(send_free_s[s], done_s[s]) for s in queues}
+        while queues:
+            asked_s, s = min((ready_s[s] + queue[-1][1].link_from_s, s) for s, queue in queues.items())
+            d, message = queues[s].pop()
+            air_free_s = max(air_free_s, asked_s) + message.link_s
+            copied_s = message.arrives_s - message.link_from_s - message.link_s
+            ready_s[s] = send_free_s[s] = air_free_s + copied_s
+            complete_s[d] = max(complete_s[d], send_free_s[s])
+            if not queues[s]:
+                del queues[s]
+        for d, compute_s in stage.compute_s.items():
+            done_s[d] = max(done_s[d], complete_s[d]) + compute_s
+    return complete_s[-1]

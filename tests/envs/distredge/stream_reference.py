@@ -1,7 +1,8 @@
 """A stream of images under a plan, event by event: what steady-state throughput is held against.
 
 Every device has three serial resources: its incoming link, which serves messages as they come, and its computing and
-sending, which take the oldest image that waits; so has the requester, less the computing.
+sending, which take the oldest image that waits; so has the requester, less the computing. Where all share the air, that
+serves messages as they ask for it, instead of the incoming links.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from splitgym.models.plans import SpatialPlan
 from .event_reference import Costs, stages
 
 Key = tuple[int, ...]  # (image, stage) and for messages the receiver: the least goes first
+Job = Callable[[Callable[[], None]], None]  # begins at once and calls what it is given when it is over
 
 
 class Clock:
@@ -40,11 +42,11 @@ class Server:
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._busy = clock, False
-        self._waiting: list[tuple[Key, float, Callable[[], None], Callable[[], None]]] = []
+        self._waiting: list[tuple[Key, Job]] = []
 
-    def offer(self, key: Key, seconds: float, begun: Callable[[], None], done: Callable[[], None]) -> None:
-        """Queue a job of that many seconds."""
-        heapq.heappush(self._waiting, (key, seconds, begun, done))
+    def offer(self, key: Key, job: Job) -> None:
+        """Queue a job."""
+        heapq.heappush(self._waiting, (key, job))
         if not self._busy:
             self._next()
 
@@ -52,14 +54,7 @@ class Server:
         self._busy = bool(self._waiting)
         if not self._busy:
             return
-        _, seconds, begun, done = heapq.heappop(self._waiting)
-
-        def over() -> None:
-            done()
-            self._next()
-
-        begun()
-        self._clock.at(self._clock.now_s + seconds, over)
+        heapq.heappop(self._waiting)[1](self._next)
 
 
 def finished_s(system: System, plan: SpatialPlan, mbps: list[float], images: int, in_flight: int) -> list[float]:
@@ -88,11 +83,21 @@ def finished_s(system: System, plan: SpatialPlan, mbps: list[float], images: int
     def send(i: int, k: int, s: int, d: int, size: float) -> None:
         message = costs.message(s, d, size)
 
-        def begun() -> None:
+        def over_a_link(over: Callable[[], None]) -> None:
             link_free_s[d] = max(link_free_s[d], clock.now_s + message.link_from_s) + message.link_s
             clock.at(max(link_free_s[d], clock.now_s + message.arrives_s), lambda: came(i, k, d))
+            clock.at(clock.now_s + message.occupies_s, over)
 
-        senders[s].offer((i, k, d), message.occupies_s, begun, lambda: None)
+        def over_the_air(over: Callable[[], None]) -> None:
+            def ask() -> None:
+                link_free_s[0] = max(link_free_s[0], clock.now_s) + message.link_s
+                copied_s = message.arrives_s - message.link_from_s - message.link_s
+                clock.at(link_free_s[0] + copied_s, lambda: came(i, k, d))
+                clock.at(link_free_s[0] + copied_s, over)
+
+            clock.at(clock.now_s + message.link_from_s, ask)
+
+        senders[s].offer((i, k, d), over_the_air if costs.shared else over_a_link)
 
     def came(i: int, k: int, d: int) -> None:
         missing[i, k, d] -= 1
@@ -102,7 +107,12 @@ def finished_s(system: System, plan: SpatialPlan, mbps: list[float], images: int
             ended_s[i] = clock.now_s
             scatter()
         else:
-            computers[d].offer((i, k), work[k].compute_s[d], lambda: None, lambda: part_over(i, k, d))
+
+            def compute(over: Callable[[], None]) -> None:
+                clock.at(clock.now_s + work[k].compute_s[d], lambda: part_over(i, k, d))
+                clock.at(clock.now_s + work[k].compute_s[d], over)
+
+            computers[d].offer((i, k), compute)
 
     def scatter() -> None:
         for i in islice(to_come, 1):

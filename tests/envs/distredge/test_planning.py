@@ -25,13 +25,13 @@ from splitgym.envs.distredge.scenarios import Scenario, get_scenario
 from splitgym.envs.distredge.system import System
 from splitgym.models.layers import Conv, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Model, Unit
+from splitgym.models.model import Model, Unit, ValueBytes
 
 from ... import slow
 from ...models.strategies import models
 from .event_reference import rows_of_part
 
-VALUE_BYTES = 2
+VALUE_BYTES = ValueBytes(2, 4)
 
 
 @cache
@@ -51,7 +51,7 @@ def test_vgg16_over_four_devices_as_in_the_paper(seed: int) -> None:
 
 
 def direct_score(
-    model: Model, stops: list[int], cuts: np.ndarray, value_bytes: int = VALUE_BYTES
+    model: Model, stops: list[int], cuts: np.ndarray, value_bytes: ValueBytes = VALUE_BYTES
 ) -> tuple[float, float]:
     """(MACs, bytes) of one whole scheme under one set of split decisions, part by part (Eq. 3's O and T)."""
     system = cast(System, SimpleNamespace(model=model, scenario=get_scenario("DB-50")))
@@ -73,7 +73,7 @@ def direct_score(
             for name, (lo, hi) in reads.items():
                 own_lo, own_hi = owners[device].get(name, (0, 0)) if start else (0, 0)
                 missing = (hi - lo) - max(0, min(hi, own_hi) - max(lo, own_lo))
-                sent += missing * model.row_bytes(name, start, value_bytes)
+                sent += missing * model.row_bytes(name, start, *value_bytes)
         owners, start = made, stop
     return macs, sent
 
@@ -148,7 +148,7 @@ def test_one_row_parts_of_a_chain_by_hand() -> None:
     """Two convolutions of 3 rows over 8; one cut at row 4 of 8, always: only halo rows count."""
     model = Model("two", Shape(1, 8, 8), tuple(Unit(f"c{i}", (Conv(3, 1, 1, out_channels=1),)) for i in range(2)))
     count = 4000
-    scores = partition_scores(model, 2, count, 0, VALUE_BYTES)
+    scores = partition_scores(model, 2, count, 0, ValueBytes(2, 1))
     cut = np.rint(decisions(model, 2, count, 0)[:, :, 0] * 8)
     inside = (cut > 0) & (cut < 8)
     # Fused, a part also computes the one row of c0 beyond its cut; both parts do.
@@ -280,9 +280,11 @@ def test_auto_is_never_slower_than_a_fixed_alpha(scenario: str) -> None:
 
 def test_partition_follows_the_scenario() -> None:
     """Decision seed, number of decisions and value size are the scenario's."""
-    scenario: Scenario = get_scenario("NA-nano", decisions_seed=3, n_decisions=7, activation_bytes=4)
+    scenario: Scenario = get_scenario(
+        "NA-nano", decisions_seed=3, n_decisions=7, activation_type="float32", image_type="float16"
+    )
     system = System(scenario)
-    scores = partition_scores(system.model, 4, 7, 3, 4)
+    scores = partition_scores(system.model, 4, 7, 3, ValueBytes(4, 2))
     assert partition_of(system, 0.75) == lc_pss(system.model, scores, 0.75)
 
 

@@ -14,7 +14,16 @@ import yaml
 from gymnasium.envs.registration import EnvSpec
 
 from splitgym.envs import FAMILIES
-from splitgym.envs.distredge.scenarios import GROUPS, OTHER_MODELS, SCENARIOS, Scenario, get_scenario
+from splitgym.envs.distredge.scenarios import (
+    GROUPS,
+    OTHER_MODELS,
+    SCENARIOS,
+    SWEEPS,
+    SWEPT,
+    VARIANTS,
+    Scenario,
+    get_scenario,
+)
 from splitgym.envs.distredge.system import System
 from splitgym.envs.links import LinkRates, load_traces
 from splitgym.models.lookup import get_model
@@ -33,8 +42,10 @@ def test_names_and_groups_are_the_papers() -> None:
     table_3 = ["LA", "LB", "LC", "LD"]
     others = ["resnet50", "inception_v3", "yolov2", "ssd_resnet50", "ssd_vgg16", "openpose", "voxelnet"]
     models = [f"{base}-{model}" for base in ("DB-50", "NA-nano") for model in others]
-    assert set(SCENARIOS) == {"H-200", "dynamic-nano", *table_1, *table_2, *table_3, *models}
-    assert {name: set(members) for name, members in GROUPS.items()} == {
+    papers = {"H-200", "dynamic-nano", *table_1, *table_2, *table_3, *models}
+    swept = {group: members for group, members in GROUPS.items() if group.startswith("sweep-")}
+    assert set(SCENARIOS) == papers | {name for members in swept.values() for name in members}
+    assert {name: set(members) for name, members in GROUPS.items() if name not in swept} == {
         "table1": set(table_1),
         "table2": set(table_2),
         "table3": set(table_3),
@@ -42,7 +53,6 @@ def test_names_and_groups_are_the_papers() -> None:
         "dynamic": {"dynamic-nano"},
         "homogeneous": {"H-200"},
     }
-    assert sorted(n for members in GROUPS.values() for n in members) == sorted(SCENARIOS)
     assert tuple(FAMILIES["distredge"].scenarios) == tuple(SCENARIOS)
 
 
@@ -68,13 +78,31 @@ def test_devices_and_rates_of_tables_1_to_3(name: str, devices: list[str], mbps:
     assert (scenario.name, scenario.model, scenario.varies) == (name, "vgg16", False)
     assert list(scenario.devices) == devices
     assert list(scenario.mbps) == mbps
-    assert (scenario.alpha, scenario.n_decisions, scenario.activation_bytes) == (0.75, 100, 2)
-    assert (scenario.requester_mbps, scenario.eta, scenario.requester_message_s) == (300.0, 0.94, 1.5e-3)
+    assert (scenario.alpha, scenario.n_decisions, scenario.activation_type) == (0.75, 100, "float16")
+    assert (scenario.eta, scenario.requester_message_s, scenario.medium) == (0.94, 1.5e-3, "switched")
+    other = get_scenario(name, inputs="devices")
+    assert (other.requester_mbps, other.image_type) == (300.0, "uint8")
 
 
 def test_device_names_are_distinct() -> None:
     assert get_scenario("DB-50").device_names == ("xavier-1", "xavier-2", "nano-1", "nano-2")
     assert get_scenario("DB-50", names=["a", "b", "c", "d"]).device_names == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize("group", SWEEPS)
+def test_a_sweep_has_every_variant_of_its_settings_once(group: str) -> None:
+    assert len(set(GROUPS[group])) == len(GROUPS[group]) == len(SWEPT) * len(SWEEPS[group])
+    for name in GROUPS[group]:
+        base = next(base for base in SWEPT if name.startswith(base))
+        variant = name.removeprefix(base).removeprefix("-")
+        assert SCENARIOS[name] == replace(SCENARIOS[base], name=name, **VARIANTS.get(variant, {}))
+        assert name == base or SCENARIOS[name] != replace(SCENARIOS[base], name=name)
+
+
+def test_a_variant_goes_behind_a_model() -> None:
+    found = get_scenario("LB-resnet50-shared")
+    assert found == replace(get_scenario("LB"), name="LB-resnet50-shared", model="resnet50", medium="shared")
+    assert get_scenario("DB-50-float32", inputs="devices").image_type == "float32"
 
 
 @pytest.mark.parametrize(

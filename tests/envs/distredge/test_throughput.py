@@ -22,13 +22,13 @@ MODELS = ("vgg16", "resnet50", "yolov2", "ssd_vgg16")
 
 
 @cache
-def mixed(model: str = "vgg16") -> System:
-    return System(get_scenario("ND-xavier", model=model, devices=("xavier", "tx2", "nano", "pi3")))
+def mixed(model: str = "vgg16", medium: str = "switched") -> System:
+    return System(get_scenario("ND-xavier", model=model, devices=("xavier", "tx2", "nano", "pi3"), medium=medium))
 
 
 def test_one_device_is_exact() -> None:
     """A TX2 alone, its link at 50 Mbit/s: the image over that link takes longer than the whole model."""
-    plan_of = {mbps: System(get_scenario("DA-50", devices=("tx2",), mbps=(mbps,))) for mbps in (50.0, 300.0)}
+    plan_of = {mbps: System(get_scenario("DA-50-uint8", devices=("tx2",), mbps=(mbps,))) for mbps in (50.0, 300.0)}
     copy_s = 1 / 0.8e9 + 1 / 1.5e9
     for mbps, system in plan_of.items():
         image_s = 224 * 224 * 3 * (8 / (0.94 * mbps * 1e6) + copy_s)
@@ -49,24 +49,26 @@ def test_every_stage_by_hand() -> None:
             "nano-1 computes": 0.0, "nano-2 computes": 0.0, "nano-3 computes": 0.0,
             "nano-1 sends": 8.0, "nano-2 sends": 16.0, "nano-3 sends": 8.0, "requester sends": 0.8,
             "nano-1 receives": 0.4, "nano-2 receives": 16.0, "nano-3 receives": 0.4, "requester receives": 1.6,
+            "the air is in use": 0.0,
         }
     )  # fmt: skip
     assert system.throughput([plan]).ips == pytest.approx(1 / 16e-3)
 
 
+@pytest.mark.parametrize("medium", ["switched", "shared"])
 @pytest.mark.parametrize("model", MODELS)
-def test_never_below_one_image_after_another(model: str) -> None:
-    system, rng = mixed(model), np.random.default_rng(len(model))
+def test_never_below_one_image_after_another(model: str, medium: str) -> None:
+    system, rng = mixed(model, medium), np.random.default_rng(len(model))
     plans = PlanBatch.of([random_plan(system, rng) for _ in range(100)], system.n_units)
     mbps = rng.uniform(5, 400, (system.n_devices, 100))
     ips = system.throughput(plans, system.every_volume, mbps).ips
     assert np.all(ips * system.evaluate(plans, system.every_volume, mbps) >= 1 - 1e-12)
 
 
-@given(seed=st.integers(0, 2**32 - 1), model=st.sampled_from(MODELS))
+@given(seed=st.integers(0, 2**32 - 1), model=st.sampled_from(MODELS), medium=st.sampled_from(["switched", "shared"]))
 @settings(max_examples=15)
-def test_a_stream_of_images_comes_close_from_below(seed: int, model: str) -> None:
-    system, images = mixed(model), 150
+def test_a_stream_of_images_comes_close_from_below(seed: int, model: str, medium: str) -> None:
+    system, images = mixed(model, medium), 150
     rng = np.random.default_rng(seed)
     plan, mbps = random_plan(system, rng), rng.uniform(5, 400, system.n_devices)
     ips = system.throughput([plan], system.every_volume, mbps[:, None]).ips[0]

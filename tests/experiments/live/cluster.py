@@ -15,7 +15,7 @@ from splitgym.experiments.live.testbed_command import write_cluster
 from splitgym.runtime.blobs import default_folder
 from splitgym.runtime.testbed import Testbed
 
-BOARDS = {"model": "lenet5", "devices": ["pi3", "pi3"], "mbps": [50.0, 50.0], "activation_bytes": 4}
+BOARDS = {"model": "lenet5", "devices": ["pi3", "pi3"], "mbps": [50.0, 50.0], "activation_type": "float32"}
 SCALE = 20.0
 
 

@@ -95,7 +95,7 @@ def test_ctrl_c_keeps_the_images_that_are_done(folder: Path, monkeypatch: pytest
 
 def test_a_testbed_for_one_run_finds_its_scale_and_leaves_nothing(tmp_path: Path) -> None:
     before = set(children())
-    write_boards(tmp_path / "two.yaml", activation_bytes=2)
+    write_boards(tmp_path / "two.yaml", activation_type="float16")
     called = RUN("offload", "--testbed", "two.yaml", "--images", "2", "--check", "--out", "out")
     assert "speed-up over offload" in called.out
     assert read("out/run.json")["emulation"]["time_scale"] >= 1
@@ -201,7 +201,8 @@ def test_bad_command_lines_are_one_line(words: str, named: str) -> None:
         ({"keys": "nowhere"}, "roster.yaml: cannot be read"),
         ({"time_scale": 0}, "time_scale is 0"),
         ({"emulate": "slow"}, "emulate is 'slow'"),
-        ({"activation_bytes": 1}, "activation_bytes is 1, allowed where plans are carried out: 2 (float16), 4"),
+        ({"activation_type": "uint8"}, "activation_type is 'uint8', allowed: float16, float32"),
+        ({"medium": "shared"}, "medium is 'shared', allowed where links are emulated: switched"),
     ],
 )
 def test_bad_cluster_files_are_one_line(fields: dict[str, Any], named: str, folder: Path, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_terms_add_up_to_the_latency_and_none_is_negative(name: str, seed: int) 
 def test_messages_are_those_of_the_geometry(name: str, seed: int) -> None:
     system = system_of(name)
     plan = plan_of(system, seed)
-    geometry = Geometry(system.model, plan, system.scenario.activation_bytes)
+    geometry = Geometry(system.model, plan, system.scenario.value_bytes)
     due: dict[tuple[int, int, int], int] = {}
     boundaries = (*geometry.boundaries, geometry.last)
     for receiver in (REQUESTER, *range(system.n_devices)):
