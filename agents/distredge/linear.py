@@ -9,13 +9,15 @@ fused block's input is gathered and scattered again, as these methods do it: a p
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from ...envs.distredge.system import System
-from ...models.model import Volume
 
+BISECTIONS = 26  # of a compute time, to a relative 3e-8
+ROUNDING = 1.0 + 1e-12  # of sums taken in another order
 Shares = Callable[[int, int], np.ndarray]  # (start, stop) -> (D,) shares of the last output's rows
 
 
@@ -23,6 +25,62 @@ def fence_posts(shares: np.ndarray, height: int) -> np.ndarray:
     """(D + 1,) rows 0..height where the parts of a volume begin and end, for shares (D,) of its last output."""
     inner = np.cumsum(shares)[:-1] / np.sum(shares)
     return np.rint(np.concatenate([[0.0], inner, [1.0]]) * height).astype(int)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What parts [a, b) of a volume with so many rows read and compute: by fence post (posts,), ``hi[b] - lo[a]``."""
+
+    height: int
+    bytes_lo: np.ndarray
+    bytes_hi: np.ndarray
+    macs_lo: np.ndarray
+    macs_hi: np.ndarray
+
+    def of(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Bytes that parts read and MACs that they compute; 0 for empty ones."""
+        some = b > a
+        return some * (self.bytes_hi[b] - self.bytes_lo[a]), some * (self.macs_hi[b] - self.macs_lo[a])
+
+
+def _least_rows(work: _Work, byte_s: np.ndarray, mac_s: np.ndarray) -> np.ndarray:
+    """(D + 1,) fence posts with the least slowest transfer plus slowest compute.
+
+    The slowest transfer is that of some part, so all of them are tried as limits, at once. Under two limits parts that
+    each take all rows they may get furthest; the least compute limit is found by bisection, and transfer limits that
+    cannot be the best any more are left out.
+    """
+    whole_s = (work.bytes_hi[-1] - work.bytes_lo[0]) * byte_s + (work.macs_hi[-1] - work.macs_lo[0]) * mac_s
+    alone = int(np.argmin(whole_s))
+    a, b = np.triu_indices(work.height + 1, 1)
+    sizes = np.unique(work.bytes_hi[b] - work.bytes_lo[a])
+    limits = np.unique(np.outer(sizes, np.unique(byte_s)))
+    limits = limits[limits < whole_s[alone]]
+    low, high, left = np.zeros(len(limits)), whole_s[alone] - limits, np.ones(len(limits), dtype=bool)
+    for step in range(BISECTIONS):
+        middle = 0.5 * (low + high) if step else high
+        enough = _furthest(work, limits / byte_s[:, None], middle / mac_s[:, None])[-1] == work.height
+        if step:
+            low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+            left = limits + low <= np.min(limits + high)
+        else:
+            left = enough  # others are no better than one device alone
+        limits, low, high = limits[left], low[left], high[left]
+        if not limits.size:
+            return np.where(np.arange(len(byte_s) + 1) > alone, work.height, 0)
+    best = int(np.argmin(limits + high))
+    return _furthest(work, limits[best : best + 1] / byte_s[:, None], high[best] / mac_s[:, None])[:, 0]
+
+
+def _furthest(work: _Work, most_bytes: np.ndarray, most_macs: np.ndarray) -> np.ndarray:
+    """(D + 1, n) fence posts where each device takes all rows that limits (D, n) or (D, 1) let it have."""
+    found = [np.zeros(most_bytes.shape[1], dtype=np.intp)]
+    for sent, macs in zip(most_bytes, most_macs, strict=True):
+        a = found[-1]
+        by_bytes = np.searchsorted(work.bytes_hi, (work.bytes_lo[a] + sent) * ROUNDING, "right") - 1
+        by_macs = np.searchsorted(work.macs_hi, (work.macs_lo[a] + macs) * ROUNDING, "right") - 1
+        found.append(np.maximum(a, np.minimum(by_bytes, by_macs)))
+    return np.stack(found)
 
 
 class LinearModel:
@@ -59,28 +117,37 @@ class LinearModel:
         return float(self.system.model.boundary_bytes(start, *self.system.scenario.value_bytes))
 
     def ratio(self, start: int, stop: int) -> np.ndarray:
-        """(D,) the linear ratio: shares that equalise compute plus transfer of a volume without halo (AOFL)."""
-        macs = self.macs_before[stop] - self.macs_before[start]
-        share_s = macs / self.system.capability + self.input_bytes(start) * self.byte_s(start)
-        return (1.0 / share_s) / np.sum(1.0 / share_s)
+        """(D,) AOFL's linear ratio: shares of a volume's rows with the least slowest transfer plus slowest compute.
+
+        A device may get nothing: with the halo that a part of any size needs, the best share of a slow device or link
+        is often none. The paper's reference does not tell how it solves its model; the exact optimum over whole rows
+        is ours.
+        """
+        work = self._work(start, stop)
+        return np.diff(_least_rows(work, self.byte_s(start), 1.0 / self.system.capability)) / work.height
 
     def cost_s(self, start: int, stop: int, shares: np.ndarray) -> float:
         """Slowest transfer plus slowest compute of volume (start, stop) split by shares."""
-        system = self.system
-        volume = system.model.volume(start, stop)
-        posts = fence_posts(shares, volume.height)
-        a, b = posts[:-1], posts[1:]
-        some = b > a
-        sent = np.zeros(system.n_devices)
-        for name, lo, hi in zip(volume.needs, volume.need_lo, volume.need_hi, strict=True):
-            sent += np.where(some, hi[b] - lo[a], 0) * system.model.row_bytes(name, start, *system.scenario.value_bytes)
-        macs = np.where(some, self._part_macs(volume, a, b), 0.0)
-        return float(np.max(sent * self.byte_s(start)) + np.max(macs / system.capability))
+        work = self._work(start, stop)
+        posts = fence_posts(shares, work.height)
+        sent, macs = work.of(posts[:-1], posts[1:])
+        return float(np.max(sent * self.byte_s(start)) + np.max(macs / self.system.capability))
 
-    def _part_macs(self, volume: Volume, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        kernels = [self.system.model.kernels[k] for k in volume.kernels]
-        per_row = np.array([k.layer.macs(k.in_shape) / k.out_shape.height for k in kernels])
-        return per_row @ (volume.kernel_hi[:, b] - volume.kernel_lo[:, a])
+    def _work(self, start: int, stop: int) -> _Work:
+        model = self.system.model
+        volume = model.volume(start, stop)
+        row_bytes = np.array(
+            [float(model.row_bytes(n, start, *self.system.scenario.value_bytes)) for n in volume.needs]
+        )
+        kernels = [model.kernels[k] for k in volume.kernels]
+        row_macs = np.array([k.layer.macs(k.in_shape) / k.out_shape.height for k in kernels])
+        return _Work(
+            volume.height,
+            row_bytes @ volume.need_lo,
+            row_bytes @ volume.need_hi,
+            row_macs @ volume.kernel_lo,
+            row_macs @ volume.kernel_hi,
+        )
 
     def best_cuts(self, shares: Shares) -> tuple[tuple[int, ...], float]:
         """Cuts with the least total cost, by dynamic programming over all partitions: (stops, seconds)."""

@@ -14,6 +14,7 @@ from ...models.plans import volume_ranges
 from .system import PlanBatch, System
 
 ALPHA_GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
+HALVES = ValueBytes(2)  # float16 activations behind an image of bytes
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class PartitionScores:
 
 
 def partition_scores(
-    model: Model, n_devices: int, n_decisions: int = 100, seed: int = 0, value_bytes: ValueBytes = ValueBytes(2)
+    model: Model, n_devices: int, n_decisions: int = 100, seed: int = 0, value_bytes: ValueBytes = HALVES
 ) -> PartitionScores:
     """Score every layer-volume under ``n_decisions`` random split decisions (sorted uniform cuts at every unit)."""
     rng = np.random.default_rng(seed)

@@ -28,8 +28,10 @@ class Throughput(NamedTuple):
 
 
 def stage_s(done: Progress) -> np.ndarray:
-    """(3 D + 3, n) seconds that an image occupies each stage: computing, sending, receiving, then the air; the requester
-    is the last to send and to receive."""
+    """(3 D + 3, n) seconds that an image occupies each stage.
+
+    The D devices' computing; everybody's sending, then receiving, the requester last in either; the air.
+    """
     return done.totals_s[: 3 * len(done.compute_s) + 3]
 
 

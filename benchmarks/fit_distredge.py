@@ -1,0 +1,95 @@
+"""How DistrEdge's inputs under inputs="paper" were inferred: python benchmarks/fit_distredge.py (minutes).
+
+The paper prints neither what an image is on the wire, nor the requester's rate, nor whether radios share the air.
+Every combination is judged by the bands in which DistrEdge is said to be faster than AOFL in the fourteen settings of
+Tables I and II: how far outside of its band a setting is, as a logarithm. DistrEdge is the best plan that a short search
+finds. Beside it stands what nothing is fitted to: Table III's band, and DistrEdge over the best baseline, 1.1 to 3.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from collections.abc import Iterable
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+from rich.progress import track
+
+from splitgym.agents.distredge.baselines import PLANNERS
+from splitgym.agents.distredge.joint import JointSearch
+from splitgym.envs.distredge.scenarios import TABLE_1, TABLE_2, TABLE_3, get_scenario
+from splitgym.envs.distredge.system import System
+
+BANDS = {  # DistrEdge over AOFL, Sec. V-D; of a group's settings
+    "DA": (1.2, 1.5), "DB": (1.5, 3.0), "DC": (1.5, 3.0),
+    "NA": (1.2, 1.7), "NB": (1.1, 1.3), "NC": (1.1, 1.3), "ND": (1.2, 1.7),
+    "LA": (1.3, 3.0), "LB": (1.3, 3.0), "LC": (1.3, 3.0), "LD": (1.3, 3.0),
+}  # fmt: skip
+BEST = (1.1, 3.0)  # DistrEdge over the best baseline (abstract)
+FITTED = tuple(
+    [f"{group}-{rate}" for group in TABLE_1 for rate in (50, 300)]
+    + [f"{group}-{kind}" for group in TABLE_2 for kind in ("nano", "xavier")]
+)
+CHECKED = tuple(TABLE_3)
+CANDIDATES: tuple[dict[str, Any], ...] = (
+    *(
+        {"image_type": image, "requester_mbps": rate, "medium": medium}
+        for image, rate, medium in product(
+            ("uint8", "float16", "float32"), ("same", 300.0, 1000.0), ("switched", "shared")
+        )
+    ),
+)
+SHORT = {"population": 192, "parents": 48, "patience": 15, "rounds": 1}
+
+
+def outside(ratio: float, band: tuple[float, float]) -> float:
+    """Logarithm of how far a ratio is above its band, negative below, 0 within."""
+    return float(np.log(ratio / np.clip(ratio, *band)))
+
+
+def speedups(name: str, fields: dict[str, Any]) -> tuple[float, float, str]:
+    """DistrEdge's over AOFL, over the best baseline, and which that is."""
+    system = System(get_scenario(name, inputs="devices", **fields))
+    seconds = {who: float(system.evaluate([planner(system)])[0]) for who, planner in PLANNERS.items()}
+    best_s = JointSearch(system, 0, **SHORT).search()[1]
+    second = min(seconds, key=lambda who: seconds[who])
+    return seconds["aofl"] / best_s, seconds[second] / best_s, second
+
+
+def told(name: str, found: tuple[float, float, str]) -> str:
+    aofl, best, second = found
+    return f"{name} {aofl:.2f} ({100 * outside(aofl, BANDS[name[:2]]):+.0f} %; {best:.2f} over {second})"
+
+
+def rms(values: Iterable[float]) -> float:
+    return 100 * float(np.sqrt(np.mean(np.square(list(values)))))
+
+
+def report(fields: dict[str, Any]) -> None:
+    names = (*FITTED, *CHECKED)
+    found = {name: speedups(name, fields) for name in track(names, str(fields), transient=True)}
+    off = {name: outside(aofl, BANDS[name[:2]]) for name, (aofl, _, _) in found.items()}
+    over = partial(outside, band=BEST)
+    words = ", ".join(f"{name} {value}" for name, value in fields.items())
+    print(
+        f"{words}: AOFL's bands, Tables I and II (fitted): off by {rms(off[n] for n in FITTED):.0f} % rms, "
+        f"{sum(off[n] == 0 for n in FITTED)} of {len(FITTED)} within; Table III: {rms(off[n] for n in CHECKED):.0f} %, "
+        f"{sum(off[n] == 0 for n in CHECKED)} of {len(CHECKED)}; best baseline: "
+        f"{rms(over(best) for _, best, _ in found.values()):.0f} %, "
+        f"{sum(over(best) == 0 for _, best, _ in found.values())} of {len(found)}"
+    )
+    print("    " + "  ".join(told(name, found[name]) for name in names), flush=True)
+
+
+def main() -> None:
+    for fields in CANDIDATES:
+        report(fields)
+
+
+if __name__ == "__main__":
+    main()
