@@ -1,6 +1,6 @@
 """Find the best-known plans that ship with the envs.
 
-    python benchmarks/best_known.py [--only SCENARIO ...] [--seeds 3]
+    python benchmarks/best_known.py [--only SCENARIO ...] [--inputs paper] [--seeds 3]
 
 Runs the joint search with several seeds on every scenario and keeps the best plan, with a fingerprint of everything its
 latency depends on. Where links vary, it keeps a bank of plans instead, each the best for one draw of rates. A plan that
@@ -22,6 +22,7 @@ from splitgym.envs.distredge import best_known
 from splitgym.envs.distredge.scenarios import SCENARIOS, get_scenario
 from splitgym.envs.distredge.system import System
 from splitgym.envs.links import MEANS_MBPS
+from splitgym.envs.scenarios import INPUTS
 from splitgym.models.plans import SpatialPlan
 from splitgym.ui.files import write_text
 
@@ -67,16 +68,18 @@ def save(known: dict) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", default=list(SCENARIOS), metavar="SCENARIO")
+    parser.add_argument("--inputs", choices=INPUTS, default=INPUTS[0])
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     known = json.loads(FILE.read_text()) if FILE.is_file() else {}
-    for name in track(args.only, description="searching"):
-        system = System(get_scenario(name))
+    for scenario in track(args.only, description="searching"):
+        system = System(get_scenario(scenario, inputs=args.inputs))
+        name = best_known.entry_name(system.scenario)
         entry = bank(system) if system.scenario.varies else search(system, args.seeds)
         entry = {
             "fingerprint": system.fingerprint,
             **entry,
-            "command": f"python benchmarks/best_known.py --only {name}",
+            "command": f"python benchmarks/best_known.py --only {scenario} --inputs {args.inputs}",
         }
         old = shipped(system, known[name]) if name in known else None
         known[name] = old if old and old["latency_s"] < entry["latency_s"] * (1 - ROUNDING) else entry

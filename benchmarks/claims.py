@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 TOLERANCE = 1.25  # a figure holds when it is within this factor of the published one
@@ -51,6 +51,27 @@ def figure(
     paper, devices = ours("paper"), ours("devices")
     holds = published / TOLERANCE <= paper <= published * TOLERANCE
     told, ours_paper, ours_devices = (f"{value:.3g} {unit}" for value in (published, paper, devices))
+    return Claim(family, name, told, ours_paper, ours_devices, fitted, holds, "" if holds else reason)
+
+
+def band(
+    family: str,
+    name: str,
+    published: tuple[float, float],
+    ours: Callable[[str], Sequence[float]],
+    fitted: bool,
+    reason: str,
+) -> Claim:
+    """A claim that figures are within a range.
+
+    Args:
+        family, name, fitted, reason: see :class:`Claim` and :func:`figure`.
+        published: least and largest, to a decimal.
+        ours: the figures under inputs paper or devices; to a decimal all must be within.
+    """
+    paper, devices = ours("paper"), ours("devices")
+    holds = all(published[0] <= round(value, 1) <= published[1] for value in paper)
+    told, ours_paper, ours_devices = (f"{min(v):.2f}-{max(v):.2f}" for v in (published, paper, devices))
     return Claim(family, name, told, ours_paper, ours_devices, fitted, holds, "" if holds else reason)
 
 

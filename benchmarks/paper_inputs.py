@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import paper_distredge
 import paper_edgemove
 import paper_hiertrain
 import paper_l2s
@@ -11,6 +12,7 @@ from claims import TOLERANCE, Claim
 from measure import Figure
 
 CLAIMS: tuple[Callable[[], Iterator[Claim]], ...] = (
+    paper_distredge.claims,
     paper_edgemove.claims,
     paper_hiertrain.claims,
     paper_l2s.claims,

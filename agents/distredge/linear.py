@@ -133,6 +133,15 @@ class LinearModel:
         sent, macs = work.of(posts[:-1], posts[1:])
         return float(np.max(sent * self.byte_s(start)) + np.max(macs / self.system.capability))
 
+    def _least_s(self, start: int, stop: int) -> float:
+        """What a volume costs at least: all that its parts read and compute, shared as every device would like it."""
+        work, inner = self._work(start, stop), self.system.n_devices - 1
+        read, computed = (
+            hi[-1] - lo[0] + inner * min(0.0, float(np.min(hi - lo)))  # parts may leave rows out between them
+            for lo, hi in ((work.bytes_lo, work.bytes_hi), (work.macs_lo, work.macs_hi))
+        )
+        return float(read / np.sum(1.0 / self.byte_s(start)) + computed / np.sum(self.system.capability)) / ROUNDING
+
     def _work(self, start: int, stop: int) -> _Work:
         model = self.system.model
         volume = model.volume(start, stop)
@@ -156,7 +165,10 @@ class LinearModel:
         best[0] = 0.0
         came = np.zeros(units + 1, dtype=int)
         for stop in range(1, units + 1):
-            for start in range(stop):
+            least = best[:stop] + [self._least_s(start, stop) for start in range(stop)]
+            for start in np.argsort(least, kind="stable").tolist():
+                if least[start] >= best[stop]:
+                    break
                 total = best[start] + self.cost_s(start, stop, shares(start, stop))
                 if total < best[stop]:
                     best[stop], came[stop] = total, start

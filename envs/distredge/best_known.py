@@ -14,13 +14,19 @@ from typing import Any
 import numpy as np
 
 from ...models.plans import SpatialPlan
+from .scenarios import Scenario
 from .system import PlanBatch, System
 
 
 @lru_cache(maxsize=1)
 def shipped() -> dict[str, Any]:
-    """All entries: scenario -> {fingerprint, latency_s, plans, command}."""
+    """All entries: scenario (see :func:`entry_name`) -> {fingerprint, latency_s, plans, command}."""
     return json.loads(Path(__file__).with_name("best_known.json").read_text())
+
+
+def entry_name(scenario: Scenario) -> str:
+    """What a scenario's entry is called: by its name, and its inputs where they are not the paper's."""
+    return scenario.name if scenario.inputs == "paper" else f"{scenario.name} ({scenario.inputs})"
 
 
 class BestKnown:
@@ -31,7 +37,7 @@ class BestKnown:
     """
 
     def __init__(self, system: System) -> None:
-        entry = shipped().get(system.scenario.name)
+        entry = shipped().get(entry_name(system.scenario))
         self.system = system
         self.plans: list[SpatialPlan] = []
         self._latency_s = float("nan")

@@ -236,7 +236,7 @@ class DistrEdgeDynamics(ScenarioDynamics):
             links = "modelled (seeded traces)"
         measured = self._measured_links()
         links = f"links{' otherwise' if measured else ''}: {links}"
-        return (*(table.label() for table in self.system.tables), *measured, links)
+        return (*self.system.scenario.provenance, *(table.label() for table in self.system.tables), *measured, links)
 
     def _measured_links(self) -> list[str]:
         """A line for every measured link, with the devices that it is used for."""

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from splitgym.models.model import Model
+from splitgym.models.plans import SpatialPlan
 from splitgym.runtime import wire
 from splitgym.runtime.controller import Controller
 
@@ -44,14 +46,36 @@ def test_outputs_equal_the_unsplit_models(name: str, in_flight: int, controller:
             assert item.latency_s > 0
 
 
-def test_half_precision_on_the_wire_is_near(controller: Controller, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "image_dtype", "tolerance"),
+    [
+        (wire.FLOAT16, wire.UINT8, 2e-2),
+        (wire.FLOAT32, wire.FLOAT16, 2e-2),
+        (wire.FLOAT32, wire.FLOAT32, 1e-4),
+    ],
+)
+def test_what_is_on_the_wire_is_as_near_as_its_type(
+    dtype: int, image_dtype: int, tolerance: float, controller: Controller, folder: Path
+) -> None:
     rng = np.random.default_rng(0)
     model, digests = small("vgg16"), stored("vgg16", folder)
     plan = random_plan(model, 3, rng)
-    controller.deploy(model, digests, plan, NAMES, dtype=wire.FLOAT16, timeout_s=ENOUGH_S)
+    controller.deploy(model, digests, plan, NAMES, dtype=dtype, timeout_s=ENOUGH_S, image_dtype=image_dtype)
     images = random_images(model, 1, rng)
     (item,) = controller.run(iter(images), ENOUGH_S)
-    assert_same(item.outputs, whole(small_network("vgg16"), images[0]), tolerance=2e-2)
+    assert_same(item.outputs, whole(small_network("vgg16"), images[0]), tolerance)
+    sent = {int(s.label): s.size_bytes for s in item.spans[""] if s.kind == "scatter"}
+    values = {d: rows[1] - rows[0] for d in range(3) if (rows := rows_of_image(model, plan, d))}
+    row_values = model.input.folded_channels * model.input.width
+    assert sent == {d: rows * row_values * wire.VALUE_BYTES[image_dtype] for d, rows in values.items()}
+
+
+def rows_of_image(model: Model, plan: SpatialPlan, device: int) -> tuple[int, int] | None:
+    """What a device's part of the first volume reads; None where it has none."""
+    posts = (0, *plan.splits[0], model.out_shape(plan.cuts[0] - 1).height)
+    a, b = posts[device : device + 2]
+    rows = model.volume(0, plan.cuts[0])
+    return (int(rows.need_lo[0, a]), int(rows.need_hi[0, b])) if a < b else None
 
 
 def test_every_part_is_told_once_and_inside_its_image(controller: Controller, folder: Path) -> None:

@@ -23,7 +23,7 @@ from splitgym.runtime.geometry import REQUESTER, Geometry
 from splitgym.runtime.session_core import Clock
 from splitgym.runtime.wire import Span
 
-SCENARIOS = ("DB-50", "LB-lenet5", "DA-300-yolov2", "NA-nano-resnet50")
+SCENARIOS = ("DB-50", "LB-lenet5", "DA-300-yolov2", "NA-nano-resnet50", "DC-50-shared", "NA-nano-yolov2-reqsame")
 SYSTEMS = {name: System(get_scenario(name)) for name in SCENARIOS[:1]}
 
 
