@@ -79,7 +79,7 @@ def main() -> None:
         entry = {
             "fingerprint": system.fingerprint,
             **entry,
-            "command": f"python benchmarks/best_known.py --only {scenario} --inputs {args.inputs}",
+            "command": f"python benchmarks/best_known.py --only {scenario} --inputs {args.inputs} --seeds {args.seeds}",
         }
         old = shipped(system, known[name]) if name in known else None
         known[name] = old if old and old["latency_s"] < entry["latency_s"] * (1 - ROUNDING) else entry

@@ -40,7 +40,7 @@ CANDIDATES: tuple[dict[str, Any], ...] = tuple(
     {"image_type": image, "requester_mbps": rate, "medium": medium}
     for medium, rate, image in product(("switched", "shared"), ("same", 300.0), ("uint8", "float32", "float16"))
 )
-SHORT = {"population": 192, "parents": 48, "patience": 15, "rounds": 1}
+SHORT: dict[str, Any] = {"population": 192, "parents": 48, "patience": 15, "rounds": 1}
 
 
 def outside(ratio: float, band: tuple[float, float]) -> float:

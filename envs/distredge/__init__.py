@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..family import Family
-from .scenarios import DEFAULT_SCENARIO, GROUPS, SCENARIOS
+from .scenarios import DEFAULT_SCENARIO, GROUPS, SCENARIOS, summary_of
 
 _HERE = __name__
 
@@ -15,7 +15,7 @@ FAMILY = Family(
     vector_entry_point=f"{_HERE}.env:DistrEdgeVectorEnv",
     scenarios=tuple(SCENARIOS),
     default_scenario=DEFAULT_SCENARIO,
-    scenario_forms="any of them with another model behind it, such as DB-50-resnet34",
+    scenario_forms="the paper's with another model, a variant of a sweep or both behind, such as DB-50-resnet34-shared",
     groups=GROUPS,
     headline="latency_s",
     regret="regret_s",
@@ -24,7 +24,7 @@ FAMILY = Family(
         "speedup": "speed-up over offload",
         "throughput_ips": "streamed/s",
     },
-    summaries={name: scenario.summary for name, scenario in SCENARIOS.items()},
+    summaries={name: summary_of(name) for name in SCENARIOS},
     agents="splitgym.agents.distredge",
     experiments="splitgym.experiments.distredge",
 )

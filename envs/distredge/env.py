@@ -20,7 +20,10 @@ class DistrEdgeEnv(ScalarEnv):
     A requester sends an image to D devices that run a network together. The network is cut into *layer-volumes*;
     every volume is split by height, device i computing the rows between cut i-1 and cut i of its last layer with
     exactly the input rows (halo) it needs. One episode is one image and one step one layer-volume. Latencies come
-    from tables by (kernel, rows), modelled or measured; links and messages from the scenario.
+    from tables by (kernel, rows), modelled or measured; links and messages from the scenario. Every link is its own,
+    or all share the air of one access point (``medium``). What the paper does not print is what its figures imply
+    (``inputs="paper"``, the default of named scenarios: float32 images) or what devices and networks of that kind do
+    (``inputs="devices"``: images of bytes).
 
     ## Action Space
     ``Box(-1, 1, (D-1,), float32)``: sorted and mapped to rows 0..H of the volume's last output (Eq. 9). With
@@ -52,12 +55,12 @@ class DistrEdgeEnv(ScalarEnv):
     ## Episode End
     Terminated after the last volume. Then ``info`` holds ``latency_s``, ``ips``, ``speedup`` (T_ref / T), ``regret_s``
     (against the best-known plan; NaN without one), ``volumes``, ``throughput_ips`` (images/s where many are in flight:
-    what the slowest of all computing, sending and incoming links allows; ``ips`` is 1 / latency), ``compute_s`` and
-    ``transmit_s`` per device (the scatter message a device gets and all it sends), ``plan``, and the flat figures again
-    under ``metrics``.
+    what the slowest of all computing, sending, incoming links and a shared air allows; ``ips`` is 1 / latency),
+    ``compute_s`` and ``transmit_s`` per device (the scatter message a device gets and all it sends), ``plan``, and the
+    flat figures again under ``metrics``.
 
     ## Arguments
-    * ``scenario``: a name such as ``"DB-50"``, ``"DB-50-resnet50"``, or the path of a YAML file.
+    * ``scenario``: a name such as ``"DB-50"``, ``"DB-50-resnet50"``, ``"DB-50-shared"``, or the path of a YAML file.
     * ``observation``: ``"full"`` or ``"paper"``.
     * ``reward``: ``"speedup"`` or ``"paper"``.
     * ``partition``: ``"lc-pss"`` (the scenario's alpha), ``"auto"`` (the alpha that physics likes best),

@@ -282,6 +282,14 @@ SCENARIOS: Mapping[str, Scenario] = {
 DEFAULT_SCENARIO = "DB-50"
 
 
+def summary_of(name: str) -> str:
+    """One line for a known scenario: its own summary, and what its variant differs in."""
+    fields = VARIANTS.get(name.rpartition("-")[2], {})
+    told = {field.replace("_", " "): value for field, value in fields.items() if field != "medium"}  # which is told
+    own = [f"{field} {value:g}" if isinstance(value, float) else f"{field} {value}" for field, value in told.items()]
+    return ", ".join([SCENARIOS[name].summary, *own])
+
+
 def get_scenario(name: str, /, **changes: Any) -> Scenario:
     """A scenario by name or from a YAML file, with some fields changed.
 

@@ -18,6 +18,10 @@ TITLES = {
     "models": "Other models",
     "dynamic": "Highly dynamic links",
     "homogeneous": "Equal devices and links",
+    "sweep-image": "By type of images on the wire",
+    "sweep-requester": "By rate of the requester",
+    "sweep-medium": "By medium",
+    "sweep-costs": "By costs of messages and copies, and without the tile staircase",
 }
 
 

@@ -156,7 +156,7 @@ def message_s(system: System, kind: str, device: int) -> float:
 @pytest.mark.parametrize("eta", [0.94, 0.5, 1.0])
 def test_a_message_to_a_requester_without_cost_takes_the_measured_time(file: str, eta: float) -> None:
     system = System(replace(get_scenario("DA-50", eta=eta, links={"tx2-2": file}), **NO_REQUESTER))
-    image, result = 3 * 224 * 224, system.result_bytes
+    image, result = 4 * 3 * 224 * 224, system.result_bytes
     assert result == 2000
     for kind, n_bytes in (("scatter", image), ("send", result)):
         copies_s = n_bytes * (1 / 1e9 + 1 / 0.5e9) / 2  # once, and not in the goodput
@@ -171,7 +171,7 @@ def test_without_copies_it_is_the_measured_line_itself(tmp_path: Path) -> None:
     fast.save(tmp_path / "fast.json")
     system = System(replace(get_scenario("H-200", links={"nano": str(tmp_path / "fast.json")}), **NO_REQUESTER))
     for device in range(4):
-        assert message_s(system, "scatter", device) == pytest.approx(LINK.message_s(150_528), rel=1e-6)
+        assert message_s(system, "scatter", device) == pytest.approx(LINK.message_s(4 * 150_528), rel=1e-6)
 
 
 def test_two_measured_devices_meet_at_the_slower_rate_and_the_larger_overhead(tmp_path: Path, file: str) -> None:
