@@ -19,10 +19,11 @@ from splitgym.agents.protocol import Learner
 from splitgym.agents.registry import get_spec, hyperparams_of, make_agent
 from splitgym.envs.distredge.best_known import BestKnown
 from splitgym.envs.distredge.planning import lc_pss, partition_scores
+from splitgym.envs.distredge.scenarios import GROUPS as SETTINGS
 from splitgym.envs.distredge.scenarios import SCENARIOS, get_scenario
 from splitgym.envs.distredge.system import System
 
-VGG = [s.name for s in SCENARIOS.values() if s.model == "vgg16" and not s.varies]
+VGG = [name for group in ("table1", "table2", "table3", "homogeneous") for name in SETTINGS[group]]
 FOUR = [name for name in VGG if len(SCENARIOS[name].devices) == 4]
 
 

@@ -153,7 +153,7 @@ def _own_network(path: Path) -> Path:
 def predictions() -> Iterator[Figure]:
     """Errors of predicted latencies, over plans whose images count."""
     yield from _predicted("pi3 x 4, T = 1", Scenario("pi3x4", "vgg16", ("pi3",) * 4, (50.0, 75.0, 100.0, 100.0)), 1.0)
-    yield from _predicted("DA-50", get_scenario("DA-50"), None)
+    yield from _predicted("DA-50", get_scenario("DA-50", inputs="devices"), None)
 
 
 def _predicted(name: str, scenario: Scenario, scale: float | None) -> Iterator[Figure]:
