@@ -42,8 +42,7 @@ class BatchVecEnv(VecEnv):
 
     Attributes:
         episodes: episodes ended so far.
-        least: what the best episode is compared by, the less the better; ``best_plan`` is its plan, ``best_at`` counts
-            improvements.
+        least: what the best episode is compared by, the less the better; ``best_plan`` is its plan.
         recent: headline values of the newest episodes, ``regret`` their distances to their optima.
     """
 
@@ -55,7 +54,7 @@ class BatchVecEnv(VecEnv):
         self.env, self.headline, self.paired_regret = env, headline, paired_regret  # before VecEnv asks for render_mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self.sign = 1.0 if lower_is_better else -1.0
-        self.episodes, self.least, self.best_plan, self.best_at = 0, np.inf, None, 0
+        self.episodes, self.least, self.best_plan = 0, np.inf, None
         self.recent: deque[float] = deque(maxlen=200)
         self.regret: deque[float] = deque(maxlen=200)
         self._actions: np.ndarray | None = None
@@ -105,7 +104,7 @@ class BatchVecEnv(VecEnv):
                 cost = regret
         winner = int(np.argmin(cost))
         if cost[winner] < self.least:
-            self.least, self.best_at = float(cost[winner]), self.best_at + 1
+            self.least = float(cost[winner])
             self.best_plan = self.env.dynamics.plan(int(lanes[winner]))
 
     def close(self) -> None:
@@ -139,20 +138,19 @@ def _writable(observation: Any) -> Any:
 
 
 class _Reporter(BaseCallback):
-    """Counts episodes against the budget, tells how it stands, lets the learner keep its best."""
+    """Counts episodes against the budget, tells how it stands, tells the learner of every episode that ended."""
 
     def __init__(self, learner: Sb3Learner, episodes: int | None, steps: int, on_report: OnReport) -> None:
         super().__init__()
         self.learner, self.episodes, self.steps, self.on_report = learner, episodes, steps, on_report
-        self._improved = learner.vec.best_at
         self._every = max(1, steps // 400)
         self._next, self._due_s = 0, 0.0
 
     def _on_step(self) -> bool:
         vec = self.learner.vec
-        if vec.best_at != self._improved:
-            self._improved = vec.best_at
-            self.learner.keep_best()
+        for info in self.locals["infos"]:
+            if vec.headline in info:
+                self.learner.episode_ended(info)
         done = self.episodes is not None and vec.episodes >= self.episodes
         if self.num_timesteps >= self._next or time.monotonic() >= self._due_s or done:
             self._next = self.num_timesteps + self._every
@@ -238,8 +236,8 @@ class Sb3Learner:
         recent, regret = (float(np.mean(v)) if v else float("nan") for v in (vec.recent, vec.regret))
         return Report(vec.episodes, done, share, vec.best, recent, vec.best_plan, regret)
 
-    def keep_best(self) -> None:
-        """Called when an episode beats all before it."""
+    def episode_ended(self, metrics: Mapping[str, float]) -> None:
+        """Called with the figures of every episode, before what it taught is learned from."""
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False

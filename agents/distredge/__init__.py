@@ -11,14 +11,15 @@ from ..plan_files import plan_spec as spec_of
 from ..protocol import Agent, Interrupted
 from ..registry import AgentSpec, sb3_agent
 from . import hyperparams
-from .baselines import PLANNERS
+from .baselines import PLANNERS, aofl_resplit
 from .plan_agent import ENV_KWARGS, PlanAgent
 
 DEFAULT_AGENT = "risk-seeking"
 
 
 def _planner(name: str, env: Any, seed: int = 0, **options: Any) -> Agent:
-    return PlanAgent(env, PLANNERS[name], replans=name in _REPLAN, **options)
+    resplit = aofl_resplit if name == "aofl" else None
+    return PlanAgent(env, PLANNERS[name], replans=name in _REPLAN, resplit=resplit, **options)
 
 
 def _joint(env: Any, seed: int = 0, **options: Any) -> Agent:
@@ -45,6 +46,12 @@ def _osds(env: Any, seed: int = 0, **options: Any) -> Agent:
     from .osds import Osds
 
     return Osds(env, seed, **options)
+
+
+def _online(env: Any, seed: int = 0, **options: Any) -> Agent:
+    from .online import Online
+
+    return Online(env, seed, **options)
 
 
 def _risk_seeking(env: Any, seed: int = 0, **options: Any) -> Agent:
@@ -75,6 +82,10 @@ AGENTS: tuple[AgentSpec, ...] = (
     AgentSpec(
         "osds", "the paper's agent: LC-PSS, then DDPG over the splits", _osds,
         {"observation": "paper"}, learns=True, seeded=True, hyperparams=hyperparams.Osds,
+    ),
+    AgentSpec(
+        "online", "the paper's agent online: fine-tuned when links change, while the old one serves", _online,
+        ENV_KWARGS, seeded=True, hyperparams=hyperparams.Online,
     ),
     AgentSpec(
         "risk-seeking", "learns the partition and the splits by risk-seeking policy gradient", _risk_seeking,

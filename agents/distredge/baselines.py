@@ -77,7 +77,16 @@ def aofl(system: System, mbps: np.ndarray | None = None) -> SpatialPlan:
     """AOFL: the best of all partitions under linear device and network models, splits by the linear ratio."""
     linear = LinearModel(system, mbps)
     stops, _ = linear.best_cuts(linear.ratio)
-    return rows_of(system, stops, [linear.ratio(a, b) for a, b in volume_ranges(stops)])
+    return _linear_splits(linear, stops)
+
+
+def aofl_resplit(system: System, plan: SpatialPlan, mbps: np.ndarray) -> SpatialPlan:
+    """AOFL's splits of a plan's volumes at other rates (D,), which take no search."""
+    return _linear_splits(LinearModel(system, mbps), plan.cuts)
+
+
+def _linear_splits(linear: LinearModel, stops: Sequence[int]) -> SpatialPlan:
+    return rows_of(linear.system, stops, [linear.ratio(a, b) for a, b in volume_ranges(stops)])
 
 
 def coedge(system: System, mbps: np.ndarray | None = None) -> SpatialPlan:

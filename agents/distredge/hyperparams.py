@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ...ui.validation import Count, NonNegative, Positive, PositiveShare, Share, Whole
 from ..hyperparam_types import Hyperparams, OffPolicy, OnPolicy
 
-__all__ = ["Hyperparams", "Joint", "OffPolicy", "OnPolicy", "Osds", "Replanning", "RiskSeeking"]
+__all__ = ["Hyperparams", "Joint", "OffPolicy", "OnPolicy", "Online", "Osds", "Replanning", "RiskSeeking"]
 
 
 class Osds(Hyperparams):
@@ -21,6 +23,18 @@ class Osds(Hyperparams):
     batch_size: Count
     gamma: Share
     buffer_size: Count
+
+
+class Online(Osds):
+    """See :class:`splitgym.agents.distredge.online.Online`."""
+
+    finetune_episodes: Count
+    partition: Literal["auto", "lc-pss"]
+    replan_delay_s: NonNegative
+    delay: Literal["paper", "measured"]
+    period_s: NonNegative
+    slack: NonNegative
+    threshold: NonNegative
 
 
 class RiskSeeking(Hyperparams):
@@ -51,4 +65,6 @@ class Replanning(Hyperparams):
     """See :class:`splitgym.agents.distredge.plan_agent.PlanAgent`."""
 
     replan_delay_s: NonNegative
+    period_s: NonNegative
+    slack: NonNegative
     threshold: NonNegative

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 from stable_baselines3 import DDPG
 from stable_baselines3.common.noise import ActionNoise
 
+from ...envs.distredge.dynamics import DistrEdgeDynamics
 from ..sb3 import Sb3Learner
 
 
@@ -22,12 +25,15 @@ class GatedNoise(ActionNoise):
         variance: sigma^2.
         delta_eps: decay of eps per episode.
         seed: of the noise.
+
+    Attributes:
+        explored: whether there was noise in the episode under way.
     """
 
     def __init__(self, size: int, variance: float, delta_eps: float, seed: int) -> None:
         super().__init__()
         self.size, self.sigma, self.delta_eps = size, float(np.sqrt(variance)), delta_eps
-        self.episode = 0
+        self.episode, self.explored = 0, False
         self.rng = np.random.default_rng(seed)
 
     @property
@@ -36,10 +42,11 @@ class GatedNoise(ActionNoise):
         return max(0.0, 1.0 - (self.episode * self.delta_eps) ** 2)
 
     def reset(self) -> None:
-        self.episode += 1
+        self.episode, self.explored = self.episode + 1, False
 
     def __call__(self) -> np.ndarray:
         if self.rng.random() < self.epsilon:
+            self.explored = True
             return self.rng.normal(0.0, self.sigma, self.size).astype(np.float32)
         return np.zeros(self.size, dtype=np.float32)
 
@@ -68,11 +75,22 @@ class TwoRateDDPG(DDPG):
                 group["lr"] = rate
 
 
-class Osds(Sb3Learner):
-    """OSDS: keeps the best plan and the actor and critic of the best episode.
+@dataclass(frozen=True)
+class Star:
+    """Weights of actor and critic at the end of the best episode, and what it is compared by: the less the better."""
 
-    On constant links the best plan is carried out. Where links vary the latency of an episode depends on the luck of
-    its rates, so the actor as it is now decides there, not that of the best episode.
+    cost: float
+    weights: dict[str, Any]
+
+
+class Osds(Sb3Learner):
+    """OSDS: keeps the best plan (R_s* of Algorithm 2) and the actor and critic of the best episode (Actor*, Critic*).
+
+    On constant links the best plan is carried out, where links vary Actor* decides. The latency of an episode depends
+    on the luck of its rates there, so Actor* is that of the episode which took least over the best plan known for the
+    very rates it met, or over Offload's latency at them where none is known. Only episodes without exploration count
+    for it (ours; Algorithm 2 counts all): what noise has found is a plan, and no feat of the actor. Before there is
+    one, the actor as it is decides.
 
     Args:
         env: with a fixed partition (LC-PSS) and the paper's observation.
@@ -106,6 +124,7 @@ class Osds(Sb3Learner):
             seed=seed,
             lanes=1,
             episodes=episodes,
+            train_options={"optimum": True},
             action_noise=noise,
             batch_size=batch_size,
             gamma=gamma,
@@ -118,24 +137,61 @@ class Osds(Sb3Learner):
         )
         self._rates = (actor_rate, critic_rate)
         self._set_rates()
-        self._best_weights: dict[str, Any] | None = None
+        self._star: Star | None = None
+        self._deciding: Any = None
 
     def _set_rates(self) -> None:
         assert isinstance(self.model, TwoRateDDPG)
         self.model.actor_rate, self.model.critic_rate = self._rates
 
-    def keep_best(self) -> None:
-        """Actor* and Critic* of the best episode (Algorithm 2, lines 24-26), at its end, before its last update."""
-        self._best_weights = {k: v.clone() for k, v in self.model.policy.state_dict().items()}
+    def train_at(self, mbps: np.ndarray) -> None:
+        """Train at these rates (D,) of the links, whatever the scenario's are."""
+        dynamics = self.vec.env.dynamics
+        assert isinstance(dynamics, DistrEdgeDynamics)
+        dynamics.hold(mbps)
+
+    def episode_ended(self, metrics: Mapping[str, float]) -> None:
+        """Keep Actor* and Critic* (Algorithm 2, lines 24-26), as they are at the episode's end."""
+        assert isinstance(self.model, TwoRateDDPG)
+        noise = self.model.action_noise
+        assert isinstance(noise, GatedNoise)
+        cost = _over_known(metrics)
+        if not noise.explored and (self._star is None or cost < self._star.cost):
+            self._star = Star(cost, {k: v.clone() for k, v in self.model.policy.state_dict().items()})
+            self._deciding = None
+
+    @property
+    def deciding(self) -> Any:
+        """The policy with Actor* and Critic*, apart from the one that is trained; that one before there are any."""
+        if self._star is None:
+            return self.model.policy
+        if self._deciding is None:
+            self._deciding = copy.deepcopy(self.model.policy)
+            self._deciding.load_state_dict(self._star.weights)
+        return self._deciding
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        if self.dynamics.plan_decides and self.best_plan is not None:
+            return super().predict(observation, state, episode_start, deterministic)
+        return self.deciding.predict(observation, deterministic=deterministic)[0], state
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        if self._best_weights is not None:
+        if self._star is not None:
             with (folder / "best.pt").open("wb") as file:
-                torch.save(self._best_weights, file)
+                torch.save({"cost": self._star.cost, "weights": self._star.weights}, file)
 
     def load(self, folder: Path) -> None:
         super().load(folder)
         self._set_rates()
+        self._star = self._deciding = None
         if (folder / "best.pt").is_file():
-            self._best_weights = torch.load(folder / "best.pt", weights_only=True)
+            self._star = Star(**torch.load(folder / "best.pt", weights_only=True))
+
+
+def _over_known(metrics: Mapping[str, float]) -> float:
+    """Latency over the best known at the episode's rates, over Offload's where none is known."""
+    latency_s, regret_s = metrics["latency_s"], metrics["regret_s"]
+    return latency_s / (latency_s - regret_s) if np.isfinite(regret_s) else 1.0 / metrics["speedup"]

@@ -118,6 +118,13 @@ class DistrEdgeDynamics(ScenarioDynamics):
         self._splits = np.zeros((devices - 1, stages, n), dtype=np.intp)
         self._closed = np.zeros((stages, n), dtype=bool)
 
+    def hold(self, mbps: np.ndarray) -> None:
+        """From the next image on, all links stay at these rates (D,): what is planned on who knows no more of them."""
+        self.links = LinkRates(mbps.tolist(), self.num_lanes)
+        self.is_random, self.plan_decides = False, True
+        self._rates = self.system.rates(mbps[:, None])
+        self._reference_s[:] = self.system.offload_s(mbps[:, None])
+
     def seed_lanes(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
         self.links.seed(lanes, rngs)
         self._clock[lanes] = 0.0
@@ -270,7 +277,10 @@ class DistrEdgeDynamics(ScenarioDynamics):
         }
 
     def details(self, lane: int) -> dict[str, Any]:
-        return {"plan": self.plan(lane).to_json()}
+        if not self.links.varies:
+            return {"plan": self.plan(lane).to_json()}
+        series = {"clock_s": float(self._clock[lane]), "mbps": self.mbps[:, lane].copy()}
+        return {"plan": self.plan(lane).to_json(), "series": series}
 
     def plan(self, lane: int) -> SpatialPlan:
         """The plan of the last ended episode of a lane, until its next first step."""

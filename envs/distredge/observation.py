@@ -43,6 +43,10 @@ class Observer:
             names += ["open units share", "MACs share of the open volume", "open volume reads the image"]
         self.names = tuple(names)
 
+    def eq_7(self, observation: np.ndarray) -> np.ndarray:
+        """(n, D + 4) what Eq. 7 has of full observations."""
+        return observation[:, : self.system.n_devices + 4]
+
     def rates_mbps(self, observation: np.ndarray) -> np.ndarray:
         """(n, D) device rates in full observations."""
         return observation[:, self._where("rate[")] * RATE_SCALE_MBPS

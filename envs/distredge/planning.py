@@ -142,11 +142,11 @@ def proportional_splits(system: System, stops: Sequence[int], shares: np.ndarray
     return tuple(tuple(int(x) for x in np.rint(inner * system.heights[stop - 1])) for stop in stops)
 
 
-def partition_of(system: System, alpha: float | str) -> tuple[int, ...]:
+def partition_of(system: System, alpha: float | str, mbps: np.ndarray | None = None) -> tuple[int, ...]:
     """The partition of a scenario: LC-PSS at a fixed alpha, or the best of a grid for ``"auto"``.
 
-    ``"auto"`` scores LC-PSS at every alpha of a grid, and no cut at all, by the physics under splits proportional to
-    capability, then keeps the fastest.
+    ``"auto"`` scores LC-PSS at every alpha of a grid, and no cut at all, by the physics at rates (D,), nominal when
+    None, under splits proportional to capability, then keeps the fastest.
     """
     scores = system_scores(system)
     if alpha != "auto":
@@ -156,11 +156,12 @@ def partition_of(system: System, alpha: float | str) -> tuple[int, ...]:
             [(system.n_units,), *(lc_pss(system.model, scores, a) for a in (*ALPHA_GRID, system.scenario.alpha))]
         )
     )
-    latency = [_proportional_s(system, stops) for stops in candidates]
+    latency = [_proportional_s(system, stops, mbps) for stops in candidates]
     return candidates[int(np.argmin(latency))]
 
 
-def _proportional_s(system: System, stops: tuple[int, ...]) -> float:
+def _proportional_s(system: System, stops: tuple[int, ...], mbps: np.ndarray | None) -> float:
     splits = np.array(proportional_splits(system, stops, system.capability))[:, :, None]
     batch = PlanBatch(np.array(stops)[:, None], np.array([len(stops)]), splits)
-    return float(system.evaluate(batch, system.physics(volume_ranges(stops)))[0])
+    rates = None if mbps is None else mbps[:, None]
+    return float(system.evaluate(batch, system.physics(volume_ranges(stops)), rates)[0])
