@@ -27,12 +27,15 @@ class Played:
         episodes: how many.
         plan: the plan of the last episode as JSON data, None where the env reports none (a vector env never does).
         trace: the last episode step by step, what the agent explains included: name -> (steps,); None likewise.
+        series: the episodes one after another, name -> (episodes, ...): their metrics, what the env tells of each as
+            ``info["series"]``, and what the agent explains at its end; None where the env tells nothing.
     """
 
     metrics: dict[str, float]
     episodes: int
     plan: Mapping[str, Any] | None
     trace: Mapping[str, np.ndarray] | None = None
+    series: Mapping[str, np.ndarray] | None = None
 
 
 def make_env(family: Family, scenario: str, options: Mapping[str, Any]) -> Any:
@@ -107,6 +110,7 @@ def play(
     quota = np.full(lanes.count, count // lanes.count)
     quota[: count % lanes.count] += 1
     found: list[Mapping[str, float]] = []
+    series: list[Mapping[str, Any]] = []
     plan = trace = None
     explained = Explanations(agent)
     observation, state, starts = lanes.reset(seed), None, np.ones(lanes.count, dtype=bool)
@@ -124,11 +128,14 @@ def play(
                 found.append(info["metrics"])
                 plan = info.get("plan")
                 trace = {**info["trace"], **explained.of(lane)} if info.get("trace") else None
+                if info.get("series"):
+                    series.append({**info["metrics"], **info["series"], **explained.last(lane)})
         if ended and stopping is not None and stopping():
             break
         if starts.any() and quota.any():
             observation = lanes.reset_ended(observation)
-    return Played(_summary(found, dynamics.metric_kinds), len(found), plan, trace)
+    columns = {name: np.array([row[name] for row in series]) for name in series[0]} if series else None
+    return Played(_summary(found, dynamics.metric_kinds), len(found), plan, trace, columns)
 
 
 class Explanations:
@@ -149,6 +156,10 @@ class Explanations:
         """Those of a lane's episode so far: name -> (steps,)."""
         rows = self._rows[self._begun.get(lane, 0) :]
         return {name: np.array([row[name][lane] for row in rows]) for name in (rows[0] if rows else ())}
+
+    def last(self, lane: int) -> dict[str, Any]:
+        """Those of a lane's newest step."""
+        return {name: values[lane] for name, values in self._rows[-1].items()} if self._rows else {}
 
 
 def assess(
@@ -172,7 +183,7 @@ def assess(
     name = env.unwrapped.dynamics.scenario_name
     kind = "baseline" if spec.baseline else "reference" if spec.reference else "agent"
     seconds = getattr(agent, "planning_s", time.perf_counter() - start)
-    return Result(name, spec.name, seed, played.metrics, kind, played.plan, seconds, played.trace)
+    return Result(name, spec.name, seed, played.metrics, kind, played.plan, seconds, played.trace, played.series)
 
 
 _SUMMARIES = {

@@ -29,6 +29,7 @@ class Result:
         plan: the last episode's plan as JSON data, None where the family has none.
         seconds: wall-clock time: of training, of planning where the agent tells it, else of planning and playing.
         trace: the last episode step by step, name -> (steps,); None where the family records none. Not in JSON.
+        series: the episodes one after another, name -> (episodes, ...); None likewise. Not in JSON.
     """
 
     scenario: str
@@ -39,6 +40,7 @@ class Result:
     plan: Mapping[str, Any] | None = None
     seconds: float = math.nan
     trace: Mapping[str, np.ndarray] | None = None
+    series: Mapping[str, np.ndarray] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able data; NaN becomes null."""

@@ -181,7 +181,15 @@ def carry_out(task: Task, keep: Path | None, on_share: Callable[[float], None]) 
         seconds = _train(job, keep, on_share)
     played = play(job.agent, job.env, task.episodes, task.seed)
     return Result(
-        task.scenario_name, spec.name, task.seed, played.metrics, "trained", played.plan, seconds, played.trace
+        task.scenario_name,
+        spec.name,
+        task.seed,
+        played.metrics,
+        "trained",
+        played.plan,
+        seconds,
+        played.trace,
+        played.series,
     )
 
 

@@ -47,13 +47,14 @@ class LinkMonitor:
 
     def __init__(self, mbps: np.ndarray, detection: Detection) -> None:
         self.detection = detection
-        self._looks = [np.log(mbps)]
+        self._looks = [np.asarray(mbps, dtype=float)]
         self._begun = np.zeros(len(mbps), dtype=np.intp)  # first look of a link's present level
-        self._sum, self._count, self._looked_s = np.zeros_like(self._looks[0]), 0, 0.0
+        self._images: list[np.ndarray] = []  # since the last look
+        self._looked_s = 0.0
         self._reset()
 
     def _reset(self) -> None:
-        self._planned = np.log(self.mbps)
+        self._planned = self.mbps
         self._excess = np.zeros((2, len(self._planned)))  # upwards, downwards
         self._zero = np.full(self._excess.shape, len(self._looks))  # first look behind the last at which it was 0
         self.changed = np.zeros(len(self._planned), dtype=bool)
@@ -61,19 +62,17 @@ class LinkMonitor:
     @property
     def mbps(self) -> np.ndarray:
         """(D,) what every link is taken to carry."""
-        begun = self._begun
-        return np.exp([np.mean([look[d] for look in self._looks[begun[d] :]]) for d in range(len(begun))])
+        looks = np.array(self._looks)
+        return np.array([_geometric_mean(looks[begun:, d]) for d, begun in enumerate(self._begun)])
 
     def look(self, mbps: np.ndarray, now_s: float) -> None:
         """Take in the rates (D,) that an image meets, ``now_s`` after the first look."""
-        self._sum += np.log(mbps)
-        self._count += 1
+        self._images.append(np.asarray(mbps, dtype=float))
         if now_s - self._looked_s < self.detection.period_s:
             return
-        look = self._sum / self._count
-        self._looks.append(look)
-        self._sum, self._count, self._looked_s = np.zeros_like(look), 0, now_s
-        distance = look - self._planned
+        self._looks.append(_geometric_mean(np.array(self._images)))
+        self._images, self._looked_s = [], now_s
+        distance = np.log(self._looks[-1] / self._planned)
         self._excess += np.stack([distance, -distance]) - self.detection.slack
         over = self._excess > 0
         self._excess *= over
@@ -90,6 +89,11 @@ class LinkMonitor:
         self._begun = np.where(self.changed, since[upwards, np.arange(len(upwards))], self._begun)
         self._reset()
         return self.mbps
+
+
+def _geometric_mean(values: np.ndarray) -> np.ndarray:
+    """Along the first axis; equal values give exactly themselves."""
+    return values[0] * np.exp(np.mean(np.log(values / values[0]), axis=0))
 
 
 class Watch:

@@ -67,8 +67,8 @@ class Online:
     Args:
         env: made with :data:`.plan_agent.ENV_KWARGS`, as partitions change.
         seed: of the trainings.
-        partition: ``auto`` (the alpha of LC-PSS that physics likes best at the monitored rates) or ``lc-pss`` (the
-            scenario's alpha, whose partition does not depend on rates).
+        partition: ``lc-pss`` (at the scenario's alpha, the paper's; what comes out does not depend on rates) or
+            ``auto`` (at the alpha that physics likes best at the monitored rates).
         finetune_episodes: of every fine-tuning; ``episodes`` of the first training.
         replan_delay_s: time until a new strategy serves. The paper's is 20 to 210 s on a laptop; the default is 210.
         delay: ``paper`` counts ``replan_delay_s``, ``measured`` the time that it took on this machine, so that results

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from ...envs.distredge.dynamics import DistrEdgeDynamics
 from ...envs.distredge.viewer import timeline_figure
 from ...models.plans import SpatialPlan
-from ..figures import grouped_bars
+from ..figures import add_figure, grouped_bars
+from ..line_charts import colors_of, seeds_by_agent
 from ..results import Result, by_group
+from .trace_figure import trace_figure
+
+PALETTE = ("online", "aofl", "coedge", "joint", "osds", "offload", "risk-seeking", "ppo")
 
 TITLES = {
     "table1": "Heterogeneous devices (Table I)",
@@ -38,8 +43,17 @@ def draw_plan(env: Any, plan: Mapping[str, Any], title: str) -> Any:
 
 
 def eval_figures(results: Sequence[Result], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Images per second by scenario and agent, a chart for every group."""
-    figures = {}
+    """Images per second by scenario and agent, a chart for every group; latency over the trace where links vary.
+
+    A trace is that of the first seed, as seeds draw their own.
+    """
+    figures: dict[str, Any] = {}
     for group, values in by_group(results, groups, "ips").items():
-        figures[group] = grouped_bars(values, "images/s", TITLES.get(group, ""))
+        add_figure(figures, group, grouped_bars(values, "images/s", TITLES.get(group, "")))
+    colors = colors_of(PALETTE, (result.agent for result in results))
+    shown = {name for names in groups.values() for name in names}
+    for name in dict.fromkeys(result.scenario for result in results if result.scenario in shown):
+        seeds = seeds_by_agent(results, name)
+        first = {agent: min(found, key=attrgetter("seed")) for agent, found in seeds.items()}
+        add_figure(figures, f"{name}_trace", trace_figure(first, colors, f"{name}: latency over the trace"))
     return figures

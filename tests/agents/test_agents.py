@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ import yaml
 
 from splitgym.agents import registry
 from splitgym.agents.distredge.baselines import PLANNERS
+from splitgym.agents.distredge.linear import LinearModel, fence_posts
+from splitgym.agents.distredge.monitor import Detection, LinkMonitor
 from splitgym.agents.distredge.plan_agent import ENV_KWARGS, PlanAgent
 from splitgym.agents.protocol import Agent, Learner, follow
 from splitgym.agents.registry import AgentSpec, agents_module, agents_of, get_spec, hyperparams_of, make_agent
 from splitgym.envs import FAMILIES
 from splitgym.envs.distredge.dynamics import DistrEdgeDynamics
 from splitgym.experiments.play import make_env, play
+from splitgym.models.plans import volume_ranges
 from splitgym.ui.errors import InputError
 
 from .. import slow
@@ -31,6 +35,7 @@ DISTREDGE = FAMILIES["distredge"]
 QUICK: dict[tuple[str, str], dict[str, Any]] = {
     ("distredge", "joint"): {"population": 64, "parents": 16, "patience": 1, "rounds": 1},
     ("distredge", "risk-seeking"): {"lanes": 8},
+    ("distredge", "online"): {"actor_net": [8], "critic_net": [8], "batch_size": 8, "episodes": 3},
 }
 # Short episodes, but with all that agents do in them: L2S's modes change after 100 rounds.
 SHORT: dict[str, dict[str, Any]] = {
@@ -318,29 +323,53 @@ def key(plan: Any) -> tuple[Any, Any]:
     return plan.cuts, plan.splits
 
 
+EVERY_LOOK: dict[str, Any] = {"period_s": 0.0, "slack": 0.0, "threshold": 0.0}  # every image finds its links changed
+
+
 def test_replanning_keeps_the_old_plan_until_the_new_one_is_ready() -> None:
-    """Images 100 s apart and 250 s for a plan: asked for at image 1, there at image 4, asked for again at image 5."""
+    """Images 100 s apart and 250 s for a plan: asked for at image 1, there at image 4, asked for again at image 5.
+
+    The rates that are asked for at image 5 are those of the images since a link changed from those of image 1.
+    """
     session = Session(gap_s=100.0)
-    session.play(make_agent("distredge", "aofl", session.env, replan_delay_s=250.0, threshold=0.0), 9)
-    expected = [session.planned("aofl", image) for image in (0, 0, 0, 0, 1, 1, 1, 1, 5)]
-    assert session.plans == expected
-    assert len({expected[0], expected[4], expected[8]}) == 3
+    session.play(make_agent("distredge", "coedge", session.env, replan_delay_s=250.0), 9)
+    monitor = LinkMonitor(session.mbps[0], Detection(**EVERY_LOOK))
+    for image in range(1, 6):
+        monitor.look(session.mbps[image], 100.0 * image)
+        if image == 1:
+            assert monitor.settle() == pytest.approx(session.mbps[1])
+    again = key(PLANNERS["coedge"](session.dynamics.system, monitor.settle()))
+    expected = [session.planned("coedge", image) for image in (0, 0, 0, 0, 1, 1, 1, 1)]
+    assert session.plans == [*expected, again]
+    assert len({expected[0], expected[4], again}) == 3
 
 
 @pytest.mark.parametrize("name", ["aofl", "coedge"])
 def test_replanning_without_delay_follows_every_image(name: str) -> None:
     session = Session(gap_s=200.0)
-    session.play(make_agent("distredge", name, session.env, replan_delay_s=0.0, threshold=0.0), 5)
+    session.play(make_agent("distredge", name, session.env, replan_delay_s=0.0, **EVERY_LOOK), 5)
     assert session.plans == [session.planned(name, image) for image in range(5)]
     assert len(set(session.plans)) > 2
 
 
+def test_aofl_splits_every_image_by_its_rates_while_it_searches_for_cuts() -> None:
+    """Sec. V-F: split decisions follow the monitored throughput, partition locations take ten minutes."""
+    session = Session(gap_s=100.0)
+    session.play(make_agent("distredge", "aofl", session.env, replan_delay_s=250.0, **EVERY_LOOK), 6)
+    system, linear = session.dynamics.system, [LinearModel(session.dynamics.system, mbps) for mbps in session.mbps]
+    cuts = [cuts for cuts, _ in session.plans]
+    assert cuts == [session.planned("aofl", image)[0] for image in (0, 0, 0, 0, 1, 1)]
+    for (stops, splits), model in zip(session.plans, linear, strict=True):
+        ends = [fence_posts(model.ratio(a, b), system.heights[b - 1])[1:-1] for a, b in volume_ranges(stops)]
+        assert [list(split) for split in splits] == [list(end) for end in ends]
+    assert len({splits for _, splits in session.plans[:4]}) > 1
+
+
 def test_replanning_goes_on_when_the_trace_starts_over() -> None:
-    """Images 1000 s apart, 600 s for a plan: asked for at 3000 s, it is there at 4000 s, in the trace's next hour."""
+    """Images 1000 s apart, 2600 s for a plan: asked for at 1000 s, it is there at 4000 s, in the trace's next hour."""
     session = Session(gap_s=1000.0)
-    session.play(make_agent("distredge", "aofl", session.env, replan_delay_s=600.0, threshold=0.0), 6)
-    assert session.plans == [session.planned("aofl", image) for image in (0, 0, 1, 1, 3, 3)]
-    assert len(set(session.plans)) == 3
+    session.play(make_agent("distredge", "coedge", session.env, replan_delay_s=2600.0), 5)
+    assert session.plans == [session.planned("coedge", image) for image in (0, 0, 0, 0, 1)]
 
 
 def test_a_plan_may_take_longer_than_the_trace(tmp_path: Path) -> None:
@@ -349,23 +378,28 @@ def test_a_plan_may_take_longer_than_the_trace(tmp_path: Path) -> None:
     trace.write_text("\n".join(f"{t} {rate}" for t, rate in [(0, 30), (10, 300), (20, 10), (30, 100), (50, 5)]))
     session = Session(scenario="NA-nano", traces=[str(trace)], gap_s=25.0)
     assert session.dynamics.links.period_s == pytest.approx(60.0)
-    session.play(make_agent("distredge", "aofl", session.env, replan_delay_s=200.0, threshold=0.0), 10)
-    assert session.plans == [session.planned("aofl", image) for image in (0,) * 9 + (1,)]
-    assert session.plans[9] != session.plans[0]
+    session.play(make_agent("distredge", "aofl", session.env, replan_delay_s=200.0, **EVERY_LOOK), 10)
+    cuts = [cuts for cuts, _ in session.plans]
+    assert cuts == [session.planned("aofl", image)[0] for image in (0,) * 9 + (1,)]
+    assert cuts[9] != cuts[0]
 
 
 def test_small_changes_of_the_rates_ask_for_no_plan() -> None:
+    """Without a threshold any rate beyond the slack asks for one, at an infinite one none does."""
     session = Session(gap_s=100.0)
-    session.play(make_agent("distredge", "aofl", session.env, replan_delay_s=0.0, threshold=0.5), 12)
+    session.play(make_agent("distredge", "coedge", session.env, slack=0.5), 12)
     used, expected = 0, []
     for image, mbps in enumerate(session.mbps):
-        if np.any(np.abs(mbps / session.mbps[used] - 1) > 0.5):
+        if np.any(np.abs(np.log(mbps / session.mbps[used])) > 0.5):
             used = image
-        expected.append(session.planned("aofl", used))
-    assert session.plans == expected
+        expected.append(used)
+    changed = [a != b for a, b in pairwise(session.plans)]
+    assert changed == [a != b for a, b in pairwise(expected)]
+    assert 2 < sum(changed) < 11
+    assert session.plans[0] == session.planned("coedge", 0)
     steady = Session(gap_s=100.0)
-    steady.play(make_agent("distredge", "aofl", steady.env, replan_delay_s=0.0, threshold=1e9), 4)
-    assert steady.plans == [steady.planned("aofl", 0)] * 4
+    steady.play(make_agent("distredge", "coedge", steady.env, threshold=1e9), 4)
+    assert steady.plans == [steady.planned("coedge", 0)] * 4
 
 
 @pytest.mark.parametrize("name", ["modnn", "mednn", "deepthings", "deeperthings", "offload"])
@@ -393,7 +427,7 @@ def test_lanes_plan_for_themselves() -> None:
     images, options = 4, {"gap_s": 150.0}
     batch = make_batch("distredge", 2, scenario="dynamic-nano", **ENV_KWARGS, **options)
     env = make_env(DISTREDGE, "dynamic-nano", {**ENV_KWARGS, **options})
-    agent = make_agent("distredge", "aofl", env, replan_delay_s=200.0, threshold=0.0)
+    agent = make_agent("distredge", "aofl", env, replan_delay_s=200.0, **EVERY_LOOK)
     plans: list[list[tuple[Any, Any]]] = [[], []]
     observation, _ = batch.reset(seed=20)
     state, starts = None, np.ones(2, dtype=bool)
@@ -404,6 +438,6 @@ def test_lanes_plan_for_themselves() -> None:
             plans[lane].append(key(batch.dynamics.plan(int(lane))))
     for lane in range(2):
         alone = Session(seed=20 + lane, **options)
-        alone.play(make_agent("distredge", "aofl", alone.env, replan_delay_s=200.0, threshold=0.0), images)
+        alone.play(make_agent("distredge", "aofl", alone.env, replan_delay_s=200.0, **EVERY_LOOK), images)
         assert alone.plans == plans[lane]
     assert plans[0] != plans[1]

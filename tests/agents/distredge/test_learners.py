@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from splitgym.agents import sb3
-from splitgym.agents.distredge.osds import GatedNoise, Osds, TwoRateDDPG
+from splitgym.agents.distredge.osds import GatedNoise, Osds, TwoRateDDPG, _over_known
 from splitgym.agents.distredge.risk_seeking import MixedPolicy, RiskSeeking
 from splitgym.agents.protocol import Report
 from splitgym.agents.registry import get_spec, make_agent
@@ -360,39 +360,82 @@ def test_the_noise_counts_episodes_from_one_and_on_after_loading(tmp_path: Path)
     assert sorted(set(seen)) == list(range(11, 16))
 
 
-def test_actor_and_critic_of_the_best_episode_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    learner = make_learner("osds", actor_rate=1e-2)
-    kept: list[tuple[float, dict[str, torch.Tensor]]] = []
-    keep_best = learner.keep_best
+def watched(monkeypatch: pytest.MonkeyPatch, learner: Any) -> list[tuple[bool, dict[str, float], Any]]:
+    """Whether each episode explored, its figures, and actor and critic at its end."""
+    found: list[tuple[bool, dict[str, float], Any]] = []
+    episode_ended = learner.episode_ended
 
-    def spy() -> None:
-        keep_best()
-        kept.append((learner.vec.best, {k: v.clone() for k, v in learner.model.policy.state_dict().items()}))
+    def spy(metrics: dict[str, float]) -> None:
+        policy = {k: v.clone() for k, v in learner.model.policy.state_dict().items()}
+        found.append((learner.model.action_noise.explored, dict(metrics), policy))
+        episode_ended(metrics)
 
-    monkeypatch.setattr(learner, "keep_best", spy)
-    _, latencies = learn(learner)
-    assert [best for best, _ in kept] == [
-        value for i, value in enumerate(latencies) if value < min(latencies[:i], default=np.inf)
-    ]
-    best, final = kept[-1][1], learner.model.policy.state_dict()
-    assert all(torch.equal(learner._best_weights[k], v) for k, v in best.items())
-    assert any(not torch.equal(final[k], v) for k, v in best.items())
+    monkeypatch.setattr(learner, "episode_ended", spy)
+    return found
+
+
+def equal(a: Any, b: Any) -> bool:
+    return all(torch.equal(a[k], v) for k, v in b.items())
+
+
+STAR = {"actor_rate": 1e-2, "delta_eps": 1 / 10}  # half of the episodes explore
+
+
+@pytest.mark.parametrize("scenario", ["DB-50", "dynamic-nano"])
+def test_actor_and_critic_of_the_best_episode_are_kept(
+    scenario: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of those that the actor played alone; also over an interruption, after which worse ones do not replace them."""
+    learner = make_learner("osds", scenario=scenario, **STAR)
+    episodes = watched(monkeypatch, learner)
+    learn(learner)
+    assert {explored for explored, _, _ in episodes} == {True, False}
+    cost, _, best = min(((_over_known(m), i, w) for i, (e, m, w) in enumerate(episodes) if not e), key=lambda e: e[:2])
+    assert equal(learner.deciding.state_dict(), best)
+    assert not equal(learner.model.policy.state_dict(), best)
     learner.save(tmp_path)
-    again = make_learner("osds")
+    again = make_learner("osds", scenario=scenario, **STAR)
     again.load(tmp_path)
-    assert all(torch.equal(again._best_weights[k], v) for k, v in best.items())
+    assert equal(again.deciding.state_dict(), best)
+    assert equal(again.model.policy.state_dict(), learner.model.policy.state_dict())  # it is this one that goes on
+    later = watched(monkeypatch, again)
+    learn(again, EPISODES + 8)
+    alone = [(_over_known(m), w) for e, m, w in later if not e]
+    assert alone
+    least = min(alone, key=lambda e: e[0])
+    assert equal(again.deciding.state_dict(), least[1] if least[0] < cost else best)
 
 
-def test_where_links_vary_the_actor_as_it_is_decides() -> None:
-    """There the best episode may only have met the best rates."""
-    learner = make_learner("osds", scenario="dynamic-nano", actor_rate=1e-2)
+def test_where_links_vary_actor_star_decides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not the actor as it is, nor that of the lowest latency, which may only have met the best rates."""
+    learner = make_learner("osds", scenario="dynamic-nano", **STAR)
+    episodes = watched(monkeypatch, learner)
     learner.learn(EPISODES, None, lambda report: None)
+    alone = [(m, w) for e, m, w in episodes if not e]
+    judged, luckiest = min(alone, key=lambda e: _over_known(e[0])), min(alone, key=lambda e: e[0]["latency_s"])
+    assert judged is not luckiest
     size = learner.dynamics.observation_space.shape[0]
     observation = np.random.default_rng(0).uniform(0.0, 1.0, (5, size)).astype(np.float32)
     actions, _ = learner.predict(observation, deterministic=True)
-    assert np.array_equal(actions, learner.model.predict(observation, deterministic=True)[0])
-    learner.model.policy.load_state_dict(learner._best_weights)
     assert not np.array_equal(actions, learner.model.predict(observation, deterministic=True)[0])
+    learner.save(tmp_path)
+    again = make_learner("osds", seed=9, scenario="dynamic-nano", **STAR)
+    again.load(tmp_path)
+    assert np.array_equal(actions, again.predict(observation, deterministic=True)[0])
+    learner.model.policy.load_state_dict(judged[1])
+    assert np.array_equal(actions, learner.model.predict(observation, deterministic=True)[0])
+
+
+def test_without_an_episode_of_the_actors_own_it_decides_as_it_is() -> None:
+    learner = make_learner("osds", scenario="dynamic-nano", delta_eps=0.0)
+    learner.learn(8, None, lambda report: None)
+    assert learner.deciding is learner.model.policy
+
+
+def test_episodes_compare_by_the_best_known_at_their_rates_then_by_offload() -> None:
+    known = {"latency_s": 0.09, "regret_s": 0.03, "speedup": 1.25}
+    assert _over_known(known) == pytest.approx(1.5)
+    assert _over_known({**known, "regret_s": float("nan")}) == pytest.approx(0.8)
 
 
 def test_the_first_steps_are_the_actors() -> None:
