@@ -100,8 +100,8 @@ class Online:
         self.detection = Detection(period_s, slack, threshold)
         self.planning_s = 0.0  # wall-clock time of all trainings
         self._osds = osds
-        kept = {k: v for k, v in env.spec.kwargs.items() if k not in ("render_mode", "optimum", "reward", "backend")}
-        self._env_id, self._env_kwargs = env.spec.id, {**kept, "observation": "paper"}
+        kept = {k: v for k, v in env.spec.kwargs.items() if k not in ("render_mode", "reward", "backend")}
+        self._env_id, self._env_kwargs = env.spec.id, {**kept, "observation": "paper", "optimum": False}
 
     def predict(
         self,
