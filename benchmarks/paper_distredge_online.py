@@ -2,9 +2,9 @@
 
     python benchmarks/paper_distredge_online.py [--seeds 3] [--images 200] [--budget narrow] [--inputs devices]
 
-prints the mean latency of every agent, by seed; --budget paper takes a quarter of an hour a seed. The claims play one seed of it with the narrow budget: two small nets
-that learn ten times as fast in 600 and 150 episodes, with exploration over in the first 125, instead of the paper's
-nets and rates in 4000 and (the paper names none) 1000.
+prints the mean latency of every agent, by seed; --budget paper takes a quarter of an hour a seed. The claims play one
+seed with the narrow budget: two small nets that learn ten times as fast in 600 and 150 episodes, with exploration over
+in the first 125, instead of the paper's nets and rates in 4000 and (the paper names none) 1000.
 """
 
 from __future__ import annotations

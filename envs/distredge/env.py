@@ -57,7 +57,8 @@ class DistrEdgeEnv(ScalarEnv):
     (against the best-known plan; NaN without one), ``volumes``, ``throughput_ips`` (images/s where many are in flight:
     what the slowest of all computing, sending, incoming links and a shared air allows; ``ips`` is 1 / latency),
     ``compute_s`` and ``transmit_s`` per device (the scatter message a device gets and all it sends), ``plan``, and the
-    flat figures again under ``metrics``.
+    flat figures again under ``metrics``. Where links vary also ``series``: the trace's time at the image's start
+    (``clock_s``) and the devices' rates then (``mbps``).
 
     ## Arguments
     * ``scenario``: a name such as ``"DB-50"``, ``"DB-50-resnet50"``, ``"DB-50-shared"``, or the path of a YAML file.

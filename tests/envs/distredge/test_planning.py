@@ -263,19 +263,23 @@ def test_a_hundred_decisions_are_stable() -> None:
     assert spread[100] < spread[3] / 2
 
 
-def proportional_latency_s(system: System, stops: tuple[int, ...]) -> float:
+def proportional_latency_s(system: System, stops: tuple[int, ...], mbps: np.ndarray | None) -> float:
     splits = proportional_splits(system, stops, system.capability)
-    return float(system.evaluate([system.plan(stops, splits)])[0])
+    rates = None if mbps is None else mbps[:, None]
+    return float(system.evaluate([system.plan(stops, splits)], mbps=rates)[0])
 
 
 @pytest.mark.parametrize("scenario", ["DA-50", "LB", *slow("DB-300", "NA-nano", "DC-50", "DB-50-yolov2")])
-def test_auto_is_never_slower_than_a_fixed_alpha(scenario: str) -> None:
+@pytest.mark.parametrize("share", [None, 0.1, 10.0])
+def test_auto_is_never_slower_than_a_fixed_alpha(scenario: str, share: float | None) -> None:
+    """At nominal rates, and at others that it is told."""
     system = System(get_scenario(scenario))
-    auto = partition_of(system, "auto")
+    mbps = None if share is None else system.mbps * share
+    auto = partition_of(system, "auto", mbps)
     fixed = [partition_of(system, alpha) for alpha in ALPHA_GRID]
-    best = min(proportional_latency_s(system, stops) for stops in [*fixed, (system.n_units,)])
-    assert proportional_latency_s(system, auto) == best
-    assert partition_of(system, "auto") == auto
+    best = min(proportional_latency_s(system, stops, mbps) for stops in [*fixed, (system.n_units,)])
+    assert proportional_latency_s(system, auto, mbps) == best
+    assert partition_of(system, "auto", mbps) == auto
 
 
 def test_partition_follows_the_scenario() -> None:
