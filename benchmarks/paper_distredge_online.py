@@ -58,10 +58,14 @@ class Hour:
     cpu_s: float
 
 
-@cache
 def hour(agent: str, inputs: str, seed: int = SEED, budget: str = "narrow", images: int = IMAGES) -> Hour:
-    """An agent on the seed's trace; inputs as they are where the family has one kind only."""
-    options = {"inputs": inputs} if Scenario.inferred is not None else {}
+    """An agent on the seed's trace; with inputs="devices" alone where the family has no others."""
+    return _hour(agent, inputs if Scenario.inferred is not None else "devices", seed, budget, images)
+
+
+@cache
+def _hour(agent: str, inputs: str, seed: int, budget: str, images: int) -> Hour:
+    options = {"inputs": inputs}
     begun = time.process_time()
     hyperparams = BUDGETS[budget] if agent == "online" else {}
     result = assess(FAMILY, get_spec("distredge", agent), SCENARIO, options, seed, images, hyperparams)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import paper_distredge
+import paper_distredge_online
 import paper_edgemove
 import paper_hiertrain
 import paper_l2s
@@ -16,6 +17,7 @@ CLAIMS: tuple[Callable[[], Iterator[Claim]], ...] = (
     paper_edgemove.claims,
     paper_hiertrain.claims,
     paper_l2s.claims,
+    paper_distredge_online.claims,
 )
 
 
