@@ -1,9 +1,10 @@
 """Recorded runs of split training over budgets, one compact JSON file each.
 
-    python benchmarks/deprune_runs.py --data cifar10 --out runs [--width half] [--cut 5] [--seeds 0 1 2] ...
+    python benchmarks/deprune_runs.py --data cifar10 --out runs [--width half] [--mask soft] [--seeds 0 1 2] ...
 
-A finished run is skipped and an unfinished one goes on, so the command may be stopped and called again. Schedules that
-begin alike share their first epochs: they are trained once, and their checkpoints lie in OUT/checkpoints.
+A finished run is skipped and an unfinished one goes on, so the command may be stopped and called again, also with
+another mask, decay or gamma. Runs that begin alike share their first epochs: they are trained once, and their
+checkpoints lie in OUT/checkpoints.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ from splitgym.ui.progress import Bar
 from splitgym.ui.validation import validated
 
 SCHEMA = 1
-MODELS = {"full": "vgg11_32", "half": "vgg11_32_half"}
+MODELS = {"full": "vgg11_32", "half": "vgg11_32_half", "quarter": "vgg11_32_quarter"}
 SCHEDULES: dict[str, Schedule] = {
     "no-compression": no_compression(18),
     "high-compression": high_compression(18),
@@ -74,11 +75,14 @@ class Run:
 
     def file(self, folder: Path, model: Model) -> Path:
         """Where its record lies."""
-        return folder / f"{model.name}-layer{self.settings.layer}-{self.name}-seed{self.settings.seed}.json"
+        s = self.settings
+        trained = f"{s.mask}-decay{s.decay:g}-gamma{s.gamma:g}"
+        return folder / f"{model.name}-layer{s.layer}-{self.name}-{trained}-seed{s.seed}.json"
 
-    def prefix(self, epochs: int, identity: str) -> str:
+    def prefix(self, epochs: int, identity: str, phi: int) -> str:
         """A name for its first epochs that every run with the same ones shares."""
-        text = repr((identity, self.settings, self.budgets[:epochs]))
+        budgets = self.budgets[:epochs]
+        text = repr((identity, self.settings.decisive(budgets, phi), budgets))
         return f"{hashlib.sha256(text.encode()).hexdigest()[:20]}-{epochs}.pt"
 
 
@@ -113,6 +117,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--decay", type=float, default=own.decay, help="of it, by epoch (default %(default)s)")
     parser.add_argument("--gamma", type=float, default=own.gamma, help="selectLr's factor (default %(default)s)")
     parser.add_argument("--boosted-epochs", type=int, default=own.boosted_epochs, help="its l_k (default %(default)s)")
+    parser.add_argument("--mask", default=own.mask, help="hard or soft (default %(default)s)")
     parser.add_argument("--resolution", type=int, default=1, help="r (default 1)")
     parser.add_argument("--phi", type=int, help="maps that may be sent (default: those at the cut)")
     parser.add_argument("--padding", default="sound", help="sound or paper (default sound)")
@@ -154,7 +159,7 @@ def _runs(args: argparse.Namespace, model: Model) -> Iterator[Run]:
                 fields = dict(
                     layer=cut, module=schedule.module, images=args.images, optimizer=args.optimizer,
                     learning_rate=args.learning_rate, decay=args.decay, gamma=args.gamma,
-                    boosted_epochs=args.boosted_epochs, flips=not args.no_flips, seed=seed,
+                    boosted_epochs=args.boosted_epochs, mask=args.mask, flips=not args.no_flips, seed=seed,
                 )  # fmt: skip
                 if schedule.module:
                     phi = widened(cut) if args.phi is None else args.phi
@@ -172,13 +177,12 @@ class Store:
     def __init__(self, folder: Path, model: Model, data: Dataset, runs: Sequence[Run], threads: int) -> None:
         self.folder, self.model, self.data, self.threads = folder, model, data, threads
         self._identity = f"{model.fingerprint} {data.fingerprint}"
-        self._kept = {self._path(run, len(run.budgets)) for run in runs}
-        for run in runs:
-            for other in runs:
-                if other.settings == run.settings:
-                    pairs = zip(run.budgets, other.budgets, strict=False)
-                    common = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
-                    self._kept.add(self._path(run, common))
+        paths = [[self._path(run, epochs) for epochs in range(1, len(run.budgets) + 1)] for run in runs]
+        self._kept = {mine[-1] for mine in paths}
+        for mine in paths:
+            for other in paths:
+                if common := list(takewhile(lambda pair: pair[0] == pair[1], zip(mine, other, strict=False))):
+                    self._kept.add(common[-1][0])
 
     def known(self, run: Run) -> int:
         """How many of a run's epochs were trained already."""
@@ -203,7 +207,8 @@ class Store:
         return training
 
     def _path(self, run: Run, epochs: int) -> Path:
-        return self.folder / run.prefix(epochs, self._identity)
+        phi = run.settings.interface(self.model).phi
+        return self.folder / run.prefix(epochs, self._identity, phi)
 
 
 def _finished(file: Path, run: Run) -> bool:

@@ -10,6 +10,7 @@ from .layers import Block, Conv, Linear, Shape
 from .model import Model
 
 Padding = Literal["sound", "paper"]
+Mask = Literal["hard", "soft"]  # whether only the top B maps reach the decoder, or all of them, weighted by f
 
 IMAGE_MAPS = 128
 VALUE_BYTES = 4  # maps, filter and gradients are float32

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
-from ...models.compression import Cut, Interface, Padding, compressing_cut, layer_cut
+from ...models.compression import Cut, Interface, Mask, Padding, compressing_cut, layer_cut
 from ...models.model import Model
 from ...ui.errors import InputError
 from ...ui.validation import Share
@@ -27,6 +28,7 @@ class Settings:
         resolution: r.
         phi: maps that may be sent; None: as many as there are at the cut.
         padding: of the encoder, "sound" or "paper".
+        mask: "hard" (only the top B maps reach the decoder) or "soft" (all of them, weighted by f).
         images: training images an epoch, drawn without repetition until all were seen; None: all of them.
         batch: images a step.
         optimizer: "sgd" or "adam".
@@ -48,6 +50,7 @@ class Settings:
     resolution: int = 1
     phi: int | None = None
     padding: Padding = "sound"
+    mask: Mask = "hard"
     images: Annotated[int, Interval(ge=2, le=1 << 40)] | None = None
     batch: Annotated[int, Interval(ge=2, le=1 << 20)] = 64
     optimizer: Literal["sgd", "adam"] = "sgd"
@@ -66,6 +69,18 @@ class Settings:
     def __post_init__(self) -> None:
         if not (self.lam == 0 or LEAST_LAMBDA <= self.lam <= 1):
             raise InputError(f"lam is {self.lam!r}, allowed: 0 or {LEAST_LAMBDA:g} to 1")
+
+    def decisive(self, budgets: Sequence[int], phi: int) -> Settings:
+        """Those that had a say in epochs at these budgets, the others as by default: what agrees on them is the same.
+
+        Before any change of budget there is no boost; at full budget both masks let everything pass.
+        """
+        plain: dict[str, Any] = {}
+        if len(set(budgets)) < 2:
+            plain |= {"gamma": Settings.gamma, "boosted_epochs": Settings.boosted_epochs}
+        if all(budget == phi for budget in budgets):
+            plain["mask"] = Settings.mask
+        return replace(self, **plain)
 
     def interface(self, model: Model) -> Interface:
         """The checked cut of a model.
@@ -90,11 +105,12 @@ class EpochRecord:
         images, steps: of the epoch.
         train_loss, train_accuracy: means over the epoch, while it was learning; without pruneLoss.
         prune_loss: mean of Eq. 1, before ε.
-        test_loss, test_accuracy: after the epoch, at its budget.
+        test_loss, test_accuracy: after the epoch, at its budget, behind the mask that it was trained with.
+        wire_accuracy: the same behind a hard mask: what is left where only the top B maps cross.
         sent_bytes: by kind, over the epoch: maps, filter, labels, others up; gradients, other_gradients down.
         seconds: of the epoch without the test.
         module_s: seconds a step spends in encoder, filter and decoder, forward and backward.
-        filter_sum: Σf at the end.
+        filter_sum, kept_sum: Σf at the end, of all maps and of the top B.
         entered_maps: how many of the kept maps were not kept when the epoch began.
     """
 
@@ -108,9 +124,11 @@ class EpochRecord:
     prune_loss: float
     test_loss: float
     test_accuracy: float
+    wire_accuracy: float
     seconds: float
     module_s: float
     filter_sum: float
+    kept_sum: float
     entered_maps: int
     sent_bytes: dict[str, int] = field(default_factory=dict)
 

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...models.compression import Mask
 from ...models.model import Model
 from ...models.runnable.compression import Halves, kept_maps, split_model
 from ...ui.errors import InputError
@@ -80,7 +81,7 @@ class Training:
         _check_fit(model, data)
         self.device = torch.device(device) if device is not None else pick_device()
         self.threads = threads
-        halves = split_model(model, self.interface, self.settings.seed)
+        halves = split_model(model, self.interface, self.settings.seed, mask=self.settings.mask)
         self.halves = Halves(halves.client.to(self.device), halves.server.to(self.device))
         self.records: list[EpochRecord] = []
         self._optimizers = [_optimizer(half, self.settings) for half in self.halves if list(half.parameters())]
@@ -112,12 +113,19 @@ class Training:
         self.records.append(record)
         return record
 
-    def evaluate(self, budget: int | None = None) -> tuple[float, float]:
-        """(mean loss, share that is right) of the test images at a budget, by default the last one."""
+    def evaluate(self, budget: int | None = None, mask: Mask | None = None) -> tuple[float, float]:
+        """(mean loss, share that is right) of the test images.
+
+        Args:
+            budget: by default the last one.
+            mask: by default that of the settings.
+        """
         client, server = self.halves
         client.budget = budget if budget is not None else client.budget
         for half in self.halves:
             half.eval()
+        if client.compressor is not None:
+            client.compressor.mask = mask or self.settings.mask
         images, labels = self._test
         loss, right = 0.0, 0
         with _numerics(self.threads), torch.no_grad():
@@ -127,6 +135,8 @@ class Training:
                 right += int((output.argmax(1) == y).sum())
         for half in self.halves:
             half.train()
+        if client.compressor is not None:
+            client.compressor.mask = self.settings.mask
         return loss / len(labels), right / len(labels)
 
     def _epoch(self, budget: int, on_step: OnStep | None) -> EpochRecord:
@@ -149,13 +159,24 @@ class Training:
         seconds = time.perf_counter() - begin
         module_s = (client.watch.seconds + server.watch.seconds) / len(steps)
         test_loss, test_accuracy = self.evaluate()
+        wire_accuracy = test_accuracy
+        if s.mask == "soft" and budget < self.interface.phi:
+            wire_accuracy = self.evaluate(mask="hard")[1]
+        filter_sum, kept_sum = self._filter_sums(budget)
         count = sum(len(labels) for _, labels in steps)
         return EpochRecord(
             number, budget, rate, count, len(steps), totals["loss"] / count, totals["right"] / count,
-            totals["prune"] / len(steps), test_loss, test_accuracy, seconds, module_s,
-            float(client.compressor.filter.detach().sum()) if client.compressor is not None else float(budget),
-            len(set(self.kept(budget)) - set(before)), sent,
+            totals["prune"] / len(steps), test_loss, test_accuracy, wire_accuracy, seconds, module_s,
+            filter_sum, kept_sum, len(set(self.kept(budget)) - set(before)), sent,
         )  # fmt: skip
+
+    def _filter_sums(self, budget: int) -> tuple[float, float]:
+        """Σf of all maps and of the kept ones; without the module nothing is weighed."""
+        compressor = self.halves.client.compressor
+        if compressor is None:
+            return float(budget), float(budget)
+        f = compressor.filter.detach()
+        return float(f.sum()), float(f[kept_maps(f, budget)].sum())
 
     def _step(self, images: Tensor, labels: Tensor, totals: dict[str, float], sent: dict[str, int]) -> None:
         """One batch: forward, send, backward, send back, both optimisers."""
@@ -217,9 +238,10 @@ class Training:
     def _scaled(self, images: Tensor) -> Tensor:
         return (images.float() / 255.0 - self._mean) / self._deviation
 
-    def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree on to be resumed here."""
-        return {"model": self.model.fingerprint, "data": self.data.fingerprint, "settings": asdict(self.settings)}
+    def identity(self, budgets: Sequence[int]) -> dict[str, Any]:
+        """What a checkpoint behind epochs at these budgets must agree on to be resumed here."""
+        settings = asdict(self.settings.decisive(budgets, self.interface.phi))
+        return {"model": self.model.fingerprint, "data": self.data.fingerprint, "settings": settings}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint: weights, optimisers, records; whole or not at all.
@@ -228,7 +250,7 @@ class Training:
             InputError: it cannot be written.
         """
         state = {
-            "identity": self.identity(),
+            "identity": self.identity(self.budgets),
             "records": [record.to_json() for record in self.records],
             "halves": [half.state_dict() for half in self.halves],
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
@@ -250,7 +272,7 @@ class Training:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
         except BROKEN:
             raise InputError(f"{path}: is not a checkpoint of a split training") from None
-        mine = self.identity()
+        mine = self.identity([record.budget for record in records])
         for name, value in mine.items():
             if identity.get(name) != value:
                 raise InputError(f"{path}: its {name} differ from those of this training; start anew or use its own")

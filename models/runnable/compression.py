@@ -3,8 +3,10 @@
 The halves share nothing. What the client knows of the server, and the server of the client, is in a :class:`Message`
 and a :class:`Reply`, which carry plain tensors without a graph and count their own bytes (paper, Sec. 3.1, Fig. 2, 3).
 
-Only the maps that the filter keeps are computed, sent and decoded, and only their gradients come back: a map that is
-not sent feels nothing of the loss, so what moves its entry of the filter is the budget alone.
+With a hard mask only the maps that the filter keeps are computed, sent and decoded, and only their gradients come
+back: a map that is not sent feels nothing of the loss, so what moves its entry of the filter is the budget alone. With a
+soft one all maps reach the decoder, each weighted by its f, and gradients reach all of them, while only as many as the
+budget allows are counted: a simulation in one process, of a wire that would carry the kept ones alone.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..compression import Interface
+from ..compression import Interface, Mask
 from ..model import MAIN, Model
 from .layers import ConvModule, LinearModule
 from .units import Stage, TorchModel, UnitModule, build
@@ -37,18 +39,20 @@ class Message:
         filter: (phi,) f after its sigmoid, from which the server reads which maps these are; None without the module.
         labels: (batch,) or as the loss wants them; None when nothing is to be learnt.
         others: tensors that pass the cut beside the maps as they are: saved for later joins, outputs of side heads.
+        counted: how many maps count as sent, fewer than there are behind a soft mask; None: all of them.
     """
 
     maps: Tensor
     filter: Tensor | None
     labels: Tensor | None
     others: tuple[Tensor, ...] = ()
+    counted: int | None = None
 
     @property
     def sent_bytes(self) -> dict[str, int]:
         """Bytes by kind."""
         return {
-            "maps": self.maps.nbytes,
+            "maps": _counted_bytes(self.maps, self.counted),
             "filter": self.filter.nbytes if self.filter is not None else 0,
             "labels": self.labels.nbytes if self.labels is not None else 0,
             "others": sum(tensor.nbytes for tensor in self.others),
@@ -62,16 +66,22 @@ class Reply:
     Attributes:
         gradients: those of ``Message.maps``; None where the client has nothing to train.
         others: those of ``Message.others``.
+        counted: see :class:`Message`.
     """
 
     gradients: Tensor | None
     others: tuple[Tensor, ...] = ()
+    counted: int | None = None
 
     @property
     def sent_bytes(self) -> dict[str, int]:
         """Bytes by kind."""
-        gradients = self.gradients.nbytes if self.gradients is not None else 0
+        gradients = _counted_bytes(self.gradients, self.counted) if self.gradients is not None else 0
         return {"gradients": gradients, "other_gradients": sum(tensor.nbytes for tensor in self.others)}
+
+
+def _counted_bytes(maps: Tensor, counted: int | None) -> int:
+    return maps.nbytes if counted is None else maps.nbytes // maps.shape[1] * counted
 
 
 class Outcome(NamedTuple):
@@ -109,11 +119,17 @@ def _wait(tensor: Tensor) -> None:
 
 
 class Compressor(nn.Module):
-    """Encoder, batch norm and filter: l_n -> the maps that are sent."""
+    """Encoder, batch norm and filter: l_n -> the maps that are sent, or all of them behind a soft mask.
 
-    def __init__(self, interface: Interface) -> None:
+    Attributes:
+        budget: maps that are sent.
+        mask: hard or soft; may be changed at any time.
+    """
+
+    def __init__(self, interface: Interface, mask: Mask = "hard") -> None:
         super().__init__()
         self.interface = interface
+        self.mask: Mask = mask
         self.budget = interface.phi
         self.logits = nn.Parameter(torch.empty(interface.phi))
         if interface.encoded:
@@ -128,9 +144,9 @@ class Compressor(nn.Module):
         return torch.sigmoid(self.logits)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(kept maps times their f, f)."""
+        """(maps that pass the mask times their f, f)."""
         f = self.filter
-        kept = kept_maps(f, self.budget)
+        kept = kept_maps(f, self.budget if self.mask == "hard" else self.interface.phi)
         y = self._encode(x, kept) if self.interface.encoded else x[:, kept]
         scale = f[kept]
         return y * (scale[:, None, None] if y.dim() == 4 else scale), f
@@ -192,12 +208,12 @@ class ClientHalf(nn.Module):
         watch: seconds spent in the compressor, forward and backward.
     """
 
-    def __init__(self, interface: Interface, body: Stage, rest: Sequence[nn.Module]) -> None:
+    def __init__(self, interface: Interface, body: Stage, rest: Sequence[nn.Module], mask: Mask = "hard") -> None:
         super().__init__()
         self.interface = interface
         self.body = body
         self.rest = nn.Sequential(*rest)
-        self.compressor = Compressor(interface) if interface.module else None
+        self.compressor = Compressor(interface, mask) if interface.module else None
         self.watch = Stopwatch()
         self._sent: tuple[Tensor, ...] = ()  # with their graph
 
@@ -229,7 +245,8 @@ class ClientHalf(nn.Module):
             leaf = main.detach().requires_grad_(main.requires_grad)
             maps, f = self.compressor(leaf)
         self._sent = (maps, main, leaf, *others)
-        return Message(maps.detach(), f.detach(), labels, tuple(tensor.detach() for tensor in others))
+        sent = tuple(tensor.detach() for tensor in others)
+        return Message(maps.detach(), f.detach(), labels, sent, self.budget)
 
     def backward(self, reply: Reply, filter_gradient: Tensor | None = None) -> None:
         """Add the gradients of the last batch to the parameters.
@@ -305,7 +322,8 @@ class ServerHalf(nn.Module):
             return Outcome(Reply(None), loss.detach(), output.detach())
         # A saved tensor that the loss does not reach (a join behind nothing) has a gradient of zeros.
         gradients = [torch.zeros_like(t) if t.grad is None else t.grad for t in (maps, *others)]
-        return Outcome(Reply(gradients[0], tuple(gradients[1:])), loss.detach(), output.detach())
+        answer = Reply(gradients[0], tuple(gradients[1:]), message.counted)
+        return Outcome(answer, loss.detach(), output.detach())
 
     def _decode(self, maps: Tensor, filter_: Tensor | None) -> Tensor:
         if self.decompressor is None:
@@ -330,7 +348,9 @@ class Halves(NamedTuple):
     server: ServerHalf
 
 
-def split_model(model: Model, interface: Interface, seed: int = 0, network: TorchModel | None = None) -> Halves:
+def split_model(
+    model: Model, interface: Interface, seed: int = 0, network: TorchModel | None = None, mask: Mask = "hard"
+) -> Halves:
     """Two separate halves of a model, in training mode, with B = phi.
 
     Args:
@@ -339,6 +359,7 @@ def split_model(model: Model, interface: Interface, seed: int = 0, network: Torc
         seed: of the module's weights, and of the model's unless they are given. The model's are the same with and
             without the module.
         network: weights to start from; the halves take its modules over, so do not use it afterwards.
+        mask: hard, as a wire has it, or soft.
     """
     if network is None:
         network = build(model, seed)
@@ -348,7 +369,7 @@ def split_model(model: Model, interface: Interface, seed: int = 0, network: Torc
     cut = interface.cut
     inside = _modules(network.steps[cut.step]) if cut.modules else []
     begin = cut.step + bool(cut.modules)
-    client = ClientHalf(interface, network[: cut.step], inside[: cut.modules])
+    client = ClientHalf(interface, network[: cut.step], inside[: cut.modules], mask)
     server = ServerHalf(interface, inside[cut.modules :], network[begin:], model.crossing(begin)[1:])
     if client.compressor is not None and server.decompressor is not None:
         _initialise(client.compressor, server.decompressor, torch.Generator().manual_seed(seed))

@@ -41,6 +41,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "alexnet_64": lambda: alexnet("alexnet_64", 64, 200),  # tiny ImageNet
     "vgg11_32": lambda: vgg("vgg11_32", 11, 32, (10,)),
     "vgg11_32_half": lambda: vgg("vgg11_32_half", 11, 32, (10,), [c // 2 for c in VGG_CHANNELS]),
+    "vgg11_32_quarter": lambda: vgg("vgg11_32_quarter", 11, 32, (10,), [c // 4 for c in VGG_CHANNELS]),
     "vgg16_32": lambda: vgg("vgg16_32", 16, 32, (512, 10)),
     "resnet34_32": lambda: small_resnet("resnet34_32", basic_block),
     "resnet50_32": lambda: small_resnet("resnet50_32", bottleneck),
