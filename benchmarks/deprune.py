@@ -16,12 +16,20 @@ from splitgym.agents.protocol import Learner
 from splitgym.agents.registry import agents_of, make_agent
 from splitgym.envs import get_family
 from splitgym.envs.deprune.curves import Curves, load_curves
-from splitgym.envs.deprune.scenarios import DEFAULT_SCENARIO, SCENARIOS
+from splitgym.envs.deprune.scenarios import DEFAULT_SCENARIO, SCENARIOS, get_scenario
+from splitgym.envs.deprune.system import System
 from splitgym.experiments.play import assess, make_env, play
 
 ENV = "splitgym/Deprune-v0"
 NEAR = 0.98  # of what training from scratch reaches (Fig. 12)
 CONFIDENCE = 0.95
+THREAD = "i7-7700k-1t"  # of the catalogue, one thread of a CPU, as the trainings had
+
+COMPARED = (
+    ("deprune", "no-compression"),
+    ("deprune", "high-compression"),
+    ("high-compression", "no-compression"),
+)
 
 Run = Mapping[str, Any]
 
@@ -56,19 +64,20 @@ def finals(curves: Curves, schedule: str) -> dict[int, float]:
 
 
 def claim_figures() -> Iterator[Figure]:
-    """Every recorded cut: traffic, final accuracies, differences between schedules, epochs of pruning, the module."""
+    """Everything recorded: traffic, accuracies, differences between schedules, epochs of pruning, module, filter."""
     for name, curves in load_curves().items():
         yield from _traffic(name, curves)
         for schedule in sorted({run["schedule"] for run in curves.runs}):
             values = 100.0 * np.array(list(finals(curves, schedule).values()))
             spread = f", spread {values.std(ddof=1):.2f}" if len(values) > 1 else ""
             yield Figure(f"{name} {schedule}: accuracy ({len(values)} seeds{spread})", float(values.mean()), "%")
-        for other in ("no-compression", "high-compression"):
-            yield from paired(f"{name} deprune - {other}", finals(curves, "deprune"), finals(curves, other))
+        for one, other in COMPARED:
+            yield from paired(f"{name} {one} - {other}", finals(curves, one), finals(curves, other))
         with_module, without = finals(curves, "no-compression"), finals(curves, "without-module")
         yield from paired(f"{name} module - without", with_module, without)
         yield from _pruning(name, curves)
         yield from _module(name, curves)
+        yield from _filter(name, curves)
 
 
 def _traffic(name: str, curves: Curves) -> Iterator[Figure]:
@@ -89,15 +98,20 @@ def _pruning(name: str, curves: Curves) -> Iterator[Figure]:
             prune, budget = runs_of(curves, "prune").get(seed), run["budgets"][-1]
             if prune is None or budget not in prune["budgets"]:
                 continue
-            goal = NEAR * run["accuracy"][-1]
-            first = prune["budgets"].index(budget)
-            phase = [a for a, b in zip(prune["accuracy"], prune["budgets"], strict=True) if b == budget]
-            assert prune["budgets"][first : first + len(phase)] == [budget] * len(phase)
-            needed, spared = _reached(run["accuracy"], goal), _reached(phase, goal)
+            needed, spared = epochs_to_reach(run, prune)
             pairs.append(f"{needed:g}/{spared:g}")
             ratios.append(needed / spared)
         if ratios:
             yield Figure(f"{name} {scratch} over prune, epochs ({', '.join(pairs)})", float(np.mean(ratios)), "x")
+
+
+def epochs_to_reach(scratch: Run, prune: Run) -> tuple[float, float]:
+    """Epochs until 98 % of what training at a budget from scratch reaches: from scratch, and at that budget pruned."""
+    budget, goal = scratch["budgets"][-1], NEAR * scratch["accuracy"][-1]
+    first = prune["budgets"].index(budget)
+    phase = [a for a, b in zip(prune["accuracy"], prune["budgets"], strict=True) if b == budget]
+    assert prune["budgets"][first : first + len(phase)] == [budget] * len(phase)
+    return _reached(scratch["accuracy"], goal), _reached(phase, goal)
 
 
 def _reached(accuracy: list[float], goal: float) -> float:
@@ -106,16 +120,48 @@ def _reached(accuracy: list[float], goal: float) -> float:
 
 
 def _module(name: str, curves: Curves) -> Iterator[Figure]:
-    """What the module takes of a step, how often a map entered the kept ones, what the fit does not know."""
+    """What the module takes of a step, measured and modelled on one thread of a CPU, and what the fit does not know."""
     for schedule in ("no-compression", "high-compression"):
         shares = [run["module_s_per_step"] / run["step_s"] for run in runs_of(curves, schedule).values()]
         if shares:
             yield Figure(f"{name} module's share of a step, {schedule}", 100.0 * float(np.mean(shares)), "%")
-    entered = sum(run["entered_maps"] for run in curves.runs)
-    yield Figure(f"{name} maps that entered the kept ones, all runs", float(entered), "maps")
+            modelled = 100.0 * _modelled_share(name, -1 if schedule == "no-compression" else 0)
+            yield Figure(f"{name} module's share of a step, {schedule}, as modelled", modelled, "%")
     yield Figure(f"{name} error of the fit", curves.fit["error_points"], "points")
     if curves.fit["held_out_error_points"] is not None:
         yield Figure(f"{name} error on held-out runs", curves.fit["held_out_error_points"], "points")
+
+
+def _modelled_share(name: str, budget: int) -> float:
+    """The module's share of a step's arithmetic where one thread of a CPU does all of it."""
+    system = System(get_scenario(name, inputs="devices", client=THREAD, server=THREAD))
+    return float(system.module_s[budget] * system.steps / system.compute_s[budget])
+
+
+def _filter(name: str, curves: Curves) -> Iterator[Figure]:
+    """Whether the kept maps change, what a wire leaves of a soft mask, whether selectLr's factor matters."""
+    entered = sum(run["entered_maps"] for run in (*curves.runs, *curves.beside))
+    yield Figure(f"{name} maps that entered the kept ones, all runs", float(entered), "maps")
+    for schedule in ("high-compression", "deprune"):
+        runs = [run for run in runs_of(curves, schedule).values() if "kept_share" in run]
+        if not runs:
+            continue
+        at = _last_few(runs[0])
+        kept = 100.0 * np.mean([run["kept_share"][at] for run in runs])
+        yield Figure(f"{name} {schedule}: share of the filter's sum in the kept maps", float(kept), "%")
+        if curves.provenance["settings"]["mask"] == "soft":
+            soft, wire = (100.0 * np.mean([run[kind][at] for run in runs]) for kind in ("accuracy", "wire_accuracy"))
+            yield Figure(f"{name} {schedule}: epoch {at + 1} at few maps, all of them weighted", float(soft), "%")
+            yield Figure(f"{name} {schedule}: the same where the kept ones alone cross", float(wire), "%")
+    usual = curves.provenance["settings"]["gamma"]
+    for gamma in sorted({run["gamma"] for run in curves.beside}):
+        other = {run["seed"]: run["accuracy"][-1] for run in curves.beside if run["gamma"] == gamma}
+        yield from paired(f"{name} deprune, gamma {usual:g} - {gamma:g}", finals(curves, "deprune"), other)
+
+
+def _last_few(run: Run) -> int:
+    """The last epoch at a run's smallest budget, from 0."""
+    return max(i for i, budget in enumerate(run["budgets"]) if budget == min(run["budgets"]))
 
 
 def learned_figures() -> Iterator[Figure]:

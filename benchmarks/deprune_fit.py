@@ -3,8 +3,9 @@
     python benchmarks/deprune_fit.py runs/*.json --name vgg11-cifar10 [--hold-out NAME ...] [--write]
 
 Runs of the schedules named by --hold-out, and those of the last seed, are left out of a first fit; the mean absolute
-error on them is what the model does not know. What ships is then fitted to all runs. --write puts it into
-envs/deprune/curves.json, beside the others.
+error on them is what the model does not know. What ships is then fitted to all runs. Runs whose budget changes at
+another gamma than --gamma are kept beside them, and not fitted. --write puts it into envs/deprune/curves.json, beside
+the others.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from splitgym.envs.deprune.curves import PARAMETERS, LearningModel
+from splitgym.ui.errors import InputError
 from splitgym.ui.files import write_text
 
 CURVES = Path(__file__).resolve().parents[1] / "envs" / "deprune" / "curves.json"
@@ -40,10 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--hold-out", nargs="+", default=[], metavar="SCHEDULE", help="schedules that the fit must not see"
     )
+    parser.add_argument("--gamma", type=float, default=3.0, help="of the runs to fit (default %(default)s)")
     parser.add_argument("--write", action="store_true", help="put the result into envs/deprune/curves.json")
     args = parser.parse_args(argv)
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in args.records]
-    entry = fitted(runs, args.hold_out)
+    try:
+        entry = fitted(runs, args.hold_out, args.gamma)
+    except InputError as error:
+        parser.error(str(error))
     print(json.dumps({key: entry[key] for key in ("model", "bare", "fit")}, indent=1))
     if args.write:
         data = json.loads(CURVES.read_text(encoding="utf-8")) if CURVES.is_file() else {"schema": 1, "curves": {}}
@@ -53,8 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def fitted(runs: Sequence[Run], held_names: Sequence[str]) -> dict[str, Any]:
-    """The entry of the data file for runs of one network, cut and data set."""
+def fitted(runs: Sequence[Run], held_names: Sequence[str], gamma: float = 3.0) -> dict[str, Any]:
+    """The entry of the data file for runs of one network, cut, filter, rate and data set.
+
+    Raises:
+        InputError: the runs had several of them.
+    """
+    check_alike(runs)
+    beside = [run for run in runs if run["settings"]["gamma"] != gamma and len(set(run["budgets"])) > 1]
+    runs = [run for run in runs if run not in beside]
     split = [run for run in runs if run["settings"]["module"]]
     bare = [run for run in runs if not run["settings"]["module"]]
     last = max(run["settings"]["seed"] for run in split)
@@ -87,9 +100,19 @@ def fitted(runs: Sequence[Run], held_names: Sequence[str]) -> dict[str, Any]:
             "judged": as_model(judged, chance, [0.0, 0.0, 0.0], 0.0),
             "shipped_runs": len(split),
         },
-        "provenance": provenance(runs),
+        "provenance": provenance(runs, gamma),
         "runs": [summary(run) for run in runs],
+        "beside": [{**summary(run), "gamma": run["settings"]["gamma"]} for run in beside],
     }
+
+
+def check_alike(runs: Sequence[Run]) -> None:
+    """All runs trained the same network on the same data, but for schedules, seeds and gamma."""
+    for name in ("layer", "resolution", "mask", "decay", "images", "batch", "learning_rate"):
+        if len(values := {str(run["settings"][name]) for run in runs}) > 1:
+            raise InputError(f"{name} is {', '.join(sorted(values))} in the records, allowed: the same in all")
+    if len(models := {(run["model"], run["data"]["fingerprint"]) for run in runs}) > 1:
+        raise InputError(f"{len(models)} networks or data sets in the records, allowed: one")
 
 
 def classes_of(run: Run) -> int:
@@ -155,13 +178,19 @@ def as_model(values: np.ndarray, chance: float, loss: Sequence[float], noise: fl
 
 def summary(run: Run) -> dict[str, Any]:
     """What is kept of a run."""
-    sent = run["sent_bytes"]
+    sent, of_filter = run["sent_bytes"], {}
+    if run["settings"]["module"]:
+        shares = np.array(run["epochs"]["kept_sum"]) / np.array(run["epochs"]["filter_sum"])
+        of_filter = {"kept_share": [round(float(share), 4) for share in shares]}
+    if run["settings"]["mask"] == "soft":
+        of_filter["wire_accuracy"] = run["epochs"]["wire_accuracy"]
     return {
         "schedule": run["schedule"],
         "seed": run["settings"]["seed"],
         "budgets": run["budgets"],
         "phi": run["phi"],
         "accuracy": run["epochs"]["test_accuracy"],
+        **of_filter,
         "loss": [round(v, 4) for v in run["epochs"]["test_loss"]],
         "bytes": {kind: int(sum(values)) for kind, values in sent.items() if sum(values)},
         "module_s_per_step": round(float(np.mean(run["epochs"]["module_s"])), 5),
@@ -170,8 +199,8 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-def provenance(runs: Sequence[Run]) -> dict[str, Any]:
-    machine, data, settings = runs[0]["machine"], runs[0]["data"], dict(runs[0]["settings"])
+def provenance(runs: Sequence[Run], gamma: float) -> dict[str, Any]:
+    machine, data, settings = runs[0]["machine"], runs[0]["data"], {**runs[0]["settings"], "gamma": gamma}
     for varied in ("seed", "module"):
         del settings[varied]
     return {

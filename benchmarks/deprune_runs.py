@@ -112,6 +112,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--schedules", nargs="+", default=RECORDED, metavar="NAME", help="names, or as in 4x15+128x3")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--images", type=int, help="training images an epoch (default all)")
+    parser.add_argument("--test-images", type=int, help="images to test on (default all)")
     parser.add_argument("--optimizer", default=own.optimizer, help="sgd or adam (default %(default)s)")
     parser.add_argument("--learning-rate", type=float, default=own.learning_rate, help="default %(default)s")
     parser.add_argument("--decay", type=float, default=own.decay, help="of it, by epoch (default %(default)s)")
@@ -128,7 +129,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _make(args: argparse.Namespace) -> None:
     model = get_model(MODELS[args.width])
-    data = load_images(args.data, model.input)
+    data = load_images(args.data, model.input, test_limit=args.test_images)
     runs = list(_runs(args, model))
     (args.out / "checkpoints").mkdir(exist_ok=True)
     store = Store(args.out / "checkpoints", model, data, runs, args.threads)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ..ui.errors import InputError
-from .layers import Block, Conv, Linear, Shape
-from .model import Model
+from .layers import Block, Conv, ConvTranspose, Linear, Shape
+from .model import Model, Unit
 
 Padding = Literal["sound", "paper"]
 Mask = Literal["hard", "soft"]  # whether only the top B maps reach the decoder, or all of them, weighted by f
@@ -175,6 +175,20 @@ def compressing_cut(
     pad = 1 if padding == "sound" else resolution
     height, width = ((size + 2 * pad - 2 - resolution) // resolution + 1 for size in (shape.height, shape.width))
     return Interface(cut, shape, nodes, True, phi, resolution, pad, height, width)
+
+
+def encoder(interface: Interface, maps: int) -> Model:
+    """The encoder with its batch norm as a network of its own, for whoever times it: l_n -> so many maps."""
+    window = (interface.kernel, interface.resolution, interface.padding)
+    layer = Conv(*window, out_channels=maps, bias=False, norm=True, activation="none")
+    return Model(f"encoder-{maps}", interface.shape, (Unit("encoder", (layer,)),), ())
+
+
+def decoder(interface: Interface, maps: int) -> Model:
+    """The decoder as a network of its own: so many maps -> l_d, less what an output padding would add."""
+    window = (interface.kernel, interface.resolution, interface.padding)
+    layer = ConvTranspose(*window, out_channels=interface.shape.folded_channels, activation="none")
+    return Model(f"decoder-{maps}", Shape(maps, interface.height, interface.width), (Unit("decoder", (layer,)),), ())
 
 
 def _at(model: Model, cut: Cut, where: str) -> tuple[Shape, bool]:

@@ -142,6 +142,7 @@ def modelled_profile(
     tiles: bool = True,
     backward: float = 1.0,
     update_bytes: int | None = None,
+    trains_input: bool = False,
 ) -> TrainingProfile:
     """The profile that the calibrated latency model gives; the same object for the same arguments.
 
@@ -155,6 +156,7 @@ def modelled_profile(
         tiles: whether latency steps with whole tiles (see :mod:`.devices`).
         backward: how many times the published factors the backward pass takes.
         update_bytes: bytes that an update moves through memory for a parameter; the optimizer's by default.
+        trains_input: whether the first kernel needs a gradient of its input, as a part behind other layers does.
 
     Raises:
         InputError: no such device or optimizer, no batch size or one below 1.
@@ -165,7 +167,7 @@ def modelled_profile(
     if not sizes or sizes[0] < 1:
         raise InputError(f"batches is {list(batches)}, allowed: one or more integers, each 1 or more")
     on = get_device(device) if isinstance(device, str) else device
-    return _modelled_profile(model, on, sizes, optimizer, tiles, backward, update_bytes)
+    return _modelled_profile(model, on, sizes, optimizer, tiles, backward, update_bytes, trains_input)
 
 
 @lru_cache(maxsize=512)
@@ -177,9 +179,11 @@ def _modelled_profile(
     tiles: bool,
     backward: float,
     update_bytes: int | None,
+    trains_input: bool,
 ) -> TrainingProfile:
+    first = None if trains_input else 0
     timed = [
-        [_kernel_training_s(device, kernel, batch, tiles, first=k == 0) for k, kernel in enumerate(model.kernels)]
+        [_kernel_training_s(device, kernel, batch, tiles, first=k == first) for k, kernel in enumerate(model.kernels)]
         for batch in batches
     ]
     by_kernel = np.array(timed)  # (batch, kernel, forward or backward)

@@ -27,6 +27,7 @@ import numpy as np
 
 from ...ui.errors import InputError
 
+RECORDED = ("resolution", "mask", "decay", "gamma")  # fields of a scenario that the recorded trainings had, too
 PARAMETERS = ("top", "drop", "bend", "tau", "alpha", "up", "down", "delta", "rest", "boost")
 
 
@@ -107,6 +108,7 @@ class Curves:
             runs, of those that were held out from it too; ``model`` is then fitted to all of them.
         provenance: data set, machine, versions, date, command.
         runs: summaries of the recorded runs, one mapping each.
+        beside: those of runs with another γ, which nothing was fitted to.
     """
 
     name: str
@@ -120,6 +122,7 @@ class Curves:
     fit: Mapping[str, Any]
     provenance: Mapping[str, Any]
     runs: tuple[Mapping[str, Any], ...]
+    beside: tuple[Mapping[str, Any], ...]
 
     @property
     def judged(self) -> LearningModel:
@@ -142,9 +145,10 @@ def load_curves() -> Mapping[str, Curves]:
 
 
 def _read(name: str, entry: Mapping[str, Any]) -> Curves:
-    rest = {k: v for k, v in entry.items() if k not in ("model", "bare", "runs")}
+    rest = {k: v for k, v in entry.items() if k not in ("model", "bare", "runs", "beside")}
+    runs = {kind: tuple(entry[kind]) for kind in ("runs", "beside")}
     fits = {kind: entry[kind] and _model(entry[kind]) for kind in ("model", "bare")}
-    return Curves(name=name, runs=tuple(entry["runs"]), **fits, **rest)
+    return Curves(name=name, **runs, **fits, **rest)
 
 
 def _model(entry: Mapping[str, Any]) -> LearningModel:

@@ -138,7 +138,7 @@ class DepruneDynamics(ScenarioDynamics):
         bytes_cost, time_cost = costs(system, budget, mbps)
         gained = setting.accuracy_weight * (accuracy - self._accuracy[lane])
         self._rewards = {"accuracy": gained, "bytes": -bytes_cost, "time": -time_cost}
-        epoch_s = system.compute_s + system.transfer_s(budget, mbps)
+        epoch_s = system.compute_s[budget] + system.transfer_s(budget, mbps)
         self._counts[budget, lane] += 1.0
         self._last[lane], self._step[lane] = budget, step + 1
         self._accuracy[lane], self._expected[lane], self._loss[lane] = accuracy, expected, loss
@@ -227,7 +227,8 @@ class DepruneDynamics(ScenarioDynamics):
             assert system.curves is not None
             learnt = system.curves.label()
         profiles = (f"training of {p.model} on {p.provenance.label()}" for p in system.profiles)
-        return (learnt, *profiles, "bytes: counted from the cut; link: modelled")
+        rest = "bytes: counted from the cut; link: modelled"
+        return (*system.scenario.provenance, learnt, *profiles, rest)
 
     def render_lane(self, lane: int) -> np.ndarray:
         from ..figures import frame

@@ -17,9 +17,11 @@ class DepruneEnv(ScalarEnv):
     ## Description
     A network is cut in two; the client's half ends in an encoder and a learnt filter, which sends the top B of phi
     maps, the server's half begins with a decoder. Only what crosses the cut costs traffic: B of phi maps forward, their
-    gradients back, the filter, the labels. One step is an epoch at one budget. With ``backend="curves"`` accuracies
-    come from a compact learning model fitted to recorded real trainings, with ``backend="train"`` torch trains both
-    halves, on an image folder or scikit-learn's digits.
+    gradients back, the filter, the labels. One step is an epoch at one budget; it takes what both halves, encoder and
+    decoder compute, and what the link takes. With ``backend="curves"`` accuracies come from a compact learning model
+    fitted to recorded real trainings, with ``backend="train"`` torch trains both halves, on an image folder or
+    scikit-learn's digits. With ``mask="soft"`` all maps reach the server, weighted by the filter, and B of them count:
+    a simulation, which no wire carries out.
 
     ## Action Space
     ``Discrete(6)``: budgets of 1/32, 1/16, 1/8, 1/4, 1/2 and all of the phi maps (the scenario's ``shares``).
@@ -51,7 +53,9 @@ class DepruneEnv(ScalarEnv):
     ``plan`` (budgets), and the flat figures again under ``metrics``.
 
     ## Arguments
-    * ``scenario``: ``"vgg11-cifar10"``, another recorded cut, or a YAML file.
+    * ``scenario``: ``"vgg11-cifar10"``, another recorded training, or a YAML file.
+    * ``inputs``: ``"paper"`` (rate, machines and bytes as the paper's text and figures imply them; the default of named
+      scenarios) or ``"devices"`` (a phone and a card on 100 Mbit/s, and the training with a falling rate).
     * ``backend``: ``"curves"`` or ``"train"``.
     * ``checkpoints``: folder for ``backend="train"``; trainings that begin alike share their first epochs, and one that
       was stopped goes on.

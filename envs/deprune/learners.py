@@ -10,7 +10,7 @@ import numpy as np
 
 from ...ui.errors import InputError, needs
 from ..core import seeds_of
-from .curves import Curves, LearningModel
+from .curves import RECORDED, Curves, LearningModel
 from .system import System
 
 if TYPE_CHECKING:
@@ -44,12 +44,13 @@ def learning_model(system: System, curves: Curves) -> LearningModel:
     """The fit for a scenario, with or without the module.
 
     Raises:
-        InputError: another cut or another number of maps was recorded, or nothing without the module.
+        InputError: another cut, filter, rate or number of maps was recorded, or nothing without the module.
     """
     setting, recorded = system.scenario, curves.provenance["settings"]
-    for name, value in (("model", curves.network), ("layer", curves.layer), ("resolution", recorded["resolution"])):
+    fields = {"model": curves.network, "layer": curves.layer, **{name: recorded[name] for name in RECORDED}}
+    for name, value in fields.items():
         mine = getattr(setting, name)
-        if mine != value:
+        if mine != value and (setting.module or name != "mask"):
             raise InputError(
                 f"scenario {setting.name}: {name} is {mine}, but the curves {curves.name} were recorded with {value}; "
                 'train for real with --env-kwargs backend=train (in gym.make backend="train"), or name other curves'
@@ -155,7 +156,8 @@ class TrainLearner:
             layer=setting.layer, module=setting.module, resolution=setting.resolution,
             phi=self._system.interface.phi if setting.module else None,
             images=self._system.images, batch=setting.batch, flips=bool(setting.data),
-            learning_rate=setting.learning_rate or Settings.learning_rate, seed=seed,
+            learning_rate=setting.learning_rate or Settings.learning_rate, decay=setting.decay, gamma=setting.gamma,
+            mask=setting.mask, seed=seed,
         )  # fmt: skip
         return Training(self._system.model, self._data, settings)
 

@@ -22,8 +22,8 @@ def costs(system: System, budget: np.ndarray, mbps: np.ndarray | float) -> tuple
     """(bytes, time): the weighted costs of an epoch, so that all epochs without compression cost the weights."""
     setting, full = system.scenario, np.array(len(system.budgets) - 1)
     share = system.sent_bytes[budget] / (system.full_bytes * setting.epochs)
-    longest_s = system.compute_s + system.transfer_s(full, np.array(setting.mbps))
-    took_s = system.compute_s + system.transfer_s(budget, np.asarray(mbps, dtype=float))
+    longest_s = system.compute_s[full] + system.transfer_s(full, np.array(setting.mbps))
+    took_s = system.compute_s[budget] + system.transfer_s(budget, np.asarray(mbps, dtype=float))
     return setting.bytes_weight * share, setting.time_weight * took_s / (longest_s * setting.epochs)
 
 

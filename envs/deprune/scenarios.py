@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, get_args
 
 from annotated_types import Interval
 
+from ...models.compression import Mask
 from ...models.own.names import model_title
 from ...profiling.devices import get_device
 from ...ui.errors import InputError
-from ...ui.validation import Mbps, PositiveShare
-from ..scenarios import BaseScenario, change, is_file, load
-from .curves import get_curves, load_curves
+from ...ui.validation import Mbps, PositiveShare, validated
+from ..scenarios import BaseScenario, Inferred, Inputs, chosen, filled, is_file, load
+from .curves import RECORDED, get_curves, load_curves
+from .paper import INFERRED, PAPER, WIFI
+from .settings import Decay, Gamma
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of phi: 4 to 128 of 128 maps
 Bounded = Annotated[float, Interval(ge=0, le=1e6)]
@@ -29,6 +32,12 @@ class Scenario(BaseScenario):
         layer: where it is cut, in modules of the ``features`` list.
         resolution: r, by which maps shrink in height and width.
         module: whether the compression module is there; without it all maps cross, and there is one budget.
+        mask: hard (only the top B maps reach the server) or soft (all do, weighted by the filter, as in a simulation;
+            only B of them count as sent).
+        dense: whether encoder and decoder compute all maps at any budget, as a soft mask always lets them, and not only
+            the kept ones.
+        decay: factor on the learning rate after every epoch; 1 for a constant one.
+        gamma: factor on it in the first two epochs after a change of budget (assumption).
         curves: name of the fitted curves behind ``backend="curves"``; empty where nothing was recorded.
         data: image folder for ``backend="train"``; empty for scikit-learn's digits.
         epochs: of an episode.
@@ -36,20 +45,29 @@ class Scenario(BaseScenario):
         batch: images of a step.
         shares: budgets to choose from, as shares of phi, rising.
         client, server: by their names in the device catalogue.
+        client_share: of its device's speed that a client has.
         mbps: rate of the link (assumption).
         clients: that share the link.
         rtt_s: round trip, once a step (paper: 0.670 ms).
+        overhead_bytes: that go with a step beside maps, gradients, filter and labels (assumption).
+        overhead_s: that the software around a step takes (assumption).
         dynamic: the rate changes from epoch to epoch, anew for every seed (assumption).
         sigma: of the logarithm of a changing rate.
-        learning_rate: of ``backend="train"``; 0 for its own default.
+        learning_rate: of ``backend="train"``, at first; 0 for its own default.
         noise: whether accuracies of ``backend="curves"`` scatter as the recorded ones do.
         accuracy_weight, bytes_weight, time_weight: of the reward (assumption): what the final accuracy counts, what all
             maps and gradients without compression, what all of training without compression would take.
     """
 
+    inferred: ClassVar[Inferred | None] = INFERRED
+
     layer: int
     resolution: int = 1
     module: bool = True
+    mask: Mask = "hard"
+    dense: bool = False
+    decay: Decay = 0.92
+    gamma: Gamma = 3.0
     curves: str = ""
     data: str = ""
     epochs: Annotated[int, Interval(ge=1, le=10_000)] = 18
@@ -58,9 +76,12 @@ class Scenario(BaseScenario):
     shares: tuple[PositiveShare, ...] = SHARES
     client: str = "pixel6a"
     server: str = "gtx1080ti"
+    client_share: PositiveShare = 1.0
     mbps: Mbps = 100.0
     clients: Annotated[int, Interval(ge=1, le=10_000)] = 1
     rtt_s: Bounded = 0.00067
+    overhead_bytes: Annotated[int, Interval(ge=0, le=10**9)] = 0
+    overhead_s: Bounded = 0.0
     dynamic: bool = False
     sigma: Annotated[float, Interval(ge=0, le=5)] = 0.5
     learning_rate: Annotated[float, Interval(ge=0, le=100)] = 0.0
@@ -93,26 +114,30 @@ class Scenario(BaseScenario):
 ENV_OPTIONS = ("backend", "checkpoints")  # of the env itself, beside a scenario's fields
 
 
-def _named_ones() -> dict[str, Scenario]:
-    """A scenario for all curves that ship, and its variants."""
-    found: dict[str, Scenario] = {}
-    for name, curves in load_curves().items():
-        base = Scenario(name, curves.network, curves.layer, curves=name)
-        found[name] = base
-    default = found[DEFAULT_SCENARIO]
-    fields = {**vars(default)}
-    found[f"{DEFAULT_SCENARIO}-wifi8"] = Scenario(**{**fields, "name": f"{DEFAULT_SCENARIO}-wifi8", "clients": 8})
-    found[f"{DEFAULT_SCENARIO}-dynamic"] = Scenario(
-        **{**fields, "name": f"{DEFAULT_SCENARIO}-dynamic", "dynamic": True}
-    )
-    return found
-
-
 DEFAULT_SCENARIO = "vgg11-cifar10"
-SCENARIOS: Mapping[str, Scenario] = _named_ones()
+VARIANTS: Mapping[str, Mapping[str, Any]] = {"": {}, "-wifi8": {"clients": 8}, "-dynamic": {"dynamic": True}}
+PAPER_VARIANTS: Mapping[str, Mapping[str, Any]] = {"": {}, "-wifi8": WIFI, "-dynamic": {}}
+
+
+def _by_name(name: str, inputs: Inputs | None = None) -> dict[str, Any] | None:
+    """The fields of a named scenario: everything that was recorded, trained as it was, and variants of the default."""
+    variant = name.removeprefix(DEFAULT_SCENARIO) if name.removeprefix(DEFAULT_SCENARIO) in VARIANTS else ""
+    recorded = DEFAULT_SCENARIO if variant else name
+    curves = load_curves().get(recorded)
+    if curves is None:
+        return None
+    trained = {field: curves.provenance["settings"][field] for field in RECORDED}
+    fields = dict(name=name, inputs=inputs or "paper", model=curves.network, layer=curves.layer, curves=recorded)
+    paper = {**PAPER, **PAPER_VARIANTS.get(variant, {})}
+    return filled({**fields, **trained, **VARIANTS.get(variant, {})}, paper)
+
+
+NAMES = (*(DEFAULT_SCENARIO + variant for variant in VARIANTS), *(n for n in load_curves() if n != DEFAULT_SCENARIO))
+SCENARIOS: Mapping[str, Scenario] = {name: Scenario(**fields) for name in NAMES if (fields := _by_name(name))}
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "cuts": tuple(name for name, s in SCENARIOS.items() if s.curves == name),
-    "links": tuple(name for name, s in SCENARIOS.items() if s.curves == DEFAULT_SCENARIO),
+    "cuts": (DEFAULT_SCENARIO, f"{DEFAULT_SCENARIO}-layer9", f"{DEFAULT_SCENARIO}-4k"),
+    "links": tuple(DEFAULT_SCENARIO + variant for variant in VARIANTS),
+    "filters": tuple(name for name in NAMES if name.removeprefix(f"{DEFAULT_SCENARIO}-").startswith(get_args(Mask))),
 }
 
 
@@ -127,14 +152,17 @@ def get_scenario(name: str, /, **changes: object) -> Scenario:
     Raises:
         InputError: unknown name or field, or a value out of range.
     """
-    return change(_named(name), changes, ENV_OPTIONS)
+    return chosen(_named, name, changes, ENV_OPTIONS)
 
 
-def _named(name: str) -> Scenario:
+def _named(name: str, inputs: Inputs | None) -> Scenario:
     if not isinstance(name, str):
         raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
     if is_file(name):
-        return load(Scenario, name, ("data",))
-    if name not in SCENARIOS:
+        return load(Scenario, name, ("data",), PAPER, inputs)
+    if name in SCENARIOS and inputs in (None, "paper"):
+        return SCENARIOS[name]
+    fields = _by_name(name, inputs)
+    if fields is None:
         raise InputError(f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, or a .yaml file")
-    return SCENARIOS[name]
+    return validated(Scenario, fields, f"scenario {name}")

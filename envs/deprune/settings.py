@@ -14,6 +14,8 @@ from ...ui.errors import InputError
 from ...ui.validation import Share
 
 MAX_DELTA = 1000.0
+Decay = Annotated[float, Interval(ge=1e-3, le=1)]
+Gamma = Annotated[float, Interval(ge=1, le=1e3)]
 LEAST_LAMBDA = 1e-12  # of those that are not 0; below it the minimum of pruneLoss would lie on a tangent
 
 
@@ -55,13 +57,13 @@ class Settings:
     batch: Annotated[int, Interval(ge=2, le=1 << 20)] = 64
     optimizer: Literal["sgd", "adam"] = "sgd"
     learning_rate: Annotated[float, Interval(ge=1e-12, le=100)] = 0.01
-    decay: Annotated[float, Interval(ge=1e-3, le=1)] = 0.92
+    decay: Decay = 0.92
     momentum: Annotated[float, Interval(ge=0, le=0.9999)] = 0.9
     weight_decay: Share = 5e-4
     delta: Annotated[float, Interval(ge=1e-6, le=MAX_DELTA)] = 10.0
     lam: float = 1.0
     epsilon: Annotated[float, Interval(ge=0, le=1e6)] = 0.5
-    gamma: Annotated[float, Interval(ge=1, le=1e3)] = 3.0
+    gamma: Gamma = 3.0
     boosted_epochs: Annotated[int, Interval(ge=0, le=1 << 20)] = 2
     flips: bool = False
     seed: Annotated[int, Interval(ge=0, le=(1 << 63) - 1)] = 0

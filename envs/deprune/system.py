@@ -9,7 +9,7 @@ from math import ceil
 
 import numpy as np
 
-from ...models.compression import Interface, compressing_cut, layer_cut, widened
+from ...models.compression import Interface, compressing_cut, decoder, encoder, layer_cut, widened
 from ...models.lookup import get_model
 from ...models.model import Model
 from ...models.plans import CompressedPlan
@@ -38,9 +38,10 @@ class System:
         budgets: (K,) maps.
         images, steps: of an epoch.
         map_bytes: (K,) feature maps and gradients of an epoch, both directions.
-        sent_bytes: (K,) the same with filter and labels.
+        sent_bytes: (K,) the same with filter, labels and what else goes with a step.
         full_bytes: maps and gradients of an epoch without compression, the unit of traffic.
-        compute_s: seconds of an epoch on client and server, one after the other.
+        module_s: (K,) seconds of a step in encoder and decoder.
+        compute_s: (K,) seconds of an epoch on client and server, one after the other.
     """
 
     def __init__(self, scenario: Scenario, model: Model | None = None, available: int | None = None) -> None:
@@ -67,10 +68,12 @@ class System:
         one_way = float(self.images * self.interface.map_bytes)
         self.map_bytes = ways * one_way * np.array(self.budgets, dtype=float)
         self.full_bytes = ways * one_way * self.interface.phi
-        self.sent_bytes = self.map_bytes + self.steps * self.interface.filter_bytes + self.images * LABEL_BYTES
+        step_bytes = self.interface.filter_bytes + scenario.overhead_bytes
+        self.sent_bytes = self.map_bytes + self.steps * step_bytes + self.images * LABEL_BYTES
         devices = (scenario.client, scenario.server)
         self.profiles = [modelled_profile(self.model, device, (scenario.batch,)) for device in devices]
-        self.compute_s = self.steps * self._step_s()
+        self.module_s = np.array([self._module_s(budget) for budget in self.budgets])
+        self.compute_s = self.steps * (self._halves_s() + self.module_s + scenario.overhead_s)
 
     def _interface(self, where: str) -> Interface:
         scenario = self.scenario
@@ -80,7 +83,7 @@ class System:
         phi = widened(scenario.layer)
         return compressing_cut(self.model, cut, resolution=scenario.resolution, phi=phi, where=where)
 
-    def _step_s(self) -> float:
+    def _halves_s(self) -> float:
         """Forward, backward and update of a step: the client's steps in front of the cut, the server's behind it.
 
         A convolution that is cut off from its activation is the client's, and nearly all of its step.
@@ -88,7 +91,25 @@ class System:
         cut = self.interface.cut
         at = cut.step + (1 if cut.modules else 0)
         client, server = (profile.step_s(self.scenario.batch) for profile in self.profiles)
-        return float(client[:at].sum() + server[at:].sum())
+        return float(client[:at].sum() / self.scenario.client_share + server[at:].sum())
+
+    def _module_s(self, budget: int) -> float:
+        """The same of the encoder, which is the client's, and of the decoder, both of the maps that they compute.
+
+        The filter's own products are not counted, nor is anything where nodes cross.
+        """
+        if not self.interface.encoded:
+            return 0.0
+        scenario = self.scenario
+        maps = self.interface.phi if scenario.dense or scenario.mask == "soft" else budget
+        parts = ((encoder, scenario.client, scenario.layer > 0), (decoder, scenario.server, True))
+        encode_s, decode_s = (
+            modelled_profile(part(self.interface, maps), device, (scenario.batch,), trains_input=behind)
+            .step_s(scenario.batch)
+            .sum()
+            for part, device, behind in parts
+        )
+        return float(encode_s / scenario.client_share + decode_s)
 
     def transfer_s(self, budget: np.ndarray, mbps: np.ndarray) -> np.ndarray:
         """Seconds that an epoch's bytes take, indices and rates broadcast."""
@@ -121,7 +142,8 @@ class System:
     def fingerprint(self) -> str:
         """Hash of every input that a result depends on."""
         fitted = (self.curves.model, self.curves.bare, self.curves.images) if self.curves else None
-        text = f"{self.model.fingerprint}{sorted(asdict(self.scenario).items())}{fitted}{self._step_s()}"
+        step_s = self._halves_s(), self.module_s.tolist()
+        text = f"{self.model.fingerprint}{sorted(asdict(self.scenario).items())}{fitted}{step_s}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

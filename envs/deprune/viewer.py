@@ -85,7 +85,7 @@ def _words(system: System, trace: Trace) -> str:
     parts = runs_of(trace["budget"])
     if not parts:
         return "no epoch yet"
-    told = ", then ".join(f"{budget} maps x {last - first}" for first, last, budget in parts)
+    told = ", then ".join(f"{_maps(budget)} x {last - first}" for first, last, budget in parts)
     if len(parts) > FEW_PARTS:
         told = f"{len(parts) - 1} changes of budget"
     so_far = "" if len(trace["budget"]) == system.scenario.epochs else " so far"

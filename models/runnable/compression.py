@@ -4,9 +4,9 @@ The halves share nothing. What the client knows of the server, and the server of
 and a :class:`Reply`, which carry plain tensors without a graph and count their own bytes (paper, Sec. 3.1, Fig. 2, 3).
 
 With a hard mask only the maps that the filter keeps are computed, sent and decoded, and only their gradients come
-back: a map that is not sent feels nothing of the loss, so what moves its entry of the filter is the budget alone. With a
-soft one all maps reach the decoder, each weighted by its f, and gradients reach all of them, while only as many as the
-budget allows are counted: a simulation in one process, of a wire that would carry the kept ones alone.
+back: a map that is not sent feels nothing of the loss, so what moves its entry of the filter is the budget alone. With
+a soft one all maps reach the decoder, each weighted by its f, and gradients reach all of them, while only as many as
+the budget allows are counted: a simulation in one process, of a wire that would carry the kept ones alone.
 """
 
 from __future__ import annotations

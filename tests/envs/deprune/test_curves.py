@@ -239,7 +239,15 @@ SCHEDULES: dict[str, tuple[int, ...]] = {
 }
 
 
-def record(name: str, seed: int, noise: float, model: LearningModel = KNOWN, module: bool = True) -> dict[str, Any]:
+def record(
+    name: str,
+    seed: int,
+    noise: float,
+    model: LearningModel = KNOWN,
+    module: bool = True,
+    mask: str = "hard",
+    gamma: float = 3.0,
+) -> dict[str, Any]:
     """A run as benchmarks/deprune_runs.py leaves it, of a net that learns as the model says."""
     budgets = SCHEDULES[name] if module else (64,) * 18
     rng, n = np.random.default_rng([seed, len(name)]), len(budgets)
@@ -250,13 +258,17 @@ def record(name: str, seed: int, noise: float, model: LearningModel = KNOWN, mod
     return {
         "schedule": name if module else "without-module",
         "model": "vgg11_32_half",
-        "settings": {"layer": 5, "module": module, "resolution": 1, "batch": 64, "seed": seed},
+        "settings": {
+            "layer": 5, "module": module, "resolution": 1, "batch": 64, "seed": seed, "mask": mask, "decay": 1.0,
+            "gamma": gamma, "images": None, "learning_rate": 0.01,
+        },
         "budgets": list(budgets),
         "phi": 64,
-        "data": {"name": "made", "train_images": images, "test_images": 100},
+        "data": {"name": "made", "fingerprint": "0", "train_images": images, "test_images": 100},
         "machine": {"device": "cpu", "processor": "none", "torch": "0"},
         "epochs": {
             "images": [images] * n, "steps": [10] * n, "test_accuracy": list(map(float, found)),
+            "wire_accuracy": [0.1] * n, "filter_sum": [4.0] * n, "kept_sum": [1.0] * n,
             "test_loss": loss.tolist(), "module_s": [0.01] * n, "seconds": [2.0] * n, "entered_maps": [1] * n,
         },
         "sent_bytes": {**sent, "gradients": sent["maps"], "filter": [256 * 10 * module] * n},
@@ -323,8 +335,8 @@ def test_an_entry_without_anything_held_out_has_no_error_to_tell() -> None:
     entry = command.fitted(records(0.0, seeds=1, bare=False), [])
     assert entry["fit"]["held_out_error_points"] is None
     assert entry["bare"] is None
-    fields = {k: v for k, v in entry.items() if k not in ("model", "bare", "runs")}
-    curves = Curves("made", model_of(entry), None, runs=tuple(entry["runs"]), **fields)
+    fields = {k: v for k, v in entry.items() if k not in ("model", "bare", "runs", "beside")}
+    curves = Curves("made", model_of(entry), None, runs=tuple(entry["runs"]), beside=(), **fields)
     assert "nothing held out" in curves.label()
 
 
@@ -355,6 +367,37 @@ def test_the_command_writes_an_entry_beside_the_others(
     assert "seed" not in entry["provenance"]["settings"]
 
 
+def test_runs_with_another_gamma_are_kept_but_not_fitted() -> None:
+    usual = records(0.01, seeds=1)
+    odd = record("deprune", 0, 0.3, gamma=1.0)
+    alone, entry = command.fitted(usual, []), command.fitted([odd, *usual], [])
+    other = command.fitted([odd, *usual], [], gamma=1.0)
+    assert {run["schedule"] for run in other["beside"]} == {"prune", "deprune", "steps"}  # the others change no budget
+    assert other["provenance"]["settings"]["gamma"] == 1.0
+    assert entry["model"] == alone["model"]
+    assert entry["fit"] == alone["fit"]
+    assert entry["runs"] == alone["runs"]
+    assert [(run["schedule"], run["gamma"]) for run in entry["beside"]] == [("deprune", 1.0)]
+    assert entry["provenance"]["settings"]["gamma"] == 3.0
+
+
+def test_runs_of_a_soft_mask_tell_what_is_left_on_a_wire() -> None:
+    hard, soft = (command.summary(record("deprune", 0, 0.0, mask=mask)) for mask in ("hard", "soft"))
+    assert hard["kept_share"] == [0.25] * 18
+    assert soft == {**hard, "wire_accuracy": [0.1] * 18}
+    assert "kept_share" not in command.summary(record("deprune", 0, 0.0, module=False))
+
+
+def test_records_of_several_settings_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = []
+    for mask in ("hard", "soft"):
+        paths.append(tmp_path / f"{mask}.json")
+        paths[-1].write_text(json.dumps(record("deprune", 0, 0.0, mask=mask)))
+    with pytest.raises(SystemExit, match="2"):
+        command.main([*map(str, paths), "--name", "net-made"])
+    assert "mask is hard, soft in the records, allowed: the same in all" in capsys.readouterr().err
+
+
 # The best schedule.
 
 
@@ -369,7 +412,7 @@ def worth(system: System, model: LearningModel, places: Sequence[int]) -> float:
     rate_bytes = s.mbps * 1e6 / 8 / s.clients
 
     def epoch_s(k: int) -> float:
-        return system.compute_s + system.sent_bytes[k] / rate_bytes + system.steps * s.rtt_s
+        return system.compute_s[k] + system.sent_bytes[k] / rate_bytes + system.steps * s.rtt_s
 
     everything = 2 * system.images * system.interface.phi * system.interface.map_bytes * epochs
     for k in places:

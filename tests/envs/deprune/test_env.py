@@ -71,20 +71,23 @@ def test_metrics_and_trace_are_what_the_epochs_tell(changes: dict[str, Any]) -> 
     assert [info["budget"] for info in infos] == budgets == trace["budget"].tolist()
     for name in ("accuracy", "loss", "sent_bytes", "epoch_s"):
         assert trace[name].tolist() == [info["epoch"][name] for info in infos]
-    assert (trace["mbps"] != 100.0).all() == bool(changes.get("dynamic"))
+    assert (trace["mbps"] != system.scenario.mbps).all() == bool(changes.get("dynamic"))
     one_way = system.images * system.interface.map_bytes
     for t, budget in enumerate(budgets):
         assert trace["map_bytes"][t] == 2 * one_way * budget
-        beside = system.steps * system.interface.phi * 4 + 8 * system.images  # the filter and the labels
+        step_bytes = system.interface.phi * 4 + system.scenario.overhead_bytes  # the filter and what else goes along
+        beside = system.steps * step_bytes + 8 * system.images  # the labels
         assert trace["sent_bytes"][t] == 2 * one_way * budget + beside
         link_s = trace["sent_bytes"][t] * 8 * system.scenario.clients / (1e6 * trace["mbps"][t])
-        assert trace["epoch_s"][t] == pytest.approx(system.compute_s + link_s + system.steps * 0.00067, rel=1e-12)
+        compute_s = system.compute_s[system.budgets.index(budget)]
+        assert trace["epoch_s"][t] == pytest.approx(compute_s + link_s + system.steps * 0.00067, rel=1e-12)
     everything = 2 * one_way * system.interface.phi * 9
     for info, part, t in zip(infos, [info["rewards"] for info in infos], range(9), strict=True):
         assert part["bytes"] == pytest.approx(-system.scenario.bytes_weight * trace["sent_bytes"][t] / everything)
         before = infos[t - 1]["epoch"]["accuracy"] if t else env.dynamics.learner.chance
         assert part["accuracy"] == pytest.approx(info["epoch"]["accuracy"] - before, abs=1e-12)
-    longest = system.sent_bytes[-1] * 8 * system.scenario.clients / 1e8 + system.compute_s + system.steps * 0.00067
+    slowest_s = system.sent_bytes[-1] * 8 * system.scenario.clients / (1e6 * system.scenario.mbps)
+    longest = slowest_s + system.compute_s[-1] + system.steps * 0.00067
     times = [info["rewards"]["time"] for info in infos]
     assert times == pytest.approx((-system.scenario.time_weight * trace["epoch_s"] / (9 * longest)).tolist())
     metrics = last["metrics"]
@@ -162,7 +165,7 @@ def test_observations_say_what_the_table_says() -> None:
         told = info["epoch"]
         expected = [t / 8, told["accuracy"], told["loss"] / -log(chance), share]
         assert observation[:4] == pytest.approx(expected, rel=1e-5)
-        assert env.dynamics.trace["mbps"][t - 1, 0] == pytest.approx(100.0 * rate, rel=1e-5)
+        assert env.dynamics.trace["mbps"][t - 1, 0] == pytest.approx(system.scenario.mbps * rate, rel=1e-5)
         assert observation[5:11] == pytest.approx(counts / 8)
         assert observation[11:].tolist() == np.eye(6)[action].tolist()
         assert env.observation_space.contains(observation)
@@ -177,7 +180,8 @@ def test_one_budget_without_the_module() -> None:
     info = play(env, [0] * 4)[1][-1]
     assert info["bytes_share"] == pytest.approx(1.0)
     one_way = system.images * system.interface.map_bytes * system.interface.phi
-    assert info["sent_bytes"] == 4 * (2 * one_way + 8 * system.images)
+    beside = 8 * system.images + system.steps * system.scenario.overhead_bytes
+    assert info["sent_bytes"] == 4 * (2 * one_way + beside)
     assert system.curves is not None
     bare = system.curves.bare
     assert bare is not None

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from splitgym.models.compression import Cut, Interface, Padding, compressing_cut, layer_cut, step_modules
+from splitgym.models.compression import Cut, Interface, Mask, Padding, compressing_cut, layer_cut, step_modules
 from splitgym.models.layers import Block, Conv, GlobalPool, Linear, Pool, Shape
 from splitgym.models.lookup import get_model
 from splitgym.models.model import MAIN, Join, Model, Unit
@@ -68,14 +68,15 @@ def batch(model: Model, count: int = 5) -> tuple[Tensor, Tensor]:
 
 
 def whole_step(halves: Halves, images: Tensor, labels: Tensor, budget: int) -> Tensor:
-    """Loss of both halves' modules as one graph: every map is encoded and decoded, those not kept times zero."""
+    """Loss of both halves' modules as one graph: every map is encoded and decoded, those behind the mask times zero."""
     client, server = halves
     tensors, heads = client.body({MAIN: images})
     x = client.rest(tensors.pop(MAIN))
     if client.compressor is not None and server.decompressor is not None:
         encoder, decoder, interface = client.compressor, server.decompressor, client.interface
         f = torch.sigmoid(encoder.logits)
-        scale = f * torch.zeros(interface.phi).scatter(0, f.topk(budget).indices, 1.0)
+        kept = budget if encoder.mask == "hard" else interface.phi
+        scale = f * torch.zeros(interface.phi).scatter(0, f.topk(kept).indices, 1.0)
         if interface.nodes:
             x = x * scale
         else:
@@ -120,11 +121,12 @@ CUTS: list[tuple[Model, Cut, int, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.parametrize("mask", get_args(Mask))
 @pytest.mark.parametrize(("model", "cut", "budget", "options"), CUTS)
 def test_a_split_step_is_the_step_of_the_model_in_one_piece(
-    model: Model, cut: Cut, budget: int, options: dict[str, Any]
+    model: Model, cut: Cut, budget: int, options: dict[str, Any], mask: Mask
 ) -> None:
-    halves = split_model(model, compressing_cut(model, cut, **options), seed=3)
+    halves = split_model(model, compressing_cut(model, cut, **options), seed=3, mask=mask)
     whole = copy.deepcopy(halves)
     images, labels = batch(model)
     loss = split_step(halves, images, labels, budget)
@@ -135,6 +137,63 @@ def test_a_split_step_is_the_step_of_the_model_in_one_piece(
         for (name, gradient), wanted in zip(gradients(half).items(), gradients(other).values(), strict=True):
             torch.testing.assert_close(gradient, wanted, rtol=1e-5, atol=1e-6, msg=name)
             assert name.startswith("compressor.") or float(wanted.abs().max()) > 0 or not cut.step
+
+
+def both_masks(model: Model, cut: Cut, budget: int, options: dict[str, Any], logits: Tensor | None = None) -> Any:
+    """(halves, message, outcome) of the same step behind a hard and a soft mask."""
+    images, labels = batch(model)
+    for mask in get_args(Mask):
+        halves = split_model(model, compressing_cut(model, cut, **options), seed=3, mask=mask)
+        client, server = halves
+        client.budget = budget
+        assert client.compressor is not None
+        if logits is not None:
+            client.compressor.logits.data.copy_(logits)
+        message = client(images, labels)
+        outcome = server.step(message)
+        client.backward(outcome.reply)
+        yield halves, message, outcome
+
+
+@pytest.mark.parametrize(("model", "cut", "budget", "options"), CUTS)
+def test_a_soft_filter_of_zeros_and_ones_is_a_hard_one(
+    model: Model, cut: Cut, budget: int, options: dict[str, Any]
+) -> None:
+    phi = compressing_cut(model, cut, **options).phi
+    order = torch.randperm(phi, generator=torch.Generator().manual_seed(5))
+    logits = torch.where(order < budget, 200.0, -200.0)
+    assert torch.sigmoid(logits).unique().tolist() == ([0.0, 1.0] if budget < phi else [1.0])
+    (hard, *_, one), (soft, *_, other) = both_masks(model, cut, budget, options, logits)
+    torch.testing.assert_close(one.output, other.output, rtol=1e-5, atol=1e-6)
+    assert float(one.loss) == pytest.approx(float(other.loss), abs=1e-6)
+    for half, twin in zip(hard, soft, strict=True):
+        for (name, gradient), wanted in zip(gradients(twin).items(), gradients(half).values(), strict=True):
+            torch.testing.assert_close(gradient, wanted, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_behind_a_soft_mask_gradients_reach_the_maps_that_are_not_counted() -> None:
+    (hard, *_), (soft, *_) = both_masks(VGG, layer_cut(VGG, 5), 2, {})
+    for halves, reached in ((hard, 2), (soft, 64)):
+        client, server = gradients(halves.client), gradients(halves.server)
+        assert int((client["compressor.logits"] != 0).sum()) == reached
+        assert int((client["compressor.conv.weight"].abs().amax((1, 2, 3)) > 0).sum()) == reached
+        assert int((server["decompressor.conv.weight"].abs().amax((1, 2, 3)) > 0).sum()) == reached
+
+
+@pytest.mark.parametrize(("model", "cut", "budget", "options"), CUTS)
+def test_both_masks_count_the_same_bytes(model: Model, cut: Cut, budget: int, options: dict[str, Any]) -> None:
+    (_, *hard), (_, *soft) = both_masks(model, cut, budget, options)
+    assert hard[0].sent_bytes == soft[0].sent_bytes
+    assert hard[1].reply.sent_bytes == soft[1].reply.sent_bytes
+    assert soft[0].maps.shape[1] == compressing_cut(model, cut, **options).phi
+
+
+def test_at_full_budget_both_masks_are_the_same_to_the_last_bit() -> None:
+    (hard, *_, one), (soft, *_, other) = both_masks(VGG, layer_cut(VGG, 5), 64, {})
+    assert torch.equal(one.output, other.output)
+    for half, twin in zip(hard, soft, strict=True):
+        for gradient, wanted in zip(gradients(twin).values(), gradients(half).values(), strict=True):
+            assert torch.equal(gradient, wanted)
 
 
 @pytest.mark.parametrize("model", [PLAIN, RESIDUAL, JOINED, *slow(VGG)])

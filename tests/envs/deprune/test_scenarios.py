@@ -17,12 +17,17 @@ from PIL import Image
 
 from splitgym.envs import FAMILIES
 from splitgym.envs.deprune import system as system_module
-from splitgym.envs.deprune.curves import load_curves
+from splitgym.envs.deprune.curves import RECORDED, load_curves
 from splitgym.envs.deprune.learners import learning_model
+from splitgym.envs.deprune.paper import INFERRED, PAPER, WIFI
 from splitgym.envs.deprune.scenarios import DEFAULT_SCENARIO, GROUPS, SCENARIOS, SHARES, Scenario, get_scenario
 from splitgym.envs.deprune.schedules import deprune, high_compression, no_compression
 from splitgym.envs.deprune.system import System
+from splitgym.envs.scenarios import INPUTS
+from splitgym.models.compression import encoder
+from splitgym.models.layers import Conv, ConvTranspose
 from splitgym.models.lookup import get_model
+from splitgym.models.model import Model, Unit
 from splitgym.models.plans import CompressedPlan
 from splitgym.profiling.training import modelled_profile
 from splitgym.ui.errors import InputError
@@ -99,7 +104,7 @@ def test_steps_are_those_that_training_takes(images: int, batch: int) -> None:
 
 
 def test_how_many_images_an_epoch_has() -> None:
-    recorded = load_curves()[DEFAULT_SCENARIO].images
+    recorded = load_curves()[SCENARIOS[DEFAULT_SCENARIO].curves].images
     scenario = get_scenario(DEFAULT_SCENARIO)
     assert System(scenario).images == recorded
     assert System(get_scenario(DEFAULT_SCENARIO, images=77)).images == 77
@@ -135,7 +140,7 @@ def test_shares_are_whole_maps_one_at_least(shares: tuple[float, ...]) -> None:
     ids=str,
 )  # fmt: skip
 def test_seconds_of_an_epoch_are_those_of_the_profiles(layer: int, client_steps: list[str]) -> None:
-    system = of(layer=layer, images=1000, batch=32, client="pi3", server="rtx3080ti")
+    system = of(layer=layer, images=1000, batch=32, client="pi3", server="rtx3080ti", module=False)
     model, expected = get_model("vgg11_32"), 0.0
     for device, mine in (("pi3", True), ("rtx3080ti", False)):
         profile = modelled_profile(model, device, (32,))
@@ -143,7 +148,64 @@ def test_seconds_of_an_epoch_are_those_of_the_profiles(layer: int, client_steps:
         for i, name in enumerate(profile.steps):
             if (name in client_steps) == mine:
                 expected += forward_s[i] + backward_s[i] + profile.update_s[i]
-    assert system.compute_s == pytest.approx(ceil(1000 / 32) * expected, rel=1e-12)
+    assert system.compute_s == pytest.approx([ceil(1000 / 32) * expected], rel=1e-12)
+
+
+def by_hand(system: System, device: str, kind: str, maps: int) -> float:
+    """Seconds of a step in a convolution that a network of its own would have behind another one."""
+    interface, batch = system.interface, system.scenario.batch
+    channels, window = interface.shape.channels, (interface.kernel, interface.resolution, interface.padding)
+    before = Unit("before", (Conv(1, 1, 0, out_channels=channels if kind == "encoder" else maps),))
+    if kind == "encoder":
+        shape, layer = interface.shape, Conv(*window, out_channels=maps, bias=False, norm=True, activation="none")
+    else:
+        shape = replace(interface.shape, channels=maps, height=interface.height, width=interface.width)
+        layer = ConvTranspose(*window, out_channels=channels, activation="none")
+    model = Model("made", shape, (before, Unit(kind, (layer,))), ())
+    return float(modelled_profile(model, device, (batch,)).step_s(batch)[1])
+
+
+@pytest.mark.parametrize(("layer", "resolution"), [(5, 1), (9, 1), (5, 3)])
+def test_encoder_and_decoder_take_time_by_the_maps_that_they_compute(layer: int, resolution: int) -> None:
+    """Of the kept maps behind a hard mask, of all where asked for and behind a soft one; of full budget alike."""
+    changes = dict(layer=layer, resolution=resolution, client="pi3", server="gtx1080ti", images=640)
+    hard, soft, bare = of(**changes), of(**changes, mask="soft"), of(**{**changes, "resolution": 1}, module=False)
+    for at, budget in enumerate(hard.budgets):
+        expected = by_hand(hard, "pi3", "encoder", budget) + by_hand(hard, "gtx1080ti", "decoder", budget)
+        assert hard.module_s[at] == pytest.approx(expected, rel=1e-12)
+        assert hard.compute_s[at] == pytest.approx(bare.compute_s[0] + hard.steps * expected, rel=1e-12)
+    assert (np.diff(hard.module_s) > 0).all()
+    assert (soft.module_s == hard.module_s[-1]).all()
+    assert (of(**changes, dense=True).module_s == soft.module_s).all()
+    assert (soft.sent_bytes == hard.sent_bytes).all()
+
+
+def test_an_encoder_in_front_of_everything_needs_no_gradient_of_the_image() -> None:
+    assert of(layer=0).module_s[0] < of(layer=0).module_s[-1]
+    encode = encoder(of(layer=0).interface, 128)
+    needed, spared = (
+        modelled_profile(encode, "pi3", (64,), trains_input=behind).step_s(64)[0] for behind in (True, False)
+    )
+    assert spared < needed
+
+
+def test_nodes_are_neither_encoded_nor_decoded() -> None:
+    system = System(Scenario("nodes", "lenet5", 8, shares=(0.5, 1.0)))
+    assert system.interface.nodes
+    assert (system.module_s == 0.0).all()
+
+
+def test_a_share_of_a_device_takes_longer_and_software_adds_to_every_step() -> None:
+    whole, part = of(images=640), of(images=640, client_share=0.25)
+    bare, bare_part = (of(images=640, module=False, client_share=share) for share in (1.0, 0.25))
+    client_s = (bare_part.compute_s - bare.compute_s)[0] / 3
+    assert 0 < client_s < bare.compute_s[0]
+    encode_s = np.array([by_hand(whole, whole.scenario.client, "encoder", budget) for budget in whole.budgets])
+    assert part.compute_s - whole.compute_s == pytest.approx(3 * (client_s + 10 * encode_s), rel=1e-9)
+    late = of(images=640, overhead_s=0.5, overhead_bytes=1000)
+    assert late.compute_s == pytest.approx(whole.compute_s + 10 * 0.5)
+    assert (late.sent_bytes == whole.sent_bytes + 10 * 1000).all()
+    assert (late.map_bytes == whole.map_bytes).all()
 
 
 def test_seconds_on_the_link() -> None:
@@ -155,12 +217,14 @@ def test_seconds_on_the_link() -> None:
     every, rates = np.arange(6), np.array([10.0, 20.0, 40.0, 80.0, 160.0, 1.0])
     found = shared.transfer_s(every, rates)
     assert found == pytest.approx(8 * 8 * system.sent_bytes / (1e6 * rates) + 5.0)
-    assert shared.compute_s == system.compute_s
+    assert (shared.compute_s == system.compute_s).all()
 
 
 def test_what_changes_a_result_changes_the_fingerprint() -> None:
     changes: list[dict[str, Any]] = [
         {}, {"batch": 32}, {"layer": 7}, {"resolution": 2}, {"client": "pi3"}, {"images": 100}, {"mbps": 5.0},
+        {"mask": "soft"}, {"decay": 1.0}, {"gamma": 2.0}, {"overhead_s": 0.1}, {"client_share": 0.5},
+        {"overhead_bytes": 5}, {"dense": True},
     ]  # fmt: skip
     assert len({of(**change).fingerprint for change in changes}) == len(changes)
     assert of().fingerprint == of().fingerprint
@@ -194,6 +258,39 @@ def test_names_and_groups() -> None:
     assert get_scenario("vgg11-cifar10-wifi8").clients == 8
     assert get_scenario("vgg11-cifar10-dynamic").dynamic
     assert get_scenario(DEFAULT_SCENARIO).layer == 5
+
+
+def test_named_scenarios_have_the_papers_inputs_unless_devices_are_asked_for() -> None:
+    paper, devices = (get_scenario(DEFAULT_SCENARIO, inputs=inputs) for inputs in INPUTS)
+    assert paper == SCENARIOS[DEFAULT_SCENARIO]
+    assert all(scenario.inputs == "paper" for scenario in SCENARIOS.values())
+    assert (paper.dense, paper.mbps, devices.dense, devices.mbps) == (True, 10_000.0, False, 100.0)
+    own = Scenario("own", "vgg11_32_half", 5)
+    for name in PAPER:
+        assert getattr(paper, name) == PAPER[name]
+        assert getattr(devices, name) == getattr(own, name)
+    assert paper.provenance
+    assert not devices.provenance
+    assert make(inputs="paper").dynamics.provenance[0] == INFERRED.label()
+    wifi = get_scenario("vgg11-cifar10-wifi8")
+    assert {name: getattr(wifi, name) for name in WIFI} == WIFI
+    assert get_scenario("vgg11-cifar10-wifi8", inputs="devices") == replace(devices, name=wifi.name, clients=8)
+
+
+def test_what_a_recording_was_trained_with_stays_with_its_name() -> None:
+    for name, curves in load_curves().items():
+        for inputs in INPUTS:
+            scenario, trained = get_scenario(name, inputs=inputs), curves.provenance["settings"]
+            assert scenario.curves == name
+            assert all(getattr(scenario, field) == trained[field] for field in RECORDED)
+
+
+def test_a_file_asks_for_the_papers_inputs_and_keeps_what_it_gives(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("model: vgg11_32\nlayer: 5\ninputs: paper\nmask: soft\n")
+    scenario = get_scenario(str(file))
+    assert (scenario.mask, scenario.decay, scenario.overhead_bytes) == ("soft", 0.92, PAPER["overhead_bytes"])
+    assert get_scenario(str(file), inputs="devices") == Scenario("mine", "vgg11_32", 5, mask="soft")
 
 
 def test_a_scenario_from_a_file(tmp_path: Path) -> None:
@@ -249,6 +346,16 @@ def test_a_scenario_from_a_file(tmp_path: Path) -> None:
         ({"layer": 7}, ["layer is 7", "recorded with 5", 'backend="train"']),
         ({"model": "vgg16_32"}, ["model is vgg16_32", "recorded with vgg11_32"]),
         ({"resolution": 2}, ["resolution is 2", "recorded with 1"]),
+        ({"mask": "soft"}, ["mask is soft", "recorded with hard", 'backend="train"']),
+        ({"decay": 0.5}, ["decay is 0.5", "recorded with 0.92"]),
+        ({"gamma": 7.0}, ["gamma is 7.0", "recorded with"]),
+        ({"gamma": 0.5}, ["gamma is 0.5", "1..1000"]),
+        ({"mask": "fuzzy"}, ["mask is 'fuzzy'", "hard, soft"]),
+        ({"decay": 0.0}, ["decay is 0.0", "0.001..1"]),
+        ({"inputs": "mine"}, ["inputs is 'mine'", "paper, devices"]),
+        ({"client_share": 0.0}, ["client_share is 0.0"]),
+        ({"overhead_s": -1.0}, ["overhead_s is -1.0"]),
+        ({"overhead_bytes": -1}, ["overhead_bytes is -1"]),
         ({"backend": "train", "data": "/nowhere"}, ["/nowhere", "is not a folder"]),
         ({"backend": "train", "learning_rate": 1e6}, ["learning_rate is 1000000.0"]),
         ({"backend": "train", "model": "yolov2", "layer": 200}, ["layer is 200", "yolov2"]),
@@ -302,7 +409,7 @@ def test_a_plan_that_does_not_fit_is_refused(change: dict[str, Any], words: list
 
 
 def test_without_curves_of_trainings_without_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    lacking = replace(load_curves()[DEFAULT_SCENARIO], bare=None)
+    lacking = replace(load_curves()[SCENARIOS[DEFAULT_SCENARIO].curves], bare=None)
     monkeypatch.setattr(system_module, "get_curves", lambda name, where: lacking)
     with pytest.raises(InputError, match="nothing was recorded without the module"):
         make(module=False)

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ from splitgym.envs.deprune.schedules import (
 )
 from splitgym.envs.deprune.settings import Settings
 from splitgym.envs.deprune.trainer import Training, train
-from splitgym.models.compression import Cut
+from splitgym.models.compression import Cut, Mask
 from splitgym.models.layers import Conv, Linear, Pool, Shape
 from splitgym.models.model import Model, Unit
 from splitgym.models.runnable.compression import kept_maps
@@ -209,13 +209,49 @@ def test_the_learning_rate_decays_and_rises_after_a_change(digits: Dataset) -> N
     assert [record.learning_rate for record in records] == pytest.approx([0.1, 0.05, 0.075, 0.0125])
 
 
+def test_a_soft_mask_trains_all_maps_and_counts_the_kept_ones(digits: Dataset) -> None:
+    hard, soft = start(digits), start(digits, mask="soft")
+    untrained = weights(start(digits))["0.compressor.conv.weight"]
+    for training in (hard, soft):
+        train(training, [2, 2])
+    dropped = [i for i in range(16) if i not in hard.kept(2)]
+    assert torch.equal(weights(hard)["0.compressor.conv.weight"][dropped].sign(), untrained[dropped].sign())
+    moved = (weights(soft)["0.compressor.conv.weight"] - untrained).abs().amax((1, 2, 3))
+    decayed = (weights(hard)["0.compressor.conv.weight"] - untrained).abs().amax((1, 2, 3))
+    assert (moved[dropped] > 2.0 * decayed[dropped]).all()
+    for one, other in zip(hard.records, soft.records, strict=True):
+        assert one.sent_bytes == other.sent_bytes
+        assert one.wire_accuracy == one.test_accuracy
+        assert one.kept_sum < one.filter_sum
+    assert soft.evaluate(2, mask="hard")[1] == soft.records[-1].wire_accuracy
+    assert soft.evaluate(2) == (soft.records[-1].test_loss, soft.records[-1].test_accuracy)
+    assert soft.evaluate(2, mask="hard") != soft.evaluate(2)
+
+
+def test_at_full_budget_both_masks_are_one_training_and_share_its_checkpoints(digits: Dataset, tmp_path: Path) -> None:
+    hard, soft = start(digits), start(digits, mask="soft")
+    train(hard, [16, 16], tmp_path / "c.pt")
+    train(soft, [16, 16])
+    assert same_weights(hard, soft)
+    resumed = start(digits, mask="soft", gamma=1.0)  # neither had a say so far
+    train(resumed, [16, 16, 4], tmp_path / "c.pt")
+    whole = start(digits, mask="soft", gamma=1.0)
+    train(whole, [16, 16, 4])
+    assert same_weights(resumed, whole)
+    with pytest.raises(InputError, match=r"c.pt: its settings differ"):
+        train(start(digits, mask="soft", gamma=2.0), [16, 16, 4], tmp_path / "c.pt")
+
+
+@pytest.mark.parametrize("mask", get_args(Mask))
 @pytest.mark.parametrize("budgets", [[2] * 12, [2] * 9 + [16] * 3])
-def test_it_learns(budgets: list[int]) -> None:
+def test_it_learns(budgets: list[int], mask: Mask) -> None:
     data = load_images(None, SMALL.input, train_limit=300, test_limit=200)
-    settings = Settings(layer=5, batch=16, learning_rate=0.04)
+    settings = Settings(layer=5, batch=16, learning_rate=0.04, mask=mask)
     records = train(Training(SMALL, data, settings, "cpu"), budgets)
     assert records[-1].test_accuracy > 0.8
-    assert records[-1].train_loss < 0.5 * records[0].train_loss
+    # Behind a soft mask every f rises by as much as the budget does, and the decoder has to follow.
+    rises = mask == "soft" and budgets[-1] > budgets[0]
+    assert records[-1].train_loss < (0.75 if rises else 0.5) * records[0].train_loss
     assert records[-1].filter_sum < 8.0 or budgets[-1] == 16  # from about 8 towards the budget
 
 
@@ -324,7 +360,7 @@ def test_recorded_runs_share_beginnings_and_go_on_after_an_interruption(
     limit = 100
     assert command.main([*schedules, "--out", str(tmp_path / "parts")]) == 0
     assert trained == [1, 16]
-    names = [f"small-layer5-{name}-seed0.json" for name in ("4x2+128x1", "4x3", "128x1")]
+    names = [f"small-layer5-{name}-hard-decay0.92-gamma3-seed0.json" for name in ("4x2+128x1", "4x3", "128x1")]
     for name in names:
         whole, parts = (record_of(tmp_path / folder / name) for folder in ("whole", "parts"))
         assert whole == parts
@@ -332,6 +368,13 @@ def test_recorded_runs_share_beginnings_and_go_on_after_an_interruption(
     trained.clear()
     assert command.main([*schedules, "--out", str(tmp_path / "parts")]) == 0
     assert trained == []
+    assert command.main([*schedules, "--out", str(tmp_path / "parts"), "--mask", "soft"]) == 0
+    assert trained == [1, 1, 16, 1]  # at full budget the mask had no say
+    soft = record_of(tmp_path / "parts" / "small-layer5-128x1-soft-decay0.92-gamma3-seed0.json")
+    assert soft["settings"].pop("mask") == "soft"
+    hard = record_of(tmp_path / "parts" / names[-1])
+    assert hard["settings"].pop("mask") == "hard"
+    assert hard == soft
     capsys.readouterr()
     assert command.main([*schedules, "--out", str(tmp_path / "parts"), "--learning-rate", "0.5"]) == 2
     assert "is a run with other settings" in capsys.readouterr().err
