@@ -23,11 +23,13 @@ from splitgym.envs.deprune.system import System
 PUBLISHED_BYTES = {"vgg11-cifar10-wifi8": 25.0, "vgg11-cifar10": 30.0}  # Fig. 4, Fig. 6
 PUBLISHED_TIME = {"vgg11-cifar10-wifi8": 2.5, "vgg11-cifar10": 1.7}  # Fig. 5, Fig. 7
 FULL = {"model": "vgg11_32", "curves": "", "images": 50_000}
+BATCH = {"vgg11-cifar10-wifi8": 16, "vgg11-cifar10": 64}  # Sec. 4.1
 
 
 def testbed(name: str, **fields: object) -> tuple[System, System]:
     """(with the module at 4 of 128 maps, which come first among its budgets; without it)."""
-    with_module, without = (System(get_scenario(name, **{**FULL, "module": on, **fields})) for on in (True, False))
+    fields = {**FULL, "batch": BATCH[name], **fields}
+    with_module, without = (System(get_scenario(name, **fields, module=on)) for on in (True, False))
     return with_module, without
 
 

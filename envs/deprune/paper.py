@@ -40,5 +40,4 @@ WIFI: Mapping[str, Any] = {
     "client_share": 0.4 * 1.6 / 2.4,
     "server": "xavier-pytorch-fp32",
     "mbps": 600.0,
-    "batch": 16,
 }

@@ -23,6 +23,7 @@ PALETTE = ("no-compression", "prune", "best-schedule", "deprune", "from-scratch"
            "without-module", "dqn")  # fmt: skip
 METRICS = {"score": ("score", 1.0), "accuracy": ("accuracy (%)", 100.0), "bytes_share": ("traffic (%)", 100.0)}
 LINK = {"name": "", "mbps": 1.0, "clients": 1, "rtt_s": 0.0, "dynamic": False, "sigma": 0.0}
+BOARDS = {"client": "pixel6a", "client_share": 1.0, "server": "pixel6a"}  # they only take another time
 NAMED_BARS = 14  # so many bars have room for their values
 LETTER_IN = 0.085  # width of a letter below the bars
 Colors = Mapping[str, str]
@@ -36,9 +37,9 @@ def eval_figures(results: Sequence[Result], groups: Mapping[str, Sequence[str]])
         groups: group of charts -> scenarios.
 
     Returns:
-        Matplotlib figures by a name that is safe for a file. A group whose scenarios differ in the link alone has its
-        training times, and accuracies over time (``_progress``). Every other one has score, accuracy and traffic as
-        bars, accuracy against traffic (``_traffic``), accuracies by epoch (``_progress``) and by bytes (``_bytes``),
+        Matplotlib figures by a name that is safe for a file. A group whose scenarios differ in links and boards alone
+        has training times, and accuracies over time (``_progress``). Every other one has score, accuracy and traffic
+        as bars, accuracy against traffic (``_traffic``), accuracies by epoch (``_progress``) and by bytes (``_bytes``),
         and, where there are several cuts, these side by side (``_by_cut``).
     """
     colors = colors_of(PALETTE, (result.agent for result in results))
@@ -58,9 +59,13 @@ def eval_figures(results: Sequence[Result], groups: Mapping[str, Sequence[str]])
 
 
 def _differ_in_link(scenarios: Sequence[str]) -> bool:
-    """Whether there are several scenarios, the same but for their link."""
+    """Whether there are several scenarios, the same but for their link and what is at its ends."""
     settings = [by_name(get_scenario, name) for name in scenarios]
-    return len(settings) > 1 and len({repr(s and replace(s, **LINK)) for s in settings}) == 1 and None not in settings
+    return (
+        len(settings) > 1
+        and len({repr(s and replace(s, **LINK, **BOARDS)) for s in settings}) == 1
+        and None not in settings
+    )
 
 
 # Bars.

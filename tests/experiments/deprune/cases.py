@@ -63,7 +63,7 @@ RUNS = [
 ]
 EVALUATIONS = [("--agents prune --hyperparams share=1", "none of prune has a hyperparameter 'share'")]
 PLAN = {"schema": 2, "kind": "compressed", "model": "vgg11_32_half",
-        "types": {"client": "pixel6a", "server": "gtx1080ti"}, "cut": 5, "r": 1, "budgets": [2, 2, 16, 64],
+        "types": {"client": "rtx3080ti", "server": "rtx3080ti"}, "cut": 5, "r": 1, "budgets": [2, 2, 16, 64],
         "notes": {}}  # fmt: skip
 PLAYED = {"bytes_share": (2 + 2 + 16 + 64) / 256}  # by the plan
 PLANS = [
