@@ -16,8 +16,8 @@ from typing import Literal, Protocol
 Buffer = bytes | bytearray | memoryview
 
 MOST_HEADER_BYTES = 64 * 1024
-MOST_PAYLOAD_BYTES = 1024 * 1024  # of one message; tensors and weights travel in chunks well below
-CHUNK_BYTES = 128 * 1024
+CHUNK_BYTES = 128 * 1024  # of tensors and weights
+MOST_PAYLOAD_BYTES = CHUNK_BYTES  # of one message: what peers can have others keep is a multiple of it
 
 
 class PeerGone(Exception):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from .transport import Event
 
+MOST_LINKS = 8  # of one name: more than peers and their predecessors, whose ends are not noticed yet, ever have
+
 
 @dataclass(frozen=True, eq=False)
 class Link:
@@ -53,6 +55,10 @@ class Links:
     def hear_end(self, descriptor: int) -> None:
         """A connection has gone; what it brought may still have to be read."""
         self._ends.append((descriptor, self._accepted.get(descriptor, 0)))
+
+    def surplus(self, peer: str) -> list[int]:
+        """The descriptors of a name's oldest connections beyond the most that it may have."""
+        return [link.descriptor for link in self._by_route.values() if link.peer == peer][:-MOST_LINKS]
 
     def ends(self) -> list[tuple[int, int]]:
         """The ends heard of since the last call, to be told by :meth:`leave` once what came before them is read."""

@@ -7,7 +7,7 @@ import math
 import resource
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 
 import zmq
@@ -20,7 +20,7 @@ from .transport import MOST_HEADER_BYTES, MOST_PAYLOAD_BYTES, Buffer, Event
 
 HANDSHAKE_S = 1.5
 MOST_DESCRIPTORS = 65536
-_FRAME_BYTES = MOST_PAYLOAD_BYTES + 64  # with what CURVE adds
+_FRAME_BYTES = max(MOST_HEADER_BYTES, MOST_PAYLOAD_BYTES) + 64  # with what CURVE adds
 _HEARD = struct.Struct("=HI")  # of a monitor: the event, its value
 _DOMAIN = "splitgym"
 _serial = count()
@@ -32,6 +32,11 @@ FAILURES = {  # what the end of a connection, or of an attempt, means
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "does not answer, or has another key than the roster says",
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "speaks another protocol, or one of both is not encrypted",
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: "refuses this machine's key: is it on the roster there?",
+}
+UNINVITED = {  # what becomes of connections that strangers make
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "handshakes left off",
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "handshakes of another protocol",
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "keys that are not on the roster",
 }
 
 
@@ -61,14 +66,12 @@ class WatchedSocket:
         self.raw.monitor(address, events)
         self._monitor.connect(address)
 
-    def heard(self) -> list[tuple[zmq.Event, int]]:
-        """What has happened: events and their values."""
-        found: list[tuple[zmq.Event, int]] = []
+    def heard(self) -> Iterable[tuple[zmq.Event, int]]:
+        """What has happened, and happens while this is gone through: events and their values."""
         while self._monitor.poll(0):  # a third of what it takes to fail to receive
             frame, *_ = self._monitor.recv_multipart(zmq.NOBLOCK)
             event, value = _HEARD.unpack(frame)
-            found.append((zmq.Event(event), value))
-        return found
+            yield zmq.Event(event), value
 
     def receive(self) -> list[zmq.Frame] | None:
         """A message that has come, as frames; None if there is none. Of too many frames only the first are kept."""

@@ -16,12 +16,15 @@ from collections.abc import Sequence
 import zmq
 
 from ..ui.errors import InputError
+from .drops import Drops
 from .keys import Identity, Roster
 from .transport import Buffer, Dialer, Event, PeerGone, check_bounds
-from .zmq_links import Link, Links
+from .zmq_intake import LOOK_S, Intake, Watch
+from .zmq_links import MOST_LINKS, Link, Links
 from .zmq_sockets import (
     FAILURES,
     HANDSHAKE_S,
+    UNINVITED,
     Context,
     WatchedSocket,
     bind,
@@ -55,25 +58,36 @@ class ZmqListener:
         insecure: neither encrypt nor verify; among processes of one machine only.
         silence_s: a connection is down that brings nothing for so long, not even the heartbeats of the socket itself.
             It must be longer than a chunk takes on the slowest link, and than this thread lets messages wait.
+        drops: where messages and connections are counted that are dropped.
 
     Attributes:
         address: as bound.
-        dropped: messages that were none or came from nobody.
+        drops: as given, or its own.
 
     Raises:
         InputError: the address is not of this machine, is in use, or is not allowed when insecure.
     """
 
     def __init__(
-        self, address: str, identity: Identity, roster: Roster, insecure: bool = False, silence_s: float = SILENCE_S
+        self,
+        address: str,
+        identity: Identity,
+        roster: Roster,
+        insecure: bool = False,
+        silence_s: float = SILENCE_S,
+        drops: Drops | None = None,
     ) -> None:
         host, port = checked_address(address, insecure, least_port=0)
-        self.dropped = 0
+        self.drops = Drops() if drops is None else drops
         self._roster, self._insecure = roster, insecure
         self._links = Links()
+        self._intake = Intake(silence_s, len(roster.members))
         raise_descriptor_limit()
         self._context = zmq.Context()
-        self._socket = WatchedSocket(self._context, zmq.ROUTER, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED, silence_s)
+        events = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
+        for event in UNINVITED:
+            events |= event
+        self._socket = WatchedSocket(self._context, zmq.ROUTER, events, silence_s)
         self._auth = None
         raw = self._socket.raw
         raw.router_mandatory = 1
@@ -92,17 +106,19 @@ class ZmqListener:
         events: list[Event] = []
         while True:
             self._hear()
-            ends = self._links.ends()
+            ends, taken = self._links.ends(), self._intake.look()
             # As many as can have waited when the ends were heard: each connection's turn comes once in a round.
             for _ in range((SEND_HWM + 1) * (len(self._links) + 1)):
                 if not self._take(events):
                     break
             for descriptor, serial in ends:
                 self._links.leave(descriptor, serial, events)
+            for descriptor, why in self._intake.judge(taken):
+                self._cut(descriptor, why)
             left_s = deadline_s - time.monotonic()
             if events or left_s <= 0:
                 return events
-            self._socket.wait(zmq.POLLIN, left_s)
+            self._socket.wait(zmq.POLLIN, min(left_s, LOOK_S) if self._intake else left_s)
 
     def reply(self, peer: str, header: bytes, payload: Buffer | None = None) -> None:
         """Send to a peer that is connected here, never waiting.
@@ -137,10 +153,19 @@ class ZmqListener:
 
     def _hear(self) -> None:
         for event, descriptor in self._socket.heard():
-            if event == zmq.EVENT_ACCEPTED:
+            if event in UNINVITED:  # with a reason, not a descriptor
+                self.drops.add(UNINVITED[event])
+            elif event == zmq.EVENT_ACCEPTED:
                 self._links.hear_accepted(descriptor)
+                self._intake.opened(descriptor)
             else:
                 self._links.hear_end(descriptor)
+                self._intake.closed(descriptor)
+
+    def _cut(self, descriptor: int, why: str) -> None:
+        """End a connection that does not keep to what is allowed."""
+        if self._intake.cut(descriptor, self._hear):
+            self.drops.add(why)
 
     def _take(self, events: list[Event]) -> bool:
         """Receive a message; whether there was one."""
@@ -150,12 +175,17 @@ class ZmqListener:
         route, *rest = frames
         peer = self._name(route, rest[0]) if rest else None
         link = None if peer is None else self._link(route.bytes, peer, rest[0], events)
-        if link is None or self._links.current.get(link.peer) is not link:
-            self.dropped += 1
+        descriptor = known_about(rest[0], zmq.SRCFD) if link is None and rest else link and link.descriptor
+        if descriptor is not None:
+            self._intake.spoke(int(descriptor))
+        if link is None:
+            self.drops.add("messages of nobody on the roster" if peer is None else "messages of ended connections")
+        elif self._links.current.get(link.peer) is not link:
+            self.drops.add("messages of replaced connections")
         elif (event := message(link.peer, rest)) is not None:
             events.append(event)
         elif not is_greeting(rest):
-            self.dropped += 1
+            self.drops.add("malformed messages")
         return True
 
     def _name(self, route: zmq.Frame, frame: zmq.Frame) -> str | None:
@@ -173,6 +203,8 @@ class ZmqListener:
         if descriptor is not None:
             self._hear()  # it was accepted before it sent anything
             link = self._links.join(route, peer, int(descriptor), events)
+            for surplus in self._links.surplus(peer):
+                self._cut(surplus, f"connections beyond {MOST_LINKS} of one name")
         return link
 
 
@@ -187,6 +219,7 @@ class ZmqDialer:
         insecure: neither encrypt nor verify; to an address of this machine only.
         silence_s: as for :class:`ZmqListener`.
         context: shared with others, and not closed here.
+        watch: ends a connection by which more comes than is read.
 
     Attributes:
         address, peer: as given.
@@ -204,6 +237,7 @@ class ZmqDialer:
         insecure: bool = False,
         silence_s: float = SILENCE_S,
         context: Context | None = None,
+        watch: Watch | None = None,
     ) -> None:
         checked_address(address, insecure, least_port=1)
         if peer not in roster.members:
@@ -218,6 +252,7 @@ class ZmqDialer:
         self._due_s = time.monotonic()  # when to dial, or to give an attempt up
         self._pause_s = RETRY_S
         self._why = "is not connected yet"
+        self._watch = watch
         self._own_context = context is None
         self._context = zmq.Context() if context is None else context
         try:
@@ -264,8 +299,7 @@ class ZmqDialer:
     def close(self) -> None:
         """Close; what has not left yet is dropped."""
         if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+            self._disconnect(self._socket)
         self._up, self._due_s = False, math.inf
         if self._own_context:
             self._context.destroy(linger=0)
@@ -282,8 +316,11 @@ class ZmqDialer:
             if time.monotonic() >= self._due_s:
                 self._dial()
             return
-        for event, _ in self._socket.heard():
-            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+        for event, descriptor in self._socket.heard():
+            if event == zmq.EVENT_CONNECTED:
+                if self._watch is not None:
+                    self._watch.opened(self, descriptor)
+            elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._up, self._pause_s = True, RETRY_S
                 self._events.append(Event("up", self.peer))
                 self._try([b""])  # tells the listener who is there, before there is anything to say
@@ -294,7 +331,7 @@ class ZmqDialer:
             self._hang_up("does not answer")
 
     def _dial(self) -> None:
-        events = zmq.EVENT_HANDSHAKE_SUCCEEDED
+        events = zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED
         for event in FAILURES:
             events |= event
         self._socket = WatchedSocket(self._context, zmq.DEALER, events, self._silence_s)
@@ -321,10 +358,15 @@ class ZmqDialer:
             self._receive()
             self._events.append(Event("down", self.peer))
             self._up, self._lost = False, True
-        self._socket.close()
-        self._socket = None
+        self._disconnect(self._socket)
         self._due_s = time.monotonic() + self._pause_s
         self._pause_s = min(2 * self._pause_s, MOST_RETRY_S)
+
+    def _disconnect(self, watched: WatchedSocket) -> None:
+        watched.close()
+        self._socket = None
+        if self._watch is not None:
+            self._watch.closed(self)
 
     def _try(self, frames: list[Buffer]) -> bool:
         assert self._socket is not None
@@ -339,6 +381,8 @@ class ZmqDialer:
             frames = self._socket.receive()
             if frames is None:
                 return
+            if self._watch is not None:
+                self._watch.spoke(self)
             event = message(self.peer, frames)
             if event is not None:
                 self._events.append(event)
@@ -362,7 +406,7 @@ class ZmqNetwork:
     ) -> None:
         self._identity, self._roster = identity, roster
         self._insecure, self._silence_s = insecure, silence_s
-        self._context = zmq.Context()
+        self._context, self._watch = zmq.Context(), Watch()
 
     def dial(self, address: str, peer: str) -> ZmqDialer:
         """Connect to a listener that proves to be ``peer``; returns at once, whether or not it is there.
@@ -371,7 +415,7 @@ class ZmqNetwork:
             InputError: as :class:`ZmqDialer` does.
         """
         return ZmqDialer(
-            address, peer, self._identity, self._roster, self._insecure, self._silence_s, context=self._context
+            address, peer, self._identity, self._roster, self._insecure, self._silence_s, self._context, self._watch
         )
 
     def poll(self, dialers: Sequence[Dialer], timeout_s: float) -> Sequence[Event]:
@@ -385,6 +429,7 @@ class ZmqNetwork:
 
     def close(self) -> None:
         """Close, with all dialers."""
+        self._watch.close()
         self._context.destroy(linger=0)
 
     def __enter__(self) -> ZmqNetwork:
