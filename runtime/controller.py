@@ -104,6 +104,7 @@ class Controller:
         self.core = SessionCore(
             self.session, software_version(), results or data.address, self.members, time.monotonic(), lease_s, join_s,
         )  # fmt: skip
+        self.drops = self.core.drops
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._outgoing: queue.Queue[Action] = queue.Queue()
@@ -380,6 +381,7 @@ class Controller:
         try:
             message = wire.decode_control(header)
         except wire.WireError:
+            self.drops.add("malformed messages of workers")
             return
         with self._changed:
             for action in self.core.control(worker, message, time.monotonic()):
@@ -415,16 +417,19 @@ class Controller:
                 try:
                     chunk = wire.decode_chunk(event.header, len(event.payload))
                 except wire.WireError:
+                    self.drops.add("malformed rows")
                     continue
                 self._result(event.peer, chunk, event.payload)
 
     def _result(self, worker: str, chunk: wire.Chunk, payload: memoryview) -> None:
         deployed, assembly = self._deployed, self._assembly
         if deployed is None or assembly is None or worker not in deployed.members:
+            self.drops.add("rows of no worker of the plan")
             return
         welcome = self.core.welcomes[worker]
         due = (self.session, deployed.message.epoch, welcome.incarnation, deployed.message.weights[0])
         if (chunk.session, chunk.epoch, chunk.incarnation, chunk.weights) != due:
+            self.drops.add("rows of another session, plan or sender")
             return
         held_s, sender = 0.0, deployed.members.index(worker)
         if self._clock is not None and deployed.pace is not None:
@@ -435,6 +440,7 @@ class Controller:
         try:
             complete = assembly.add(sender, chunk, payload)
         except Rejected:
+            self.drops.add("rows that nobody waits for")
             return
         now_s = time.monotonic()
         with self._changed:

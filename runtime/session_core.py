@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from .drops import Drops
 from .wire import (
     VERSION,
     Answer,
@@ -107,6 +108,9 @@ class SessionCore:
         lease_s: how long a worker may be silent once it has answered.
         join_s: how long it may take to answer first.
         now_s: the time now.
+
+    Attributes:
+        drops: messages that were dropped, by reason.
     """
 
     def __init__(
@@ -124,6 +128,7 @@ class SessionCore:
         self._members = {name: _Member(heard_s=now_s) for name in workers}
         self._beat_s = now_s
         self.epoch = 0
+        self.drops = Drops()
 
     @property
     def state(self) -> State:
@@ -186,6 +191,8 @@ class SessionCore:
                 _compare_clocks(member, message, now_s)
                 if member.welcome is not None and message.incarnation != member.welcome.incarnation:
                     return self._lose(worker, "has started anew")
+            case _:
+                self.drops.add("messages of another session or plan, or that no worker sends")
         return []
 
     def tick(self, now_s: float) -> list[Action]:

@@ -62,6 +62,7 @@ class Worker:
         backend: str = "torch",
     ) -> None:
         self.core, self.control, self.data, self.store = core, control, data, store
+        self.drops = core.drops
         self._network, self._roles, self._meter, self._backend = network, roles, meter, backend
         self._lock = threading.RLock()
         self._work = threading.Condition(self._lock)
@@ -72,7 +73,6 @@ class Worker:
         self._bench = Bench(backend)
         self._outbox: queue.Queue[Outgoing | Epoch] = queue.Queue()
         self._actions: queue.Queue[Action] = queue.Queue()
-        self.rejected = 0  # chunks that belonged to nothing
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Serve until asked to stop; every thread has ended then."""
@@ -126,6 +126,7 @@ class Worker:
         try:
             message = wire.decode_control(event.header)
         except wire.WireError:
+            self.drops.add("malformed orders")
             return
         with self._lock:
             actions = self.core.control(event.peer, self._roles.get(event.peer, ""), message, time.monotonic())
@@ -201,7 +202,7 @@ class Worker:
         try:
             found = wire.decode_data(event.header, len(payload))
         except wire.WireError:
-            self.rejected += 1
+            self.drops.add("malformed rows")
             return None
         if isinstance(found, wire.Echo):
             self._echo(event.peer, found, len(payload))
@@ -209,16 +210,18 @@ class Worker:
         with self._lock:
             epoch = self._epoch
             if epoch is None or not self.core.accepts(event.peer, found):
-                self.rejected += 1
+                self.drops.add("rows of another session, plan or sender")
                 return None
             return epoch, epoch.index(event.peer), found, payload
 
     def _echo(self, peer: str, echo: wire.Echo, payload_bytes: int) -> None:
         with self._lock:
             wanted = self.core.echoes(peer, echo)
-        if wanted:
-            with suppress(PeerGone):  # who waits for it notices
-                answer(echo, payload_bytes, partial(self.data.reply, peer))
+        if not wanted:
+            self.drops.add("measuring that is not allowed")
+            return
+        with suppress(PeerGone):  # who waits for it notices
+            answer(echo, payload_bytes, partial(self.data.reply, peer))
 
     def _take(self, incoming: Incoming) -> None:
         epoch, sender, chunk, payload = incoming.epoch, incoming.sender, incoming.chunk, incoming.payload
@@ -228,7 +231,7 @@ class Worker:
             try:
                 complete = epoch.spatial.add(sender, chunk, payload)
             except Rejected:
-                self.rejected += 1
+                self.drops.add("rows that nobody waits for")
                 return
             now_s = time.monotonic()
             if chunk.offset + len(payload) == chunk.size:

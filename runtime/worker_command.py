@@ -57,7 +57,7 @@ def _main(argv: Sequence[str] | None) -> int:
     weights = args.weights or default_folder()
     post = Post(identity, roster, args.listen, data, weights, args.insecure, args.backend, args.profile)
     try:
-        serve(post, lambda control, rows: note(f"{identity.name} listens at {control}, for rows at {rows}"))
+        serve(post, lambda control, rows: note(f"{identity.name} listens at {control}, for rows at {rows}"), tell=note)
     except KeyboardInterrupt:
         note("stopped")
     return 0

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from .drops import Drops
 from .wire import (
     VERSION,
     AnyAnswer,
@@ -91,6 +92,7 @@ class WorkerCore:
         lease_s: how long a controller may be silent.
         boot: the same for all workers of one machine.
         measures: whether a controller may have it measure.
+        drops: where messages are counted that are dropped.
     """
 
     def __init__(
@@ -105,7 +107,9 @@ class WorkerCore:
         lease_s: float = LEASE_S,
         boot: str = "",
         measures: bool = False,
+        drops: Drops | None = None,
     ) -> None:
+        self.drops = Drops() if drops is None else drops
         self.name, self.incarnation, self.lease_s, self.measures = name, incarnation, lease_s, measures
         self._about = (software, data_port, machine, power, boot, measures)
         self._has = has
@@ -127,17 +131,22 @@ class WorkerCore:
     def control(self, peer: str, role: str, message: Control, now_s: float) -> list[Action]:
         """A control message came in from a peer of that verified name and role."""
         if role != "controller":
+            self.drops.add("orders of no controller")
             return [Reply(peer, Refuse(f"{peer} is a {role} on the roster of {self.name}; only controllers deploy"))]
         if isinstance(message, Hello):
             return self._hello(peer, message, now_s)
         if peer != self.controller or getattr(message, "session", self.session) != self.session:
+            self.drops.add("orders of another session")
             return []
         self._heard_s = now_s
         match message:
             case PlanMessage():
                 return self._plan(message, now_s)
+            case Blob() if message.digest in self._wanted:
+                return [Store(message)]
             case Blob():
-                return [Store(message)] if message.digest in self._wanted else []
+                self.drops.add("weights that are not wanted")
+                return []
             case Reset() if message.epoch >= self.epoch:
                 return self._forget("JOINED", now_s)
             case Bye():
@@ -149,6 +158,7 @@ class WorkerCore:
                 return self._measure(message, now_s)
             case Reset():
                 return []
+        self.drops.add("orders that are none")
         return [Reply(peer, Refuse(f"a worker takes no {type(message).__name__}"))]
 
     def _hello(self, peer: str, hello: Hello, now_s: float) -> list[Action]:
@@ -170,6 +180,7 @@ class WorkerCore:
 
     def _plan(self, plan: PlanMessage, now_s: float) -> list[Action]:
         if plan.epoch <= self.epoch:
+            self.drops.add("plans again, or older ones")
             return []  # again, or older than what is here
         dropped = self._forget("LOADING", now_s)
         self.plan = plan

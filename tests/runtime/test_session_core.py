@@ -138,3 +138,18 @@ def test_who_never_answered_is_lost_with_the_reason_that_is_known() -> None:
     core.control("ann", welcome(), JOIN_S)
     lost = [action for action in core.tick(JOIN_S + 0.1) if isinstance(action, Lost)]
     assert lost == [Lost("bob", "has not answered within 10 s (cannot be connected)")]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        wire.Welcome("cd" * 16, 8, "1.0", 7412, ""), wire.Ready(2), wire.Want(0, ()), wire.Spans(2, 0, ()),
+        wire.Failed(0, "late"), wire.Timed("cd" * 16, 4, ()), wire.Heartbeat("cd" * 16, 8),
+        wire.Hello(wire.VERSION, "1.0", SESSION, "me:1"), plans(2)["ann"], wire.Reset(SESSION, 9), wire.Bye(SESSION),
+    ],
+)  # fmt: skip
+def test_what_is_not_of_this_session_or_not_a_workers_to_say_is_counted(message: wire.Control) -> None:
+    core = serving()
+    assert core.control("ann", message, 1.0) == []
+    assert core.drops.total == 1
+    assert (core.state, dict(core.lost)) == ("SERVING", {})

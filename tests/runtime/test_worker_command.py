@@ -110,7 +110,7 @@ def test_a_key_that_was_replaced_is_no_longer_on_the_roster() -> None:
 
 def test_it_measures_on_request_only_if_it_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     measures: list[bool] = []
-    monkeypatch.setattr(serve, "serve", lambda post, _: measures.append(post.measures))
+    monkeypatch.setattr(serve, "serve", lambda post, *_, **__: measures.append(post.measures))
     WORKER("--key", "keys/pi-1.key")
     WORKER("--key", "keys/pi-1.key", "--profile")
     assert measures == [False, True]

@@ -166,6 +166,30 @@ def test_heartbeats_tell_the_phase_and_return_the_controllers() -> None:
     assert worker.tick(2.0 + HEARTBEAT_S / 2) == []
 
 
+@pytest.mark.parametrize(
+    ("peer", "role", "message", "reason"),
+    [
+        ("ann", "worker", plan(2), "orders of no controller"),
+        ("nobody", "", plan(2), "orders of no controller"),
+        ("you", "controller", plan(2), "orders of another session"),
+        ("me", "controller", plan(2, session=OTHER), "orders of another session"),
+        ("me", "controller", wire.Bye(OTHER), "orders of another session"),
+        ("me", "controller", plan(1), "plans again, or older ones"),
+        ("me", "controller", wire.Blob(LACKING, 0, 4), "weights that are not wanted"),
+        ("me", "controller", wire.Ready(1), "orders that are none"),
+        ("me", "controller", wire.Welcome(SESSION, 1, "1.0", 1, ""), "orders that are none"),
+    ],
+)
+def test_what_is_dropped_is_counted_and_changes_nothing(
+    peer: str, role: str, message: wire.Control, reason: str
+) -> None:
+    worker = ready()
+    actions = worker.control(peer, role, message, 0.0)
+    assert all(isinstance(action, Reply) and isinstance(action.message, wire.Refuse) for action in actions)
+    assert worker.drops.counts == {reason: 1}
+    assert (worker.state, worker.session, worker.epoch) == ("READY", SESSION, 1)
+
+
 TIME, ECHO = wire.TimeKernel(SESSION, 5, "conv1", 3, 1, 2), wire.Echo(SESSION, 1, 0, 0, 9)
 TIMED = wire.Timed(SESSION, 5, (0.1, 0.2))
 
