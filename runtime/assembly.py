@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .geometry import HEAD, REQUESTER, RESULT, Geometry, Piece
-from .transport import Buffer
+from .transport import CHUNK_BYTES, Buffer
 from .wire import Chunk
 
 Key = tuple[int, str, int]  # sender, tensor, first row
@@ -16,11 +17,11 @@ Key = tuple[int, str, int]  # sender, tensor, first row
 
 @dataclass
 class _Growing:
-    """A piece on its way: its bytes, and which stretches of them have come."""
+    """A piece on its way: its bytes, and which chunks of them have come."""
 
     piece: Piece
     data: bytearray
-    came: dict[int, int] = field(default_factory=dict)  # offset -> bytes
+    came: set[int] = field(default_factory=set)  # offsets
     left: int = 0
 
 
@@ -34,12 +35,14 @@ class Inbox:
     Args:
         pieces: all of them.
         sizes: bytes of each.
+        chunk_bytes: of every chunk but the last of a piece.
 
     Attributes:
         missing: pieces that are not complete.
     """
 
-    def __init__(self, pieces: Iterable[Piece], sizes: Mapping[Piece, int]) -> None:
+    def __init__(self, pieces: Iterable[Piece], sizes: Mapping[Piece, int], chunk_bytes: int = CHUNK_BYTES) -> None:
+        self._chunk_bytes = chunk_bytes
         self._growing: dict[Key, _Growing] = {}
         for piece in pieces:
             size = sizes[piece]
@@ -61,20 +64,19 @@ class Inbox:
             The piece that is complete now, None where more of it is to come or nothing was new.
 
         Raises:
-            Rejected: nobody waits for it, or it is of another size than the plan says.
+            Rejected: nobody waits for it, it is of another size than the plan says, or no chunk of it.
         """
         growing = self._growing.get((sender, chunk.tensor, chunk.lo))
         if growing is None:
             raise Rejected(f"nobody waits for {chunk.tensor!r} rows from {chunk.lo} at {chunk.boundary} from {sender}")
         if (chunk.hi, chunk.size) != (growing.piece.hi, len(growing.data)):
             raise Rejected(f"rows {chunk.lo}..{chunk.hi} of {chunk.size} bytes; due are {growing.piece}")
-        known = growing.came.get(chunk.offset)
-        if known is not None or growing.left == 0:
+        if chunk.offset % self._chunk_bytes or len(payload) != min(self._chunk_bytes, chunk.size - chunk.offset):
+            raise Rejected(f"{len(payload)} bytes at {chunk.offset} are no chunk of {chunk.size}")
+        if chunk.offset in growing.came:
             return None  # again
-        if any(at < chunk.offset + len(payload) and chunk.offset < at + n for at, n in growing.came.items()):
-            raise Rejected(f"bytes at {chunk.offset} overlap others of the piece")
         growing.data[chunk.offset : chunk.offset + len(payload)] = payload
-        growing.came[chunk.offset] = len(payload)
+        growing.came.add(chunk.offset)
         growing.left -= len(payload)
         if growing.left:
             return None
@@ -90,16 +92,24 @@ class Assembly:
         geometry: of the plan.
         receiver: the party.
         in_flight: items at once; chunks of further ones are rejected, so memory is bounded.
+        chunk_bytes: of every chunk but the last of a piece.
     """
 
-    def __init__(self, geometry: Geometry, receiver: int, in_flight: int) -> None:
-        self.in_flight = in_flight
+    def __init__(self, geometry: Geometry, receiver: int, in_flight: int, chunk_bytes: int = CHUNK_BYTES) -> None:
+        self.in_flight, self._chunk_bytes = in_flight, chunk_bytes
         boundaries = (*geometry.boundaries, geometry.last)
         self._pieces = {b: found for b in boundaries if (found := geometry.inbox(receiver, b))}
         self._sizes = {p: geometry.piece_bytes(p) for pieces in self._pieces.values() for p in pieces}
+        self._sent_bytes: Counter[int] = Counter()
+        for piece, size in self._sizes.items():
+            self._sent_bytes[piece.sender] += size
         self._inboxes: dict[tuple[int, int], Inbox] = {}
         self._first = 0  # items below it are over
         self._ended: set[int] = set()  # and these behind it
+
+    def most_bytes(self, sender: int) -> int:
+        """Bytes that a party has reason to have under way at once: of one more item than the receiver knows of."""
+        return (self.in_flight + 1) * self._sent_bytes[sender]
 
     def waits_at(self, boundary: int) -> bool:
         """Whether anything comes in at a boundary."""
@@ -145,7 +155,7 @@ class Assembly:
 
     def _inbox(self, item: int, boundary: int) -> Inbox:
         if (item, boundary) not in self._inboxes:
-            self._inboxes[item, boundary] = Inbox(self._pieces[boundary], self._sizes)
+            self._inboxes[item, boundary] = Inbox(self._pieces[boundary], self._sizes, self._chunk_bytes)
         return self._inboxes[item, boundary]
 
 

@@ -387,7 +387,9 @@ class Controller:
             for action in self.core.control(worker, message, time.monotonic()):
                 if isinstance(action, Done):
                     found = self._items.get(action.spans.item)
-                    if found is not None:
+                    if self._deployed is None or not self._deployed.may_tell(action.spans.spans):
+                        self.drops.add("reports of what no plan has")
+                    elif found is not None:
                         found.spans[worker] = action.spans.spans
                         found.overrun_s += action.spans.overrun_s
                         if math.isfinite(action.spans.joules):
@@ -407,7 +409,8 @@ class Controller:
                 with self._lock:
                     self.core.unreachable(action.worker, error.why)
         elif isinstance(action, Supply):
-            self._supplies.begin(action.worker, action.digests)
+            due = () if self._deployed is None else self._deployed.message.weights
+            self._supplies.begin(action.worker, [digest for digest in action.digests if digest in due])
 
     def _receive(self) -> None:
         while not self._stopping.is_set():

@@ -21,6 +21,7 @@ class Epoch:
     results: str
     spans: dict[int, list[wire.Span]] = field(default_factory=dict)
     overrun_s: dict[int, float] = field(default_factory=dict)
+    held_bytes: dict[int, int] = field(default_factory=dict)  # that emulated links hold back, by sender
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -30,6 +31,14 @@ class Epoch:
     def index(self, name: str) -> int:
         """A party's number in the geometry."""
         return REQUESTER if name == self.controller else self.names.index(name)
+
+    def hold(self, sender: int, n_bytes: int) -> bool:
+        """Have the emulated link hold so much back; False where that is more than the plan lets the sender send."""
+        held = self.held_bytes.get(sender, 0) + n_bytes
+        fits = held <= self.spatial.assembly.most_bytes(sender)
+        if fits:
+            self.held_bytes[sender] = held
+        return fits
 
     def span(self, item: int, span: wire.Span) -> None:
         self.spans.setdefault(item, []).append(span)

@@ -36,7 +36,7 @@ class Receiver:
 
     def ready_s(self, byte_s: float, begun_s: float, size: int, now_s: float) -> float:
         """When a chunk that arrives now, of a message that began then, is through; ``byte_s`` is what a byte takes."""
-        self.free_s = max(self.free_s, begun_s) + size * byte_s
+        self.free_s = max(self.free_s, min(begun_s, now_s)) + size * byte_s  # nothing that is here begins later
         return max(self.free_s, now_s)
 
 

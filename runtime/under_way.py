@@ -31,3 +31,10 @@ class Deployed:
     message: wire.PlanMessage
     pace: RequesterPace | None
     reporting: frozenset[str]
+
+    def may_tell(self, spans: tuple[wire.Span, ...]) -> bool:
+        """Whether all that a worker tells is about volumes, devices and boundaries that there are."""
+        volumes = {*map(str, range(self.geometry.volumes)), "tail"}
+        others = {*map(str, range(self.geometry.devices)), "R"}
+        ends = {"compute": volumes, "send": others, "receive": others}
+        return all(s.label in ends.get(s.kind, ()) and s.boundary <= self.geometry.last for s in spans)

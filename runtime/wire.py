@@ -29,6 +29,7 @@ Count = Annotated[int, Meta(ge=0, le=MOST_ITEMS)]
 Size = Annotated[int, Meta(ge=0, le=MOST_PIECE_BYTES)]
 Small = Annotated[int, Meta(ge=0, le=100_000)]
 Seconds = Annotated[float, Meta(ge=0.0, le=1e9)]
+Moment = Annotated[float, Meta(ge=-1e12, le=1e12)]  # on some clock; no NaN
 EchoSize = Annotated[int, Meta(ge=0, le=MOST_ECHO_BYTES)]
 
 
@@ -189,13 +190,13 @@ class Span(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
     """
 
     kind: Name
-    start_s: float
-    end_s: float
+    start_s: Moment
+    end_s: Moment
     label: Name
     size_bytes: Count = 0
     boundary: Small = 0
-    wait_s: float = 0.0
-    copy_s: float = 0.0
+    wait_s: Moment = 0.0
+    copy_s: Moment = 0.0
     joules: float = float("nan")
 
 
@@ -229,8 +230,8 @@ class Heartbeat(Message, frozen=True, tag="heartbeat"):
     item: Count = 0
     phase: Name = ""
     since_s: Seconds = 0.0
-    sent_s: float = 0.0
-    echo_s: float = 0.0
+    sent_s: Moment = 0.0
+    echo_s: Moment = 0.0
     held_s: Seconds = 0.0
 
 
@@ -379,7 +380,7 @@ class Chunk(Struct, frozen=True, forbid_unknown_fields=True, array_like=True, ta
     offset: Size
     size: Size
     message_bytes: Size
-    begun_s: float
+    begun_s: Moment
 
 
 class Echo(Struct, frozen=True, forbid_unknown_fields=True, array_like=True, tag="e"):

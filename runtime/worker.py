@@ -184,6 +184,9 @@ class Worker:
                 if found is None:
                     continue
                 epoch, sender, chunk, payload = found
+                if not epoch.hold(sender, len(payload)):
+                    self.drops.add("rows beyond what the plan has under way")
+                    continue
                 ready_s = came_s = time.monotonic()
                 pace = epoch.plan.pace
                 if pace is not None:
@@ -225,6 +228,7 @@ class Worker:
 
     def _take(self, incoming: Incoming) -> None:
         epoch, sender, chunk, payload = incoming.epoch, incoming.sender, incoming.chunk, incoming.payload
+        epoch.held_bytes[sender] -= len(payload)
         with self._work:
             if self._epoch is not epoch:
                 return
@@ -293,8 +297,8 @@ class Worker:
         model = model_from(message.model)
         plan = SpatialPlan.from_json(message.plan, "plan").validate(model)
         fits = len(message.peers) == len(plan.devices) > message.device and len(message.weights) == len(model.steps)
-        if not fits or not 0 < message.volumes <= len(plan.ranges):
-            raise InputError("plan: peers, device, weights or volumes do not go with it")
+        if not fits or not 0 < message.volumes <= len(plan.ranges) or not _paced(message, len(plan.devices)):
+            raise InputError("plan: peers, device, weights, volumes or pace do not go with it")
         geometry = Geometry(model, plan, message.value_bytes, message.volumes)
         steps = geometry.steps(message.device)
         if self._network_of is None or not self._network_of.is_of(model, message.weights):
@@ -343,14 +347,18 @@ class Worker:
                     due = self._outbox.get(timeout=0.2)
                 except queue.Empty:
                     continue
-                if isinstance(due, Epoch):
-                    connect(due)
-                elif self._epoch is not due.epoch:
-                    continue
-                elif due.send is None:
-                    self._finished(due.epoch, due.item)
-                else:
-                    self._leave(due, connect(due.epoch))
+                try:
+                    if isinstance(due, Epoch):
+                        connect(due)
+                    elif self._epoch is not due.epoch:
+                        continue
+                    elif due.send is None:
+                        self._finished(due.epoch, due.item)
+                    else:
+                        self._leave(due, connect(due.epoch))
+                except InputError as error:  # an address that is none, or somebody who is not on the roster
+                    number, reason = (due if isinstance(due, Epoch) else due.epoch).plan.epoch, str(error)
+                    self._report(partial(self.core.failed, number, reason))
 
     @contextmanager
     def _connections(self) -> Iterator[Callable[[Epoch], dict[int, Dialer]]]:
@@ -361,9 +369,11 @@ class Worker:
             if current[0] is not epoch:
                 close()
                 peers = {i: peer.address for i, peer in enumerate(epoch.plan.peers) if i != epoch.plan.device}
-                found = {i: self._network.dial(address, epoch.names[i]) for i, address in peers.items()}
+                found: dict[int, Dialer] = current[1]
+                for i, address in peers.items():
+                    found[i] = self._network.dial(address, epoch.names[i])
                 found[REQUESTER] = self._network.dial(epoch.results, epoch.controller)
-                current[:] = epoch, found
+                current[0] = epoch
             return current[1]
 
         def close() -> None:
@@ -418,3 +428,11 @@ class Worker:
             spans = wire.Spans(epoch.plan.epoch, item, done, overrun_s, self._meter.joules())
             for action in self.core.spans(spans):
                 self._actions.put(action)
+
+
+def _paced(message: wire.PlanMessage, devices: int) -> bool:
+    """Whether a plan's pace, if it has one, is about all its volumes and receivers."""
+    pace = message.pace
+    return pace is None or (len(pace.volume_s), len(pace.message_s), len(pace.byte_s)) == (
+        max(len(pace.volume_s), message.volumes), devices + 1, devices + 1,
+    )  # fmt: skip

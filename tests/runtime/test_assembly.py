@@ -14,6 +14,7 @@ from splitgym.models.model import Model, ValueBytes
 from splitgym.runtime import wire
 from splitgym.runtime.assembly import Assembly, Rejected
 from splitgym.runtime.geometry import REQUESTER, Geometry, Piece
+from splitgym.runtime.transport import CHUNK_BYTES
 
 from .live import SMALL
 from .plans import random_plan
@@ -88,7 +89,7 @@ def test_chunks_in_any_order_and_again_make_the_rows(seed: int, data: st.DataObj
     geometry = geometry_of("vgg16", seed)
     receiver = data.draw(st.integers(0, DEVICES - 1))
     pieces = geometry.inbox(receiver, 0)
-    assembly = Assembly(geometry, receiver, 1)
+    assembly = Assembly(geometry, receiver, 1, chunk_bytes=1000)
     if not pieces:
         assert assembly.complete(0, 0)
         return
@@ -104,11 +105,12 @@ def test_chunks_in_any_order_and_again_make_the_rows(seed: int, data: st.DataObj
     assert {p: bytes(rows) for p, rows in assembly.take(0, 0).items()} == content
 
 
-def first_piece() -> tuple[Assembly, Piece, int]:
+def first_piece(chunk_bytes: int = CHUNK_BYTES) -> tuple[Assembly, Piece, int]:
+    """The image rows of device 0, more than one small chunk of them."""
     for seed in range(100):
         geometry = geometry_of("vgg16", seed)
-        if pieces := geometry.inbox(0, 0):
-            return Assembly(geometry, 0, 2), pieces[0], geometry.piece_bytes(pieces[0])
+        if (pieces := geometry.inbox(0, 0)) and (size := geometry.piece_bytes(pieces[0])) > 2000:
+            return Assembly(geometry, 0, 2, chunk_bytes), pieces[0], size
     raise AssertionError
 
 
@@ -129,16 +131,23 @@ def test_what_nobody_waits_for_is_refused() -> None:
     assert not assembly.complete(0, 0)
 
 
-def test_overlapping_bytes_are_refused() -> None:
-    assembly, piece, size = first_piece()
-    assembly.add(REQUESTER, chunk(piece, 0, size), b"1234")
+@pytest.mark.parametrize(("offset", "n"), [(0, 4), (2, 4), (2, 998), (1, 1000), (1000, 999), (0, 1001), (0, 0)])
+def test_bytes_that_are_no_chunk_of_the_piece_are_refused(offset: int, n: int) -> None:
+    """Crumbs would cost far more to keep than they hold, and others would overlap."""
+    assembly, piece, size = first_piece(chunk_bytes=1000)
     with pytest.raises(Rejected):
-        assembly.add(REQUESTER, chunk(piece, 2, size), b"1234")
+        assembly.add(REQUESTER, chunk(piece, offset, size), bytes(n))
+
+
+def test_a_sender_has_reason_for_what_the_plan_says_and_no_more() -> None:
+    assembly, _, size = first_piece()
+    assert assembly.most_bytes(REQUESTER) == 3 * size
+    assert assembly.most_bytes(0) == 0
 
 
 def test_what_comes_for_a_finished_item_is_refused() -> None:
     assembly, piece, size = first_piece()
     assembly.over(0)
     with pytest.raises(Rejected):
-        assembly.add(REQUESTER, chunk(piece, 0, size), b"1234")
-    assembly.add(REQUESTER, chunk(piece, 0, size, item=2), b"1234")
+        assembly.add(REQUESTER, chunk(piece, 0, size), bytes(size))
+    assert assembly.add(REQUESTER, chunk(piece, 0, size, item=2), bytes(size))

@@ -107,6 +107,20 @@ def test_what_is_out_of_bounds_is_refused(message: Any, field: str, value: Any) 
         wire.decode_control(msgspec.msgpack.encode(fields))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 1e300])
+def test_moments_are_on_a_clock(value: float) -> None:
+    with pytest.raises(wire.WireError):
+        wire.decode_data(wire.encode(msgspec.structs.replace(CHUNK, begun_s=value)), 100)
+    for message in (
+        wire.Heartbeat(TOKEN, sent_s=value),
+        wire.Heartbeat(TOKEN, echo_s=value),
+        wire.Spans(1, 1, (wire.Span("send", value, 1.0, "R"),)),
+        wire.Spans(1, 1, (wire.Span("send", 1.0, 1.0, "R", wait_s=value),)),
+    ):
+        with pytest.raises(wire.WireError):
+            wire.decode_control(wire.encode(message))
+
+
 def test_unknown_fields_and_kinds_are_refused() -> None:
     for fields in ({"is": "ready", "epoch": 1, "more": 2}, {"is": "exec", "code": "1"}, {"epoch": 1}, []):
         with pytest.raises(wire.WireError):
