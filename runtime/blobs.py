@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..ui.errors import InputError
 from .transport import CHUNK_BYTES, Buffer
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_BLOB_BYTES = 2**30
 QUOTA_BYTES = 20 * 2**30
+PART = ".part"  # ends the names of files that are not whole
+OLD_S = 24 * 3600.0  # from where on a part is dead, where locks do not tell
 
 
 def default_folder() -> Path:
@@ -27,21 +33,37 @@ def default_folder() -> Path:
     return Path(base) / "splitgym" / "weights"
 
 
-@dataclass
+@dataclass(eq=False)
 class _Growing:
-    """A blob that comes in: bytes that came, bytes in all, and what the first are hashed to."""
+    """A blob that comes in: its part file, bytes that came, bytes in all, and what the first are hashed to."""
 
-    came: int
+    path: Path
+    file: BinaryIO
     due: int
+    came: int = 0
     hashed: Any = field(default_factory=hashlib.sha256)  # as they come: all at once would take a board seconds
+
+    def write(self, payload: Buffer) -> None:
+        self.file.write(payload)
+        self.file.flush()
+        self.hashed.update(payload)
+        self.came += len(payload)
+
+    def drop(self) -> None:
+        with suppress(OSError):  # what a full disk still has to write
+            self.file.close()
+        self.path.unlink(missing_ok=True)
 
 
 class BlobStore:
-    """Blobs in a folder, each whole or not there.
+    """Blobs in a folder, each whole or not there; several processes may share it.
+
+    What comes in lies in a part file as long as the whole, which its process keeps locked. Parts of processes that have
+    ended go when room is made.
 
     Args:
         folder: made when it is needed.
-        quota_bytes: most that it may hold; the blobs that were used longest ago go first.
+        quota_bytes: most that it may hold, with what is on its way; the blobs that were used longest ago go first.
     """
 
     def __init__(self, folder: Path, quota_bytes: int = QUOTA_BYTES) -> None:
@@ -56,10 +78,20 @@ class BlobStore:
         return self.path(digest).is_file()
 
     def put(self, data: bytes) -> str:
-        """Keep a blob; returns its digest."""
+        """Keep a blob; returns its digest.
+
+        Raises:
+            InputError: the quota does not hold it.
+        """
         digest = hashlib.sha256(data).hexdigest()
         if not self.has(digest):
-            self._place(digest, data)
+            growing = self._begin(digest, len(data))
+            try:
+                growing.write(data)
+                self._finish(digest, growing)
+            except BaseException:
+                growing.drop()
+                raise
         return digest
 
     def add(self, digest: str, offset: int, size: int, payload: Buffer) -> bool:
@@ -68,33 +100,36 @@ class BlobStore:
         Raises:
             InputError: out of order or bounds, too large, or not what its digest says; the blob begins anew then.
         """
-        known = self._growing.get(digest) if offset else None
-        growing, part = known or _Growing(0, size), self._part(digest)
-        came, due = growing.came, growing.due
+        growing = self._growing.pop(digest, None)
         try:
+            if growing is not None and not offset:
+                growing.drop()
+                growing = None
+            came, due = (0, size) if growing is None else (growing.came, growing.due)
             if size > MOST_BLOB_BYTES or (offset, size) != (came, due) or offset + len(payload) > size:
                 raise InputError(f"weights {digest[:12]}: chunk at {offset} of {size} bytes, due is {came} of {due}")
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with part.open("ab" if came else "wb") as file:
-                file.write(payload)
-            growing.hashed.update(payload)
-            growing.came += len(payload)
-            self._growing[digest] = growing
+            if growing is None:
+                growing = self._begin(digest, size)
+            growing.write(payload)
             if growing.came < size:
+                self._growing[digest] = growing
                 return False
             found = growing.hashed.hexdigest()
             if found != digest:
                 raise InputError(f"weights {digest[:12]}: what came is {found[:12]}, so it is damaged or another's")
-            self._make_room(size)
-            os.replace(part, self.path(digest))
+            self._finish(digest, growing)
         except (InputError, OSError) as error:
-            self._growing.pop(digest, None)
-            part.unlink(missing_ok=True)
+            if growing is not None:
+                growing.drop()
             if isinstance(error, OSError):
                 raise InputError(f"weights {digest[:12]}: {self.folder} cannot hold them ({error.strerror})") from None
             raise
-        del self._growing[digest]
         return True
+
+    def abandon(self) -> None:
+        """Nothing more comes of what has begun to come."""
+        while self._growing:
+            self._growing.popitem()[1].drop()
 
     def chunks(self, digest: str) -> Sequence[tuple[int, int, bytes]]:
         """(offset, bytes in all, bytes) of a blob, in order."""
@@ -117,23 +152,37 @@ class BlobStore:
         except (OSError, SafetensorError) as error:
             raise InputError(f"{path}: cannot be read ({error})") from None
 
-    def _place(self, digest: str, data: bytes) -> None:
+    def _begin(self, digest: str, size: int) -> _Growing:
+        """A part file of that size, for which there is room."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._make_room(len(data))
-        part = self._part(digest)
-        part.write_bytes(data)
-        os.replace(part, self.path(digest))
+        with _locked(self.folder):  # no other process makes room, or takes it, meanwhile
+            self._make_room(digest, size)
+            descriptor, name = tempfile.mkstemp(PART, f".{digest}.", self.folder)
+            growing = _Growing(Path(name), os.fdopen(descriptor, "wb"), size)
+            try:
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                growing.file.truncate(size)
+            except BaseException:
+                growing.drop()
+                raise
+        return growing
 
-    def _part(self, digest: str) -> Path:
-        return self.folder / f".{digest}.{os.getpid()}.part"
+    def _finish(self, digest: str, growing: _Growing) -> None:
+        with growing.file:
+            os.replace(growing.path, self.path(digest))
 
-    def _make_room(self, size: int) -> None:
+    def _make_room(self, digest: str, size: int) -> None:
+        coming = sum(_size(path) for path in self.folder.glob(f".*{PART}") if not _cleared(path))
+        if coming + size > self.quota_bytes:
+            words = f"{self.folder} may hold {self.quota_bytes}, and {coming} are on their way"
+            raise InputError(f"weights {digest[:12]}: {size} bytes are too many: {words}")
         kept = sorted(self.folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
-        held = sum(path.stat().st_size for path in kept)
+        held = coming + sum(map(_size, kept))
         for path in kept:
             if held + size <= self.quota_bytes:
                 return
-            held -= path.stat().st_size
+            held -= _size(path)
             path.unlink(missing_ok=True)
 
 
@@ -146,3 +195,38 @@ def put_model(store: BlobStore, torch_model: TorchModel) -> tuple[str, ...]:
         state = {name: value.detach().contiguous() for name, value in step.state_dict().items()}
         digests.append(store.put(save(state)))
     return tuple(digests)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # a part that is whole now, or was dropped
+        return 0
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _cleared(part: Path) -> bool:
+    """Take a part file away if no process is at it any more; whether it is away."""
+    try:
+        with part.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink()
+    except FileNotFoundError:
+        pass
+    except BlockingIOError:
+        return False
+    except OSError:
+        if time.time() - part.stat().st_mtime < OLD_S:
+            return False
+        part.unlink(missing_ok=True)
+    return True

@@ -74,6 +74,7 @@ def serve(
         stack.callback(data.close)
         network = stack.enter_context(ZmqNetwork(post.identity, post.roster, post.insecure))
         store, power = BlobStore(post.weights), power_meter()
+        stack.callback(store.abandon)
         found = split_address(data.address, 1)
         assert found is not None
         name, incarnation, machine = post.identity.name, secrets.randbits(52), machine_words()

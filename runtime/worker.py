@@ -152,6 +152,8 @@ class Worker:
                     with self._lock:
                         self._epoch = self._build = None
                         self._bench.forget()
+                    if self.core.state == "FREE":
+                        self.store.abandon()
 
     def _keep(self, blob: wire.Blob, payload: Buffer) -> None:
         try:
