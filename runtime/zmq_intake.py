@@ -22,7 +22,7 @@ from .transport import MOST_HEADER_BYTES, MOST_PAYLOAD_BYTES
 
 LOOK_S = 0.02
 LOOK_SHARE = 0.1  # of the time at most, however many connections there are
-MOST_MESSAGE_BYTES = MOST_HEADER_BYTES + MOST_PAYLOAD_BYTES + 4096  # with what encryption adds
+MOST_MESSAGE_BYTES = MOST_HEADER_BYTES + MOST_PAYLOAD_BYTES + 16 * 1024  # with what encryption adds, and read ahead
 MOST_UNREAD_BYTES = 5 * 2**20  # replies that nobody has read yet
 HEARTBEAT_BYTES_PER_S, MOST_HEARTBEAT_BYTES = 128, 4 * 2**20  # which look like any other frames from here
 LEAST_IN_ALL = 16  # unfinished messages of full size, of all connections together
@@ -96,8 +96,8 @@ class Intake:
             connection = self._connections.get(descriptor)
             if connection is None:
                 continue
-            if descriptor in self._spoke:
-                connection.spoke(n_bytes, now_s)
+            if descriptor in self._spoke:  # what it said may have been read after the look: look again
+                connection.spoke(_taken_bytes(descriptor) or n_bytes, now_s)
                 self._spoke.discard(descriptor)
                 continue
             unfinished = connection.unfinished_bytes(n_bytes, now_s)
