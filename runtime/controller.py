@@ -415,14 +415,15 @@ class Controller:
     def _receive(self) -> None:
         while not self._stopping.is_set():
             for event in self.data.poll(POLL_S):
-                if event.kind != "message" or event.payload is None:
+                if event.kind != "message":
                     continue
+                payload = event.payload or memoryview(b"")
                 try:
-                    chunk = wire.decode_chunk(event.header, len(event.payload))
+                    chunk = wire.decode_chunk(event.header, len(payload))
                 except wire.WireError:
                     self.drops.add("malformed rows")
                     continue
-                self._result(event.peer, chunk, event.payload)
+                self._result(event.peer, chunk, payload)
 
     def _result(self, worker: str, chunk: wire.Chunk, payload: memoryview) -> None:
         deployed, assembly = self._deployed, self._assembly
@@ -432,7 +433,7 @@ class Controller:
         welcome = self.core.welcomes[worker]
         due = (self.session, deployed.message.epoch, welcome.incarnation, deployed.message.weights[0])
         if (chunk.session, chunk.epoch, chunk.incarnation, chunk.weights) != due:
-            self.drops.add("rows of another session, plan or sender")
+            self.drops.add("rows of another plan or sender")
             return
         held_s, sender = 0.0, deployed.members.index(worker)
         if self._clock is not None and deployed.pace is not None:

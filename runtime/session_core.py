@@ -192,7 +192,7 @@ class SessionCore:
                 if member.welcome is not None and message.incarnation != member.welcome.incarnation:
                     return self._lose(worker, "has started anew")
             case _:
-                self.drops.add("messages of another session or plan, or that no worker sends")
+                self.drops.add("messages of another session or plan")
         return []
 
     def tick(self, now_s: float) -> list[Action]:

@@ -215,7 +215,7 @@ class Worker:
         with self._lock:
             epoch = self._epoch
             if epoch is None or not self.core.accepts(event.peer, found):
-                self.drops.add("rows of another session, plan or sender")
+                self.drops.add("rows of another plan or sender")
                 return None
             return epoch, epoch.index(event.peer), found, payload
 

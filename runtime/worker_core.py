@@ -180,7 +180,7 @@ class WorkerCore:
 
     def _plan(self, plan: PlanMessage, now_s: float) -> list[Action]:
         if plan.epoch <= self.epoch:
-            self.drops.add("plans again, or older ones")
+            self.drops.add("plans that are no newer")
             return []  # again, or older than what is here
         dropped = self._forget("LOADING", now_s)
         self.plan = plan
@@ -215,7 +215,7 @@ class WorkerCore:
         if epoch != self.epoch or self.state not in ("LOADING", "READY"):
             return []
         controller = self.controller
-        return [*self._forget("JOINED", now_s), Reply(controller, Failed(epoch, reason[:1000]))]
+        return [*self._forget("JOINED", now_s), Reply(controller, Failed(epoch, " ".join(reason.split())[:1000]))]
 
     def spans(self, spans: Spans) -> list[Action]:
         """What was done for an item."""

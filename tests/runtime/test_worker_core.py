@@ -174,7 +174,7 @@ def test_heartbeats_tell_the_phase_and_return_the_controllers() -> None:
         ("you", "controller", plan(2), "orders of another session"),
         ("me", "controller", plan(2, session=OTHER), "orders of another session"),
         ("me", "controller", wire.Bye(OTHER), "orders of another session"),
-        ("me", "controller", plan(1), "plans again, or older ones"),
+        ("me", "controller", plan(1), "plans that are no newer"),
         ("me", "controller", wire.Blob(LACKING, 0, 4), "weights that are not wanted"),
         ("me", "controller", wire.Ready(1), "orders that are none"),
         ("me", "controller", wire.Welcome(SESSION, 1, "1.0", 1, ""), "orders that are none"),
