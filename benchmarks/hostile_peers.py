@@ -36,7 +36,7 @@ PEER = wire.Peer(NAME, f"{HOST}:1", 9)
 PACE = wire.Pace("table", (0.1,), 0.3, 1.0, (0.001,) * 2, (1e-8,) * 2, 1e-8, 2e-8)
 MOST_OPEN, MOST_SLOW = 200, 32  # connections of strangers at once: that say nothing, and that say a byte at a time
 ENDLESS_BYTES = 2**26
-TIMEOUT_S = 60.0
+TIMEOUT_S, QUIET_S = 60.0, 1.5
 
 
 @dataclass(frozen=True)
@@ -159,13 +159,16 @@ def dealer(target: Target, identity: Identity | None, **options: int) -> Iterato
 def send_messages(
     target: Target, identity: Identity | None, known: Sequence[bytes], count: int, seed: int
 ) -> Mapping[str, int]:
-    """Messages of a listed key; all have left when this returns."""
+    """Messages of a listed key; all have been read when this returns, unless the far end takes a long rest."""
     rng = random.Random(seed)
-    with dealer(target, identity, sndhwm=8) as raw:
+    with dealer(target, identity, sndhwm=8, linger=int(TIMEOUT_S * 1e3)) as raw:
         raw.send(b"")
         for _ in range(count):
             raw.send_multipart(message(rng, known))
-        raw.linger = int(TIMEOUT_S * 1e3)
+            while raw.poll(0):  # a connection that is closed with replies unread takes what it has sent along
+                raw.recv_multipart()
+        while raw.poll(int(QUIET_S * 1e3)):
+            raw.recv_multipart()
     return {"messages": count}
 
 

@@ -8,7 +8,8 @@ edgemove-adaptation, edgemove-start, edgemove-learned; hiertrain-speed, hiertrai
 hiertrain-claims, hiertrain-sharing, hiertrain-sweeps, hiertrain-learned; deprune-speed,
 deprune-claims, deprune-learned; paper-inputs (what papers claim: published, under inputs=paper, under
 inputs=devices); profiler (VGG-16 measured twice on this machine, minutes); live (plans on worker processes, an hour),
-or its parts live-outputs, live-predictions, live-measured, live-rankings, live-wire, live-start.
+or its parts live-outputs, live-predictions, live-measured, live-rankings, live-wire, live-start; hostile (a worker and
+a controller among peers that mean ill, minutes).
 Timings are single-threaded; run on an idle machine.
 """
 
@@ -26,6 +27,7 @@ import deprune
 import distredge
 import edgemove
 import hiertrain
+import hostile
 import l2s
 import live
 import paper_inputs
@@ -33,7 +35,7 @@ import profiler
 
 import splitgym.envs
 
-MODULES = (distredge, l2s, edgemove, hiertrain, deprune, paper_inputs, profiler, live)
+MODULES = (distredge, l2s, edgemove, hiertrain, deprune, paper_inputs, profiler, live, hostile)
 GROUPS = {name: figures for module in MODULES for name, figures in module.GROUPS.items()}
 
 
