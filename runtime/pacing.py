@@ -7,7 +7,6 @@ the wait, not added to it.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 
@@ -52,10 +51,3 @@ class RequesterPace:
     message_s: tuple[float, ...]
     byte_s: tuple[float, ...]
     in_byte_s: tuple[float, ...]
-
-
-def wait(until_s: float) -> None:
-    """Sleep until a moment of the monotonic clock."""
-    left_s = until_s - time.monotonic()
-    if left_s > 0:
-        time.sleep(left_s)

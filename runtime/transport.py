@@ -33,6 +33,10 @@ class PeerGone(Exception):
         self.why = why
 
 
+class PeerSlow(PeerGone):
+    """A peer has taken nothing for so long, or is not connected yet: the message may be tried again."""
+
+
 @dataclass(frozen=True)
 class Event:
     """What a transport has to tell.
@@ -81,8 +85,9 @@ class Dialer(Protocol):
         """Hand a message over, waiting while the peer takes none; the buffers are the caller's again.
 
         Raises:
-            PeerGone: there was no connection, or the peer took nothing, for so long; or the connection ended since the
-                last call. What was handed over for it is dropped, never kept for a successor.
+            PeerSlow: there was no connection, or the peer took nothing, for so long.
+            PeerGone: the connection ended since the last call. What was handed over for it is dropped, never kept for
+                a successor.
         """
         ...
 

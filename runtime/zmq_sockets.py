@@ -19,6 +19,7 @@ from .keys import Identity, Roster
 from .transport import MOST_HEADER_BYTES, MOST_PAYLOAD_BYTES, Buffer, Event
 
 HANDSHAKE_S = 1.5
+KEEPALIVE_S, KEEPALIVE_TRIES = 1, 4  # the kernel ends a connection to a machine that has not answered so often
 MOST_DESCRIPTORS = 65536
 _FRAME_BYTES = max(MOST_HEADER_BYTES, MOST_PAYLOAD_BYTES) + 64  # with what CURVE adds
 _HEARD = struct.Struct("=HI")  # of a monitor: the event, its value
@@ -46,19 +47,20 @@ class WatchedSocket:
     Args:
         context, kind: of the socket.
         events: to be told, of :class:`zmq.Event`.
-        silence_s: a connection ends that brings nothing for so long, not even the heartbeats of the socket itself.
 
     Attributes:
         raw: the socket itself.
     """
 
-    def __init__(self, context: Context, kind: int, events: int, silence_s: float) -> None:
+    def __init__(self, context: Context, kind: int, events: int) -> None:
         self.raw = context.socket(kind)
         self.raw.linger = 0
         self.raw.maxmsgsize = _FRAME_BYTES
         self.raw.handshake_ivl = milliseconds(HANDSHAKE_S)
-        self.raw.heartbeat_ivl = milliseconds(silence_s / 4)
-        self.raw.heartbeat_timeout = milliseconds(silence_s * 3 / 4)
+        # Not the heartbeats of the library: where a peer is lost whose messages wait to be read, they end the process.
+        self.raw.tcp_keepalive, self.raw.tcp_keepalive_cnt = 1, KEEPALIVE_TRIES
+        self.raw.tcp_keepalive_idle = self.raw.tcp_keepalive_intvl = KEEPALIVE_S
+        self.raw.tcp_maxrt = milliseconds(KEEPALIVE_S * (1 + KEEPALIVE_TRIES))
         self._monitor = context.socket(zmq.PAIR)
         self._monitor.linger = 0
         self._monitor.rcvhwm = 0  # at a bound, the thread that does all I/O would wait for whoever reads this

@@ -18,7 +18,7 @@ import zmq
 from ..ui.errors import InputError
 from .drops import Drops
 from .keys import Identity, Roster
-from .transport import Buffer, Dialer, Event, PeerGone, check_bounds
+from .transport import Buffer, Dialer, Event, PeerGone, PeerSlow, check_bounds
 from .zmq_intake import LOOK_S, Intake, Watch
 from .zmq_links import MOST_LINKS, Link, Links
 from .zmq_sockets import (
@@ -42,8 +42,8 @@ from .zmq_sockets import (
 SEND_HWM = 8  # messages that wait at each end of a connection
 REPLY_HWM = 64  # replies are small, and nobody waits to make them
 CONNECT_S = 3.0
-RETRY_S, MOST_RETRY_S = 0.1, 1.0  # pause before dialling again, doubled each time
 SILENCE_S = 5.0
+RETRY_S, MOST_RETRY_S = 0.1, 1.0  # pause before dialling again, doubled each time
 NEVER_S = 1e6
 MOST_UNREAD = 4 * REPLY_HWM  # replies that are kept for a caller who does not poll
 
@@ -56,8 +56,7 @@ class ZmqListener:
         identity: of this machine.
         roster: who may connect.
         insecure: neither encrypt nor verify; among processes of one machine only.
-        silence_s: a connection is down that brings nothing for so long, not even the heartbeats of the socket itself.
-            It must be longer than a chunk takes on the slowest link, and than this thread lets messages wait.
+        silence_s: how long a connection may take to bring its first message.
         drops: where messages and connections are counted that are dropped.
 
     Attributes:
@@ -87,7 +86,7 @@ class ZmqListener:
         events = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
         for event in UNINVITED:
             events |= event
-        self._socket = WatchedSocket(self._context, zmq.ROUTER, events, silence_s)
+        self._socket = WatchedSocket(self._context, zmq.ROUTER, events)
         self._auth = None
         raw = self._socket.raw
         raw.router_mandatory = 1
@@ -217,7 +216,6 @@ class ZmqDialer:
         identity: of this machine.
         roster: where the peer's key is found.
         insecure: neither encrypt nor verify; to an address of this machine only.
-        silence_s: as for :class:`ZmqListener`.
         context: shared with others, and not closed here.
         watch: ends a connection by which more comes than is read.
 
@@ -235,7 +233,6 @@ class ZmqDialer:
         identity: Identity,
         roster: Roster,
         insecure: bool = False,
-        silence_s: float = SILENCE_S,
         context: Context | None = None,
         watch: Watch | None = None,
     ) -> None:
@@ -244,7 +241,7 @@ class ZmqDialer:
             raise InputError(f"{peer} at {address} is not on the roster")
         self.address, self.peer = address, peer
         self._identity, self._peer_key = identity, roster.members[peer].public
-        self._insecure, self._silence_s = insecure, silence_s
+        self._insecure = insecure
         self._events: deque[Event] = deque(maxlen=2 * MOST_UNREAD)
         self._socket: WatchedSocket | None = None  # of this attempt, or this connection
         self._up = False
@@ -265,8 +262,8 @@ class ZmqDialer:
         """Hand a message over, waiting while the peer takes none.
 
         Raises:
-            PeerGone: there was no connection, or the peer took nothing, for so long; or the connection ended since the
-                last call. What was handed over for it is dropped.
+            PeerSlow: there was no connection, or the peer took nothing, for so long.
+            PeerGone: the connection ended since the last call. What was handed over for it is dropped.
         """
         check_bounds(header, payload)
         frames = parts(header, payload)
@@ -280,7 +277,7 @@ class ZmqDialer:
                 return
             if time.monotonic() >= deadline_s:
                 why = "takes nothing" if self._up else self._why
-                raise PeerGone(f"{self.peer} at {self.address}: {why} ({timeout_s:g} s)", why)
+                raise PeerSlow(f"{self.peer} at {self.address}: {why} ({timeout_s:g} s)", why)
             _wait([self], zmq.POLLOUT, deadline_s)
 
     def poll(self, timeout_s: float) -> Sequence[Event]:
@@ -334,7 +331,7 @@ class ZmqDialer:
         events = zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED
         for event in FAILURES:
             events |= event
-        self._socket = WatchedSocket(self._context, zmq.DEALER, events, self._silence_s)
+        self._socket = WatchedSocket(self._context, zmq.DEALER, events)
         raw = self._socket.raw
         # Another connection is another socket. That takes the place of ZMQ_IMMEDIATE, which would throw away replies
         # that have come but are not read when the connection ends; so would an interval of -1.
@@ -398,14 +395,12 @@ class ZmqNetwork:
     """How one party reaches others; dialers are closed by whoever asked for them, and before the network.
 
     Args:
-        identity, roster, insecure, silence_s: as for :class:`ZmqDialer`.
+        identity, roster, insecure: as for :class:`ZmqDialer`.
     """
 
-    def __init__(
-        self, identity: Identity, roster: Roster, insecure: bool = False, silence_s: float = SILENCE_S
-    ) -> None:
+    def __init__(self, identity: Identity, roster: Roster, insecure: bool = False) -> None:
         self._identity, self._roster = identity, roster
-        self._insecure, self._silence_s = insecure, silence_s
+        self._insecure = insecure
         self._context, self._watch = zmq.Context(), Watch()
 
     def dial(self, address: str, peer: str) -> ZmqDialer:
@@ -414,9 +409,7 @@ class ZmqNetwork:
         Raises:
             InputError: as :class:`ZmqDialer` does.
         """
-        return ZmqDialer(
-            address, peer, self._identity, self._roster, self._insecure, self._silence_s, self._context, self._watch
-        )
+        return ZmqDialer(address, peer, self._identity, self._roster, self._insecure, self._context, self._watch)
 
     def poll(self, dialers: Sequence[Dialer], timeout_s: float) -> Sequence[Event]:
         """What any of these peers has replied, waiting for at most so long for the first."""

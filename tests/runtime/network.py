@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import zmq
@@ -106,77 +105,3 @@ def connected(address: str) -> socket.socket:
 def held() -> tuple[int, int]:
     """Threads, those of ZeroMQ among them, and open files of this process."""
     return len(list(Path("/proc/self/task").iterdir())), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-
-
-class Relay:
-    """Forwards connections to an address and keeps what crossed it.
-
-    Args:
-        target: where to.
-        bytes_per_s: of each direction of a connection; None for no limit.
-
-    Attributes:
-        address: where it listens.
-        seen: all bytes so far, to the target and from it.
-    """
-
-    def __init__(self, target: str, bytes_per_s: float | None = None) -> None:
-        self._target, self._bytes_per_s = target, bytes_per_s
-        self._server = socket.create_server((HOST, 0))
-        self.address = f"{HOST}:{self._server.getsockname()[1]}"
-        self.seen = bytearray(), bytearray()
-        self._closing = False
-        self._open = threading.Event()
-        self._open.set()
-        self._ends: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        self._start(self._accept)
-
-    def freeze(self) -> None:
-        """Let nothing pass any more, without closing anything."""
-        self._open.clear()
-
-    def cut(self) -> None:
-        """Close all connections, and take no more."""
-        self._closing = True
-        self._open.set()
-        for end in (self._server, *self._ends):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)  # wakes who waits for it
-        for thread in self._threads:
-            thread.join(ENOUGH_S)
-            assert not thread.is_alive()
-        for end in (self._server, *self._ends):
-            end.close()
-
-    def __enter__(self) -> Relay:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.cut()
-
-    def _start(self, body: Callable[..., None], *args: object) -> None:
-        self._threads.append(threading.Thread(target=body, args=args, daemon=True))
-        self._threads[-1].start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):  # cut, or nobody is there any more
-            while True:
-                near, _ = self._server.accept()
-                self._ends.append(near)
-                far = connected(self._target)
-                self._ends.append(far)
-                if self._closing:
-                    return
-                self._start(self._forward, near, far, self.seen[0])
-                self._start(self._forward, far, near, self.seen[1])
-
-    def _forward(self, source: socket.socket, sink: socket.socket, seen: bytearray) -> None:
-        with suppress(OSError):  # one of both was cut
-            while data := source.recv(16384):
-                self._open.wait()
-                seen += data
-                if self._bytes_per_s is not None:
-                    time.sleep(len(data) / self._bytes_per_s)
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)

@@ -24,7 +24,7 @@ def test_two_messages_at_once_share_a_link() -> None:
 
 
 def test_nobody_holds_a_link_by_a_beginning_that_is_still_to_come() -> None:
-    assert Receiver(0.1, 0.1).ready_s(False, 1e12, 10, now_s=1.0) == pytest.approx(2.0)
+    assert Receiver().ready_s(0.1, 1e12, 10, now_s=1.0) == pytest.approx(2.0)
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.integers(1, 100), st.floats(0, 5)), min_size=1, max_size=20))

@@ -47,7 +47,7 @@ def send_long(raw: zmq.Socket[bytes], first: list[bytes], n_bytes: int, frame_by
 def test_a_message_of_too_many_frames_costs_its_sender_the_connection(insecure: bool, frame_bytes: int) -> None:
     with (
         ZmqListener(ANY, DESK, ROSTER, insecure, ENOUGH_S) as listener,
-        ZmqDialer(listener.address, "desk", ANN, ROSTER, insecure, ENOUGH_S) as ann,
+        ZmqDialer(listener.address, "desk", ANN, ROSTER, insecure) as ann,
         raw_context() as context,
     ):
         until_kind(ann, "up")
@@ -67,7 +67,7 @@ def test_the_largest_messages_are_not_too_large_whenever_they_come() -> None:
     header, payload = bytes(MOST_HEADER_BYTES), bytes(MOST_PAYLOAD_BYTES)
     with (
         ZmqListener(ANY, DESK, ROSTER, silence_s=ENOUGH_S) as listener,
-        ZmqDialer(listener.address, "desk", ANN, ROSTER, silence_s=ENOUGH_S) as dialer,
+        ZmqDialer(listener.address, "desk", ANN, ROSTER) as dialer,
     ):
         until_kind(dialer, "up")
         look, looks = listener._intake.look, 0
@@ -93,7 +93,7 @@ def test_who_says_nothing_is_shown_out_and_who_has_said_something_may_be_idle() 
     silence_s = 1.0
     with (
         ZmqListener(ANY, DESK, ROSTER, silence_s=silence_s) as listener,
-        ZmqDialer(listener.address, "desk", ANN, ROSTER, silence_s=ENOUGH_S) as ann,
+        ZmqDialer(listener.address, "desk", ANN, ROSTER) as ann,
         raw_context() as context,
     ):
         until_kind(ann, "up")
@@ -168,7 +168,7 @@ def test_a_listener_that_floods_those_who_only_send_is_hung_up_on(insecure: bool
         if not insecure:
             router.curve_server, router.curve_secretkey = 1, DESK.secret.encode()
         port = router.bind_to_random_port(f"tcp://{HOST}")
-        with ZmqNetwork(ANN, ROSTER, insecure, ENOUGH_S) as network:
+        with ZmqNetwork(ANN, ROSTER, insecure) as network:
             dialer = network.dial(f"{HOST}:{port}", "desk")
             dialer.send(b"rows", None, ENOUGH_S)
             route = router.recv_multipart()[0]

@@ -13,6 +13,7 @@ import pytest
 import zmq
 
 from splitgym.runtime.keys import Identity, Member, Roster
+from splitgym.runtime.shaper import Relay
 from splitgym.runtime.transport import MOST_HEADER_BYTES, MOST_PAYLOAD_BYTES, Event, PeerGone
 from splitgym.runtime.zmq_sockets import raise_descriptor_limit
 from splitgym.runtime.zmq_transport import ZmqDialer, ZmqListener
@@ -26,7 +27,6 @@ from .network import (
     EVE,
     ROSTER,
     SOON_S,
-    Relay,
     connected,
     headers,
     raw_context,
@@ -261,7 +261,7 @@ def test_what_crosses_the_wire_is_read_by_nobody(insecure: bool) -> None:
     header, payload = b"rows 3 to 17 of conv4_2", os.urandom(64) * 512
     with (
         ZmqListener(ANY, DESK, ROSTER, insecure) as listener,
-        Relay(listener.address) as relay,
+        Relay(listener.address, keeps=True) as relay,
         ZmqDialer(relay.address, "desk", ANN, ROSTER, insecure) as dialer,
     ):
         dialer.send(header, payload, ENOUGH_S)
@@ -275,7 +275,7 @@ def test_what_crosses_the_wire_is_read_by_nobody(insecure: bool) -> None:
 
 
 def test_what_was_recorded_cannot_be_said_again() -> None:
-    with ZmqListener(ANY, DESK, ROSTER) as listener, Relay(listener.address) as relay:
+    with ZmqListener(ANY, DESK, ROSTER) as listener, Relay(listener.address, keeps=True) as relay:
         with ZmqDialer(relay.address, "desk", ANN, ROSTER) as dialer:
             dialer.send(b"pay", bytes(1000), ENOUGH_S)
             until_kind(listener, "up", "message")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import zmq
 
+from splitgym.runtime.shaper import Relay
 from splitgym.runtime.transport import CHUNK_BYTES, MOST_HEADER_BYTES, MOST_PAYLOAD_BYTES, Event, PeerGone
 from splitgym.runtime.zmq_transport import ZmqDialer, ZmqListener, ZmqNetwork
 from splitgym.ui.errors import InputError
@@ -27,7 +28,6 @@ from .network import (
     HOST,
     ROSTER,
     SOON_S,
-    Relay,
     free_address,
     headers,
     held,
@@ -79,8 +79,8 @@ def test_a_typed_view_is_sent_as_its_bytes() -> None:
 def test_thousands_of_chunks_in_order_against_back_pressure(insecure: bool) -> None:
     n_chunks = 4000
     with (
-        ZmqListener(ANY, DESK, ROSTER, insecure, ENOUGH_S) as listener,
-        ZmqDialer(listener.address, "desk", ANN, ROSTER, insecure, ENOUGH_S) as dialer,
+        ZmqListener(ANY, DESK, ROSTER, insecure) as listener,
+        ZmqDialer(listener.address, "desk", ANN, ROSTER, insecure) as dialer,
     ):
         until_kind(dialer, "up")
         chunk = bytes(CHUNK_BYTES)
@@ -129,8 +129,8 @@ def test_a_dialer_finds_its_peer_again() -> None:
 
 
 def test_what_was_queued_for_the_dead_never_reaches_a_successor() -> None:
-    dead = ZmqListener(ANY, DESK, ROSTER, silence_s=ENOUGH_S)
-    with ZmqDialer(dead.address, "desk", ANN, ROSTER, silence_s=ENOUGH_S) as dialer:
+    dead = ZmqListener(ANY, DESK, ROSTER)
+    with ZmqDialer(dead.address, "desk", ANN, ROSTER) as dialer:
         until_kind(dialer, "up")
         _, why = until_gone(lambda i: dialer.send(b"old", bytes(CHUNK_BYTES), SOON_S))
         assert "takes nothing" in why
@@ -185,7 +185,7 @@ def test_a_send_that_waits_ends_with_the_connection() -> None:
     with (
         ZmqListener(ANY, DESK, ROSTER) as listener,
         Relay(listener.address) as relay,
-        ZmqDialer(relay.address, "desk", ANN, ROSTER, silence_s=ENOUGH_S) as dialer,
+        ZmqDialer(relay.address, "desk", ANN, ROSTER) as dialer,
     ):
         until_kind(dialer, "up")
         relay.freeze()
@@ -218,26 +218,12 @@ def test_somebody_who_never_answers() -> None:
         until_why(dialer, "does not answer")
 
 
-def test_silence_ends_a_connection_on_both_sides() -> None:
-    silence_s = 2.0
+def test_a_slow_link_takes_its_time() -> None:
+    n_chunks = 24
     with (
-        ZmqListener(ANY, DESK, ROSTER, silence_s=silence_s) as listener,
-        Relay(listener.address) as relay,
-        ZmqDialer(relay.address, "desk", ANN, ROSTER, silence_s=silence_s) as dialer,
-    ):
-        until_kind(dialer, "up")
-        until_kind(listener, "up")
-        relay.freeze()
-        assert until_kind(dialer, "down") == [Event("down", "desk")]
-        assert until_kind(listener, "down") == [Event("down", "ann")]
-
-
-def test_a_slow_link_is_not_silent() -> None:
-    silence_s, n_chunks = 2.0, 24  # in all longer than the silence, each chunk far shorter
-    with (
-        ZmqListener(ANY, DESK, ROSTER, silence_s=silence_s) as listener,
+        ZmqListener(ANY, DESK, ROSTER) as listener,
         Relay(listener.address, bytes_per_s=1e6) as relay,
-        ZmqDialer(relay.address, "desk", ANN, ROSTER, silence_s=silence_s) as dialer,
+        ZmqDialer(relay.address, "desk", ANN, ROSTER) as dialer,
     ):
         for i in range(n_chunks):
             dialer.send(b"%d" % i, bytes(CHUNK_BYTES), ENOUGH_S)
