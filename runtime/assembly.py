@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,6 +54,10 @@ class Inbox:
     def complete(self) -> bool:
         return self.missing == 0
 
+    def lacking(self) -> Iterator[int]:
+        """The senders of pieces that are not complete."""
+        return (growing.piece.sender for growing in self._growing.values() if growing.left)
+
     def add(self, sender: int, chunk: Chunk, payload: Buffer) -> Piece | None:
         """Take a chunk in.
 
@@ -92,10 +96,13 @@ class Assembly:
         geometry: of the plan.
         receiver: the party.
         in_flight: items at once; chunks of further ones are rejected, so memory is bounded.
+        first: the first item of all.
         chunk_bytes: of every chunk but the last of a piece.
     """
 
-    def __init__(self, geometry: Geometry, receiver: int, in_flight: int, chunk_bytes: int = CHUNK_BYTES) -> None:
+    def __init__(
+        self, geometry: Geometry, receiver: int, in_flight: int, first: int = 0, chunk_bytes: int = CHUNK_BYTES
+    ) -> None:
         self.in_flight, self._chunk_bytes = in_flight, chunk_bytes
         boundaries = (*geometry.boundaries, geometry.last)
         self._pieces = {b: found for b in boundaries if (found := geometry.inbox(receiver, b))}
@@ -104,12 +111,17 @@ class Assembly:
         for piece, size in self._sizes.items():
             self._sent_bytes[piece.sender] += size
         self._inboxes: dict[tuple[int, int], Inbox] = {}
-        self._first = 0  # items below it are over
+        self._first = first  # items below it are over
         self._ended: set[int] = set()  # and these behind it
 
     def most_bytes(self, sender: int) -> int:
         """Bytes that a party has reason to have under way at once: of one more item than the receiver knows of."""
         return (self.in_flight + 1) * self._sent_bytes[sender]
+
+    @property
+    def oldest(self) -> int:
+        """The first item that is not over."""
+        return self._first
 
     def waits_at(self, boundary: int) -> bool:
         """Whether anything comes in at a boundary."""
@@ -131,6 +143,11 @@ class Assembly:
     def complete(self, item: int, boundary: int) -> bool:
         """Whether all that comes in at a boundary is there."""
         return not self.waits_at(boundary) or self._inbox(item, boundary).complete
+
+    def lacking(self, item: int, boundary: int) -> Iterator[int]:
+        """Who has not sent all that comes in at a boundary."""
+        if self.waits_at(boundary):
+            yield from self._inbox(item, boundary).lacking()
 
     def take(self, item: int, boundary: int) -> dict[Piece, bytearray]:
         """The pieces of a complete boundary; they are forgotten here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from ..models.runnable.units import PartOutput, RowSlice, TorchModel
 from ..ui.errors import InputError
 from .blobs import BlobStore
 from .geometry import HEAD, RESULT, Geometry, Part, Piece
+from .patience import wait
 from .spatial import Job
 from .wire import FLOAT16, FLOAT32, IMAGE_SCALE, UINT8, Pace
 
@@ -106,8 +107,12 @@ class Executor:
         self._items: dict[int, _Kept] = {}
 
     @torch.inference_mode()
-    def run(self, job: Job) -> tuple[float, float, float]:
-        """Do a job: (begin, end, seconds by which real work took longer than what it stands for)."""
+    def run(self, job: Job, given_up: Callable[[], bool] = lambda: False) -> tuple[float, float, float]:
+        """Do a job: (begin, end, seconds by which real work took longer than what it stands for).
+
+        Args:
+            given_up: asked while an emulated device's time is waited for.
+        """
         begin_s, thread_s = time.monotonic(), time.thread_time()
         kept = self._items.setdefault(job.item, _Kept())
         if job.part is None:
@@ -122,7 +127,7 @@ class Executor:
         else:
             due_s = begin_s + (self.pace.tail_s if job.part is None else self.pace.volume_s[job.part.volume])
         if due_s > end_s:
-            time.sleep(due_s - end_s)
+            wait(due_s, given_up)
             return begin_s, time.monotonic(), 0.0
         return begin_s, end_s, end_s - due_s
 

@@ -6,6 +6,7 @@ are named by boundary and tensor, never by a volume's number, so that rows of on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -75,6 +76,7 @@ class Geometry:
         rows = np.diff(self._posts[-1])
         self.volumes = len(self.ranges) if volumes is None else volumes
         self.is_whole = self.volumes == len(self.ranges)
+        self._bytes: dict[Piece, int] = {}
         self.host = int(rows.argmax()) if model.tail and self.is_whole else REQUESTER
 
     @cached_property
@@ -199,8 +201,11 @@ class Geometry:
 
     def piece_bytes(self, piece: Piece) -> int:
         """Bytes of a piece on the wire."""
-        value_bytes = self.value_bytes.activation if piece.boundary else self.value_bytes.image
-        return int(np.prod(self.shape(piece.tensor, piece.boundary, piece.hi - piece.lo))) * value_bytes
+        if piece not in self._bytes:
+            value_bytes = self.value_bytes.activation if piece.boundary else self.value_bytes.image
+            shape = self.shape(piece.tensor, piece.boundary, piece.hi - piece.lo)
+            self._bytes[piece] = math.prod(shape) * value_bytes
+        return self._bytes[piece]
 
     def moved_bytes(self, device: int) -> int:
         """Bytes of an item that a device holds at most at once in messages that come in: what bounds its memory."""

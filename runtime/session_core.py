@@ -1,8 +1,8 @@
 """A controller's side of a session: who has joined, what is deployed, who is lost. Decisions alone, no I/O.
 
-The states: FORMING until every worker has answered the hello, then DEPLOYING an epoch until every worker is ready for
-its plan, then SERVING it. A worker that is silent for a lease, or that starts anew, is lost; one that refuses or fails
-says why.
+The states: FORMING until every worker has answered the hello, then DEPLOYING an epoch until every worker of it is ready
+for its plan, then SERVING it. A worker that is silent for a lease, whose connection ends or that starts anew is lost;
+one that refuses or fails says why. Where the session lets them, those that answer again come back after a pause.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .drops import Drops
+from .membership import HYSTERESIS, Hysteresis, Membership
 from .wire import (
     VERSION,
     Answer,
     AnyAnswer,
     Bye,
+    Chunk,
     Control,
     Failed,
     Heartbeat,
@@ -24,6 +26,7 @@ from .wire import (
     PlanMessage,
     Ready,
     Refuse,
+    Reset,
     Spans,
     Want,
     Welcome,
@@ -59,6 +62,13 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class Back:
+    """A worker that was absent or lost can be used."""
+
+    worker: str
+
+
+@dataclass(frozen=True)
 class Done:
     """What a worker did for an item."""
 
@@ -74,7 +84,7 @@ class Answered:
     answer: AnyAnswer
 
 
-Action = Tell | Supply | Lost | Done | Answered
+Action = Tell | Supply | Lost | Back | Done | Answered
 
 
 @dataclass(frozen=True)
@@ -86,12 +96,13 @@ class Clock:
 
 
 @dataclass
-class _Member:
+class _Talk:
+    """What was said with a worker."""
+
     welcome: Welcome | None = None
-    heard_s: float = 0.0
     asked_s: float = -1e9
     ready: int = 0  # epoch
-    lost: str = ""
+    supplied: int = 0  # epoch
     why: str = ""  # it cannot be reached, as far as that is known
     beat: Heartbeat | None = None
     clock: Clock = Clock()
@@ -105,9 +116,11 @@ class SessionCore:
         software: splitgym's version.
         results: where the controller listens for rows.
         workers: their names.
+        now_s: the time now.
         lease_s: how long a worker may be silent once it has answered.
         join_s: how long it may take to answer first.
-        now_s: the time now.
+        returns: whether a worker that was lost, or has not answered, may come back.
+        hysteresis: how long one that was lost is not used after it has answered again.
 
     Attributes:
         drops: messages that were dropped, by reason.
@@ -122,117 +135,187 @@ class SessionCore:
         now_s: float,
         lease_s: float = 3.0,
         join_s: float = 10.0,
+        returns: bool = False,
+        hysteresis: Hysteresis = HYSTERESIS,
     ) -> None:
         self.session, self._hello = session, Hello(VERSION, software, session, results)
-        self.lease_s, self.join_s = lease_s, join_s
-        self._members = {name: _Member(heard_s=now_s) for name in workers}
+        self.join_s = join_s
+        self.membership = Membership(workers, now_s, lease_s, returns, hysteresis)
+        self._talks = {name: _Talk() for name in workers}
         self._beat_s = now_s
+        self._plans: Mapping[str, PlanMessage] = {}
         self.epoch = 0
         self.drops = Drops()
 
     @property
     def state(self) -> State:
-        if any(member.welcome is None for member in self._members.values()):
+        if self.membership.absent:
             return "FORMING"
-        ready = all(member.ready == self.epoch for member in self._members.values() if not member.lost)
-        return "SERVING" if self.epoch and ready else "DEPLOYING"
+        return "SERVING" if self.is_ready else "DEPLOYING"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all workers of an epoch are ready for it that are not lost."""
+        asked = self._plans.keys() & self.membership.usable
+        return bool(asked) and all(self._talks[name].ready == self.epoch for name in asked)
 
     @property
     def welcomes(self) -> Mapping[str, Welcome]:
         """What every worker that has joined said of itself."""
-        return {name: m.welcome for name, m in self._members.items() if m.welcome is not None}
+        return {name: talk.welcome for name, talk in self._talks.items() if talk.welcome is not None}
+
+    @property
+    def beats(self) -> Mapping[str, Heartbeat]:
+        """The last heartbeat of every worker that has sent one."""
+        return {name: talk.beat for name, talk in self._talks.items() if talk.beat is not None}
 
     @property
     def clocks(self) -> Mapping[str, Clock]:
         """Every worker's clock, from the heartbeat that took the shortest way there and back."""
-        return {name: member.clock for name, member in self._members.items()}
+        return {name: talk.clock for name, talk in self._talks.items()}
 
     @property
     def missing(self) -> Sequence[str]:
         """Workers that have not joined, or are not ready for the epoch."""
-        return [n for n, m in self._members.items() if m.welcome is None or (self.epoch and m.ready != self.epoch)]
+        absent = self.membership.absent
+        return [n for n, t in self._talks.items() if n in absent or (n in self._plans and t.ready != self.epoch)]
 
     @property
     def lost(self) -> Mapping[str, str]:
         """Workers that cannot go on, and why."""
-        return {name: m.lost for name, m in self._members.items() if m.lost}
+        return self.membership.reasons
 
     def deploy(self, plans: Mapping[str, PlanMessage]) -> list[Action]:
         """Begin the next epoch; every message must carry it."""
         self.epoch += 1
         assert all(plan.epoch == self.epoch for plan in plans.values())
+        self._plans = dict(plans)
         return [Tell(name, plan) for name, plan in plans.items()]
+
+    def accepts(self, worker: str, chunk: Chunk) -> bool:
+        """Whether a chunk belongs to the present: session, epoch, weights, and the very start of its sender."""
+        plan = self._plans.get(worker)
+        if plan is None or worker not in self.membership.usable:
+            return False
+        incarnation = plan.peers[plan.device].incarnation
+        due = (self.session, self.epoch, incarnation, plan.weights[0])
+        return (chunk.session, chunk.epoch, chunk.incarnation, chunk.weights) == due
 
     def control(self, worker: str, message: Control, now_s: float) -> list[Action]:
         """A control message came in from a worker of that verified name."""
-        member = self._members.get(worker)
-        if member is None or member.lost:
+        if worker not in self.membership:
             return []
-        member.heard_s = now_s
+        if worker in self.membership.gone:
+            if self.membership.returns and isinstance(message, Welcome) and message.session == self.session:
+                return self._welcome(worker, message, now_s)
+            return []
+        talk = self._talks[worker]
         match message:
             case Welcome() if message.session == self.session:
-                if member.welcome is not None and member.welcome.incarnation != message.incarnation:
-                    return self._lose(worker, "has started anew")
-                member.welcome = message
+                return self._welcome(worker, message, now_s)
             case Refuse():
-                return self._lose(worker, message.reason)
+                return self.lose(worker, message.reason, now_s)
             case Failed() if message.epoch == self.epoch:
-                return self._lose(worker, message.reason)
-            case Want() if message.epoch == self.epoch:
+                return self._failed(worker, message, now_s)
+            case Want() if message.epoch == self.epoch > talk.supplied:
+                talk.supplied = self.epoch
                 return [Supply(worker, message.digests)]
             case Ready() if message.epoch == self.epoch:
-                member.ready = message.epoch
+                talk.ready = message.epoch
             case Spans() if message.epoch == self.epoch:
                 return [Done(worker, message)]
             case Answer() if message.session == self.session:
                 return [Answered(worker, message)]
             case Heartbeat() if message.session == self.session:
-                member.beat = message
-                _compare_clocks(member, message, now_s)
-                if member.welcome is not None and message.incarnation != member.welcome.incarnation:
-                    return self._lose(worker, "has started anew")
+                return self._beat(worker, message, now_s)
             case _:
                 self.drops.add("messages of another session or plan")
         return []
 
+    def _beat(self, worker: str, beat: Heartbeat, now_s: float) -> list[Action]:
+        talk = self._talks[worker]
+        if self.membership.is_other(worker, beat.incarnation):
+            return self.lose(worker, "has started anew", now_s)
+        if talk.beat is None or beat.sent_s > talk.beat.sent_s:  # an old one that arrives late is no sign of life
+            talk.beat = beat
+            self.membership.heard(worker, now_s)
+            _compare_clocks(talk, beat, now_s)
+        return []
+
+    def _welcome(self, worker: str, message: Welcome, now_s: float) -> list[Action]:
+        before = worker in self.membership.usable
+        why = self.membership.answered(worker, message.incarnation, now_s)
+        self._talks[worker].welcome = message
+        if why:
+            return self._lost(worker, why)
+        came = not before and worker in self.membership.usable
+        return [Back(worker)] if came else []
+
+    def _failed(self, worker: str, message: Failed, now_s: float) -> list[Action]:
+        peer = message.peer
+        if peer in self.membership and peer != worker:
+            return self.lose(peer, f"{worker} cannot reach it ({message.reason})", now_s)
+        return self.lose(worker, message.reason, now_s)
+
+    def up(self, worker: str) -> None:
+        """There is a control connection to a worker: whatever it is to be asked is asked at once."""
+        self._talks[worker].asked_s = -1e9
+
+    def down(self, worker: str, now_s: float) -> list[Action]:
+        """The control connection to a worker has ended."""
+        if worker in self.membership.absent:
+            return []
+        return self.lose(worker, "its connection has ended", now_s)
+
     def tick(self, now_s: float) -> list[Action]:
         """Time goes on: ask again, beat, and give up on the silent."""
-        actions: list[Action] = []
+        members, actions = self.membership, list[Action]()
+        for name in members.expired(now_s):
+            actions += self.lose(name, f"has been silent for {members.lease_s:g} s", now_s)
+        for name in members.absent:
+            if members.silent_s(name, now_s) > self.join_s:
+                why = f" ({self._talks[name].why})" if self._talks[name].why else ""
+                actions += self.lose(name, f"has not answered within {self.join_s:g} s{why}", now_s)
+        actions += [Back(name) for name in members.recovered(now_s)]
+        return actions + self._speak(now_s)
+
+    def _speak(self, now_s: float) -> list[Action]:
+        members, actions = self.membership, list[Action]()
+        asked = members.absent | (members.gone if members.returns else frozenset())
         beats = now_s - self._beat_s >= HEARTBEAT_S
         if beats:
             self._beat_s = now_s
-        for name, member in self._members.items():
-            if member.lost:
-                continue
-            if member.welcome is None:
-                if now_s - member.heard_s > self.join_s:
-                    why = f" ({member.why})" if member.why else ""
-                    actions += self._lose(name, f"has not answered within {self.join_s:g} s{why}")
-                elif now_s - member.asked_s > HELLO_AGAIN_S:
-                    member.asked_s = now_s
+        for name, talk in self._talks.items():
+            if name in asked:
+                if now_s - talk.asked_s > HELLO_AGAIN_S:
+                    talk.asked_s = now_s
                     actions.append(Tell(name, self._hello))
-            elif now_s - member.heard_s > self.lease_s:
-                actions += self._lose(name, f"has been silent for {self.lease_s:g} s")
-            elif beats:
+            elif beats and name not in members.gone:
                 actions.append(Tell(name, Heartbeat(self.session, epoch=self.epoch, sent_s=now_s)))
         return actions
 
     def unreachable(self, worker: str, why: str) -> None:
         """A message to a worker could not be sent."""
-        self._members[worker].why = why
+        self._talks[worker].why = why
 
     def over(self) -> list[Action]:
         """The session ends."""
-        return [Tell(name, Bye(self.session)) for name, m in self._members.items() if m.welcome is not None]
+        return [Tell(name, Bye(self.session)) for name, talk in self._talks.items() if talk.welcome is not None]
 
-    def _lose(self, worker: str, reason: str) -> list[Action]:
-        self._members[worker].lost = reason
-        return [Lost(worker, reason)]
+    def lose(self, worker: str, reason: str, now_s: float) -> list[Action]:
+        """A worker cannot be used any more."""
+        return self._lost(worker, reason) if self.membership.lose(worker, reason, now_s) else []
+
+    def _lost(self, worker: str, reason: str) -> list[Action]:
+        talk = self._talks[worker]
+        talk.ready, talk.beat = 0, None
+        # One that only seemed lost stops working for what it no longer belongs to.
+        return [Lost(worker, reason), Tell(worker, Reset(self.session, self.epoch))]
 
 
-def _compare_clocks(member: _Member, beat: Heartbeat, now_s: float) -> None:
+def _compare_clocks(talk: _Talk, beat: Heartbeat, now_s: float) -> None:
     if beat.echo_s == 0.0:
         return
     error_s = max(0.0, now_s - beat.echo_s - beat.held_s) / 2
-    if error_s < member.clock.error_s:
-        member.clock = Clock(beat.sent_s + error_s - now_s, error_s)
+    if error_s < talk.clock.error_s:
+        talk.clock = Clock(beat.sent_s + error_s - now_s, error_s)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .assembly import Assembly
 from .geometry import REQUESTER, Geometry, Part, Piece
-from .transport import Buffer
+from .transport import CHUNK_BYTES, Buffer
 from .wire import Chunk
 
 
@@ -57,11 +57,15 @@ class Spatial:
         geometry: of the plan.
         device: which of its devices this is.
         in_flight: items that may be under way at once.
+        first: the first item of all.
+        chunk_bytes: of every chunk but the last of a piece.
     """
 
-    def __init__(self, geometry: Geometry, device: int, in_flight: int) -> None:
+    def __init__(
+        self, geometry: Geometry, device: int, in_flight: int, first: int = 0, chunk_bytes: int = CHUNK_BYTES
+    ) -> None:
         self.geometry, self.device = geometry, device
-        self.assembly = Assembly(geometry, device, in_flight)
+        self.assembly = Assembly(geometry, device, in_flight, first, chunk_bytes)
         self._parts = geometry.parts(device)
         self._items: dict[int, _Item] = {}
         self._running = False
@@ -89,14 +93,26 @@ class Spatial:
                 return Job(item, part, self.assembly.take(item, boundary))
         return None
 
+    def lacks(self) -> int | None:
+        """Whose rows the oldest item that is not over waits for; None where it waits for none."""
+        if self._running:
+            return None
+        item = self.assembly.oldest
+        found = self._next(item)
+        return None if found is None else next(self.assembly.lacking(item, found[1]), None)
+
     def _due(self, item: int) -> tuple[Part | None, int] | None:
         """What an item can do next here (a part, None for the tail) and its boundary; None while rows are missing."""
-        at = self._items[item].parts
+        found = self._next(item)
+        return found if found is not None and self.assembly.complete(item, found[1]) else None
+
+    def _next(self, item: int) -> tuple[Part | None, int] | None:
+        """What an item does next here and the boundary whose rows it reads; None where it is done."""
+        at = self._items.get(item, _Item()).parts
         part = self._parts[at] if at < len(self._parts) else None
         if part is None and not self._is_host:
             return None
-        boundary = self.geometry.last if part is None else part.start
-        return (part, boundary) if self.assembly.complete(item, boundary) else None
+        return part, self.geometry.last if part is None else part.start
 
     def computed(self, job: Job) -> tuple[list[Send], bool]:
         """A job is done: the messages that may leave now, in order, and whether that ends the item here."""

@@ -132,6 +132,7 @@ class PlanMessage(Message, frozen=True, tag="plan"):
         in_flight: items that may be under way at once.
         pace: where the device is emulated.
         image_dtype: what the image is on the wire.
+        first: of the stream's items; those before are over.
     """
 
     session: Token
@@ -147,6 +148,7 @@ class PlanMessage(Message, frozen=True, tag="plan"):
     in_flight: Annotated[int, Meta(ge=1, le=64)]
     pace: Pace | None = None
     image_dtype: Annotated[int, Meta(ge=0, le=2)] = UINT8
+    first: Count = 0
 
     @property
     def value_bytes(self) -> ValueBytes:
@@ -222,6 +224,7 @@ class Heartbeat(Message, frozen=True, tag="heartbeat"):
         since_s: how long the worker has been in its phase.
         sent_s: when it leaves, on the sender's clock.
         echo_s, held_s: ``sent_s`` of the last one that came, and how long ago that was: for the difference of clocks.
+        lacks: a peer whose rows its oldest item waits for, empty for none.
     """
 
     session: Token
@@ -233,6 +236,7 @@ class Heartbeat(Message, frozen=True, tag="heartbeat"):
     sent_s: Moment = 0.0
     echo_s: Moment = 0.0
     held_s: Seconds = 0.0
+    lacks: Name = ""
 
 
 class Reset(Message, frozen=True, tag="reset"):
@@ -249,10 +253,15 @@ class Bye(Message, frozen=True, tag="bye"):
 
 
 class Failed(Message, frozen=True, tag="failed"):
-    """A worker cannot go on with an epoch, in one line."""
+    """A worker cannot go on with an epoch, in one line.
+
+    Attributes:
+        peer: that cannot be reached, where this is why.
+    """
 
     epoch: Count
     reason: Text
+    peer: Name = ""
 
 
 class Request(Message, frozen=True):

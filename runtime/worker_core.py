@@ -210,12 +210,12 @@ class WorkerCore:
         self.phase("waiting", 0, now_s)
         return [Reply(self.controller, Ready(epoch))]
 
-    def failed(self, epoch: int, reason: str, now_s: float) -> list[Action]:
-        """An epoch cannot be carried out here."""
+    def failed(self, epoch: int, reason: str, now_s: float, peer: str = "") -> list[Action]:
+        """An epoch cannot be carried out here; since a peer cannot be reached, where one is named."""
         if epoch != self.epoch or self.state not in ("LOADING", "READY"):
             return []
         controller = self.controller
-        return [*self._forget("JOINED", now_s), Reply(controller, Failed(epoch, " ".join(reason.split())[:1000]))]
+        return [*self._forget("JOINED", now_s), Reply(controller, Failed(epoch, " ".join(reason.split())[:1000], peer))]
 
     def spans(self, spans: Spans) -> list[Action]:
         """What was done for an item."""
@@ -259,8 +259,12 @@ class WorkerCore:
         if (name, item) != self._phase:
             self._phase, self._since_s = (name, item), now_s
 
-    def tick(self, now_s: float) -> list[Action]:
-        """Time goes on: beat, or give up on a silent controller."""
+    def tick(self, now_s: float, lacks: Callable[[], str] = lambda: "") -> list[Action]:
+        """Time goes on: beat, or give up on a silent controller.
+
+        Args:
+            lacks: tells the peer whose rows the oldest item waits for, empty for none.
+        """
         if self.state == "FREE":
             return []
         if now_s - self._heard_s > self.lease_s:
@@ -272,7 +276,8 @@ class WorkerCore:
         since_s = max(0.0, now_s - self._since_s)
         echo_s, came_s = self._echo
         beat = Heartbeat(
-            self.session, self.incarnation, self.epoch, item, name, since_s, now_s, echo_s, max(0.0, now_s - came_s)
+            self.session, self.incarnation, self.epoch, item, name, since_s, now_s, echo_s, max(0.0, now_s - came_s),
+            lacks(),
         )  # fmt: skip
         return [Reply(self.controller, beat)]
 

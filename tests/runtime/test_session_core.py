@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from splitgym.runtime import wire
-from splitgym.runtime.session_core import HEARTBEAT_S, HELLO_AGAIN_S, Answered, Done, Lost, SessionCore, Supply, Tell
+from splitgym.runtime.session_core import (
+    HEARTBEAT_S,
+    HELLO_AGAIN_S,
+    Answered,
+    Back,
+    Done,
+    Lost,
+    SessionCore,
+    Supply,
+    Tell,
+)
 
 SESSION = "ab" * 16
 LEASE_S, JOIN_S = 3.0, 10.0
@@ -30,7 +40,7 @@ def plans(epoch: int) -> dict[str, wire.PlanMessage]:
 def serving() -> SessionCore:
     found = session()
     for name in NAMES:
-        found.control(name, welcome(), 0.0)
+        assert found.control(name, welcome(), 0.0) == [Back(name)]
     found.deploy(plans(1))
     for name in NAMES:
         found.control(name, wire.Ready(1), 0.0)
@@ -76,7 +86,8 @@ def test_hello_is_said_again_until_it_is_answered() -> None:
 )
 def test_a_worker_that_cannot_go_on_is_lost_with_its_reason(message: wire.Control, words: str) -> None:
     core = serving()
-    assert core.control("bob", message, 1.0) == [Lost("bob", words)]
+    reset = Tell("bob", wire.Reset(SESSION, 1))  # it may only seem lost
+    assert core.control("bob", message, 1.0) == [Lost("bob", words), reset]
     assert dict(core.lost) == {"bob": words}
     assert core.control("bob", wire.Ready(1), 1.0) == []
 
