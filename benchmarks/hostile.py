@@ -33,6 +33,7 @@ from splitgym.models.plans import SpatialPlan
 from splitgym.runtime import wire
 from splitgym.runtime.blobs import BlobStore
 from splitgym.runtime.controller import Controller, Member
+from splitgym.runtime.deployment import Deployment
 from splitgym.runtime.keys import ROSTER_FILE, Identity, Roster, make_members, save_identity, save_roster
 from splitgym.runtime.keys_command import key_path
 from splitgym.runtime.session import open_session
@@ -199,7 +200,7 @@ def _at_controller(
         controller = stack.enter_context(open_session(members, identity, roster, store))
         data = controller.data
         assert isinstance(data, ZmqListener)
-        controller.deploy(model, weights, plan, [WORKER])
+        controller.deploy(Deployment(model, weights, plan, (WORKER,)))
         idle = [_latency_s(controller, image) for _ in range(100)]
         before_mb, most_mb, meanwhile = rss_mb(os.getpid()), 0.0, list[float]()
         for seed, (kind, _, count, listed) in enumerate(TO_CONTROLLER):

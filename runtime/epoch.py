@@ -40,6 +40,10 @@ class Epoch:
             self.held_bytes[sender] = held
         return fits
 
+    def name(self, index: int) -> str:
+        """The party of a number in the geometry."""
+        return self.controller if index == REQUESTER else self.names[index]
+
     def span(self, item: int, span: wire.Span) -> None:
         self.spans.setdefault(item, []).append(span)
 

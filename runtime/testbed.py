@@ -103,7 +103,7 @@ class Testbed:
         return [Member(name, self.running[name].control) for name in self.names]
 
     def start(self, name: str) -> Running:
-        """Start a worker anew, at another address."""
+        """Start a worker anew, at the same addresses."""
         self._order(name)
         line = self._hear("ready", time.monotonic() + self._start_s)
         self.running[name] = Running(line["pid"], line["control"], line["data"])
@@ -148,10 +148,12 @@ class Testbed:
         identity = self._identities[name]
         spaces = self._namespaces
         host, space = (HOST, "") if spaces is None else (spaces.hosts[name], spaces.spaces[name])
+        before = self.running.get(name)
+        control, data = (f"{host}:0", f"{host}:0") if before is None else (before.control, before.data)
         order = {
             "name": name, "public": identity.public, "secret": identity.secret,
             "roster": [[m.name, m.public, m.role] for m in self.roster.members.values()],
-            "control": f"{host}:0", "data": f"{host}:0", "weights": str(self._weights), "insecure": self.insecure,
+            "control": control, "data": data, "weights": str(self._weights), "insecure": self.insecure,
             "space": space, "measures": self.measures,
         }  # fmt: skip
         assert self._zygote.stdin is not None

@@ -26,7 +26,8 @@ from .blobs import BlobStore
 from .echo import answer
 from .epoch import Epoch, Incoming, Outgoing
 from .geometry import REQUESTER, Geometry
-from .pacing import Receiver, Sender, wait
+from .pacing import Receiver, Sender
+from .patience import send_unless, wait
 from .power import NO_METER, PowerMeter
 from .spatial import Job, Spatial
 from .transport import CHUNK_BYTES, Buffer, Dialer, Event, Listener, Network, PeerGone
@@ -112,13 +113,19 @@ class Worker:
         for event in self.control.poll(POLL_S):
             self._controlled(event)
         with self._lock:
-            actions = self.core.tick(time.monotonic())
+            actions = self.core.tick(time.monotonic(), self._lacks)
         self._act(actions)
         while True:
             try:
                 self._act([self._actions.get_nowait()])
             except queue.Empty:
                 return
+
+    def _lacks(self) -> str:
+        """The peer whose rows the oldest item waits for."""
+        epoch = self._epoch
+        index = None if epoch is None else epoch.spatial.lacks()
+        return "" if epoch is None or index is None else epoch.name(index)
 
     def _controlled(self, event: Event) -> None:
         if event.kind != "message":
@@ -314,14 +321,14 @@ class Worker:
         executor = Executor(
             geometry, message.device, torch_model, message.dtype, message.pace, parts, message.image_dtype
         )
-        spatial = Spatial(geometry, message.device, message.in_flight)
+        spatial = Spatial(geometry, message.device, message.in_flight, message.first)
         with self._lock:
             return Epoch(message, spatial, executor, self.core.controller, self.core.results)
 
     def _run(self, epoch: Epoch, job: Job) -> None:
         before = self._meter.joules()
         try:
-            begin_s, end_s, overrun_s = epoch.executor.run(job)
+            begin_s, end_s, overrun_s = epoch.executor.run(job, lambda: self._epoch is not epoch)
         except Exception as error:  # whatever torch or a GPU says
             reason = f"volume {job.label} failed ({type(error).__name__}: {error})"
             self._report(lambda now_s: self.core.failed(epoch.plan.epoch, reason, now_s))
@@ -393,6 +400,10 @@ class Worker:
 
         epoch, send = due.epoch, due.send
         assert send is not None
+
+        def given_up() -> bool:
+            return self._epoch is not epoch
+
         begun_s, plan = time.monotonic(), epoch.plan
         pacer = None if plan.pace is None else Sender(plan.pace.message_s, plan.pace.byte_s)
         data = [to_bytes(rows, plan.dtype) for rows in due.rows]
@@ -404,18 +415,17 @@ class Worker:
                     part = payload[offset : offset + CHUNK_BYTES]
                     sent += len(part)
                     if pacer is not None:
-                        wait(pacer.due_s(send.receiver, begun_s, sent))
-                    if self._epoch is not epoch:
-                        return
+                        wait(pacer.due_s(send.receiver, begun_s, sent), given_up)
                     chunk = wire.Chunk(
                         self.core.session, plan.epoch, self.core.incarnation, due.item, piece.boundary, piece.tensor,
                         piece.lo, piece.hi, plan.dtype, plan.weights[0], offset, len(payload), total, begun_s,
                     )  # fmt: skip
-                    connections[send.receiver].send(wire.encode(chunk), part, SEND_TIMEOUT_S)
+                    if not send_unless(connections[send.receiver], wire.encode(chunk), part, SEND_TIMEOUT_S, given_up):
+                        return
                     first_s = first_s or time.monotonic()
         except PeerGone as error:
-            reason = str(error)
-            self._report(lambda now_s: self.core.failed(plan.epoch, reason, now_s))
+            reason, peer = str(error), epoch.name(send.receiver)
+            self._report(lambda now_s: self.core.failed(plan.epoch, reason, now_s, peer))
             return
         label = "R" if send.receiver == REQUESTER else str(send.receiver)
         wait_s = first_s - begun_s if pacer is None else pacer.message_s[send.receiver]

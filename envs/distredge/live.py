@@ -7,15 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...models.plans import SpatialPlan
 from ...runtime.blobs import BlobStore
-from ...runtime.controller import Controller, Item, Member
+from ...runtime.controller import Controller, Member
+from ...runtime.deployment import Deployment
 from ...runtime.keys import ROSTER_FILE, Identity, Roster, load_identity, load_roster, sole_use
 from ...runtime.namespaces import Namespaces
 from ...runtime.pacing import RequesterPace
+from ...runtime.requester import Item
 from ...runtime.session import open_session
 from ...runtime.session_core import Clock
 from ...runtime.testbed import Testbed
@@ -103,6 +106,7 @@ class Cluster:
         controller: in session with them.
         store: with the network's weights, whose ``digests`` are given.
         emulation: whose time they take.
+        testbed: the workers, where they are processes of this machine.
     """
 
     def __init__(
@@ -112,10 +116,16 @@ class Cluster:
         store: BlobStore,
         digests: tuple[str, ...],
         emulation: Emulation = Emulation(),
+        testbed: Testbed | None = None,
     ) -> None:
         self.system, self.controller, self.store, self.digests = system, controller, store, digests
-        self.emulation = emulation
+        self.emulation, self.testbed = emulation, testbed
         self._dilations: list[float] | None = None
+
+    @property
+    def scale(self) -> float:
+        """By which real time is longer than that of the devices."""
+        return self.emulation.scale if self.emulation.kind != "none" else 1.0
 
     @property
     def dtype(self) -> int:
@@ -150,14 +160,32 @@ class Cluster:
         Raises:
             ClusterFailure: one is not.
         """
-        emulation = emulation or self.emulation
+        self.controller.deploy(self.deployment(plan, in_flight, emulation, volumes))
+
+    def deployment(
+        self,
+        plan: SpatialPlan,
+        in_flight: int = 1,
+        emulation: Emulation | None = None,
+        volumes: int | None = None,
+        system: System | None = None,
+    ) -> Deployment:
+        """A plan with all that it takes to carry it out.
+
+        Args:
+            in_flight, emulation, volumes: as for :meth:`deploy`.
+            system: of those devices that the plan is for, where it is not for all.
+        """
+        emulation, system = emulation or self.emulation, system or self.system
         pace: tuple[list[Pace] | None, RequesterPace | None] = (None, None)
         if emulation.kind != "none":
             dilations = self.dilations() if emulation.kind == "dilate" else None
-            pace = paces(self.system, plan, emulation.scale, dilations, emulation.links)
-        self.controller.deploy(
-            self.system.model, self.digests, plan, self.system.names, self.dtype, in_flight, *pace, volumes,
-            image_dtype=DTYPES[self.system.scenario.image_type],
+            if dilations is not None:
+                dilations = [dilations[self.system.names.index(name)] for name in system.names]
+            pace = paces(system, plan, emulation.scale, dilations, emulation.links)
+        return Deployment(
+            system.model, self.digests, plan, system.names, self.dtype, in_flight, *pace, volumes=volumes,
+            image_dtype=DTYPES[system.scenario.image_type],
         )  # fmt: skip
 
     def run(self, images: Iterable[np.ndarray], expected_s: float) -> Iterator[Item]:
@@ -227,9 +255,14 @@ def _check_links(scenario: Scenario, emulation: Emulation) -> None:
 
 
 @contextmanager
-def on_testbed(system: System, store: BlobStore, emulation: Emulation, insecure: bool = False) -> Iterator[Cluster]:
+def on_testbed(
+    system: System, store: BlobStore, emulation: Emulation, insecure: bool = False, **session: Any
+) -> Iterator[Cluster]:
     """Workers in processes of this machine; they end with the context. Where the emulation leaves out the links, each
     has a network namespace of its own whose link the kernel shapes.
+
+    Args:
+        session: options of the :class:`~splitgym.runtime.controller.Controller`.
 
     Raises:
         InputError: they do not start, or the network cannot be read in.
@@ -243,9 +276,11 @@ def on_testbed(system: System, store: BlobStore, emulation: Emulation, insecure:
     with (
         nullcontext() if emulation.links else Namespaces(mbps, requester_mbps / emulation.scale) as own,
         Testbed(system.names, store.folder, insecure, namespaces=own) as testbed,
-        open_session(testbed.members, testbed.identity, testbed.roster, store, insecure, join_s=60.0) as controller,
+        open_session(
+            testbed.members, testbed.identity, testbed.roster, store, insecure, join_s=60.0, **session
+        ) as controller,
     ):
-        yield Cluster(system, controller, store, digests, emulation)
+        yield Cluster(system, controller, store, digests, emulation, testbed)
 
 
 @dataclass(frozen=True)
@@ -291,8 +326,11 @@ def access_to(scenario: Scenario) -> Access:
 
 
 @contextmanager
-def on_machines(system: System, store: BlobStore, insecure: bool = False) -> Iterator[Cluster]:
+def on_machines(system: System, store: BlobStore, insecure: bool = False, **session: Any) -> Iterator[Cluster]:
     """The workers that a scenario has addresses of; they are free again at the end.
+
+    Args:
+        session: options of the :class:`~splitgym.runtime.controller.Controller`.
 
     Raises:
         InputError: the scenario is no cluster, there is no key to it or another command uses that, or the network
@@ -309,7 +347,7 @@ def on_machines(system: System, store: BlobStore, insecure: bool = False) -> Ite
     digests = store_weights(store, scenario.model)
     with (
         sole_use(access.key_file),
-        open_session(members, access.identity, access.roster, store, insecure, join_s=JOIN_S) as controller,
+        open_session(members, access.identity, access.roster, store, insecure, join_s=JOIN_S, **session) as controller,
     ):
         yield Cluster(system, controller, store, digests, emulation)
 

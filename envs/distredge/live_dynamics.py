@@ -18,7 +18,7 @@ from .scenarios import Scenario
 from .system import System
 
 if TYPE_CHECKING:
-    from ...runtime.controller import Item
+    from ...runtime.requester import Item
     from .live import Cluster
 
 OFFLOADED = 3  # images that T_ref is the median of
@@ -106,8 +106,7 @@ class LiveDynamics(DistrEdgeDynamics):
 
     @property
     def _scale(self) -> float:
-        emulation = self.cluster.emulation
-        return emulation.scale if emulation.kind != "none" else 1.0
+        return self.cluster.scale
 
     def _measured(self, item: Item) -> None:
         """Accumulated latencies, as the workers tell them."""

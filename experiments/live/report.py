@@ -11,7 +11,7 @@ from typing import Any
 
 from ...envs.distredge.live import Cluster
 from ...models.plans import SpatialPlan
-from ...runtime.controller import Item
+from ...runtime.requester import Item
 from .stream import TOLERANCE, Streamed
 from .terms import TERMS, terms
 from .traces import Compute, Link, Message, Trace, measured, predicted
@@ -72,7 +72,7 @@ def make_report(cluster: Cluster, plan: SpatialPlan, found: Streamed, offload: S
     Args:
         alone: whether images went through one at a time, so that gaps are the runtime's own.
     """
-    scale = cluster.emulation.scale if cluster.emulation.kind != "none" else 1.0
+    scale = cluster.scale
     system, valid = cluster.system, found.valid
     prediction, reached = predicted(system, plan), system.throughput([plan])
     fronts, last = [start for start, _ in plan.ranges], system.n_units
@@ -95,7 +95,7 @@ def make_report(cluster: Cluster, plan: SpatialPlan, found: Streamed, offload: S
         typical=typical,
         latencies_s=[item.latency_s / scale for item in valid],
         invalid=len(found.items) - len(valid),
-        images_per_s=len(found.items) / found.seconds * scale if found.seconds else math.nan,
+        images_per_s=found.count / found.seconds * scale if found.seconds else math.nan,
         offload_s=median(offloaded) / scale if offloaded else None,
         offload_predicted_s=system.reference_s,
         terms=by_term,

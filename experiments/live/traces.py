@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from ...envs.distredge.system import System
 from ...models.model import MAIN
 from ...models.plans import SpatialPlan
-from ...runtime.controller import Item
 from ...runtime.geometry import REQUESTER, Geometry
+from ...runtime.requester import Item
 from ...runtime.session_core import Clock
 
 TAIL = "tail"

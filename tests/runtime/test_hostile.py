@@ -18,6 +18,7 @@ import pytest
 from splitgym.runtime import keys_command
 from splitgym.runtime.blobs import BlobStore
 from splitgym.runtime.controller import Controller, Member
+from splitgym.runtime.deployment import Deployment
 from splitgym.runtime.keys import Identity, Roster, load_identity, load_roster
 from splitgym.runtime.session import open_session
 from splitgym.runtime.testbed import HOST
@@ -115,7 +116,7 @@ def test_a_session_goes_on_whatever_others_send(roster: Roster, tmp_path: Path) 
         with open_session(
             [Member("pi-1", worker.control)], identity("controller"), roster, store, lease_s=ENOUGH_S, join_s=ENOUGH_S
         ) as controller:
-            controller.deploy(model, digests, random_plan(model, 1, rng), ["pi-1"], timeout_s=ENOUGH_S)
+            controller.deploy(Deployment(model, digests, random_plan(model, 1, rng), ("pi-1",)), ENOUGH_S)
             results_are_right(controller, rng)
             before = worker.rss_bytes()
             public = roster.members["pi-1"].public

@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 from safetensors.torch import save
 
+from splitgym.models.model import ValueBytes
 from splitgym.models.serial import to_plain
 from splitgym.runtime import wire
 from splitgym.runtime.blobs import PART, BlobStore
 from splitgym.runtime.controller import ClusterFailure, Controller, Member
+from splitgym.runtime.deployment import Deployment
 from splitgym.runtime.geometry import Geometry
 from splitgym.runtime.keys import Identity, make_members
 from splitgym.runtime.session import open_session
@@ -82,7 +84,7 @@ class Orders:
 
     def plan(self, epoch: int, weights: tuple[str, ...], **changes: Any) -> wire.PlanMessage:
         peers = (wire.Peer("w0", f"{HOST}:1", self.welcome.incarnation), wire.Peer("w1", f"{HOST}:1", 1))
-        steps = tuple(Geometry(MODEL, PLAN, 4).steps(0))
+        steps = tuple(Geometry(MODEL, PLAN, ValueBytes(4)).steps(0))
         found = wire.PlanMessage(
             self.session, epoch, 0, to_plain(MODEL), weights, steps, PLAN.to_json(), len(PLAN.cuts), wire.FLOAT32,
             peers, 1,
@@ -216,11 +218,11 @@ def test_a_worker_neither_gives_orders_nor_speaks_for_others(
         [Member(name, testbed.running[name].control) for name in ("w0", "w1")], ME, ROSTER, BlobStore(folder),
         lease_s=ENOUGH_S, join_s=ENOUGH_S,
     ) as controller:  # fmt: skip
-        controller.deploy(MODEL, weights, PLAN, ["w0", "w1"], timeout_s=ENOUGH_S)
+        controller.deploy(Deployment(MODEL, weights, PLAN, ("w0", "w1")), ENOUGH_S)
         with dialer(running.control, "w0") as control:
             for order in (
                 wire.Reset(controller.session, 10), wire.Bye(controller.session), wire.Heartbeat(controller.session),
-                wire.Hello(wire.VERSION, "1.0", "cd" * 16, f"{HOST}:1"), controller._deployed.message,  # type: ignore
+                wire.Hello(wire.VERSION, "1.0", "cd" * 16, f"{HOST}:1"), order_of(controller, weights),
             ):  # fmt: skip
                 control.send(wire.encode(order), None, ENOUGH_S)
                 (reply,) = headers(until(control, lambda events: bool(headers(events))))
@@ -232,16 +234,22 @@ def test_a_worker_neither_gives_orders_nor_speaks_for_others(
             for header, payload in forged:
                 rows.send(header, payload, ENOUGH_S)
                 results.send(header, payload, ENOUGH_S)
-            while controller.drops.counts.get("rows of no worker of the plan", 0) < len(forged):
+            while controller.drops.counts.get("rows of another plan or sender", 0) < len(forged):
                 time.sleep(0.01)
         images = random_images(MODEL, 3, rng)
         for item, image in zip(controller.run(iter(images), ENOUGH_S), images, strict=True):
             assert_same(item.outputs, whole(small_network("vgg16"), image))
 
 
+def order_of(controller: Controller, weights: tuple[str, ...]) -> wire.PlanMessage:
+    """The plan of a session, as its controller tells it."""
+    peers = {name: wire.Peer(name, f"{HOST}:1", controller.welcomes[name].incarnation) for name in ("w0", "w1")}
+    return Deployment(MODEL, weights, PLAN, ("w0", "w1")).messages(controller.session, 2, peers)["w0"]
+
+
 def forge(controller: Controller, weights: str) -> list[tuple[bytes, bytes]]:
     """All rows of an item that anybody waits for, as if the others sent them, all zero."""
-    geometry = Geometry(MODEL, PLAN, 4)
+    geometry = Geometry(MODEL, PLAN, ValueBytes(4))
     incarnations = {d: controller.welcomes[name].incarnation for d, name in enumerate(("w0", "w1"))}
     found = []
     for receiver in (-1, 0, 1):
@@ -305,7 +313,7 @@ def test_a_worker_gets_no_weights_but_the_plans_and_its_nonsense_is_counted(tmp_
             [Member("w1", liar.address)], ME, ROSTER, store, lease_s=ENOUGH_S, join_s=ENOUGH_S
         ) as controller:
             plan = random_plan(MODEL, 1, np.random.default_rng(0))
-            controller.deploy(MODEL, weights, plan, ["w1"], timeout_s=ENOUGH_S)
+            controller.deploy(Deployment(MODEL, weights, plan, ("w1",)), ENOUGH_S)
             assert dict(controller.core.lost) == {}
             assert controller.drops.counts == {"malformed messages of workers": 1, "reports of what no plan has": 1}
     finally:

@@ -13,11 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from splitgym.runtime.deployment import Deployment
 from splitgym.runtime.namespaces import Namespaces
 from splitgym.runtime.testbed import Testbed
+from splitgym.runtime.transport import Event
+from splitgym.runtime.zmq_transport import ZmqDialer
 from splitgym.ui.errors import InputError
 
 from .live import ENOUGH_S, assert_same, random_images, session, small, small_network, stored, whole
+from .network import until_kind
 from .plans import random_plan
 
 RATES = {"w0": 20.0, "w1": 40.0}
@@ -48,7 +52,7 @@ def test_an_image_goes_through_workers_in_namespaces_and_nothing_is_left(tmp_pat
         assert len(ours()) > 0
         with session(testbed, tmp_path) as controller:
             plan = random_plan(model, 2, rng)
-            controller.deploy(model, digests, plan, list(RATES), timeout_s=ENOUGH_S)
+            controller.deploy(Deployment(model, digests, plan, tuple(RATES)), ENOUGH_S)
             images = random_images(model, 2, rng)
             for item, image in zip(controller.run(iter(images), ENOUGH_S), images, strict=True):
                 assert_same(item.outputs, whole(small_network("vgg16"), image))
@@ -93,3 +97,22 @@ def test_what_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda tool: None)
     with pytest.raises(InputError, match=r"network namespaces need ip \(package iproute2\)"):
         Namespaces(RATES, 100.0)
+
+
+@pytest.mark.slow
+@possible
+def test_a_machine_that_vanishes_is_noticed(tmp_path: Path) -> None:
+    """Nothing tells the end of its connections; what the kernel asks it is not answered."""
+    with Namespaces(RATES, 100.0) as spaces, Testbed(list(RATES), tmp_path, namespaces=spaces) as testbed:
+        name = next(iter(RATES))
+        with ZmqDialer(testbed.running[name].control, name, testbed.identity, testbed.roster) as dialer:
+            until_kind(dialer, "up")
+            inside = subprocess.run(
+                ["nsenter", f"--net={spaces.spaces[name]}", "ip", "-o", "-4", "addr"],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            device = next(line.split()[1] for line in inside.splitlines() if spaces.hosts[name] in line)
+            subprocess.run(["nsenter", f"--net={spaces.spaces[name]}", "ip", "link", "set", device, "down"], check=True)
+            assert until_kind(dialer, "down") == [Event("down", name)]

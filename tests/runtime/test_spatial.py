@@ -12,11 +12,12 @@ from splitgym.models.model import Model
 from splitgym.models.plans import SpatialPlan
 from splitgym.runtime import wire
 from splitgym.runtime.controller import Controller
+from splitgym.runtime.deployment import Deployment
 
 from .live import ENOUGH_S, SMALL, assert_same, random_images, small, small_network, stored, whole, workers
 from .plans import random_plan
 
-NAMES = ["w0", "w1", "w2"]
+NAMES = ("w0", "w1", "w2")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def test_outputs_equal_the_unsplit_models(name: str, in_flight: int, controller:
     model, digests = small(name), stored(name, folder)
     for _ in range(2):
         plan = random_plan(model, 3, rng)
-        controller.deploy(model, digests, plan, NAMES, in_flight=in_flight, timeout_s=ENOUGH_S)
+        controller.deploy(Deployment(model, digests, plan, NAMES, in_flight=in_flight), ENOUGH_S)
         images = random_images(model, 4, rng)
         items = list(controller.run(iter(images), ENOUGH_S))
         assert [item.index for item in items] == list(range(4))
@@ -60,7 +61,7 @@ def test_what_is_on_the_wire_is_as_near_as_its_type(
     rng = np.random.default_rng(0)
     model, digests = small("vgg16"), stored("vgg16", folder)
     plan = random_plan(model, 3, rng)
-    controller.deploy(model, digests, plan, NAMES, dtype=dtype, timeout_s=ENOUGH_S, image_dtype=image_dtype)
+    controller.deploy(Deployment(model, digests, plan, NAMES, dtype=dtype, image_dtype=image_dtype), ENOUGH_S)
     images = random_images(model, 1, rng)
     (item,) = controller.run(iter(images), ENOUGH_S)
     assert_same(item.outputs, whole(small_network("vgg16"), images[0]), tolerance)
@@ -82,7 +83,7 @@ def test_every_part_is_told_once_and_inside_its_image(controller: Controller, fo
     rng = np.random.default_rng(5)
     model, digests = small("vgg16"), stored("vgg16", folder)
     plan = random_plan(model, 3, rng)
-    controller.deploy(model, digests, plan, NAMES, timeout_s=ENOUGH_S)
+    controller.deploy(Deployment(model, digests, plan, NAMES), ENOUGH_S)
     (item,) = controller.run(iter(random_images(model, 1, rng)), ENOUGH_S)
     end_s = item.begun_s + item.latency_s
     posts = [(0, *split, model.out_shape(cut - 1).height) for split, cut in zip(plan.splits, plan.cuts, strict=True)]
@@ -97,7 +98,7 @@ def test_the_first_volumes_alone_bring_nothing_back(controller: Controller, fold
     rng = np.random.default_rng(3)
     model, digests = small("resnet50"), stored("resnet50", folder)
     plan = next(p for p in (random_plan(model, 3, rng) for _ in range(100)) if len(p.cuts) > 2)
-    controller.deploy(model, digests, plan, NAMES, volumes=2, timeout_s=ENOUGH_S)
+    controller.deploy(Deployment(model, digests, plan, NAMES, volumes=2), ENOUGH_S)
     (item,) = controller.run(iter(random_images(model, 1, rng)), ENOUGH_S)
     assert item.outputs == ()
     labels = {span.label for spans in item.spans.values() for span in spans if span.kind == "compute"}
@@ -110,7 +111,7 @@ def test_emulated_devices_take_their_time(controller: Controller, folder: Path) 
     plan = random_plan(model, 3, rng)
     volume_s = tuple(2.0 for _ in plan.cuts)  # far more than the work takes
     pace = wire.Pace("table", volume_s, 0.0, 1.0, (0.0,) * 4, (0.0,) * 4, 0.0, 0.0)
-    controller.deploy(model, digests, plan, NAMES, paces=[pace] * 3, timeout_s=ENOUGH_S)
+    controller.deploy(Deployment(model, digests, plan, NAMES, paces=[pace] * 3), ENOUGH_S)
     images = random_images(model, 1, rng)
     (item,) = controller.run(iter(images), ENOUGH_S)
     assert_same(item.outputs, whole(small_network("vgg16"), images[0]))
@@ -124,6 +125,6 @@ def test_work_that_takes_longer_than_what_it_stands_for_is_told(controller: Cont
     model, digests = small("vgg16"), stored("vgg16", folder)
     plan = random_plan(model, 3, rng)
     pace = wire.Pace("table", (1e-9,) * len(plan.cuts), 0.0, 1.0, (0.0,) * 4, (0.0,) * 4, 0.0, 0.0)
-    controller.deploy(model, digests, plan, NAMES, paces=[pace] * 3, timeout_s=ENOUGH_S)
+    controller.deploy(Deployment(model, digests, plan, NAMES, paces=[pace] * 3), ENOUGH_S)
     (item,) = controller.run(iter(random_images(model, 1, rng)), ENOUGH_S)
     assert item.overrun_s > 0

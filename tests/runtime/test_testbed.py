@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from splitgym.runtime.blobs import BlobStore
-from splitgym.runtime.controller import ClusterFailure, Controller, Item
+from splitgym.runtime.controller import ClusterFailure, Controller
+from splitgym.runtime.deployment import Deployment
 from splitgym.runtime.keys import make_members
+from splitgym.runtime.requester import Item
 from splitgym.runtime.session import open_session
 from splitgym.runtime.testbed import Testbed
 
@@ -71,7 +73,7 @@ def _kill_on_the_way(testbed: Testbed, folder: Path) -> None:
 def _images(controller: Controller, testbed: Testbed, folder: Path, count: int) -> Iterator[Item]:
     rng = np.random.default_rng(0)
     model, digests = small("vgg16"), stored("vgg16", folder)
-    controller.deploy(model, digests, random_plan(model, 2, rng), testbed.names, timeout_s=ENOUGH_S)
+    controller.deploy(Deployment(model, digests, random_plan(model, 2, rng), testbed.names), ENOUGH_S)
     yield from controller.run(iter(random_images(model, count, rng)), ENOUGH_S)
 
 

@@ -17,6 +17,7 @@ from splitgym.models.model import ValueBytes
 from splitgym.runtime import keys_command, serve, worker_command
 from splitgym.runtime.blobs import BlobStore
 from splitgym.runtime.controller import Member
+from splitgym.runtime.deployment import Deployment
 from splitgym.runtime.geometry import Geometry
 from splitgym.runtime.keys import load_identity, load_roster
 from splitgym.runtime.session import open_session
@@ -62,7 +63,7 @@ def test_daemons_get_the_weights_that_they_lack_and_stop_on_ctrl_c(tmp_path: Pat
         members = [Member("pi-1", first), Member("pi-2", second)]
         with open_session(members, identity, roster, BlobStore(tmp_path / "mine"), join_s=ENOUGH_S) as controller:
             plan = random_plan(model, 2, rng)
-            controller.deploy(model, digests, plan, ["pi-1", "pi-2"], timeout_s=ENOUGH_S)
+            controller.deploy(Deployment(model, digests, plan, ("pi-1", "pi-2")), ENOUGH_S)
             images = random_images(model, 2, rng)
             for item, image in zip(controller.run(iter(images), ENOUGH_S), images, strict=True):
                 assert_same(item.outputs, whole(small_network("vgg16"), image))

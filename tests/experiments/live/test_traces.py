@@ -18,8 +18,8 @@ from splitgym.experiments.live.pictures import timeline
 from splitgym.experiments.live.terms import TERMS, terms
 from splitgym.experiments.live.traces import Compute, Link, Message, Trace, measured, predicted
 from splitgym.models.plans import SpatialPlan
-from splitgym.runtime.controller import Item
 from splitgym.runtime.geometry import REQUESTER, Geometry
+from splitgym.runtime.requester import Item
 from splitgym.runtime.session_core import Clock
 from splitgym.runtime.wire import Span
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from splitgym.runtime import wire
+from splitgym.runtime.deployment import Deployment
 from splitgym.runtime.epoch import Epoch
-from splitgym.runtime.geometry import REQUESTER, Geometry
+from splitgym.runtime.geometry import REQUESTER
+from splitgym.runtime.requester import Requester
 from splitgym.runtime.spatial import Spatial
-from splitgym.runtime.under_way import Deployed
 
 from .live import small
 from .plans import random_plan
 
 MODEL = small("vgg16")
-GEOMETRY = Geometry(MODEL, random_plan(MODEL, 3, np.random.default_rng(0)), 4)
-DEPLOYED = Deployed(GEOMETRY, ("a", "b", "c"), SimpleNamespace(), None, frozenset())  # type: ignore[arg-type]
+DEPLOYMENT = Deployment(MODEL, ("11" * 32,), random_plan(MODEL, 3, np.random.default_rng(0)), ("a", "b", "c"))
+GEOMETRY = DEPLOYMENT.geometry
+REQUESTED = Requester("ab" * 16, 1, DEPLOYMENT, {})
+
+
+def may_tell(spans: tuple[wire.Span, ...]) -> bool:
+    return REQUESTED.told("a", wire.Spans(1, 0, spans))
 
 
 def span(kind: str, label: str, boundary: int = 0) -> wire.Span:
@@ -29,8 +34,8 @@ def span(kind: str, label: str, boundary: int = 0) -> wire.Span:
 def test_a_worker_tells_of_volumes_devices_and_boundaries() -> None:
     last = str(GEOMETRY.volumes - 1)
     told = [span("compute", "0"), span("compute", last), span("compute", "tail"), span("send", "2"), span("send", "R")]
-    assert DEPLOYED.may_tell((*told, span("receive", "R"), span("receive", "0", GEOMETRY.last)))
-    assert DEPLOYED.may_tell(())
+    assert may_tell((*told, span("receive", "R"), span("receive", "0", GEOMETRY.last)))
+    assert may_tell(())
 
 
 @pytest.mark.parametrize(
@@ -42,7 +47,7 @@ def test_a_worker_tells_of_volumes_devices_and_boundaries() -> None:
     ],
 )  # fmt: skip
 def test_and_of_nothing_else(bad: wire.Span) -> None:
-    assert not DEPLOYED.may_tell((span("compute", "0"), bad))
+    assert not may_tell((span("compute", "0"), bad))
 
 
 def test_a_link_holds_back_what_a_plan_lets_a_sender_send_and_no_more() -> None:

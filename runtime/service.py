@@ -1,0 +1,213 @@
+"""A stream of images that outlives workers: the shell round :class:`.stream_core.StreamCore`."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .controller import ClusterFailure, Controller
+from .deployment import Deployment
+from .link_watch import LinkWatch
+from .requester import Item, Unreachable
+from .session_core import Back, Lost
+from .stream_core import Action, Begin, GiveUp, Proposal, Replan, Send, StreamCore
+
+LOOK_S = 0.2  # most that is waited for what is to be done
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a stream, for people.
+
+    Attributes:
+        at_s: on this machine's monotonic clock.
+        kind: lost, back, planning, or serving (an epoch began).
+        text: which worker and why; the workers of a plan.
+        epoch: that began.
+    """
+
+    at_s: float
+    kind: str
+    text: str
+    epoch: int = 0
+
+
+Planner = Callable[[frozenset[str]], Iterable[Proposal]]
+
+
+def proposal(deployment: Deployment, expected_s: float, lasts: bool = True) -> Proposal:
+    """A deployment as a planner proposes it.
+
+    Args:
+        expected_s: what an item takes, about.
+        lasts: whether it is the plan that is wanted, not one to go on with meanwhile.
+    """
+    return Proposal(deployment.members, deployment.working, expected_s, deployment, lasts)
+
+
+class Service:
+    """Images through whoever of a session's workers is there.
+
+    Args:
+        controller: of a session whose workers may return.
+        planner: workers -> plans for them (see :func:`proposal`): some to go on with at once, then the one that is
+            wanted. Called in a thread of its own, for one set of workers at a time.
+        in_flight: items that may be under way at once; every plan's.
+        first: the first item; those before were delivered.
+        options: of :class:`.stream_core.StreamCore`.
+
+    Attributes:
+        events: what happened so far.
+        watch: of links.
+        deployments: of every epoch.
+    """
+
+    def __init__(
+        self, controller: Controller, planner: Planner, in_flight: int = 1, first: int = 0, **options: float
+    ) -> None:
+        self._controller, self._planner = controller, planner
+        self.events: list[Event] = []
+        self.watch = LinkWatch()
+        self.deployments: dict[int, Deployment] = {}
+        self._images: dict[int, np.ndarray] = {}
+        self._attempts: dict[int, int] = {}
+        self._wanted: queue.SimpleQueue[Replan | None] = queue.SimpleQueue()
+        self._newest: Replan | None = None
+        self._planning = threading.Thread(target=self._plan, name="planning", daemon=True)
+        with controller.lock:
+            self.core = StreamCore(controller.core, in_flight, time.monotonic(), first, **options)  # type: ignore[arg-type]
+            controller.follow(self.core)
+        self._planning.start()
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._controller.lock:
+            self._controller.follow(None)
+        self._newest = None
+        self._wanted.put(None)
+        self._planning.join()
+
+    def run(self, images: Iterable[np.ndarray]) -> Iterator[Item]:
+        """Send images through and yield what became of them: each once, in order.
+
+        Args:
+            images: uint8, (channels, rows, width) each; at once there when they are asked for.
+
+        Raises:
+            ClusterFailure: there has been no result for too long.
+        """
+        source = iter(images)
+        more = True
+        while more or self._images:
+            self._controller.check()
+            more = more and self._submit(source)
+            try:
+                action = self._controller.told.get(timeout=LOOK_S)
+            except queue.Empty:
+                continue
+            if isinstance(action, Item):
+                self._watched(action)
+                yield replace(action, attempts=self._attempts.pop(action.index))
+            else:
+                self._do(action)
+
+    def _watched(self, item: Item) -> None:
+        del self._images[item.index]
+        if self.watch.saw(item.spans, time.monotonic()):
+            with self._controller.lock:
+                self._controller.act(self.core.changed("links have changed", time.monotonic()))
+
+    def _submit(self, source: Iterator[np.ndarray]) -> bool:
+        """Take in as many images as may be under way; whether there may be more."""
+        while self.core.wants:
+            image = next(source, None)
+            if image is None:
+                return False
+            with self._controller.lock:
+                item = self.core.next
+                self._images[item] = image
+                self._controller.act(self.core.submit(time.monotonic()))
+        return True
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Replan():
+                self._note("planning", f"{action.why}: {', '.join(sorted(action.workers))}")
+                self._newest = action
+                self._wanted.put(action)
+            case Begin():
+                self._begin(action)
+            case Send():
+                self._send(action)
+            case Lost():
+                self._note("lost", f"{action.worker} {action.reason}")
+            case Back():
+                self._note("back", action.worker)
+            case GiveUp():
+                raise ClusterFailure(action.reason)
+            case _:
+                raise AssertionError(action)
+
+    def _note(self, kind: str, text: str, epoch: int = 0) -> None:
+        self.events.append(Event(time.monotonic(), kind, text, epoch))
+
+    # plans --------------------------------------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        """Plan for the newest set of workers that is asked for."""
+        try:
+            while (wanted := self._wanted.get()) is not None:
+                if wanted is self._newest:
+                    self._propose(wanted)
+        except BaseException as error:  # told by whoever waits for results
+            self._controller.give_up(error)
+
+    def _propose(self, wanted: Replan) -> None:
+        for found in self._planner(wanted.workers):
+            if wanted is not self._newest:
+                return
+            with self._controller.lock:
+                self._controller.act(self.core.planned(found, time.monotonic()))
+
+    def _begin(self, action: Begin) -> None:
+        deployment = action.proposal.content
+        with self._controller.lock:
+            if self.core.proposal is not action.proposal:
+                return
+            messages = self._controller.begin(deployment, action.first)
+            self._controller.act(self.core.deploy(messages, action.proposal))
+        epoch = self._controller.core.epoch
+        self.deployments[epoch] = deployment
+        self.watch.planned()
+        self._note("serving", ", ".join(sorted(deployment.working)), epoch)
+
+    # items --------------------------------------------------------------------------------------------------------
+
+    def _send(self, action: Send) -> None:
+        requester, item = self._controller.requester, action.item
+        assert requester is not None
+
+        def given_up() -> bool:
+            return self._controller.requester is not requester or not self.core.serves(action.epoch)
+
+        if given_up():
+            return
+        with self._controller.lock:
+            requester.begin(item)
+        self._attempts[item] = self._attempts.get(item, 0) + 1
+        try:
+            spans = requester.scatter(item, self._images[item], given_up)
+        except Unreachable as error:
+            reason = f"cannot be reached for rows ({error.why})"
+            with self._controller.lock:
+                self._controller.act(self.core.lose(error.worker, reason, time.monotonic()))
+            return
+        with self._controller.lock:
+            requester.scattered(item, spans or [])

@@ -1,0 +1,118 @@
+"""A stream over real processes that are killed and stopped: every image once, in order, and right."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splitgym.models.plans import SpatialPlan
+from splitgym.runtime.blobs import BlobStore
+from splitgym.runtime.controller import ClusterFailure
+from splitgym.runtime.deployment import Deployment
+from splitgym.runtime.membership import Hysteresis
+from splitgym.runtime.service import Service, proposal
+from splitgym.runtime.session import open_session
+from splitgym.runtime.stream_core import Proposal
+from splitgym.runtime.testbed import Testbed
+
+from .live import ENOUGH_S, assert_same, random_images, small, small_network, stored, whole
+
+NAMES = ("w0", "w1", "w2")
+LEASE_S = 5.0  # of a machine that is slow and busy
+IMAGES = 12
+CUT = 6
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("weights")
+
+
+@pytest.fixture(scope="module")
+def testbed(folder: Path) -> Iterator[Testbed]:
+    with Testbed(NAMES, folder) as found:
+        yield found
+
+
+@contextmanager
+def service(testbed: Testbed, folder: Path, patience_s: float = ENOUGH_S, in_flight: int = 1) -> Iterator[Service]:
+    """Equal parts of the small VGG-16 for whoever is there; first all on one of them, to go on with."""
+    model, digests = small("vgg16"), stored("vgg16", folder)
+    cuts = (CUT, len(model.units))  # behind it a single row is left
+    height = model.out_shape(CUT - 1).height
+
+    def plan(workers: frozenset[str]) -> Iterator[Proposal]:
+        names = tuple(sorted(workers))
+        for lasts in (False, True):
+            splits = tuple(height if not lasts else round(height * d / len(names)) for d in range(1, len(names)))
+            ends = (model.out_shape(cuts[1] - 1).height,) * (len(names) - 1)
+            found = SpatialPlan(model.name, names, cuts, (splits, ends), types=dict.fromkeys(names, "worker"))
+            deployment = Deployment(model, digests, found.validate(model), names, in_flight=in_flight)
+            yield proposal(deployment, ENOUGH_S, lasts)
+
+    with (
+        open_session(
+            testbed.members, testbed.identity, testbed.roster, BlobStore(folder), join_s=ENOUGH_S, lease_s=LEASE_S,
+            returns=True, hysteresis=Hysteresis(pause_s=0.1, most_s=0.1),
+        ) as controller,
+        Service(controller, plan, in_flight, patience_s=patience_s) as found,
+    ):  # fmt: skip
+        yield found
+
+
+def images() -> list[np.ndarray]:
+    return random_images(small("vgg16"), IMAGES, np.random.default_rng(2))
+
+
+def run(found: Service, hurt: dict[int, threading.Thread]) -> None:
+    """All images, with something that begins when a result is there."""
+    sources, seen = images(), []
+    for item in found.run(sources):
+        seen.append(item.index)
+        assert_same(item.outputs, whole(small_network("vgg16"), sources[item.index]))
+        if item.index in hurt:
+            hurt[item.index].start()
+            hurt[item.index].join()
+    assert seen == list(range(IMAGES))
+
+
+@pytest.mark.parametrize("in_flight", [1, 3])
+def test_a_stream_without_faults(testbed: Testbed, folder: Path, in_flight: int) -> None:
+    with service(testbed, folder, in_flight=in_flight) as found:
+        run(found, {})
+        assert {event.kind for event in found.events} <= {"planning", "serving"}
+
+
+def test_killed_and_stopped_workers_cost_no_image(testbed: Testbed, folder: Path) -> None:
+    with service(testbed, folder) as found:
+        hurt = {
+            2: threading.Thread(target=testbed.signal, args=("w1",)),
+            4: threading.Thread(target=testbed.start, args=("w1",)),
+            6: threading.Thread(target=testbed.signal, args=("w0", signal.SIGSTOP)),
+            8: threading.Thread(target=testbed.signal, args=("w0", signal.SIGCONT)),
+        }
+        run(found, hurt)
+    lost = [event.text for event in found.events if event.kind == "lost"]
+    assert any(text.startswith("w1") for text in lost)
+    assert any(text.startswith("w0") for text in lost)
+    served = [event.text for event in found.events if event.kind == "serving"]
+    assert all(not text or set(text.split(", ")) <= set(NAMES) for text in served)
+    assert len(served) > 2
+
+
+def test_it_gives_up_in_one_line_when_nobody_is_left(testbed: Testbed, folder: Path) -> None:
+    with service(testbed, folder, patience_s=2.0) as found:
+        stream = found.run(images())
+        next(stream)
+        for name in NAMES:
+            testbed.signal(name)
+        with pytest.raises(ClusterFailure, match=r"no result for 2 s \(w0 .*; w1 .*; w2 .*\)"):
+            list(stream)
+    for name in NAMES:
+        testbed.start(name)
