@@ -1,0 +1,81 @@
+"""The real cores under simulated faults: nothing lost, doubled or wrong, and planted bugs are found."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import pytest
+
+from splitgym.runtime.simulate import main
+from splitgym.runtime.simulation.checks import SOMETIMES
+from splitgym.runtime.simulation.world import simulate
+
+from .mutants import MUTANTS
+
+FEWEST, MOST, SECONDS = 400, 2000, 60.0  # seeds: all that the time allows, in several tests
+SHARDS = 4
+
+
+@pytest.fixture(scope="module")
+def counts() -> Counter[str]:
+    return Counter()
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_nothing_is_lost_doubled_or_wrong(shard: int) -> None:
+    counts, begun_s, done = Counter[str](), time.monotonic(), 0
+    for seed in range(shard, MOST, SHARDS):
+        if done >= FEWEST // SHARDS and time.monotonic() - begun_s > SECONDS / SHARDS:
+            break
+        outcome = simulate(seed)
+        assert outcome.violation == "", f"seed {seed}; python -m splitgym.runtime.simulate --seed {seed} --log"
+        counts.update(dict.fromkeys(outcome.counts, 1))
+        done += 1
+    assert done >= FEWEST // SHARDS
+    rare = {"an epoch ended while it was deployed"}  # not in so few seeds for sure
+    assert set(SOMETIMES) - set(counts) <= rare
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    MUTANTS[name](monkeypatch)
+    assert any(simulate(seed).violation for seed in range(FEWEST)), name
+
+
+def test_a_seed_repeats_itself() -> None:
+    first, second = simulate(11, keeps_log=True), simulate(11, keeps_log=True)
+    assert first == second
+    assert first.faults > 0
+    assert any("FAULT" in line for line in first.log)
+
+
+def test_the_command_tells_what_was_violated(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    assert main(["--seeds", "3", "--workers", "1"]) == 0
+    assert "3 seeds: 48 items" in capsys.readouterr().out
+    MUTANTS["no pause"](monkeypatch)
+    assert main(["--seeds", "5", "--workers", "1"]) == 1
+    out = capsys.readouterr().out
+    assert "seed 0: " in out
+    assert "--seed 0 --log" in out
+    assert main(["--seed", "0", "--log"]) == 1
+    assert "FAULT" in capsys.readouterr().out
+
+
+def test_the_command_runs_in_processes(capsys: pytest.CaptureFixture) -> None:
+    outs = []
+    for workers in ("1", "2"):
+        assert main(["--seeds", "60", "--workers", workers]) == 0
+        outs.append(capsys.readouterr().out.split(" in ")[0])
+    assert outs[0] == outs[1]
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [(["--log"], "--log is for one seed"), (["--seeds", "0"], "--seeds"), (["--seed", "x"], "--seed")],
+)
+def test_bad_arguments(argv: list[str], words: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) if words != "--log is for one seed" else pytest.MonkeyPatch.context():
+        code = main(argv)
+        assert code == 2
+    assert words in capsys.readouterr().err
