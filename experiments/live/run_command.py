@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...agents.registry import get_spec
+from ...agents.registry import AgentSpec, get_spec
 from ...envs import get_family
 from ...envs.distredge.scenarios import get_scenario
 from ...envs.distredge.system import System
 from ...models.plans import SpatialPlan
-from ...ui.canvas import save_figure
+from ...ui.claims import held
 from ...ui.console import (
     INTERRUPTED,
     Parser,
@@ -25,26 +23,27 @@ from ...ui.console import (
     listed,
     note,
     positive_number,
-    print_table,
     seed_number,
     stderr,
-    stdout,
     whole,
     wrapped,
 )
 from ...ui.errors import InputError
-from ...ui.files import write_text
 from ..options import parse_pairs
 from ..play import assess
-from ..run_folder import claimed_out, claimed_run, versions
+from ..run_folder import claimed_out, claimed_run
+from .continuing import JOURNAL, check_same, continued, delivery
+from .results import PICTURE, RATES, RESULT, TRACE, Run, results
 
 if TYPE_CHECKING:
     from ...envs.distredge.live import Cluster, Emulation
-    from .report import Report
+    from ...runtime.journal import Journal
+    from ...runtime.requester import Item
     from .stream import Streamed
 
 PROG = "splitgym-run"
-RESULT, PICTURE, TRACE = "run.json", "timeline.png", "trace.json"
+REPLANS = "joint"
+SESSION: Mapping[str, Any] = {"returns": True, "lease_s": 0.6}
 IMAGES, OFFLOAD_IMAGES = 20, 3
 TRIED_IMAGES = 2  # at full speed, to see which scale this machine can keep to
 
@@ -65,14 +64,47 @@ def _main(argv: Sequence[str] | None) -> int:
     scenario = get_scenario(name, **options)
     if args.cluster is not None and not scenario.addresses:
         raise InputError(f"--cluster {name}: addresses is missing; give HOST:PORT of every device's splitgym-worker")
+    if args.kill is not None and (args.testbed is None or args.kill not in scenario.device_names):
+        raise InputError(f"--kill is {args.kill!r}, allowed: a device of a testbed: {', '.join(scenario.device_names)}")
     asked = _emulation(args)  # what it needs is told to be missing before anything is planned
     system = System(scenario)
-    plan = _plan(args, name, options, system)
+    plan, replans = _plan(args, name, options, system)
+    job = _Job(args, name, options, system, plan, replans)
+    if args.resume is not None:
+        with held(args.resume, f"--resume {args.resume}"):
+            return _in_folder(job, asked, args.resume)
     if args.out is not None:
         with claimed_out(args.out, RESULT):
-            return _in_folder(args, system, plan, asked, args.out)
+            return _in_folder(job, asked, args.out)
     with claimed_run(f"{scenario.name}-live") as out:
-        return _in_folder(args, system, plan, asked, out)
+        return _in_folder(job, asked, out)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is to be carried out, and who plans where workers are lost."""
+
+    args: argparse.Namespace
+    scenario: str
+    options: Mapping[str, Any]
+    system: System
+    plan: SpatialPlan
+    replans: AgentSpec
+
+    @property
+    def session(self) -> dict[str, Any]:
+        """Options of the session; a run that goes on takes whoever is there."""
+        return {**SESSION, "needs_all": self.args.resume is None}
+
+    @property
+    def same(self) -> dict[str, Any]:
+        """What a run that goes on has in common with the one that was begun."""
+        keys = ("seed", "in_flight", "images")
+        return {
+            "scenario": self.system.scenario.name,
+            "plan": self.plan.to_json(),
+            **{key: getattr(self.args, key) for key in keys},
+        }
 
 
 def _emulation(args: argparse.Namespace) -> Emulation:
@@ -83,10 +115,10 @@ def _emulation(args: argparse.Namespace) -> Emulation:
     return Emulation(args.emulate or "table", args.time_scale or 1.0, not args.namespaces)
 
 
-def _in_folder(args: argparse.Namespace, system: System, plan: SpatialPlan, asked: Emulation, out: Path) -> int:
-    if args.testbed is not None:
-        return _on_testbed(args, system, plan, asked, out)
-    return _on_machines(args, system, plan, out)
+def _in_folder(job: _Job, asked: Emulation, out: Path) -> int:
+    if job.args.resume is not None:
+        check_same(out, job.same, job.args.images)
+    return _on_testbed(job, asked, out) if job.args.testbed is not None else _on_machines(job, out)
 
 
 def _parser() -> Parser:
@@ -117,6 +149,12 @@ def _parser() -> Parser:
         "--no-offload", action="store_true", help="leave out the offloaded images that are compared with"
     )
     group.add_argument("--seed", metavar="N", type=seed_number, default=0, help="of images and planners (0)")
+    group = parser.add_argument_group("when workers are lost")
+    group.add_argument(
+        "--replan", metavar="PLANNER", help=f"who plans for the rest (PLAN itself if it is a planner, else {REPLANS})"
+    )
+    group.add_argument("--kill", metavar="DEVICE", help="end this worker of a testbed half way, to see what happens")
+    group.add_argument("--resume", metavar="DIR", type=Path, help="go on with a run that was stopped, in its folder")
     parser.add_argument("--out", metavar="DIR", type=Path, help="new folder (runs/<scenario>-live-<n>)")
     return parser
 
@@ -130,6 +168,8 @@ def _help() -> str:
                     RESULT: "everything measured and predicted",
                     PICTURE: "an image's timeline, predicted above measured",
                     TRACE: "the same for ui.perfetto.dev and chrome://tracing",
+                    RATES: "images a second over time, where workers were lost or came back",
+                    JOURNAL: "a line for every image that went through, as it does",
                 }
             ),
             "",
@@ -147,31 +187,48 @@ def _help() -> str:
                 "by default the least that this machine keeps to is found by trying.",
             ),
             "",
+            "what becomes of workers that are lost:",
+            *wrapped(
+                "  ",
+                "Whoever is killed, hangs or cannot be reached is left out: at once everything goes to the best "
+                "worker that is left, then the planner's plan for all who are left is carried out. Every image has one "
+                "result, in order. A worker that answers again is used again after a second, twice as long with "
+                "every loss.",
+            ),
+            "",
             "examples:",
             f"  {PROG} offload --testbed DB-50 --images 3",
             f"  {PROG} runs/mine/plan.json --testbed DA-50 --time-scale 40 --check",
+            f"  {PROG} joint --testbed DB-50 --images 40 --kill xavier-1",
             f"  {PROG} plan.json --cluster cluster.yaml --images 200 --in-flight 4",
         ]
     )
 
 
-def _plan(args: argparse.Namespace, name: str, options: dict[str, Any], system: System) -> SpatialPlan:
-    """The plan of a file, or a planner's."""
+def _plan(
+    args: argparse.Namespace, name: str, options: dict[str, Any], system: System
+) -> tuple[SpatialPlan, AgentSpec]:
+    """The plan of a file, or a planner's, and who plans for whoever is left."""
     family = get_family("distredge")
     spec = get_spec(family.name, args.plan, "PLAN")
     if spec.learns:
         raise InputError(f"PLAN: {spec.name} is trained; train it, and name the plan.json of its run folder")
+    replans = get_spec(family.name, args.replan or (REPLANS if spec.from_file else args.plan), "--replan")
+    if replans.learns or replans.from_file:
+        raise InputError(f"--replan is {args.replan!r}, allowed: a planner that is not trained, such as {REPLANS}")
     with stderr().status(f"{spec.name}: planning …"):
         result = assess(family, spec, name, options, args.seed)
     assert result.plan is not None
-    return SpatialPlan.from_json(result.plan, args.plan).validate(system.model, args.plan)
+    return SpatialPlan.from_json(result.plan, args.plan).validate(system.model, args.plan), replans
 
 
-def _on_testbed(args: argparse.Namespace, system: System, plan: SpatialPlan, asked: Emulation, out: Path) -> int:
+def _on_testbed(job: _Job, asked: Emulation, out: Path) -> int:
     from ...envs.distredge.live import on_testbed
     from .stream import random_images
 
-    with _opened(f"{system.n_devices} workers start", on_testbed(system, _store(), asked, args.insecure)) as cluster:
+    args, system, plan = job.args, job.system, job.plan
+    opening = on_testbed(system, _store(), asked, args.insecure, **job.session)
+    with _opened(f"{system.n_devices} workers start", opening) as cluster:
         if asked.kind == "table" and args.time_scale is None:
             with stderr().status("trying how fast this machine is …"):
                 images = random_images(cluster, TRIED_IMAGES, args.seed)
@@ -179,14 +236,14 @@ def _on_testbed(args: argparse.Namespace, system: System, plan: SpatialPlan, ask
             cluster.emulation = replace(asked, scale=scale)
             if scale > 1:
                 note(f"this machine stands for devices that are faster: time scale {scale:g}")
-        return _run(args, cluster, plan, out)
+        return _run(job, cluster, out)
 
 
-def _on_machines(args: argparse.Namespace, system: System, plan: SpatialPlan, out: Path) -> int:
+def _on_machines(job: _Job, out: Path) -> int:
     from ...envs.distredge.live import on_machines
 
-    with _opened("joining the workers", on_machines(system, _store(), args.insecure)) as cluster:
-        return _run(args, cluster, plan, out)
+    with _opened("joining the workers", on_machines(job.system, _store(), job.args.insecure, **job.session)) as cluster:
+        return _run(job, cluster, out)
 
 
 def _store() -> Any:
@@ -214,32 +271,30 @@ def _plans(args: argparse.Namespace, cluster: Cluster, plan: SpatialPlan) -> lis
     return [plan] if args.no_offload else [offload, plan]
 
 
-def _run(args: argparse.Namespace, cluster: Cluster, plan: SpatialPlan, out: Path) -> int:
-    from .report import make_report, to_json
+def _run(job: _Job, cluster: Cluster, out: Path) -> int:
     from .stream import Streamed, random_images, stream
 
-    network = None
+    args, network = job.args, None
     if args.check:
         from ...runtime.weights import load_whole
 
         network = load_whole(cluster.store, cluster.system.scenario.model, cluster.digests)
     images = random_images(cluster, args.images, args.seed)
-    found, offload, stopped = Streamed(), None if args.no_offload else Streamed(), False
-    try:
-        if offload is not None:
-            best = cluster.system.everything_on(cluster.system.best_provider)
-            stream(cluster, best, images[:OFFLOAD_IMAGES], offload, "offload")
-        stream(cluster, plan, images, found, "images", args.in_flight, network)
-    except KeyboardInterrupt:
-        stopped = True
-        if not found.items:
-            raise
-    report = make_report(cluster, plan, found, offload, args.in_flight == 1)
-    data = {**to_json(report, cluster, plan, found, args.in_flight), "versions": versions(), "interrupted": stopped}
-    _write(out, data, report, cluster, plan, args.plan)
-    _print(report, cluster, args, found, out)
+    offload = None if args.no_offload or args.resume is not None else Streamed()
+    if offload is not None:
+        best = cluster.system.everything_on(cluster.system.best_provider)
+        stream(cluster, best, images[:OFFLOAD_IMAGES], offload, "offload")
+    with continued(out, job.same) as journal:
+        found, stopped = Streamed(), False
+        try:
+            _stream(job, cluster, images, found, journal, network)
+        except KeyboardInterrupt:
+            stopped = True
+            if not found.all:
+                raise
+        report = results(Run(cluster, job.plan, args.plan, args.in_flight, found, offload, journal, stopped), out)
     if stopped:
-        note(f"interrupted: {len(found.items)} of {args.images} images are in the results")
+        note(f"interrupted: {journal.next} of {args.images} images are in the results; go on with --resume {out}")
         return INTERRUPTED
     if report.worst_error is not None and not report.worst_error <= report.tolerance:
         raise InputError(
@@ -249,58 +304,19 @@ def _run(args: argparse.Namespace, cluster: Cluster, plan: SpatialPlan, out: Pat
     return 0
 
 
-def _write(out: Path, data: dict[str, Any], report: Report, cluster: Cluster, plan: SpatialPlan, who: str) -> None:
-    from .chrome_trace import chrome_trace
-    from .pictures import timeline
+def _stream(
+    job: _Job, cluster: Cluster, images: Sequence[Any], found: Streamed, journal: Journal, network: Any
+) -> None:
+    """All images that are left, each into the journal as it is done."""
+    from .replanning import Replanner
+    from .stream import survive
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_text(out / RESULT, json.dumps(data, indent=1, allow_nan=False) + "\n")
-        if report.typical is not None:
-            traces = {"predicted": report.predicted, "measured": report.typical}
-            write_text(out / TRACE, json.dumps(chrome_trace(traces, cluster.system.names)) + "\n")
-            figure = timeline(cluster.system, plan, report.predicted, report.typical, Path(who).stem)
-            save_figure(figure, out / PICTURE)
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
+    args = job.args
+    replanner = Replanner(cluster, job.plan, job.replans, job.scenario, job.options, args.seed, args.in_flight)
 
+    def on_item(item: Item) -> None:
+        journal.append(delivery(item, cluster.scale))
+        if item.index == args.images // 2 and args.kill is not None and cluster.testbed is not None:
+            cluster.testbed.signal(args.kill)
 
-def _print(report: Report, cluster: Cluster, args: argparse.Namespace, found: Streamed, out: Path) -> None:
-    from .tables import summary_table, term_table
-
-    console, scenario = stdout(), cluster.system.scenario
-    console.print(f"\n{scenario.name} ({scenario.summary})", style="bold", soft_wrap=True)
-    print_table(console, summary_table(report))
-    if args.in_flight == 1 and report.typical is not None:
-        console.print(
-            "\nwhere the latency goes (the chain of parts and messages that the result waits for)", style="bold"
-        )
-        print_table(console, term_table(report))
-    for line in _lines(report, cluster, found):
-        console.print(line, style="dim", soft_wrap=True)
-    written = [RESULT, *([TRACE, PICTURE] if report.typical is not None else [])]
-    console.print(f"written to {out}: {', '.join(written)}", soft_wrap=True)
-
-
-def _lines(report: Report, cluster: Cluster, found: Streamed) -> Iterator[str]:
-    emulation = cluster.emulation
-    if emulation.kind != "none":
-        yield f"emulated ({emulation.kind}), time scale {emulation.scale:g}: times are those of the devices"
-        if cluster.system.scenario.varies:
-            yield "emulated links keep one rate each, and so does the prediction: the scenario's, or its trace's mean"
-    if report.invalid:
-        yield (
-            f"{report.invalid} of {len(found.items)} images do not count: real work took longer than what it stands "
-            f"for; a larger --time-scale mends that"
-        )
-    if report.worst_error is not None:
-        yield (
-            f"{len(found.errors)} outputs checked: at most {report.worst_error:.1e} of the largest value from the "
-            f"unsplit network's (allowed: {report.tolerance:g})"
-        )
-    if math.isfinite(report.runtime_s):
-        yield f"the runtime's own time is {report.runtime_s * 1e3:.2f} ms an image in real time, which no scale hides"
-    if report.joules is None:
-        yield "no worker tells its power"
-    else:
-        yield f"{report.joules:.3g} J an image, by the workers that tell"
+    survive(cluster, job.plan, replanner, images, found, on_item, network, journal.next)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,11 @@ import numpy as np
 
 from ...envs.distredge.live import Cluster
 from ...models.plans import SpatialPlan
-from ...runtime.controller import Item
+from ...runtime.requester import Item
+from ...runtime.service import Event, Service
 from ...runtime.wire import IMAGE_SCALE
 from ...ui.progress import Bar
+from .replanning import Replanner
 
 if TYPE_CHECKING:
     from ...models.runnable.units import TorchModel
@@ -23,6 +25,8 @@ TOLERANCE = {
     True: 1e-4,
     False: 1e-2,
 }  # of the largest output, where nothing is float16 on the wire and where something is
+
+PATIENCE_S = 60.0  # without any result, and ten times what one takes
 
 MOST_MADE = 500  # images, which are kept in memory
 
@@ -33,6 +37,8 @@ class Streamed:
 
     Attributes:
         items: in order, without their outputs.
+        all: those too that were redone or went through under another plan, in order.
+        events: what happened meanwhile.
         errors: of the checked ones, the largest difference to the unsplit network over its largest output.
         seconds: from the first row sent to the last one back, without those of the checks between, not scaled.
     """
@@ -40,6 +46,13 @@ class Streamed:
     items: list[Item] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    all: list[Item] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """Images that went through, under whatever plan."""
+        return max(len(self.all), len(self.items))
 
     @property
     def valid(self) -> list[Item]:
@@ -94,6 +107,52 @@ def stream(
                 _check(outputs, images, network, found, IMAGE_SCALE)
                 checked_s += time.monotonic() - checking_s
         _check(outputs, images, network, found, IMAGE_SCALE)
+
+
+def survive(
+    cluster: Cluster,
+    plan: SpatialPlan,
+    replanner: Replanner,
+    images: Sequence[np.ndarray],
+    found: Streamed,
+    on_item: Callable[[Item], None],
+    network: TorchModel | None = None,
+    first: int = 0,
+) -> None:
+    """Send images through whoever of a cluster's workers is there.
+
+    Args:
+        plan: of the items that are measured; those that went through under another one count in ``found.all`` alone.
+        replanner: for whoever is left.
+        found: gets what is measured, image by image.
+        on_item: told of every one, with its outputs.
+        network: the unsplit one, to check outputs against.
+        first: the first image; those before went through earlier.
+
+    Raises:
+        ClusterFailure: there has been no result for too long.
+    """
+    expected_s = float(cluster.system.evaluate([plan])[0]) * cluster.scale
+    patience_s = PATIENCE_S + 10.0 * expected_s
+    service = Service(cluster.controller, replanner, replanner.in_flight, first, patience_s=patience_s)
+    found.events, replanner.factors = service.events, lambda: service.watch.factors
+    with service, Bar("images") as bar:
+        begun_s = checked_s = 0.0
+        for item in service.run(images[first:]):
+            begun_s = begun_s or item.begun_s
+            found.seconds = item.begun_s + item.latency_s - begun_s - checked_s
+            light = replace(item, outputs=())
+            found.all.append(light)
+            if item.attempts == 1 and service.deployments[item.epoch].plan == plan:
+                found.items.append(light)
+            on_item(item)
+            rate = len(found.all) / found.seconds
+            done = first + len(found.all)
+            bar.show(done / len(images), f"{done} of {len(images)} images  {rate:.3g}/s")
+            checking_s = time.monotonic()
+            if network is not None:
+                _check([(item.index, item.outputs)], images, network, found, IMAGE_SCALE)
+            checked_s += time.monotonic() - checking_s
 
 
 def _check(

@@ -13,8 +13,10 @@ from .terms import TERMS
 def summary_table(report: Report) -> Table:
     """Latency, rate and speed-up, predicted and measured."""
     table = _table("", "predicted", "measured", "")
-    low, high = (min(report.latencies_s), max(report.latencies_s)) if report.latencies_s else (math.nan, math.nan)
-    spread = f"median of {len(report.latencies_s)}, {low * 1e3:.1f} to {high * 1e3:.1f}; prediction {report.error:+.1%}"
+    spread = "no image counts"
+    if report.latencies_s:
+        ends = f"{min(report.latencies_s) * 1e3:.1f} to {max(report.latencies_s) * 1e3:.1f}"
+        spread = f"median of {len(report.latencies_s)}, {ends}; prediction {report.error:+.1%}"
     if not report.alone:
         spread = f"of an image alone; {_ms(report.latency_s)} with others in flight (median)"
     measured = _ms(report.latency_s) if report.alone else "–"

@@ -17,17 +17,17 @@ import yaml
 from splitgym.envs.distredge import live
 from splitgym.envs.distredge.scenarios import get_scenario
 from splitgym.envs.distredge.system import System
-from splitgym.experiments.live import run_command, stream, testbed_command
+from splitgym.experiments.live import results, run_command, stream, testbed_command
 from splitgym.runtime.keys import make_members, save_identity, save_roster
 from splitgym.runtime.testbed import Testbed
 
 from ...command_line import PNG, Command, files, names, read, sketch
-from ...runtime.live import children
+from ...runtime.live import ENOUGH_S, children
 from .cluster import boards, write_boards
 
 RUN = Command(run_command.PROG, run_command.main)
 TESTBED = Command(testbed_command.PROG, testbed_command.main)
-WROTE = {"run.json", "trace.json", "timeline.png"}
+WROTE = {"run.json", "trace.json", "timeline.png", "job.json", "journal.jsonl"}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _here(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_command, "save_figure", sketch)
+    monkeypatch.setattr(results, "save_figure", sketch)
+    patience = {"returns": True, "lease_s": ENOUGH_S}  # whoever is killed is noticed by its connection
+    monkeypatch.setattr(run_command, "SESSION", patience)
 
 
 def run(folder: Path, *words: str, code: int = 0) -> dict[str, Any]:
@@ -91,6 +93,43 @@ def test_ctrl_c_keeps_the_images_that_are_done(folder: Path, monkeypatch: pytest
     monkeypatch.setattr(stream, "Bar", Stopping)
     found = run(folder, "coedge", "--images", "4", "--no-offload", code=130)
     assert (len(found["images"]), found["interrupted"]) == (2, True)
+
+
+def test_a_run_that_was_stopped_goes_on_behind_its_last_image(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopping(stream.Bar):
+        def show(self, share: float, text: str) -> None:
+            if share >= 0.5:
+                raise KeyboardInterrupt
+
+    words = ["coedge", "--images", "4", "--cluster", str(folder / "cluster.yaml")]
+    with monkeypatch.context() as patch:
+        patch.setattr(stream, "Bar", Stopping)
+        called = RUN(*words, "--no-offload", "--out", "out", code=130)
+    assert "go on with --resume out" in called.told[-1]
+    with Path("out/journal.jsonl").open("ab") as file:
+        file.write(b'{"item": 2, "lat')  # a line that was not finished
+    RUN(*words, "--resume", "out", "--check")
+    found = read("out/run.json")
+    assert [image["item"] for image in found["images"]] == [0, 1, 2, 3]
+    assert found["worst_error"] <= 1e-4
+    RUN.refuses([*words, "--resume", "out"], "--resume out: all 4 images went through")
+    RUN.refuses([*words, "--resume", "out", "--seed", "1"], "was begun with another seed")
+    RUN.refuses(["offload", *words[1:], "--resume", "out"], "was begun with another plan")
+
+
+def test_a_worker_that_is_killed_costs_no_image(tmp_path: Path) -> None:
+    write_boards(tmp_path / "two.yaml")
+    words = "coedge --testbed two.yaml --time-scale 20 --images 8 --no-offload --check --kill pi3-1 --out out"
+    called = RUN(*words.split())
+    found = read("out/run.json")
+    assert [image["item"] for image in found["images"]] == list(range(8))
+    assert found["worst_error"] <= 1e-4
+    (loss,) = found["outages"]["losses"]
+    assert loss["text"].startswith("pi3-1")
+    assert loss["stood_still_s"] > 0
+    assert found["outages"]["stretches"][-1]["workers"] == "pi3-2"
+    assert "pi3-1 " in called.out
+    assert files("out") >= {"rate.png", "journal.jsonl"}
 
 
 def test_a_testbed_for_one_run_finds_its_scale_and_leaves_nothing(tmp_path: Path) -> None:
@@ -184,6 +223,10 @@ def closed_port() -> int:
         ("coedge --testbed DB-50 --images 0", "--images"),
         ("coedge --testbed DB-50 --time-scale 0", "--time-scale"),
         ("coedge --testbed DB-50 --emulate slow", "--emulate"),
+        ("coedge --testbed DB-50 --kill nano-9", "--kill is 'nano-9', allowed: a device of a testbed: xavier-1,"),
+        ("coedge --testbed DB-50 --replan ppo", "--replan is 'ppo', allowed: a planner that is not trained"),
+        ("coedge --testbed DB-50 --resume gone", "--resume gone"),
+        ("coedge --testbed DB-50 --resume .", "--resume .: holds no run that was begun (job.json is missing)"),
     ],
 )
 def test_bad_command_lines_are_one_line(words: str, named: str) -> None:

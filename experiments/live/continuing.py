@@ -1,0 +1,83 @@
+"""What a live run writes while it goes on, so that one which was stopped goes on behind its last result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...ui.errors import InputError
+from ...ui.files import write_text
+
+if TYPE_CHECKING:
+    from ...runtime.journal import Journal
+    from ...runtime.requester import Item
+
+JOB, JOURNAL = "job.json", "journal.jsonl"
+
+
+@contextmanager
+def continued(folder: Path, job: Mapping[str, Any]) -> Iterator[Journal]:
+    """The journal of a run.
+
+    Args:
+        folder: new and empty, or of a run that goes on.
+        job: of the run; plain data.
+    """
+    from ...runtime.journal import Journal
+
+    if not (folder / JOB).exists():
+        write_text(folder / JOB, json.dumps(job, indent=1) + "\n")
+    with (folder / JOURNAL).open("a+b") as file:
+        journal = Journal(file, str(folder / JOURNAL))
+        try:
+            yield journal
+        finally:
+            if not journal.next:  # nothing that could go on
+                (folder / JOB).unlink()
+                (folder / JOURNAL).unlink()
+
+
+def check_same(folder: Path, job: Mapping[str, Any], images: int) -> None:
+    """See that a run may go on.
+
+    Args:
+        folder: of the run that was stopped.
+        job: what it must have in common with the one that goes on; plain data.
+        images: of all.
+
+    Raises:
+        InputError: there is nothing to go on with, nothing left to do, or it was another job.
+    """
+    from ...runtime.journal import Journal
+
+    path, job = folder / JOB, json.loads(json.dumps(job))
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError(f"--resume {folder}: holds no run that was begun ({JOB} is missing)") from None
+    for name, value in job.items():
+        if known.get(name) != value:
+            raise InputError(f"--resume {folder}: was begun with another {name}; it goes on as it was begun")
+    with (folder / JOURNAL).open("a+b") as file:
+        done = Journal(file, str(folder / JOURNAL)).next
+    if done >= images:
+        raise InputError(f"--resume {folder}: all {done} images went through")
+
+
+def delivery(item: Item, scale: float) -> dict[str, Any]:
+    """A delivery as the journal holds it; the latency is the devices'."""
+    digest = hashlib.sha256()
+    for output in item.outputs:
+        digest.update(output.tobytes())
+    return {
+        "latency_s": item.latency_s / scale,
+        "valid": item.overrun_s <= 0,
+        "overrun_s": item.overrun_s,
+        "epoch": item.epoch,
+        "attempts": item.attempts,
+        "output_sha256": digest.hexdigest(),
+    }
