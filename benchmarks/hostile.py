@@ -42,7 +42,7 @@ from splitgym.runtime.zmq_transport import ZmqDialer, ZmqListener
 
 DESK, WORKER, ILL = "controller", "pi-1", "pi-2"
 MODEL = "lenet5"
-IDLE_S, ASK_S, ANSWER_S = 3.0, 0.02, 10.0
+IDLE_S, ASK_S, ANSWER_S = 20.0, 0.02, 10.0
 MOST_GROWN_MB, MOST_ANSWER_MS = 10.0, 50.0  # what is promised
 TO_WORKER = (  # kind, port, how many, with the listed key
     ("orders", "control", 2500, True), ("rows", "data", 2500, True), ("orders", "data", 500, True),

@@ -7,6 +7,7 @@ messages that are whole are taken, what was read since the last one is a single 
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import socket
@@ -29,6 +30,7 @@ LEAST_IN_ALL = 16  # unfinished messages of full size, of all connections togeth
 ENDLESS, SILENT = "messages without an end", "connections that say nothing"
 _RECEIVED = struct.Struct("=128xQ")  # of the kernel's tcp_info: tcpi_bytes_received, Linux 4.1 and later
 _WAITING = struct.Struct("=i")
+_LIBC = ctypes.CDLL(None)
 
 
 @dataclass(eq=False)
@@ -79,12 +81,12 @@ class Intake:
 
     def look(self) -> Mapping[int, int]:
         """Bytes of every connection that were read so far, from time to time; take what is whole, then judge them."""
-        begun_s = time.monotonic()
-        if begun_s < self._due_s:
+        if time.monotonic() < self._due_s:
             return {}
+        begun_s = time.thread_time()  # not what others had the processor for meanwhile
         found = {d: taken for d in self._connections if (taken := _taken_bytes(d)) is not None}
-        ended_s = time.monotonic()
-        self._due_s = ended_s + max(LOOK_S, (ended_s - begun_s) / LOOK_SHARE)
+        cost_s = time.thread_time() - begun_s
+        self._due_s = time.monotonic() + max(LOOK_S, cost_s / LOOK_SHARE)
         return found
 
     def judge(self, taken: Mapping[int, int]) -> Sequence[tuple[int, str]]:
@@ -165,7 +167,7 @@ class Watch:
         with self._lock:
             found = self._held.get(owner)
             if found is not None:
-                found[1].spoke(_taken_of(found[0]) or 0, time.monotonic())
+                found[1].spoke(_taken_bytes(found[0].fileno()) or 0, time.monotonic())
 
     def close(self) -> None:
         """End the thread."""
@@ -180,7 +182,7 @@ class Watch:
             now_s = time.monotonic()
             with self._lock:
                 for held, connection in self._held.values():
-                    if connection.unfinished_bytes(_taken_of(held) or 0, now_s) > MOST_UNREAD_BYTES:
+                    if connection.unfinished_bytes(_taken_bytes(held.fileno()) or 0, now_s) > MOST_UNREAD_BYTES:
                         _end(held)
 
 
@@ -195,18 +197,13 @@ def _end(held: socket.socket) -> None:
 
 
 def _taken_bytes(descriptor: int) -> int | None:
-    try:
-        with _held(descriptor) as held:
-            return _taken_of(held)
-    except OSError:
-        return None
-
-
-def _taken_of(held: socket.socket) -> int | None:
     """Bytes that were read so far from a TCP connection by whoever reads it; None if it is none."""
+    info, size = ctypes.create_string_buffer(_RECEIVED.size), ctypes.c_uint32(_RECEIVED.size)
+    # By the C library: a socket object would close the descriptor with itself, which is not ours.
+    if _LIBC.getsockopt(descriptor, socket.IPPROTO_TCP, socket.TCP_INFO, info, ctypes.byref(size)):
+        return None
     try:
-        info = held.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED.size)
-        waiting = fcntl.ioctl(held, termios.FIONREAD, bytes(_WAITING.size))
+        waiting = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(_WAITING.size))
     except OSError:
         return None
-    return _RECEIVED.unpack(info)[0] - _WAITING.unpack(waiting)[0] if len(info) == _RECEIVED.size else None
+    return _RECEIVED.unpack(info)[0] - _WAITING.unpack(waiting)[0] if size.value == _RECEIVED.size else None
