@@ -30,6 +30,7 @@ class Online(Osds):
 
     finetune_episodes: Count
     partition: Literal["auto", "lc-pss"]
+    serves: Literal["better", "actor"]
     replan_delay_s: NonNegative
     delay: Literal["paper", "measured"]
     period_s: NonNegative

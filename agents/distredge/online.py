@@ -16,16 +16,17 @@ from .monitor import Detection, Watch
 from .osds import Osds
 
 Delay = Literal["paper", "measured"]
+Serves = Literal["better", "actor"]
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """What decides: a partition, and for its splits an actor or, on constant links, a plan.
+    """What decides: a partition, and for its splits an actor or a plan.
 
     Attributes:
         stops: end of every layer-volume.
         policy: with Actor* and Critic*, made for these volumes.
-        plan_actions: (units, action size) of the best plan; None where the actor decides.
+        plan_actions: (units, action size) of the best plan (R_s* of Algorithm 2); None where the actor decides.
         seconds: wall-clock time that LC-PSS and the training took.
     """
 
@@ -56,7 +57,8 @@ class Online:
     """The paper's agent on links that vary.
 
     The first strategy is made before the first image for the rates that it finds: LC-PSS, then OSDS. From then on
-    the actor splits volume by volume, as intermediate latencies come in. When the monitor finds a link changed (Page's
+    the actor splits volume by volume, as intermediate latencies come in, or where exploration has found a plan that no
+    actor comes up to at those rates, that plan is carried out (ours). When the monitor finds a link changed (Page's
     CUSUM, see :mod:`.monitor`: by default the mean logarithm of the images' rates within 15 s, a slack of 0.5, so that
     what lasts and is above a factor of 1.65 counts, and a threshold of 3), LC-PSS runs again and actor and critic are
     fine-tuned from those that serve, on the system at the monitored rates. Meanwhile the old strategy serves; the new
@@ -69,6 +71,8 @@ class Online:
         seed: of the trainings.
         partition: ``lc-pss`` (at the scenario's alpha, the paper's; what comes out does not depend on rates) or
             ``auto`` (at the alpha that physics likes best at the monitored rates).
+        serves: ``better`` (Actor*, or the training's best plan where that took less) or ``actor`` (Actor* always, as in
+            the paper).
         finetune_episodes: of every fine-tuning; ``episodes`` of the first training.
         replan_delay_s: time until a new strategy serves. The paper's is 20 to 210 s on a laptop; the default is 210.
         delay: ``paper`` counts ``replan_delay_s``, ``measured`` the time that it took on this machine, so that results
@@ -85,6 +89,7 @@ class Online:
         episodes: int,
         finetune_episodes: int,
         partition: str,
+        serves: Serves,
         replan_delay_s: float,
         delay: Delay,
         period_s: float,
@@ -97,6 +102,7 @@ class Online:
         self.seed, self.episodes, self.finetune_episodes = seed, episodes, finetune_episodes
         self.alpha = "auto" if partition == "auto" else self.system.scenario.alpha
         self.replan_delay_s, self.measured = replan_delay_s, delay == "measured"
+        self.serves = serves
         self.detection = Detection(period_s, slack, threshold)
         self.planning_s = 0.0  # wall-clock time of all trainings
         self._osds = osds
@@ -167,7 +173,11 @@ class Online:
         if before is not None:
             osds.model.policy.load_state_dict(before.policy.state_dict())
         osds.learn(None, None, lambda report: None)
-        plan_actions = None if self.system.scenario.varies else self.dynamics.plan_actions(osds.best_plan)
+        plan_actions = self.dynamics.plan_actions(osds.best_plan) if self._plan_serves(osds) else None
         seconds = time.perf_counter() - begun
         self.planning_s += seconds
         return Strategy(frozenset(stops), osds.deciding, plan_actions, seconds)
+
+    def _plan_serves(self, osds: Osds) -> bool:
+        """Links are held in training, so that latencies compare."""
+        return not self.system.scenario.varies or (self.serves == "better" and osds.vec.best < osds.star_s)

@@ -77,9 +77,16 @@ class TwoRateDDPG(DDPG):
 
 @dataclass(frozen=True)
 class Star:
-    """Weights of actor and critic at the end of the best episode, and what it is compared by: the less the better."""
+    """Actor and critic at the end of the best episode.
+
+    Attributes:
+        cost: what the episode is compared by, the less the better.
+        latency_s: what it took.
+        weights: of the policy.
+    """
 
     cost: float
+    latency_s: float
     weights: dict[str, Any]
 
 
@@ -157,8 +164,14 @@ class Osds(Sb3Learner):
         assert isinstance(noise, GatedNoise)
         cost = _over_known(metrics)
         if not noise.explored and (self._star is None or cost < self._star.cost):
-            self._star = Star(cost, {k: v.clone() for k, v in self.model.policy.state_dict().items()})
+            weights = {k: v.clone() for k, v in self.model.policy.state_dict().items()}
+            self._star = Star(cost, metrics["latency_s"], weights)
             self._deciding = None
+
+    @property
+    def star_s(self) -> float:
+        """Latency of Actor*'s episode; infinite before there is one."""
+        return np.inf if self._star is None else self._star.latency_s
 
     @property
     def deciding(self) -> Any:
@@ -181,7 +194,7 @@ class Osds(Sb3Learner):
         super().save(folder)
         if self._star is not None:
             with (folder / "best.pt").open("wb") as file:
-                torch.save({"cost": self._star.cost, "weights": self._star.weights}, file)
+                torch.save(vars(self._star), file)
 
     def load(self, folder: Path) -> None:
         super().load(folder)

@@ -108,11 +108,16 @@ def undraw(patch: pytest.MonkeyPatch) -> None:
 
 
 def hurry(patch: pytest.MonkeyPatch) -> None:
-    """Two episodes of an evaluation instead of ten, and a joint search of one generation."""
+    """Two episodes of an evaluation instead of ten, a joint search of one generation, an online training of three
+    episodes.
+    """
     for dynamics in (EdgeMoveDynamics, DepruneDynamics):
         patch.setattr(dynamics, "eval_episodes", 2)
     search = {"population": 8, "parents": 4, "patience": 1, "rounds": 1}
-    patch.setitem(registry._hyperparams("distredge")["joint"], "default", search)
+    defaults = registry._hyperparams("distredge")
+    patch.setitem(defaults["joint"], "default", search)
+    small = {"episodes": 3, "actor_net": [8], "critic_net": [8]}
+    patch.setitem(defaults["online"], "default", {**defaults["online"]["default"], **small})
 
 
 def isolate(patch: pytest.MonkeyPatch) -> None:

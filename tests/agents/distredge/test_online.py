@@ -190,3 +190,29 @@ def test_on_constant_links_the_best_plan_is_carried_out(monkeypatch: pytest.Monk
     assert len(trained) == 1
     assert played.plan == trained[0].best_plan.to_json()
     assert played.metrics["latency_s"] == pytest.approx(trained[0].vec.best, rel=1e-12)
+
+
+@pytest.mark.parametrize("serves", ["better", "actor"])
+def test_where_links_vary_the_actor_decides_or_the_plan_that_took_less(
+    serves: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an exploring episode found serves where no episode that the actor played alone was as fast."""
+    explored: list[float] = []
+    alone: list[float] = []
+    trained: list[Osds] = []
+    episode_ended, learn = Osds.episode_ended, Osds.learn
+
+    def note(self: Osds, metrics: dict[str, float]) -> None:
+        noise: Any = self.model.action_noise
+        (explored if noise.explored else alone).append(metrics["latency_s"])
+        episode_ended(self, metrics)
+
+    monkeypatch.setattr(Osds, "episode_ended", note)
+    monkeypatch.setattr(Osds, "learn", lambda self, *budget: (trained.append(self), learn(self, *budget))[1])
+    for seed in range(3):
+        del explored[:], alone[:]
+        agent, env = make(seed, serves=serves, episodes=8)
+        played = play(agent, env, 1, 3)
+        plan_serves = serves == "better" and min(explored, default=np.inf) < min(alone, default=np.inf)
+        assert (played.plan == trained[seed].best_plan.to_json()) >= plan_serves
+        assert agent._plan_serves(trained[seed]) == plan_serves
