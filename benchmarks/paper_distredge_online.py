@@ -38,7 +38,7 @@ BUDGETS: dict[str, dict[str, Any]] = {
 PUBLISHED = (0.40, 0.65)  # of AOFL's latency
 SHIFTS_S, NOTICED_S = (1200.0, 2400.0), 300.0  # when the traces' means shift, and time to notice it
 SEED, IMAGES = 0, 200
-FEW = "the narrow budget leaves the actor's splits far from the best at the very rates it trains at"
+FEW = "the narrow budget's splits are not the best at the rates it trains at, and AOFL splits every image anew"
 
 
 @dataclass(frozen=True)
