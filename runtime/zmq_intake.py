@@ -2,7 +2,7 @@
 
 ZeroMQ hands a message over when its last frame is there. It bounds the size of a frame but not how many there are: a
 peer that never sends the last one would fill the memory. The kernel knows how much of a connection was read; once all
-messages that are whole are taken, what was read since the last one is a single unfinished message, and heartbeats.
+messages that are whole are taken, what was read since the last one is a single unfinished message.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ LOOK_S = 0.02
 LOOK_SHARE = 0.1  # of the time at most, however many connections there are
 MOST_MESSAGE_BYTES = MOST_HEADER_BYTES + MOST_PAYLOAD_BYTES + 16 * 1024  # with what encryption adds, and read ahead
 MOST_UNREAD_BYTES = 5 * 2**20  # replies that nobody has read yet
-HEARTBEAT_BYTES_PER_S, MOST_HEARTBEAT_BYTES = 128, 4 * 2**20  # which look like any other frames from here
 LEAST_IN_ALL = 16  # unfinished messages of full size, of all connections together
 ENDLESS, SILENT = "messages without an end", "connections that say nothing"
 _RECEIVED = struct.Struct("=128xQ")  # of the kernel's tcp_info: tcpi_bytes_received, Linux 4.1 and later
@@ -41,9 +40,8 @@ class _Connection:
     base_bytes: int = 0
     has_spoken: bool = False
 
-    def unfinished_bytes(self, taken_bytes: int, now_s: float) -> float:
-        heartbeats = min(MOST_HEARTBEAT_BYTES, HEARTBEAT_BYTES_PER_S * (now_s - self.since_s))
-        return taken_bytes - self.base_bytes - heartbeats
+    def unfinished_bytes(self, taken_bytes: int) -> int:
+        return taken_bytes - self.base_bytes
 
     def spoke(self, taken_bytes: int, now_s: float) -> None:
         self.base_bytes, self.since_s, self.has_spoken = taken_bytes, now_s, True
@@ -102,7 +100,7 @@ class Intake:
                 connection.spoke(_taken_bytes(descriptor) or n_bytes, now_s)
                 self._spoke.discard(descriptor)
                 continue
-            unfinished = connection.unfinished_bytes(n_bytes, now_s)
+            unfinished = connection.unfinished_bytes(n_bytes)
             if unfinished > MOST_MESSAGE_BYTES:
                 found.append((descriptor, ENDLESS))
             elif not connection.has_spoken and now_s - connection.since_s > self._silent_s:
@@ -179,10 +177,9 @@ class Watch:
 
     def _look(self) -> None:
         while not self._stopped.wait(LOOK_S):
-            now_s = time.monotonic()
             with self._lock:
                 for held, connection in self._held.values():
-                    if connection.unfinished_bytes(_taken_bytes(held.fileno()) or 0, now_s) > MOST_UNREAD_BYTES:
+                    if connection.unfinished_bytes(_taken_bytes(held.fileno()) or 0) > MOST_UNREAD_BYTES:
                         _end(held)
 
 

@@ -132,17 +132,6 @@ def test_many_unfinished_messages_together_are_too_much() -> None:
     assert intake.judge({d: taken[d] for d in list(taken)[:100]}) == []
 
 
-def test_heartbeats_are_no_message_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    intake, began_s = Intake(ENOUGH_S, 3), time.monotonic()
-    intake.opened(7)
-    intake.spoke(7)
-    assert intake.judge({7: 1000}) == []
-    for hours in range(1, 9):
-        monkeypatch.setattr(time, "monotonic", lambda hours=hours: began_s + 3600.0 * hours)
-        assert intake.judge({7: 1000 + hours * 3600 * 80}) == []  # a ping and a pong in 1.25 s
-    assert intake.judge({7: 1000 + 8 * 3600 * 140}) == [(7, ENDLESS)]
-
-
 def test_a_descriptor_that_another_connection_has_now_is_left_alone() -> None:
     ours, theirs = socket.socketpair()
     intake = Intake(ENOUGH_S, 3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import re
 import socket
 import threading
 import time
@@ -18,7 +17,6 @@ from splitgym.runtime.transport import CHUNK_BYTES, MOST_HEADER_BYTES, MOST_PAYL
 from splitgym.runtime.zmq_transport import ZmqDialer, ZmqListener, ZmqNetwork
 from splitgym.ui.errors import InputError
 
-from .. import ROOT
 from .network import (
     ANN,
     ANY,
@@ -230,20 +228,6 @@ def test_a_slow_link_takes_its_time() -> None:
         events = until(listener, lambda events: len(headers(events)) == n_chunks)
         assert [event.kind for event in events] == ["up"] + ["message"] * n_chunks
         assert [event.kind for event in dialer.poll(0)] == ["up"]
-
-
-@pytest.mark.slow
-def test_chunks_are_no_silence_down_to_the_rate_that_the_page_states() -> None:
-    (mbps,) = re.findall(r"safe from ([\d.]+) Mbit/s on", (ROOT / "docs" / "live.md").read_text(encoding="utf-8"))
-    with (
-        ZmqListener(ANY, DESK, ROSTER) as listener,
-        Relay(listener.address, bytes_per_s=float(mbps) / 8e-6) as relay,
-        ZmqDialer(relay.address, "desk", ANN, ROSTER) as dialer,
-    ):
-        for i in range(4):
-            dialer.send(b"%d" % i, bytes(CHUNK_BYTES), ENOUGH_S)
-        events = until(listener, lambda events: len(headers(events)) == 4)
-        assert [event.kind for event in events] == ["up"] + ["message"] * 4
 
 
 def test_the_newest_connection_of_a_name_is_the_one_that_counts() -> None:
