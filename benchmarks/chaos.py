@@ -187,7 +187,7 @@ class Chaos:
         """End what a fault has left."""
         name = fault.worker
         if fault.kind == "kill":
-            self.testbed.start(name)
+            self.testbed.restart(name)
         elif fault.kind == "hang":
             self.testbed.signal(name, signal.SIGCONT)
         elif fault.kind == "freeze":
@@ -213,7 +213,7 @@ class Chaos:
         shutil.rmtree(self._disk_of_workers)
         self._disk_of_workers.touch()
         self.testbed.signal(name)
-        self.testbed.start(name)
+        self.testbed.restart(name)
 
 
 def run(images: int, faults: int, kinds: Sequence[str], seed: int, workers: int = WORKERS) -> History:

@@ -100,16 +100,21 @@ def fitted(runs: Sequence[Run], held_names: Sequence[str], gamma: float = 3.0) -
             "judged": as_model(judged, chance, [0.0, 0.0, 0.0], 0.0),
             "shipped_runs": len(split),
         },
-        "provenance": provenance(runs, gamma),
+        "provenance": provenance(split, gamma),
         "runs": [summary(run) for run in runs],
         "beside": [{**summary(run), "gamma": run["settings"]["gamma"]} for run in beside],
     }
 
 
 def check_alike(runs: Sequence[Run]) -> None:
-    """All runs trained the same network on the same data, but for schedules, seeds and gamma."""
+    """All runs trained the same network on the same data, but for schedules, seeds and gamma.
+
+    Without the module no mask has a say.
+    """
+    split = [run for run in runs if run["settings"]["module"]]
     for name in ("layer", "resolution", "mask", "decay", "images", "batch", "learning_rate"):
-        if len(values := {str(run["settings"][name]) for run in runs}) > 1:
+        among = split if name == "mask" else runs
+        if len(values := {str(run["settings"][name]) for run in among}) > 1:
             raise InputError(f"{name} is {', '.join(sorted(values))} in the records, allowed: the same in all")
     if len(models := {(run["model"], run["data"]["fingerprint"]) for run in runs}) > 1:
         raise InputError(f"{len(models)} networks or data sets in the records, allowed: one")
@@ -178,12 +183,13 @@ def as_model(values: np.ndarray, chance: float, loss: Sequence[float], noise: fl
 
 def summary(run: Run) -> dict[str, Any]:
     """What is kept of a run."""
-    sent, of_filter = run["sent_bytes"], {}
+    sent = run["sent_bytes"]
+    of_filter: dict[str, Any] = {}
     if run["settings"]["module"]:
         shares = np.array(run["epochs"]["kept_sum"]) / np.array(run["epochs"]["filter_sum"])
         of_filter = {"kept_share": [round(float(share), 4) for share in shares]}
-    if run["settings"]["mask"] == "soft":
-        of_filter["wire_accuracy"] = run["epochs"]["wire_accuracy"]
+        if run["settings"]["mask"] == "soft":
+            of_filter["wire_accuracy"] = run["epochs"]["wire_accuracy"]
     return {
         "schedule": run["schedule"],
         "seed": run["settings"]["seed"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import paper_deprune
 import paper_distredge
 import paper_distredge_online
 import paper_edgemove
@@ -13,6 +14,7 @@ from claims import TOLERANCE, Claim
 from measure import Figure
 
 CLAIMS: tuple[Callable[[], Iterator[Claim]], ...] = (
+    paper_deprune.claims,
     paper_distredge.claims,
     paper_edgemove.claims,
     paper_hiertrain.claims,

@@ -22,7 +22,7 @@ from .episodes import make, make_batch, play, same_weights, weights
 
 TINY: dict[str, Any] = {
     "backend": "train", "model": "lenet5", "layer": 5, "shares": (0.125, 0.5, 1.0), "epochs": 2, "images": 64,
-    "batch": 16,
+    "batch": 16, "inputs": "devices",
 }  # fmt: skip
 FOUR = {**TINY, "epochs": 4}
 SCHEDULE = (0, 0, 2, 1)
