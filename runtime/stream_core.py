@@ -195,9 +195,11 @@ class StreamCore:
         usable = self.session.membership.usable
         if self._better is not None and not usable.issuperset(self._better.workers):
             self._better = None
-        if self.proposal is not None and not self.proposal.working <= usable:
-            self._stop()
-            return self._replan("a worker was lost", now_s)
+        if self.proposal is not None:
+            needed = self.proposal.workers if self.state == "BEGINNING" else self.proposal.working
+            if not usable.issuperset(needed):
+                self._stop()
+                return self._replan("a worker was lost", now_s)
         return self._replan("a worker was lost", now_s) if not self._asked <= usable else []
 
     def _stop(self) -> None:

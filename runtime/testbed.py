@@ -22,6 +22,7 @@ from .namespaces import Namespaces
 HOST = "127.0.0.1"
 CONTROLLER = "requester"
 START_S = 120.0  # torch's import on a slow and busy machine
+LOOK_S = 0.005
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,19 @@ class Testbed:
         """The workers as a controller knows them, in order."""
         return [Member(name, self.running[name].control) for name in self.names]
 
-    def start(self, name: str) -> Running:
-        """Start a worker anew, at the same addresses."""
-        self._order(name)
+    def restart(self, name: str) -> Running:
+        """Start a worker that was killed anew, at the same addresses."""
+        before = self.running[name]
+        due_s = time.monotonic() + self._start_s
+        while _is_alive(before.pid):
+            if time.monotonic() > due_s:
+                raise InputError(f"testbed: worker {name} does not end within {self._start_s:g} s")
+            time.sleep(LOOK_S)
+        return self.start(name, before)
+
+    def start(self, name: str, before: Running | None = None) -> Running:
+        """Start a worker anew, at another address, or at those of one that is no more."""
+        self._order(name, before)
         line = self._hear("ready", time.monotonic() + self._start_s)
         self.running[name] = Running(line["pid"], line["control"], line["data"])
         return self.running[name]
@@ -144,11 +155,10 @@ class Testbed:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _order(self, name: str) -> None:
+    def _order(self, name: str, before: Running | None = None) -> None:
         identity = self._identities[name]
         spaces = self._namespaces
         host, space = (HOST, "") if spaces is None else (spaces.hosts[name], spaces.spaces[name])
-        before = self.running.get(name)
         control, data = (f"{host}:0", f"{host}:0") if before is None else (before.control, before.data)
         order = {
             "name": name, "public": identity.public, "secret": identity.secret,
@@ -189,6 +199,14 @@ class Testbed:
         with selectors.DefaultSelector() as selector:
             selector.register(self._zygote.stdout, selectors.EVENT_READ)
             return b"\n" in self._said or bool(selector.select(timeout_s))
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _quiet(environment: Mapping[str, str]) -> dict[str, str]:

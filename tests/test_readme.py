@@ -25,7 +25,7 @@ from splitgym.experiments import eval_command, train_command
 from splitgym.experiments.l2s import digits, privacy
 from splitgym.experiments.live import cluster_command, run_command, testbed_command
 from splitgym.profiling.measure import command as profile_command
-from splitgym.runtime import keys, keys_command, worker_command
+from splitgym.runtime import keys, keys_command, simulate, worker_command
 from splitgym.ui.validation import validated
 
 from . import ROOT
@@ -183,6 +183,9 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
         case [".venv/bin/python", "-m", "splitgym.experiments.l2s.privacy", *options]:
             monkeypatch.setattr(digits, "train_digits", reached)
             understood(privacy.main, options)
+        case [".venv/bin/python", "-m", "splitgym.runtime.simulate", *options]:
+            monkeypatch.setattr(simulate, "simulate", reached)
+            understood(simulate.main, [*options, "--workers", "1"])
         case [".venv/bin/python", script, *options] if script.startswith("benchmarks/"):
             source = (ROOT / script).read_text(encoding="utf-8")
             assert all(f'"{option}"' in source for option in options if option.startswith("--"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import Any
 
 from .. import wire
 from ..assembly import Assembly, Rejected
@@ -15,9 +15,6 @@ from ..stream_core import Action, Begin, Deliver, GiveUp, Proposal, Replan, Send
 from .network import LATE_S, Channel
 from .rows import PLAIN, PLANS, complete_result, geometry_of, tag
 from .worker import CHUNK_BYTES
-
-if TYPE_CHECKING:
-    from .world import World
 
 TICK_S = 0.05
 LEASE_S = 0.6
@@ -32,14 +29,14 @@ class SimController:
     """One start of the controller.
 
     Args:
-        world: it lives in.
+        world: the :class:`.world.World` that it lives in.
         number: of this start.
         file: its journal's, which outlives it.
     """
 
     alive, hung = True, False
 
-    def __init__(self, world: World, number: int, file: io.BytesIO) -> None:
+    def __init__(self, world: Any, number: int, file: io.BytesIO) -> None:
         self.world, self.name, self.journal = world, world.controller_name, Journal(file)
         now_s = world.loop.now_s
         session = SessionCore(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ...models.plans import SpatialPlan
 from ...ui.errors import InputError
@@ -17,9 +17,6 @@ from ..worker_core import Action, Build, Drop, Reply, Store, WorkerCore
 from .disk import Disk
 from .network import Channel
 from .rows import MODELS, VALUES, lacking, tag
-
-if TYPE_CHECKING:
-    from .world import World
 
 TICK_S = 0.05
 BUILD_S, COMPUTE_S = 0.01, 0.004
@@ -48,13 +45,13 @@ class SimWorker:
     """One start of a worker.
 
     Args:
-        world: it lives in.
+        world: the :class:`.world.World` that it lives in.
         name: of its machine.
         incarnation: of this start.
         disk: of its machine.
     """
 
-    def __init__(self, world: World, name: str, incarnation: int, disk: Disk) -> None:
+    def __init__(self, world: Any, name: str, incarnation: int, disk: Disk) -> None:
         self.world, self.name, self.disk = world, name, disk
         self.alive, self.hung, self.stuck = True, False, False
         disk.restarted()

@@ -376,7 +376,7 @@ def test_a_plan_may_take_longer_than_the_trace(tmp_path: Path) -> None:
     """A trace of a minute, over and over: a plan that takes 200 s is ready after three rounds of it."""
     trace = tmp_path / "trace.csv"
     trace.write_text("\n".join(f"{t} {rate}" for t, rate in [(0, 30), (10, 300), (20, 10), (30, 100), (50, 5)]))
-    session = Session(scenario="NA-nano", traces=[str(trace)], gap_s=25.0)
+    session = Session(scenario="NA-nano", traces=[str(trace)], gap_s=25.0, inputs="devices")
     assert session.dynamics.links.period_s == pytest.approx(60.0)
     session.play(make_agent("distredge", "aofl", session.env, replan_delay_s=200.0, **EVERY_LOOK), 10)
     cuts = [cuts for cuts, _ in session.plans]

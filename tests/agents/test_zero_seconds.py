@@ -40,7 +40,7 @@ AGENTS = [
     (family, name)
     for family in MODELS
     for name, spec in agents_of(family).items()
-    if not spec.learns and name != "joint"
+    if not spec.learns and name not in ("joint", "online")  # which search, or train, for long
 ]
 
 

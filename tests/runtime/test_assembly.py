@@ -110,7 +110,7 @@ def first_piece(chunk_bytes: int = CHUNK_BYTES) -> tuple[Assembly, Piece, int]:
     for seed in range(100):
         geometry = geometry_of("vgg16", seed)
         if (pieces := geometry.inbox(0, 0)) and (size := geometry.piece_bytes(pieces[0])) > 2000:
-            return Assembly(geometry, 0, 2, chunk_bytes), pieces[0], size
+            return Assembly(geometry, 0, 2, chunk_bytes=chunk_bytes), pieces[0], size
     raise AssertionError
 
 

@@ -36,7 +36,7 @@ MALFORMED, ENDLESS = "malformed messages", "messages without an end"
 LATE = {"messages of replaced connections", "messages of ended connections"}
 ORDERS = {MALFORMED, "malformed orders", "orders of no controller"}
 ROWS = {MALFORMED, "malformed rows", "rows of another plan or sender", "measuring that is not allowed"}
-RESULTS = {MALFORMED, "malformed rows", "rows of no worker of the plan"}
+RESULTS = {MALFORMED, "malformed rows", "rows of another plan or sender"}
 
 
 @dataclass

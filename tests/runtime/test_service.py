@@ -93,7 +93,7 @@ def test_killed_and_stopped_workers_cost_no_image(testbed: Testbed, folder: Path
     with service(testbed, folder) as found:
         hurt = {
             2: threading.Thread(target=testbed.signal, args=("w1",)),
-            4: threading.Thread(target=testbed.start, args=("w1",)),
+            4: threading.Thread(target=testbed.restart, args=("w1",)),
             6: threading.Thread(target=testbed.signal, args=("w0", signal.SIGSTOP)),
             8: threading.Thread(target=testbed.signal, args=("w0", signal.SIGCONT)),
         }
@@ -115,4 +115,4 @@ def test_it_gives_up_in_one_line_when_nobody_is_left(testbed: Testbed, folder: P
         with pytest.raises(ClusterFailure, match=r"no result for 2 s \(w0 .*; w1 .*; w2 .*\)"):
             list(stream)
     for name in NAMES:
-        testbed.start(name)
+        testbed.restart(name)

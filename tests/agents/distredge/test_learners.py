@@ -390,9 +390,9 @@ def test_actor_and_critic_of_the_best_episode_are_kept(
     episodes = watched(monkeypatch, learner)
     learn(learner)
     assert {explored for explored, _, _ in episodes} == {True, False}
-    cost, _, best = min(((_over_known(m), i, w) for i, (e, m, w) in enumerate(episodes) if not e), key=lambda e: e[:2])
+    cost, at, best = min(((_over_known(m), i, w) for i, (e, m, w) in enumerate(episodes) if not e), key=lambda e: e[:2])
     assert equal(learner.deciding.state_dict(), best)
-    assert not equal(learner.model.policy.state_dict(), best)
+    assert at == len(episodes) - 1 or not equal(learner.model.policy.state_dict(), best)
     learner.save(tmp_path)
     again = make_learner("osds", scenario=scenario, **STAR)
     again.load(tmp_path)
