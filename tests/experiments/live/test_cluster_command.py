@@ -14,7 +14,7 @@ import yaml
 
 from splitgym.envs.distredge.scenarios import get_scenario
 from splitgym.envs.distredge.system import System
-from splitgym.experiments.live import cluster_command, cluster_profile, run_command
+from splitgym.experiments.live import cluster_command, cluster_profile, results, run_command
 from splitgym.experiments.live.cluster_file import write_measured
 from splitgym.experiments.live.cluster_profile import Shares, by_machine
 from splitgym.models.lookup import get_model
@@ -140,7 +140,7 @@ def test_it_measures_what_a_run_then_uses(monkeypatch: pytest.MonkeyPatch) -> No
     cluster("profile", "cluster.yaml", "--kernels-only", "--fresh", *QUICK)
     changed = {path for path in measured if Path(path).read_bytes() != tables[path]}
     assert changed == {"tables/pi-1.csv", "tables/pi-2.csv"}
-    monkeypatch.setattr(run_command, "save_figure", lambda *_: None)
+    monkeypatch.setattr(results, "save_figure", lambda *_: None)
     Command("splitgym-run", run_command.main)(
         "offload", "--cluster", "cluster.measured.yaml", "--images", "1", "--no-offload", "--out", "run"
     )
