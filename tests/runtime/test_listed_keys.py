@@ -7,6 +7,7 @@ import json
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ class Orders:
 
     def __init__(self, testbed: Testbed) -> None:
         self.session, self.said_s = hashlib.sha256(str(time.monotonic()).encode()).hexdigest()[:32], 0.0
+        self._heard = deque[wire.Control]()
         self._dialer = ZmqDialer(testbed.running["w0"].control, "w0", ME, ROSTER)
         self.say(wire.Hello(wire.VERSION, "1.0", self.session, f"{HOST}:1"))
         self.welcome = self.hear(wire.Welcome)
@@ -77,8 +79,9 @@ class Orders:
             if time.monotonic() - self.said_s > 0.2:
                 self.say(wire.Heartbeat(self.session))
                 self.said_s = time.monotonic()
-            for event in self._dialer.poll(0.05):
-                if event.kind == "message" and isinstance(found := wire.decode_control(event.header), kind):
+            self._heard.extend(map(wire.decode_control, headers(self._dialer.poll(0.05))))
+            while self._heard:
+                if isinstance(found := self._heard.popleft(), kind):
                     return found
         raise AssertionError(f"no {kind.__name__}")
 
