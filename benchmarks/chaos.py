@@ -45,7 +45,7 @@ from splitgym.ui.progress import Bar
 
 KINDS = ("kill", "hang", "cut", "freeze", "disk")
 FAULTS, IMAGES, WORKERS, SEED = 200, 1000, 4, 0
-UNITS = 6  # of VGG-16
+UNITS, IMAGE = 6, Shape(3, 24, 16)  # of VGG-16
 LEASE_S = 0.6
 PAUSES = Hysteresis(pause_s=0.3, most_s=0.6)  # with so many faults the usual ones would leave nobody to hit
 HANG_S = 1.2  # longer than a lease
@@ -115,12 +115,23 @@ class Chaos:
         folder: for weights and everything else.
         workers: how many.
         seed: of plans, images and faults.
+        image: shape of each.
+        bytes_per_s: of each direction of a connection; None for no limit.
+        expected_s: what an image takes, about.
     """
 
-    def __init__(self, folder: Path, workers: int = WORKERS, seed: int = SEED) -> None:
-        self.rng, self.folder = random.Random(seed), folder
+    def __init__(
+        self,
+        folder: Path,
+        workers: int = WORKERS,
+        seed: int = SEED,
+        image: Shape = IMAGE,
+        bytes_per_s: float | None = None,
+        expected_s: float = 0.05,
+    ) -> None:
+        self.rng, self.folder, self._expected_s = random.Random(seed), folder, expected_s
         zoo = get_model("vgg16")
-        self.model = replace(zoo, input=Shape(3, 24, 16), units=zoo.units[:UNITS], tail=())
+        self.model = replace(zoo, input=image, units=zoo.units[:UNITS], tail=())
         torch.manual_seed(seed)
         self.network = build(self.model)
         self.names = tuple(f"w{i}" for i in range(workers))
@@ -130,8 +141,8 @@ class Chaos:
         self._stack = ExitStack()
         self.testbed = self._stack.enter_context(Testbed(self.names, self._disk_of_workers))
         running = self.testbed.running
-        self.control = {n: self._stack.enter_context(Relay(running[n].control)) for n in self.names}
-        self.rows = {n: self._stack.enter_context(Relay(running[n].data)) for n in self.names}
+        self.control = {n: self._stack.enter_context(Relay(running[n].control, bytes_per_s)) for n in self.names}
+        self.rows = {n: self._stack.enter_context(Relay(running[n].data, bytes_per_s)) for n in self.names}
         identity, roster = self.testbed.identity, self.testbed.roster
         network = self._stack.enter_context(ZmqNetwork(identity, roster, False))
         data = self._stack.enter_context(ZmqListener("127.0.0.1:0", identity, roster, False))
@@ -156,12 +167,12 @@ class Chaos:
             height = self.model.out_shape(cut - 1).height
             splits.append(tuple(round(height * d / len(names)) for d in range(1, len(names))))
         plan = SpatialPlan(self.model.name, names, cuts, tuple(splits), types=dict.fromkeys(names, "worker"))
-        yield proposal(Deployment(self.model, self.digests, plan.validate(self.model), names), 0.05)
+        yield proposal(Deployment(self.model, self.digests, plan.validate(self.model), names), self._expected_s)
 
     def images(self, count: int) -> list[np.ndarray]:
         """All different."""
         rng = np.random.default_rng(self.rng.randrange(2**32))
-        return [rng.integers(0, 256, (3, 24, 16), dtype=np.uint8) for _ in range(count)]
+        return [rng.integers(0, 256, self.model.input, dtype=np.uint8) for _ in range(count)]
 
     @torch.inference_mode()
     def is_wrong(self, image: np.ndarray, output: np.ndarray) -> bool:

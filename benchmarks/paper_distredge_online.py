@@ -22,7 +22,7 @@ from claims import Claim, order
 from splitgym.agents.registry import get_spec
 from splitgym.envs import FAMILIES
 from splitgym.envs.distredge.best_known import BestKnown
-from splitgym.envs.distredge.scenarios import Scenario, get_scenario
+from splitgym.envs.distredge.scenarios import get_scenario
 from splitgym.envs.distredge.system import System
 from splitgym.experiments.play import assess
 
@@ -59,13 +59,9 @@ class Hour:
     cpu_s: float
 
 
-def hour(agent: str, inputs: str, seed: int = SEED, budget: str = "narrow", images: int = IMAGES) -> Hour:
-    """An agent on the seed's trace; with inputs="devices" alone where the family has no others."""
-    return _hour(agent, inputs if Scenario.inferred is not None else "devices", seed, budget, images)
-
-
 @cache
-def _hour(agent: str, inputs: str, seed: int, budget: str, images: int) -> Hour:
+def hour(agent: str, inputs: str, seed: int = SEED, budget: str = "narrow", images: int = IMAGES) -> Hour:
+    """An agent on the seed's trace."""
     options = {"inputs": inputs}
     begun = time.process_time()
     hyperparams = BUDGETS[budget] if agent == "online" else {}

@@ -9,7 +9,8 @@ hiertrain-claims, hiertrain-sharing, hiertrain-sweeps, hiertrain-learned; deprun
 deprune-claims, deprune-learned; paper-inputs (what papers claim: published, under inputs=paper, under
 inputs=devices); profiler (VGG-16 measured twice on this machine, minutes); live (plans on worker processes, an hour),
 or its parts live-outputs, live-predictions, live-measured, live-rankings, live-wire, live-start; hostile (a worker and
-a controller among peers that mean ill, minutes).
+a controller among peers that mean ill, minutes); chaos (200 faults over 1000 images, minutes); suspicion (who is taken
+for lost on slow links and busy cores, ten minutes).
 Timings are single-threaded; run on an idle machine.
 """
 
@@ -23,6 +24,7 @@ import argparse
 import json
 from dataclasses import asdict
 
+import chaos
 import deprune
 import distredge
 import edgemove
@@ -32,10 +34,11 @@ import l2s
 import live
 import paper_inputs
 import profiler
+import suspicion
 
 import splitgym.envs
 
-MODULES = (distredge, l2s, edgemove, hiertrain, deprune, paper_inputs, profiler, live, hostile)
+MODULES = (distredge, l2s, edgemove, hiertrain, deprune, paper_inputs, profiler, live, hostile, chaos, suspicion)
 GROUPS = {name: figures for module in MODULES for name, figures in module.GROUPS.items()}
 
 

@@ -390,7 +390,7 @@ def test_import_is_light_and_registration_idempotent() -> None:
 
 def test_an_evaluation_on_dynamic_links_sees_the_whole_hour() -> None:
     """Means shift at 20 and 40 minutes; the images of one evaluation must reach beyond both."""
-    env = make("distredge", scenario="dynamic-nano", observation="full", inputs="devices")
+    env = make("distredge", scenario="dynamic-nano", observation="full")
     env.reset(seed=0)
     dynamics = env.dynamics  # type: ignore[attr-defined]
     for _ in range(dynamics.eval_episodes):
