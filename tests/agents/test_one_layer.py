@@ -18,7 +18,10 @@ def one():
     return nn.Conv2d(3, 4, 3, padding=1), (3, 16, 16)
 """
 OPTIONS: dict[str, dict[str, Any]] = {"l2s": {"privacy_point": 0, "rounds": 60}, "edgemove": {"on_device_s": 60.0}}
-QUICK = {"population": 64, "parents": 8, "patience": 2, "rounds": 1}
+QUICK: dict[str, dict[str, Any]] = {
+    "joint": {"population": 64, "parents": 8, "patience": 2, "rounds": 1},
+    "online": {"episodes": 8, "finetune_episodes": 4, "actor_net": [16], "critic_net": [16]},
+}
 
 
 @pytest.mark.parametrize(
@@ -37,7 +40,7 @@ def test_one_layer_is_played_or_refused_in_one_line(
         return
     env = make_env(found, found.default_scenario, options)
     assert isfinite(
-        play(build_agent(found, agent, env, 0, QUICK if agent == "joint" else {}), env, episodes=1).metrics[
+        play(build_agent(found, agent, env, 0, QUICK.get(agent, {})), env, episodes=1).metrics[
             found.headline
         ]
     )
