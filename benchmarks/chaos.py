@@ -172,7 +172,8 @@ class Chaos:
     def images(self, count: int) -> list[np.ndarray]:
         """All different."""
         rng = np.random.default_rng(self.rng.randrange(2**32))
-        return [rng.integers(0, 256, self.model.input, dtype=np.uint8) for _ in range(count)]
+        shape = self.model.input.channels, self.model.input.height, self.model.input.width
+        return [rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(count)]
 
     @torch.inference_mode()
     def is_wrong(self, image: np.ndarray, output: np.ndarray) -> bool:

@@ -63,7 +63,7 @@ def orders(session: str = TOKEN) -> list[bytes]:
         wire.Refuse("no"),
         wire.PlanMessage(session, 2**40, 0, {"is": "Model"}, (DIGEST,), (0,), {"cuts": [1]}, 1, 0, (PEER,), 2, PACE),
         wire.Want(1, (DIGEST,)),
-        wire.Blob(DIGEST, 0, 10),
+        wire.Blob(1, DIGEST, 0, 10),
         wire.Ready(1),
         wire.Spans(1, 0, (wire.Span("compute", 0.5, 1.5, "tail"),)),
         wire.Heartbeat(session, 1, 1, 0, "compute"),

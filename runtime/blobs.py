@@ -7,7 +7,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,10 +131,13 @@ class BlobStore:
         while self._growing:
             self._growing.popitem()[1].drop()
 
-    def chunks(self, digest: str) -> Sequence[tuple[int, int, bytes]]:
-        """(offset, bytes in all, bytes) of a blob, in order."""
-        data = self.path(digest).read_bytes()
-        return [(at, len(data), data[at : at + CHUNK_BYTES]) for at in range(0, len(data), CHUNK_BYTES)]
+    def chunks(self, digest: str) -> Iterator[tuple[int, int, bytes]]:
+        """(offset, bytes in all, bytes) of a blob, in order; read as they are asked for."""
+        with self.path(digest).open("rb") as file:
+            size, offset = os.fstat(file.fileno()).st_size, 0
+            while data := file.read(CHUNK_BYTES):
+                yield offset, size, data
+                offset += len(data)
 
     def load(self, digest: str) -> dict[str, Tensor]:
         """A blob's tensors, mapped from the disk.

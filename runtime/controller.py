@@ -87,6 +87,7 @@ class Controller:
         self._changed = threading.Condition(self.lock)
         self._outgoing: queue.Queue[Tell | Supply] = queue.Queue()
         self._supplies = Supplies(store)  # of the control thread
+        self._late: dict[str, bytes] = {}  # plans that could not be handed over yet, of the control thread
         self._stopping = threading.Event()
         self.requester: Requester | None = None  # of the epoch
         self._numbers = count(1)  # of requests
@@ -315,6 +316,8 @@ class Controller:
                     self._tick()
                 while not self._outgoing.empty():
                     self._say(self._outgoing.get(), dialers)
+                for worker, plan in list(self._late.items()):
+                    self._plan(worker, plan, dialers, 0.0)
                 self._supplies.go_on(dialers)
         finally:
             for dialer in dialers.values():
@@ -355,14 +358,28 @@ class Controller:
     def _say(self, action: Tell | Supply, dialers: Mapping[str, Dialer]) -> None:
         if isinstance(action, Supply):
             due = () if self.requester is None else self.requester.deployment.weights
-            self._supplies.begin(action.worker, [digest for digest in action.digests if digest in due])
+            self._supplies.begin(action.worker, action.epoch, [digest for digest in action.digests if digest in due])
             return
-        patience_s = SHORT_S if isinstance(action.message, wire.PlanMessage) else 0.0  # the others are said again
+        if isinstance(action.message, wire.PlanMessage | wire.Reset | wire.Bye):  # what was before it is over
+            self._supplies.end(action.worker)
+            self._late.pop(action.worker, None)
+        message = wire.encode(action.message)
+        if isinstance(action.message, wire.PlanMessage):
+            self._plan(action.worker, message, dialers, SHORT_S)
+            return
         try:
-            dialers[action.worker].send(wire.encode(action.message), timeout_s=patience_s)
+            dialers[action.worker].send(message, timeout_s=0.0)  # it is said again
         except PeerGone as error:  # its lease ends, or it has never been there
             with self.lock:
                 self.core.unreachable(action.worker, error.why)
+
+    def _plan(self, worker: str, message: bytes, dialers: Mapping[str, Dialer], timeout_s: float) -> None:
+        """Hand a plan over, now or as soon as a worker takes it; one that never does is late for its epoch."""
+        try:
+            dialers[worker].send(message, timeout_s=timeout_s)
+            self._late.pop(worker, None)
+        except PeerGone:
+            self._late[worker] = message
 
     def _receive(self) -> None:
         while not self._stopping.is_set():

@@ -68,3 +68,11 @@ class Outgoing:
     item: int
     send: Send | None
     rows: tuple[Any, ...] = ()
+
+
+def paced(message: wire.PlanMessage, devices: int) -> bool:
+    """Whether a plan's pace, if it has one, is about all its volumes and receivers."""
+    pace = message.pace
+    return pace is None or (len(pace.volume_s), len(pace.message_s), len(pace.byte_s)) == (
+        max(len(pace.volume_s), message.volumes), devices + 1, devices + 1,
+    )  # fmt: skip

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
-from io import UnsupportedOperation
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from io import RawIOBase, UnsupportedOperation
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..ui.errors import InputError
@@ -19,7 +20,8 @@ class Journal:
     died over it) has not, and is cut off when the journal is opened.
 
     Args:
-        file: opened for reading and writing, at any place; closed by whoever opened it.
+        file: opened for reading and writing, without a buffer that could hold what was not delivered; closed by whoever
+            opened it.
         where: the file's name for messages.
 
     Attributes:
@@ -29,7 +31,7 @@ class Journal:
         InputError: it is no journal, or deliveries are missing in it.
     """
 
-    def __init__(self, file: BinaryIO, where: str = "journal") -> None:
+    def __init__(self, file: BinaryIO | RawIOBase, where: str = "journal") -> None:
         self._file, self._where = file, where
         file.seek(0)
         data = file.read()
@@ -47,19 +49,18 @@ class Journal:
         """Deliver the next item.
 
         Raises:
-            OSError: the disk takes no more; the item is not delivered.
+            InputError: the disk takes no more; the item is not delivered.
         """
-        start = self._file.tell()
+        start, left = self._file.tell(), json.dumps({"item": self.next, **entry}, allow_nan=False).encode() + b"\n"
         try:
-            self._file.write(json.dumps({"item": self.next, **entry}, allow_nan=False).encode() + b"\n")
-            self._file.flush()
+            while left:
+                left = left[self._file.write(left) or 0 :]
             with suppress(UnsupportedOperation):  # a file in memory
                 os.fsync(self._file.fileno())
-        except OSError:
-            with suppress(OSError):
-                self._file.seek(start)
-                self._file.truncate()
-            raise
+        except OSError as error:
+            self._file.seek(start)
+            self._file.truncate()
+            raise InputError(f"{self._where}: cannot be written ({error.strerror})") from None
         self.entries.append({"item": self.next, **entry})
 
     def _entry(self, number: int, line: bytes) -> dict[str, Any]:
@@ -70,3 +71,14 @@ class Journal:
         if not isinstance(entry, dict) or entry.get("item") != number:
             raise InputError(f"{self._where}: line {number + 1} is no delivery of item {number}")
         return entry
+
+
+@contextmanager
+def open_journal(path: Path) -> Iterator[Journal]:
+    """The journal of a file, which is made where there is none.
+
+    Raises:
+        InputError: it is no journal.
+    """
+    with path.open("a+b", buffering=0) as file:
+        yield Journal(file, str(path))

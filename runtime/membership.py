@@ -7,7 +7,7 @@ worker which comes and goes does not make every plan anew; then it is ACTIVE aga
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -157,12 +157,16 @@ class Membership:
         """Seconds of probation after as many recent losses as a worker has had."""
         return self.hysteresis.after(len(self._members[name].losses_s))
 
-    def recovered(self, now_s: float) -> list[str]:
-        """Those whose probation is over; they are active from now on."""
+    def recovered(self, now_s: float, held: Collection[str] = ()) -> list[str]:
+        """Those whose probation is over; they are active from now on.
+
+        Args:
+            held: whose probation goes on, however long it has been.
+        """
         found = [
             name
             for name, member in self._members.items()
-            if member.state == "PROBATION" and now_s - member.since_s >= self.pause_of(name)
+            if member.state == "PROBATION" and name not in held and now_s - member.since_s >= self.pause_of(name)
         ]
         for name in found:
             self._become(self._members[name], "ACTIVE")

@@ -182,7 +182,7 @@ class Service:
             if self.core.proposal is not action.proposal:
                 return
             messages = self._controller.begin(deployment, action.first)
-            self._controller.act(self.core.deploy(messages, action.proposal))
+            self._controller.act(self.core.deploy(messages, action.proposal, time.monotonic()))
         epoch = self._controller.core.epoch
         self.deployments[epoch] = deployment
         self.watch.planned()
@@ -201,6 +201,7 @@ class Service:
             return
         with self._controller.lock:
             requester.begin(item)
+            self.core.sending(action.epoch, item, time.monotonic())
         self._attempts[item] = self._attempts.get(item, 0) + 1
         try:
             spans = requester.scatter(item, self._images[item], given_up)

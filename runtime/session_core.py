@@ -47,9 +47,10 @@ class Tell:
 
 @dataclass(frozen=True)
 class Supply:
-    """Send a worker the weights that it lacks."""
+    """Send a worker the weights that it lacks for an epoch."""
 
     worker: str
+    epoch: int
     digests: tuple[str, ...]
 
 
@@ -219,7 +220,7 @@ class SessionCore:
                 return self._failed(worker, message, now_s)
             case Want() if message.epoch == self.epoch > talk.supplied:
                 talk.supplied = self.epoch
-                return [Supply(worker, message.digests)]
+                return [Supply(worker, self.epoch, message.digests)]
             case Ready() if message.epoch == self.epoch:
                 talk.ready = message.epoch
             case Spans() if message.epoch == self.epoch:
@@ -276,7 +277,8 @@ class SessionCore:
             if members.silent_s(name, now_s) > self.join_s:
                 why = f" ({self._talks[name].why})" if self._talks[name].why else ""
                 actions += self.lose(name, f"has not answered within {self.join_s:g} s{why}", now_s)
-        actions += [Back(name) for name in members.recovered(now_s)]
+        ending = {n for n, talk in self._talks.items() if talk.beat is not None and talk.beat.phase == "ending"}
+        actions += [Back(name) for name in members.recovered(now_s, ending)]
         return actions + self._speak(now_s)
 
     def _speak(self, now_s: float) -> list[Action]:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Literal
 
-from .progress import Culprit, culprit
+from .progress import Culprit, culprit, unready
 from .session_core import Action as SessionAction
 from .session_core import Back, Done, Lost, SessionCore
 from .wire import Control, PlanMessage
@@ -24,9 +25,10 @@ OVERDUE_S = 2.0  # least that an item may take
 OVERDUE_FACTOR = 3.0  # times what it is expected to take, or what recent ones took
 UNKNOWN_FACTOR = 10.0  # the same, before any has come
 RECENT = 8
-BUILD_S = 60.0  # that a worker may take to be ready once it has its weights
+ENDING_S = 10.0  # least that a worker may go on computing for an epoch that is over
 GRACE_S = 0.25  # that a result waits for what its workers tell of it
 PATIENCE_S = 60.0  # without any result
+AWAY_S = 1.0  # a tick that comes later was not waited for: this machine was stopped
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,12 @@ class _Item:
     """An item that is not delivered.
 
     Attributes:
-        sent_s: when it was begun in this epoch.
+        sent_s: when it was begun in this epoch; infinite before.
         whole_s: when its result was all there in this epoch; below 0 before.
         told: workers that have told what they did.
     """
 
-    sent_s: float = 0.0
+    sent_s: float = inf
     whole_s: float = -1.0
     told: set[str] = field(default_factory=set)
 
@@ -112,7 +114,8 @@ class StreamCore:
         in_flight: items that may be under way at once.
         now_s: the time now.
         first: the first item, those before were delivered.
-        patience_s: how long there may be no result before the stream is given up.
+        patience_s: how long there may be no result before the stream is given up; while workers get ready for a plan
+            they have deadlines of their own, and what the shell has not begun to send nobody can answer.
         overdue_s: least that an item may take before somebody is held to be stuck.
     """
 
@@ -133,7 +136,8 @@ class StreamCore:
         self._items: dict[int, _Item] = {}
         self._better: Proposal | None = None  # to be deployed when nothing is under way
         self._asked: frozenset[str] = frozenset()  # workers that a plan is being made for
-        self._moved_s = self._result_s = self._started_s = now_s
+        self._moved_s = self._started_s = self._ticked_s = self._deployed_s = now_s
+        self._waited_s = 0.0  # for a result
         self._took_s: list[float] = []  # by recent items
 
     # what goes on with workers ------------------------------------------------------------------------------------
@@ -159,12 +163,10 @@ class StreamCore:
         actions = self._follow(self.session.tick(now_s), now_s)
         if self.state == "WAITING" and not self._asked:
             actions += self._replan("workers have joined", now_s)
+        actions += self._overtake()
         actions += self._hurry(now_s, lacks)
         actions += self._deliver(now_s)
-        if now_s - self._result_s > self.patience_s and self._items:
-            reasons = "; ".join(f"{n} {why}" for n, why in sorted(self.session.lost.items())) or "no worker is there"
-            actions.append(GiveUp(f"no result for {self.patience_s:g} s ({reasons})"))
-        return actions
+        return actions + self._despair(now_s)
 
     def _follow(self, actions: list[SessionAction], now_s: float) -> list[Action]:
         """What the session's actions mean for the stream."""
@@ -190,6 +192,23 @@ class StreamCore:
             found += self._serve(now_s)
         return found + (self._deliver(now_s) if any(isinstance(a, Done) for a in actions) else [])
 
+    def _despair(self, now_s: float) -> list[Action]:
+        """Give up where nothing has come for too long, and nothing is to be waited for."""
+        passed_s, self._ticked_s = min(now_s - self._ticked_s, AWAY_S), now_s
+        oldest = self._oldest
+        if oldest is None:
+            self._waited_s = 0.0
+        elif self.state != "DEPLOYING" and (self.state == "WAITING" or oldest.sent_s < now_s):
+            self._waited_s += passed_s
+        if self._waited_s <= self.patience_s:
+            return []
+        self._waited_s = 0.0
+        lost = [f"{name} {why}" for name, why in sorted(self.session.lost.items())]
+        if not lost and not self.session.membership.usable:
+            lost = ["no worker has answered"]
+        why = "; ".join(lost) or f"{self.state.lower()} with {', '.join(sorted(self.session.membership.usable))}"
+        return [GiveUp(f"no result for {self.patience_s:g} s ({why})")]
+
     def _without(self, now_s: float) -> list[Action]:
         """Workers were lost."""
         usable = self.session.membership.usable
@@ -206,7 +225,7 @@ class StreamCore:
         """The epoch is over: what is not delivered is to be done anew."""
         self.state, self.proposal = "WAITING", None
         for item in self._items.values():
-            item.whole_s, item.told = -1.0, set()
+            item.sent_s, item.whole_s, item.told = inf, -1.0, set()
 
     # plans --------------------------------------------------------------------------------------------------------
 
@@ -236,6 +255,14 @@ class StreamCore:
             self.state = "DRAINING"
         return self._switch()
 
+    def _overtake(self) -> list[Action]:
+        """A plan to go on with that still waits for weights is not worth waiting for where a better one is there."""
+        if self.state != "DEPLOYING" or self._better is None:
+            return []
+        beats = self.session.beats
+        loads = any(n in beats and beats[n].phase == "loading" for n in self.session.missing)
+        return self._begin(self._better) if loads and self.proposal is not None and not self.proposal.lasts else []
+
     def _switch(self) -> list[Action]:
         """Deploy a better plan once nothing is under way."""
         if self._better is None or self.state != "DRAINING" or self._items:
@@ -246,19 +273,17 @@ class StreamCore:
         self._better, self.proposal, self.state = None, proposal, "BEGINNING"
         return [Begin(proposal, self.delivered)]
 
-    def deploy(self, plans: Mapping[str, PlanMessage], proposal: Proposal) -> list[Action]:
+    def deploy(self, plans: Mapping[str, PlanMessage], proposal: Proposal, now_s: float) -> list[Action]:
         """The messages of a new epoch are made; nothing happens where it is not wanted any more."""
         if self.proposal is not proposal or self.state != "BEGINNING":
             return []
-        self.state = "DEPLOYING"
+        self.state, self._deployed_s = "DEPLOYING", now_s
         return list(self.session.deploy(plans))
 
     def _serve(self, now_s: float) -> list[Action]:
-        self.state, self._moved_s = "SERVING", now_s
+        self.state, self._moved_s, self._took_s = "SERVING", now_s, []
         if self._better is not None:
             self.state = "DRAINING"
-        for item in self._items.values():
-            item.sent_s = now_s
         return [Send(item, self.session.epoch) for item in sorted(self._items)] or self._switch()
 
     # items --------------------------------------------------------------------------------------------------------
@@ -282,9 +307,14 @@ class StreamCore:
         assert self.wants
         item, self.next = self.next, self.next + 1
         if not self._items:
-            self._moved_s = self._result_s = now_s
-        self._items[item] = _Item(now_s)
+            self._moved_s, self._waited_s = now_s, 0.0
+        self._items[item] = _Item()
         return [Send(item, self.session.epoch)] if self.state == "SERVING" else []
+
+    def sending(self, epoch: int, item: int, now_s: float) -> None:
+        """The shell begins to send an item's input."""
+        if self.serves(epoch) and item in self._items:
+            self._items[item].sent_s = now_s
 
     def came(self, epoch: int, item: int, now_s: float) -> list[Action]:
         """All rows of a result are there."""
@@ -305,26 +335,29 @@ class StreamCore:
             if not proposal.working <= found.told and now_s - found.whole_s < GRACE_S:
                 break
             del self._items[item]
-            self.delivered, self._result_s = item + 1, now_s
+            self.delivered, self._waited_s = item + 1, 0.0
             actions.append(Deliver(item))
         return actions + self._switch()
 
     # who is stuck -------------------------------------------------------------------------------------------------
 
+    @property
+    def _oldest(self) -> _Item | None:
+        """Of the items whose results are not there."""
+        return next((self._items[i] for i in sorted(self._items) if self._items[i].whole_s < 0), None)
+
     def _hurry(self, now_s: float, lacks: str) -> list[Action]:
         """Lose whoever keeps the oldest item waiting, or is not ready, for too long."""
+        if self.proposal is None:
+            return []
         found: Culprit | None = None
-        if self.state == "DEPLOYING" and self.session.epoch:
-            late = [n for n in self.session.missing if self._builds_s(n) > BUILD_S]
-            found = Culprit(late[0], f"has not built its parts within {BUILD_S:g} s") if late else None
-        elif self.state in ("SERVING", "DRAINING") and self._items and self.proposal is not None:
+        if self.state == "DEPLOYING":
+            late = [n for n in self.session.missing if n in self.session.membership.usable]
+            ending_s = max(ENDING_S, UNKNOWN_FACTOR * self.proposal.expected_s)
+            found = unready(late, self.session.beats, self.session.epoch, now_s - self._deployed_s, ending_s)
+        elif self.state in ("SERVING", "DRAINING") and (oldest := self._oldest) is not None:
             factor = OVERDUE_FACTOR if self._took_s else UNKNOWN_FACTOR
             longest_s = max([self.proposal.expected_s * len(self._items), *self._took_s])
-            due_s = max(self.overdue_s, factor * longest_s)
-            if now_s - self._moved_s > due_s:
-                found = culprit(lacks, self.session.beats, due_s, now_s - self._moved_s)
+            due_s, late_s = max(self.overdue_s, factor * longest_s), now_s - max(self._moved_s, oldest.sent_s)
+            found = culprit(lacks, self.session.beats, due_s, late_s) if late_s > due_s else None
         return [] if found is None else self.lose(found.worker, found.reason, now_s)
-
-    def _builds_s(self, worker: str) -> float:
-        beat = self.session.beats.get(worker)
-        return beat.since_s if beat is not None and beat.phase == "building" else 0.0

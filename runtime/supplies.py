@@ -27,10 +27,15 @@ class Supplies:
     def __bool__(self) -> bool:
         return bool(self._next)
 
-    def begin(self, worker: str, digests: Sequence[str]) -> None:
-        """Let a worker have blobs, instead of whatever it was to get before."""
-        self._rest[worker] = self._messages(digests)
+    def begin(self, worker: str, epoch: int, digests: Sequence[str]) -> None:
+        """Let a worker have blobs for an epoch, instead of whatever it was to get before."""
+        self._rest[worker] = self._messages(epoch, digests)
         self._advance(worker)
+
+    def end(self, worker: str) -> None:
+        """A worker gets nothing more: what it was to get it does not want any more."""
+        self._rest.pop(worker, None)
+        self._next.pop(worker, None)
 
     def go_on(self, dialers: Mapping[str, Dialer]) -> None:
         """Send every worker as much as it takes in its turn."""
@@ -46,12 +51,11 @@ class Supplies:
     def _advance(self, worker: str) -> None:
         found = next(self._rest[worker], None)
         if found is None:
-            del self._rest[worker]
-            self._next.pop(worker, None)
+            self.end(worker)
         else:
             self._next[worker] = found
 
-    def _messages(self, digests: Sequence[str]) -> Iterator[tuple[bytes, bytes]]:
+    def _messages(self, epoch: int, digests: Sequence[str]) -> Iterator[tuple[bytes, bytes]]:
         for digest in digests:
             for offset, size, data in self._store.chunks(digest):
-                yield wire.encode(wire.Blob(digest, offset, size)), data
+                yield wire.encode(wire.Blob(epoch, digest, offset, size)), data

@@ -164,8 +164,9 @@ class Want(Message, frozen=True, tag="want"):
 
 
 class Blob(Message, frozen=True, tag="blob"):
-    """A chunk of weights; the bytes lie beside it."""
+    """A chunk of weights that are wanted for an epoch; the bytes lie beside it."""
 
+    epoch: Count
     digest: Token
     offset: Size
     size: Size

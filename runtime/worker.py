@@ -1,8 +1,9 @@
-"""A worker's shell: four threads round :class:`.worker_core.WorkerCore`, none of which waits without a deadline.
+"""A worker's shell: five threads round :class:`.worker_core.WorkerCore`, none of which waits without a deadline.
 
 *Control* (the caller's thread) answers the controller and beats; *receive* takes chunks in; *compute* builds and runs
-parts, and measures; *send* lets messages leave one after another. What they share is guarded by one lock that is held
-for bookkeeping only, never for work.
+parts, and measures; *send* lets messages leave one after another; *keep* writes weights to the disk. What they share
+is guarded by one lock that is held for bookkeeping only, never for work. What the core decides, whichever thread asked
+it, the control thread does in the order of the decisions.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from .assembly import Rejected
 from .bench import Bench
 from .blobs import BlobStore
 from .echo import answer
-from .epoch import Epoch, Incoming, Outgoing
+from .epoch import Epoch, Incoming, Outgoing, paced
 from .geometry import REQUESTER, Geometry
+from .keeper import Keeper
 from .pacing import Receiver, Sender
 from .patience import send_unless, wait
 from .power import NO_METER, PowerMeter
@@ -73,13 +75,18 @@ class Worker:
         self._build: wire.PlanMessage | None = None
         self._bench = Bench(backend)
         self._outbox: queue.Queue[Outgoing | Epoch] = queue.Queue()
-        self._actions: queue.Queue[Action] = queue.Queue()
+        self._actions: queue.Queue[tuple[Action, Buffer]] = queue.Queue()  # in the order of the decisions
+        self._keeper = Keeper(
+            store,
+            lambda digest: self._report(partial(self.core.stored, digest)),
+            lambda epoch, reason: self._report(partial(self.core.failed, epoch, reason)),
+        )
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Serve until asked to stop; every thread has ended then."""
         threads = [
             threading.Thread(target=self._guarded, args=(body,), name=f"{self.core.name} {body.__name__[1:]}")
-            for body in (self._receive, self._compute, self._send)
+            for body in (self._receive, self._compute, self._send, self._keep)
         ]
         for thread in threads:
             thread.start()
@@ -110,16 +117,15 @@ class Worker:
     # control ------------------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        for event in self.control.poll(POLL_S):
-            self._controlled(event)
-        with self._lock:
-            actions = self.core.tick(time.monotonic(), self._lacks)
-        self._act(actions)
-        while True:
-            try:
-                self._act([self._actions.get_nowait()])
-            except queue.Empty:
-                return
+        if self._keeper.is_full:
+            time.sleep(POLL_S)
+            with self._lock:
+                self.core.deaf(time.monotonic())
+        else:
+            for event in self.control.poll(POLL_S):
+                self._controlled(event)
+        self._report(lambda now_s: self.core.tick(now_s, self._lacks))
+        self._act()
 
     def _lacks(self) -> str:
         """The peer whose rows the oldest item waits for."""
@@ -135,18 +141,23 @@ class Worker:
         except wire.WireError:
             self.drops.add("malformed orders")
             return
-        with self._lock:
-            actions = self.core.control(event.peer, self._roles.get(event.peer, ""), message, time.monotonic())
-        self._act(actions, event.payload)
+        role = self._roles.get(event.peer, "")
+        self._report(partial(self.core.control, event.peer, role, message), event.payload or b"")
+        self._act()
 
-    def _act(self, actions: list[Action], payload: memoryview | None = None) -> None:
-        for action in actions:
+    def _act(self) -> None:
+        """Do all that was decided."""
+        while True:
+            try:
+                action, payload = self._actions.get_nowait()
+            except queue.Empty:
+                return
             match action:
                 case Reply():
                     with suppress(PeerGone):  # its lease ends
                         self.control.reply(action.peer, wire.encode(action.message))
                 case Store():
-                    self._keep(action.blob, payload or b"")
+                    self._keeper.keep(action, payload)
                 case Build():
                     with self._work:
                         self._build = action.plan
@@ -159,24 +170,17 @@ class Worker:
                     with self._lock:
                         self._epoch = self._build = None
                         self._bench.forget()
-                    if self.core.state == "FREE":
-                        self.store.abandon()
+                    if action.leaves:
+                        self._keeper.abandon()
 
-    def _keep(self, blob: wire.Blob, payload: Buffer) -> None:
-        try:
-            whole = self.store.add(blob.digest, blob.offset, blob.size, payload)
-        except InputError as error:
-            reason = str(error)
-            self._report(lambda now_s: self.core.failed(self.core.epoch, reason, now_s))
-            return
-        if whole:
-            self._report(lambda now_s: self.core.stored(blob.digest, now_s))
-
-    def _report(self, decide: Callable[[float], list[Action]]) -> None:
+    def _report(self, decide: Callable[[float], list[Action]], payload: Buffer = b"") -> None:
         """Tell the core something; what it decides is done by the control thread."""
         with self._lock:
             for action in decide(time.monotonic()):
-                self._actions.put(action)
+                self._actions.put((action, payload))
+
+    def _keep(self) -> None:
+        self._keeper.run(self._stopping)
 
     # receive ------------------------------------------------------------------------------------------------------
 
@@ -263,7 +267,8 @@ class Worker:
             with self._work:
                 request = self._bench.take()
                 plan, epoch, job = self._due()
-                if request is None and plan is None and job is None:
+                self.core.busy = request is not None or plan is not None or job is not None
+                if not self.core.busy:
                     self._work.wait(1.0)
                     continue
             if request is not None:
@@ -275,10 +280,10 @@ class Worker:
 
     def _due(self) -> tuple[wire.PlanMessage | None, Epoch | None, Job | None]:
         plan, self._build = self._build, None
-        if plan is not None or self._epoch is None:
-            return plan, None, None
-        job = self._epoch.spatial.next_job()
         now_s = time.monotonic()
+        if plan is not None or self._epoch is None:
+            return plan if plan is not None and self.core.builds(plan, now_s) else None, None, None
+        job = self._epoch.spatial.next_job()
         if job is not None:
             self.core.phase("compute", job.item, now_s)
         elif self.core.state == "READY":
@@ -297,8 +302,7 @@ class Worker:
         with self._lock:
             if self.core.plan is message:
                 self._epoch = epoch
-                for action in self.core.built(message.epoch, time.monotonic()):
-                    self._actions.put(action)
+                self._report(partial(self.core.built, message.epoch))
 
     def _built(self, message: wire.PlanMessage) -> Epoch:
         from .compute import Executor, Network  # torch, only where something is computed
@@ -306,7 +310,7 @@ class Worker:
         model = model_from(message.model)
         plan = SpatialPlan.from_json(message.plan, "plan").validate(model)
         fits = len(message.peers) == len(plan.devices) > message.device and len(message.weights) == len(model.steps)
-        if not fits or not 0 < message.volumes <= len(plan.ranges) or not _paced(message, len(plan.devices)):
+        if not fits or not 0 < message.volumes <= len(plan.ranges) or not paced(message, len(plan.devices)):
             raise InputError("plan: peers, device, weights, volumes or pace do not go with it")
         geometry = Geometry(model, plan, message.value_bytes, message.volumes)
         steps = geometry.steps(message.device)
@@ -438,13 +442,4 @@ class Worker:
         with self._lock:
             done, overrun_s = tuple(epoch.spans.pop(item, ())), epoch.overrun_s.pop(item, 0.0)
             spans = wire.Spans(epoch.plan.epoch, item, done, overrun_s, self._meter.joules())
-            for action in self.core.spans(spans):
-                self._actions.put(action)
-
-
-def _paced(message: wire.PlanMessage, devices: int) -> bool:
-    """Whether a plan's pace, if it has one, is about all its volumes and receivers."""
-    pace = message.pace
-    return pace is None or (len(pace.volume_s), len(pace.message_s), len(pace.byte_s)) == (
-        max(len(pace.volume_s), message.volumes), devices + 1, devices + 1,
-    )  # fmt: skip
+            self._report(lambda now_s: self.core.spans(spans))

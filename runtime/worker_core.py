@@ -1,10 +1,11 @@
 """What a worker answers to its controller and when it gives up on it: decisions alone, no I/O.
 
 The states: FREE until a controller's hello, JOINED, LOADING an epoch's plan (weights come in, parts are built),
-READY for its items. Whoever allows it is measured while JOINED: one request of the controller's after the other. A
-worker serves one session at a time; a controller that is silent for a lease has left, and everything of its session is
-dropped. Whatever belongs to another session, an older epoch or another start of a peer is refused or ignored, never
-mixed in.
+READY for its items. What it does within them is its phase, which heartbeats tell: loading, queued behind what is still
+being computed, building, waiting, compute; joined, or ending what belongs to an epoch that is over. Whoever allows it
+is measured while JOINED: one request of the controller's after the other. A worker serves one session at a time; a
+controller that is silent for a lease has left, and everything of its session is dropped. Whatever belongs to another
+session, an older epoch or another start of a peer is refused or ignored, never mixed in.
 """
 
 from __future__ import annotations
@@ -72,7 +73,13 @@ class Measure:
 
 @dataclass(frozen=True)
 class Drop:
-    """Stop computing and sending for the epoch that was, forget its rows, and whatever was ready for measuring."""
+    """Stop computing and sending for the epoch that was, forget its rows, and whatever was ready for measuring.
+
+    Attributes:
+        leaves: the session, too: weights that are not whole will not become so.
+    """
+
+    leaves: bool = False
 
 
 Action = Reply | Build | Store | Measure | Drop
@@ -119,9 +126,17 @@ class WorkerCore:
         self._wanted: set[str] = set()
         self._asked = 0  # number of the request that is under way
         self._measured = False  # whether there may be something to drop
+        self._chunks = 0  # of the plan's weights
+        self.busy = False  # whether something is being computed, for whatever epoch
         self._heard_s = self._beat_s = self._since_s = 0.0
         self._phase: tuple[str, int] = ("free", 0)
         self._echo = (0.0, 0.0)  # when the controller's last heartbeat left, on its clock, and when it came
+
+    @property
+    def doing(self) -> str:
+        """The phase."""
+        name = self._phase[0]
+        return "ending" if name == "joined" and self.busy else name
 
     @property
     def epoch(self) -> int:
@@ -142,7 +157,9 @@ class WorkerCore:
         match message:
             case PlanMessage():
                 return self._plan(message, now_s)
-            case Blob() if message.digest in self._wanted:
+            case Blob() if message.digest in self._wanted and message.epoch == self.epoch:
+                self._chunks += 1
+                self.phase("loading", self._chunks, now_s)
                 return [Store(message)]
             case Blob():
                 self.drops.add("weights that are not wanted")
@@ -184,7 +201,7 @@ class WorkerCore:
             return []  # again, or older than what is here
         dropped = self._forget("LOADING", now_s)
         self.plan = plan
-        self._wanted = {digest for digest in _needed(plan) if not self._has(digest)}
+        self._wanted, self._chunks = {digest for digest in _needed(plan) if not self._has(digest)}, 0
         if self._wanted:
             self.phase("loading", 0, now_s)
             return [*dropped, Reply(self.controller, Want(plan.epoch, tuple(sorted(self._wanted))))]
@@ -192,8 +209,15 @@ class WorkerCore:
 
     def _build(self, now_s: float) -> list[Action]:
         assert self.plan is not None
-        self.phase("building", 0, now_s)
+        self.phase("queued", 0, now_s)
         return [Build(self.plan)]
+
+    def builds(self, plan: PlanMessage, now_s: float) -> bool:
+        """The parts of a plan are about to be built; whether they are wanted still."""
+        if self.plan is not plan:
+            return False
+        self.phase("building", 0, now_s)
+        return True
 
     def stored(self, digest: str, now_s: float) -> list[Action]:
         """A blob is whole on the disk."""
@@ -254,6 +278,10 @@ class WorkerCore:
         present = (sender, echo.session) == (self.controller, self.session)
         return self.measures and self.state == "JOINED" and present
 
+    def deaf(self, now_s: float) -> None:
+        """The controller is not listened to for now: its silence is no sign that it has left."""
+        self._heard_s = now_s
+
     def phase(self, name: str, item: int, now_s: float) -> None:
         """What the worker does now, for heartbeats."""
         if (name, item) != self._phase:
@@ -272,7 +300,7 @@ class WorkerCore:
         if now_s - self._beat_s < HEARTBEAT_S:
             return []
         self._beat_s = now_s
-        name, item = self._phase
+        name, item = self.doing, self._phase[1]
         since_s = max(0.0, now_s - self._since_s)
         echo_s, came_s = self._echo
         beat = Heartbeat(
@@ -288,7 +316,7 @@ class WorkerCore:
         if state == "FREE":
             self.session = self.controller = self.results = ""
         self.phase("free" if state == "FREE" else "joined", 0, now_s)
-        return [Drop()] if had else []
+        return [Drop(state == "FREE")] if had else []
 
 
 def _needed(plan: PlanMessage) -> set[str]:

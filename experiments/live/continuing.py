@@ -27,12 +27,11 @@ def continued(folder: Path, job: Mapping[str, Any]) -> Iterator[Journal]:
         folder: new and empty, or of a run that goes on.
         job: of the run; plain data.
     """
-    from ...runtime.journal import Journal
+    from ...runtime.journal import open_journal
 
     if not (folder / JOB).exists():
         write_text(folder / JOB, json.dumps(job, indent=1) + "\n")
-    with (folder / JOURNAL).open("a+b") as file:
-        journal = Journal(file, str(folder / JOURNAL))
+    with open_journal(folder / JOURNAL) as journal:
         try:
             yield journal
         finally:
@@ -52,7 +51,7 @@ def check_same(folder: Path, job: Mapping[str, Any], images: int) -> None:
     Raises:
         InputError: there is nothing to go on with, nothing left to do, or it was another job.
     """
-    from ...runtime.journal import Journal
+    from ...runtime.journal import open_journal
 
     path, job = folder / JOB, json.loads(json.dumps(job))
     try:
@@ -62,8 +61,8 @@ def check_same(folder: Path, job: Mapping[str, Any], images: int) -> None:
     for name, value in job.items():
         if known.get(name) != value:
             raise InputError(f"--resume {folder}: was begun with another {name}; it goes on as it was begun")
-    with (folder / JOURNAL).open("a+b") as file:
-        done = Journal(file, str(folder / JOURNAL)).next
+    with open_journal(folder / JOURNAL) as journal:
+        done = journal.next
     if done >= images:
         raise InputError(f"--resume {folder}: all {done} images went through")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 from .. import wire
@@ -18,11 +19,11 @@ from .worker import CHUNK_BYTES
 
 TICK_S = 0.05
 LEASE_S = 0.6
-PLAN_S, SUPPLY_S = 0.02, 0.01
+PLAN_S = 0.02
 ITEM_S = 0.03  # that an item takes, about
 OVERDUE_S = 1.0  # that it may take at least
-PAUSES = Hysteresis(pause_s=0.3)  # of workers that were lost
-BLOB_BYTES = 256
+PAUSES = Hysteresis(pause_s=0.3, most_s=5.0)  # of workers that were lost
+BLOB_BYTES, BLOB_CHUNKS = 256, 4
 
 
 class SimController:
@@ -34,9 +35,8 @@ class SimController:
         file: its journal's, which outlives it.
     """
 
-    alive, hung = True, False
-
     def __init__(self, world: Any, number: int, file: io.BytesIO) -> None:
+        self.alive, self.hung, self._awake_s = True, False, 0.0
         self.world, self.name, self.journal = world, world.controller_name, Journal(file)
         now_s = world.loop.now_s
         session = SessionCore(
@@ -48,11 +48,13 @@ class SimController:
         self._geometry: Geometry | None = None
         self._assembly: Assembly | None = None
         self._supplies: dict[str, Supply] = {}
+        self._begun: set[tuple[str, str]] = set()  # workers and the weights that they were sent some of
         self._losses_s: dict[str, list[float]] = {}
         self._whole: set[int] = set()  # items whose results are there
+        self._sent: set[int] = set()  # items that were begun in this epoch
         self._has_lost = True  # since the last epoch began
-        world.loop.after(0.0, self._tick)
-        world.loop.after(0.0, self._feed)
+        self._later(0.0, self._tick)
+        self._later(0.0, self._feed)
 
     def message(self, channel: Channel, sender: str, header: bytes, payload: bytes | None) -> None:
         now_s = self.world.loop.now_s
@@ -61,8 +63,14 @@ class SimController:
             if isinstance(message, wire.Failed) and message.peer and message.epoch == self.session.epoch:
                 self.world.checks.sometimes("a worker accused by another")
             self._act(self.core.control(sender, message, now_s))
+            if isinstance(message, wire.Heartbeat) and sender in self.session.membership.usable:
+                known = message.session != self.session.session or message.incarnation == self._start_of(sender)
+                self.world.checks.never(not known, f"an older start of {sender} is in use")
         else:
             self._result(sender, wire.decode_chunk(header, len(payload or b"")), payload or b"")
+
+    def _start_of(self, worker: str) -> int:
+        return self.session.welcomes[worker].incarnation
 
     def down(self, channel: Channel, peer: str) -> None:
         now_s = self.world.loop.now_s
@@ -79,8 +87,7 @@ class SimController:
             return
         checks.never(chunk.epoch != self.session.epoch, "a result of another epoch is taken")
         checks.never(chunk.session != self.session.session, "a result of another session is taken")
-        start = self.session.welcomes[sender].incarnation
-        checks.never(chunk.incarnation != start, f"a result of an older start of {sender} is taken")
+        checks.never(chunk.incarnation != self._start_of(sender), f"a result of an older start of {sender} is taken")
         try:
             workers = geometry.plan.devices
             complete = assembly.add(workers.index(sender), chunk, payload)
@@ -101,6 +108,8 @@ class SimController:
         for action in actions:
             match action:
                 case Tell():
+                    if isinstance(action.message, wire.PlanMessage | wire.Reset | wire.Bye):
+                        self._supplies.pop(action.worker, None)
                     self.world.net.send(self, action.worker, "control", wire.encode(action.message))
                 case Supply():
                     self._supplies[action.worker] = action  # instead of whatever it was to get before
@@ -136,6 +145,7 @@ class SimController:
         ):
             if words in lost.reason:
                 checks.sometimes(what)
+        checks.never("chunk at" in lost.reason, f"{lost.worker} was sent weights that do not go on")
         self._losses_s.setdefault(lost.worker, []).append(now_s)
         self._has_lost = True
         if not self.session.membership.usable:
@@ -144,7 +154,8 @@ class SimController:
             checks.sometimes("an item redone")
 
     def _note_back(self, worker: str) -> None:
-        checks, now_s = self.world.checks, self.world.loop.now_s
+        checks, now_s, beat = self.world.checks, self.world.loop.now_s, self.session.beats.get(worker)
+        checks.never(beat is not None and beat.phase == "ending", f"{worker} is used while it computes what is over")
         losses_s = [s for s in self._losses_s.get(worker, []) if now_s - s < PAUSES.recent_s]
         if losses_s:
             pause_s = now_s - losses_s[-1]
@@ -158,16 +169,21 @@ class SimController:
     def _supply(self, supply: Supply, digests: list[str], offset: int) -> None:
         """A chunk of weights after another."""
         worker = supply.worker
-        if not digests or not self.alive or self._supplies[worker] is not supply:
+        if not digests or self._supplies.get(worker) is not supply:
             return
-        payload = b"w" * (BLOB_BYTES // 2)
-        blob = wire.Blob(digests[0], offset, BLOB_BYTES)
-        if not self.world.net.send(self, worker, "control", wire.encode(blob), payload):
-            return
-        if offset and self.world.was_cut(worker):
+        payload = b"w" * (BLOB_BYTES // BLOB_CHUNKS)
+        blob = wire.Blob(supply.epoch, digests[0], offset, BLOB_BYTES)
+        if self.world.net.send(self, worker, "control", wire.encode(blob), payload):
+            if not offset:
+                self._count_again(worker, digests[0])
+            offset += len(payload)
+        rest = (digests, offset) if offset < BLOB_BYTES else (digests[1:], 0)
+        self._later(self.world.supply_s, self._supply, supply, *rest)
+
+    def _count_again(self, worker: str, digest: str) -> None:
+        if (worker, digest) in self._begun:
             self.world.checks.sometimes("weights sent again after a cut")
-        rest = (digests, offset + len(payload)) if offset + len(payload) < BLOB_BYTES else (digests[1:], 0)
-        self.world.loop.after(SUPPLY_S, self._supply, supply, *rest)
+        self._begun.add((worker, digest))
 
     # plans --------------------------------------------------------------------------------------------------------
 
@@ -175,12 +191,10 @@ class SimController:
         rng, workers = self.world.rng, tuple(sorted(action.workers))
         self.world.checks.note(self.world.loop.now_s, f"plan for {' '.join(workers)}: {action.why}")
         if rng.random() < 0.5:  # something to go on with first
-            self.world.loop.after(PLAN_S * rng.random(), self._planned, workers, rng.randrange(PLANS), False)
-        self.world.loop.after(PLAN_S * (1 + 10 * rng.random()), self._planned, workers, rng.randrange(PLANS), True)
+            self._later(PLAN_S * rng.random(), self._planned, workers, rng.randrange(PLANS), False)
+        self._later(PLAN_S * (1 + 10 * rng.random()), self._planned, workers, rng.randrange(PLANS), True)
 
     def _planned(self, workers: tuple[str, ...], number: int, lasts: bool) -> None:
-        if not self.alive:
-            return
         geometry = geometry_of(self.world.model, workers, number)
         working = frozenset(name for d, name in enumerate(workers) if geometry.parts(d))
         proposal = Proposal(workers, working, ITEM_S, (workers, number), lasts)
@@ -190,15 +204,19 @@ class SimController:
 
     def _begin(self, action: Begin) -> None:
         if not self._has_lost:
-            redone = self.core.under_way
+            redone = sorted(self._sent.intersection(self.core.under_way))
             self.world.checks.never(bool(redone), f"items {redone} are redone though nobody was lost")
-            self.world.checks.sometimes("a better plan after draining")
+            drained = not self.core.under_way
+            self.world.checks.sometimes(
+                "a better plan after draining" if drained else "a better plan instead of one that waited for weights"
+            )
         self._has_lost = False
-        self.world.loop.after(0.002, self._deploy, action)
+        self._sent.clear()
+        self._later(0.002, self._deploy, action)
 
     def _deploy(self, action: Begin) -> None:
         proposal = action.proposal
-        if not self.alive or self.core.proposal is not proposal:
+        if self.core.proposal is not proposal:
             self.world.checks.sometimes("an epoch ended while it was deployed")
             return
         workers, number = proposal.content
@@ -221,21 +239,21 @@ class SimController:
         self.world.checks.note(
             self.world.loop.now_s, f"epoch {epoch} from item {action.first}: {workers} plan {number}"
         )
-        self._act(self.core.deploy(messages, proposal))
+        self._act(self.core.deploy(messages, proposal, self.world.loop.now_s))
 
     # items --------------------------------------------------------------------------------------------------------
 
     def _feed(self) -> None:
         """Items come at their own pace."""
-        if not self.alive:
-            return
         if self.core.wants and self.journal.next + len(self.core.under_way) < self.world.items:
             self._act(self.core.submit(self.world.loop.now_s))
-        self.world.loop.after(self.world.pace_s * (0.5 + self.world.rng.random()), self._feed)
+        self._later(self.world.pace_s * (0.5 + self.world.rng.random()), self._feed)
 
     def _scatter(self, action: Send) -> None:
         geometry = self._geometry
         assert geometry is not None
+        self._sent.add(action.item)
+        self.core.sending(action.epoch, action.item, self.world.loop.now_s)
         for (piece,) in geometry.scatter():
             name = geometry.plan.devices[piece.receiver]
             rows = tag(geometry, action.item, piece)
@@ -257,22 +275,46 @@ class SimController:
 
     # time ---------------------------------------------------------------------------------------------------------
 
+    def _later(self, delay_s: float, call: Callable[..., None], *args: object) -> None:
+        """Do something of this start later; not while it is stopped, never once it has died."""
+        self.world.loop.after(delay_s, self._now, call, args)
+
+    def _now(self, call: Callable[..., None], args: tuple[object, ...]) -> None:
+        if self.alive and self.hung:
+            self._later(TICK_S, call, *args)
+        elif self.alive:
+            call(*args)
+
+    def go_on(self) -> None:
+        """Goes on after having been stopped: what came meanwhile is read before the clock is."""
+        self.hung, self._awake_s = False, self.world.loop.now_s
+        self.world.net.awake(self)
+
+    def links_changed(self) -> None:
+        """A plan for links as they are is wanted."""
+        self._act(self.core.changed("links have changed", self.world.loop.now_s))
+
     def _tick(self) -> None:
-        if not self.alive:
-            return
         now_s, lacks = self.world.loop.now_s, ""
         if self._assembly is not None and self._geometry is not None and self.core.under_way:
             index = next(self._assembly.lacking(self._assembly.oldest, self._geometry.last), None)
             lacks = "" if index is None else self._geometry.plan.devices[index]
         self._act(self.core.tick(now_s, lacks))
+        self._note_held(now_s)
         self._check_silence(now_s)
-        self.world.loop.after(TICK_S, self._tick)
+        self._later(TICK_S, self._tick)
+
+    def _note_held(self, now_s: float) -> None:
+        for name, beat in self.session.beats.items():
+            over = now_s - self._losses_s.get(name, [now_s])[-1] > PAUSES.most_s
+            if beat.phase == "ending" and over and self.session.membership.state(name) == "PROBATION":
+                self.world.checks.sometimes("a worker held back while it computed what was over")
 
     def _check_silence(self, now_s: float) -> None:
         """A worker that has been dead or stopped for longer than a lease is in use no more."""
         for name in self.session.membership.usable:
-            gone_s = now_s - self.world.silent_since_s(name)
+            gone_s = now_s - max(self._awake_s, self.world.silent_since_s(name))
             self.world.checks.never(gone_s > LEASE_S + 10 * TICK_S, f"{name} is in use {gone_s:.2f} s after its end")
-            is_other = self.session.welcomes[name].incarnation != self.world.incarnation(name)
-            other_s = now_s - self.world.started_s[name] if is_other else 0.0
+            is_other = self._start_of(name) != self.world.incarnation(name)
+            other_s = now_s - max(self._awake_s, self.world.started_s[name]) if is_other else 0.0
             self.world.checks.never(other_s > LATE_S + LEASE_S + 10 * TICK_S, f"an older start of {name} is in use")

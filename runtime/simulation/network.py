@@ -11,7 +11,7 @@ from .loop import Loop
 
 Channel = Literal["control", "data"]
 LATENCY_S = 0.001
-LATE, TWICE = 0.3, 0.01  # chances
+LATE, TWICE = 0.3, 0.04  # chances
 KEPT = 4  # messages of a connection that may arrive late
 LATE_S = 1.0
 
@@ -64,8 +64,9 @@ class Net:
     def __init__(self, loop: Loop, rng: random.Random) -> None:
         self.loop, self.rng = loop, rng
         self.parties: dict[str, Party] = {}
+        self._told: set[Party] = set()  # parties of whose end their peers were told
         self._links: dict[tuple[str, str, Channel], _Link] = {}
-        self._held: dict[str, list[tuple[Party, Channel, str, bytes, bytes | None]]] = {}
+        self._held: dict[str, list[tuple[Party, Channel, str, bytes | None, bytes | None]]] = {}
         self._last: dict[tuple[str, str, Channel], deque[tuple[Party, bytes, bytes | None]]] = {}
 
     def link(self, sender: str, receiver: str, channel: Channel) -> _Link:
@@ -74,9 +75,9 @@ class Net:
     def send(self, sender: Party, receiver: str, channel: Channel, header: bytes, payload: bytes | None = None) -> bool:
         """Send over a connection; False where it is known to have ended."""
         link, target = self.link(sender.name, receiver, channel), self.parties.get(receiver)
-        if target is None or not target.alive or link.cut == "broken":
+        if target is None or link.cut == "broken" or (not target.alive and target in self._told):
             return False
-        if link.cut == "stalled":
+        if link.cut == "stalled" or not target.alive:
             return True  # and nobody will ever hear of it
         took_s = LATENCY_S * link.factor * (1.0 + self.rng.random() + len(payload or b"") / 4096)
         link.free_s = max(link.free_s, self.loop.now_s) + took_s
@@ -112,7 +113,10 @@ class Net:
         """A party goes on: it gets what came meanwhile, in order."""
         for target, channel, sender, header, payload in self._held.pop(party.name, []):
             if target is party and party.alive:
-                party.message(channel, sender, header, payload)
+                if header is None:
+                    party.down(channel, sender)
+                else:
+                    party.message(channel, sender, header, payload)
 
     def cut(self, a: str, b: str, channel: Channel, kind: Literal["broken", "stalled"], lasts_s: float) -> None:
         """Cut both directions for a while; a connection that breaks is told to both ends."""
@@ -139,11 +143,17 @@ class Net:
     def died(self, party: Party, peers: list[str], is_told: bool) -> None:
         """A process is no more; its peers are told of the end of its connections, or are not."""
         party.alive = False
+        if is_told:
+            self._told.add(party)
         for peer in peers if is_told else []:
             for channel in ("control", "data"):
                 self.loop.after(LATENCY_S * (1 + self.rng.random()), self._tell_down, peer, channel, party.name)
 
     def _tell_down(self, receiver: str, channel: Channel, peer: str) -> None:
         party = self.parties.get(receiver)
-        if party is not None and party.alive and not party.hung:
+        if party is None or not party.alive:
+            return
+        if party.hung:
+            self._held.setdefault(receiver, []).append((party, channel, peer, None, None))
+        else:
             party.down(channel, peer)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -19,6 +21,7 @@ from .network import Channel
 from .rows import MODELS, VALUES, lacking, tag
 
 TICK_S = 0.05
+TURN_S = 0.02  # that the control thread may take until it does what others had decided
 BUILD_S, COMPUTE_S = 0.01, 0.004
 LEASE_S = 1.5  # of a controller
 CHUNK_BYTES = 96  # so that most messages are several chunks
@@ -57,6 +60,9 @@ class SimWorker:
         disk.restarted()
         self.core = WorkerCore(name, incarnation, "simulated", "simulated", 1, disk.has, lease_s=LEASE_S)
         self._epoch: _Epoch | None = None
+        self._plan: wire.PlanMessage | None = None  # whose parts are to be built
+        self._decided: deque[tuple[Action, bytes]] = deque()  # to be done by the control thread, in order
+        self._written_s = 0.0  # when all that was to be written is on the disk
         self._ended: set[str] = set()  # connections for rows that broke since they were last used
         self._heard_s = world.loop.now_s  # of the controller
         world.loop.after(world.rng.random() * TICK_S, self._tick)
@@ -67,7 +73,8 @@ class SimWorker:
         if channel == "control":
             role = "controller" if sender == self.world.controller_name else "worker"
             message = wire.decode_control(header)
-            self._act(self.core.control(sender, role, message, self.world.loop.now_s), payload or b"")
+            self._decide(self.core.control(sender, role, message, self.world.loop.now_s), payload or b"")
+            self._act()
             if sender == self.core.controller and getattr(message, "session", self.core.session) == self.core.session:
                 self._heard_s = self.world.loop.now_s
         else:
@@ -94,7 +101,7 @@ class SimWorker:
             return
         oldest, window = epoch.spatial.assembly.oldest, epoch.plan.in_flight
         checks.never(not oldest <= chunk.item < oldest + window, f"{self.name} holds more than {window} items")
-        self._compute()
+        self._work()
 
     def _refused(self, sender: str, chunk: wire.Chunk) -> None:
         checks = self.world.checks
@@ -103,13 +110,20 @@ class SimWorker:
             return
         if chunk.epoch < self.core.epoch:
             checks.sometimes("rows of an older epoch refused")
-        if sender in self.world.workers and chunk.incarnation != self.world.incarnation(sender):
-            checks.sometimes("rows of an older start refused")
 
     # what is done -------------------------------------------------------------------------------------------------
 
-    def _act(self, actions: list[Action], payload: bytes = b"") -> None:
-        for action in actions:
+    def _decide(self, actions: list[Action], payload: bytes = b"") -> None:
+        self._decided.extend((action, payload) for action in actions)
+
+    def _report(self, actions: list[Action]) -> None:
+        """What threads other than control have the core decide."""
+        self._decide(actions)
+        self._later(TURN_S * self.world.rng.random(), self._act)
+
+    def _act(self) -> None:
+        while self._decided:
+            action, payload = self._decided.popleft()
             match action:
                 case Reply():
                     if isinstance(action.message, wire.Want):
@@ -117,35 +131,59 @@ class SimWorker:
                         self.world.checks.never(again, f"{self.name} wants weights that it has")
                     self.world.net.send(self, action.peer, "control", wire.encode(action.message))
                 case Store():
-                    self._later(self.disk.slow_s, self._store, action.blob, payload)
+                    now_s = self.world.loop.now_s
+                    self._written_s = max(self._written_s, now_s) + self.disk.slow_s
+                    self._later(self._written_s - now_s, self._store, action, payload)
                 case Build():
-                    self._later(BUILD_S * (1 + self.world.rng.random()), self._built, action.plan)
+                    self._plan = action.plan
+                    self._work()
                 case Drop():
-                    self._epoch = None
+                    self._epoch = self._plan = None
                 case _:
                     raise AssertionError(action)
 
-    def _store(self, blob: wire.Blob, payload: bytes) -> None:
-        now_s = self.world.loop.now_s
+    def _store(self, action: Store, payload: bytes) -> None:
+        now_s, blob = self.world.loop.now_s, action.blob
         try:
             whole = self.disk.add(blob.digest, blob.offset, blob.size, payload)
         except InputError as error:
             if self.disk.full:
                 self.world.checks.sometimes("a worker failed by a full disk")
-            self._act(self.core.failed(self.core.epoch, str(error), now_s))
+            self._report(self.core.failed(blob.epoch, str(error), now_s))
             return
         if whole:
-            self._act(self.core.stored(blob.digest, now_s))
+            self._report(self.core.stored(blob.digest, now_s))
+
+    def _work(self) -> None:
+        """The compute thread takes what is next, if it is free."""
+        if self.core.busy:
+            return
+        plan, self._plan = self._plan, None
+        if plan is None:
+            self._compute()
+        elif self.core.builds(plan, self.world.loop.now_s):
+            self._begin(BUILD_S * (1 + self.world.rng.random()), self._built, plan)
+
+    def _begin(self, takes_s: float, ended: Callable[..., None], *args: object) -> None:
+        """Something that is computed; where the worker is stuck it never ends."""
+        self.core.busy = True
+        if not self.stuck:
+            self._later(takes_s, self._over, ended, args)
+
+    def _over(self, ended: Callable[..., None], args: tuple[object, ...]) -> None:
+        self.core.busy = False
+        ended(*args)
+        self._work()
 
     def _built(self, plan: wire.PlanMessage) -> None:
         if self.core.plan is not plan:
             return
         if not all(self.disk.has(plan.weights[step]) for step in plan.steps):  # lost again since
-            self._act(self.core.failed(plan.epoch, "weights are gone", self.world.loop.now_s))
+            self._report(self.core.failed(plan.epoch, "weights are gone", self.world.loop.now_s))
             return
         geometry = _geometry(json.dumps(plan.plan))
         self._epoch = _Epoch(plan, geometry, Spatial(geometry, plan.device, plan.in_flight, plan.first, CHUNK_BYTES))
-        self._act(self.core.built(plan.epoch, self.world.loop.now_s))
+        self._report(self.core.built(plan.epoch, self.world.loop.now_s))
 
     def _compute(self) -> None:
         epoch = self._epoch
@@ -156,8 +194,7 @@ class SimWorker:
             return
         self._check(epoch, job)
         self.core.phase("compute", job.item, self.world.loop.now_s)
-        if not self.stuck:
-            self._later(COMPUTE_S * (0.5 + self.world.rng.random()), self._computed, epoch, job)
+        self._begin(COMPUTE_S * (0.5 + self.world.rng.random()), self._computed, epoch, job)
 
     def _check(self, epoch: _Epoch, job: Job) -> None:
         """What a part reads is all there, and is what it says it is."""
@@ -182,8 +219,7 @@ class SimWorker:
             if not self._send(epoch, send):
                 return
         if ended:
-            self._act(self.core.spans(wire.Spans(epoch.plan.epoch, job.item, ())))
-        self._compute()
+            self._report(self.core.spans(wire.Spans(epoch.plan.epoch, job.item, ())))
 
     def _send(self, epoch: _Epoch, send: Send) -> bool:
         plan = epoch.plan
@@ -201,7 +237,7 @@ class SimWorker:
                 is_there = self.world.net.send(self, name, "data", wire.encode(chunk), part)
                 if name in self._ended or not is_there:
                     self._ended.discard(name)
-                    self._act(self.core.failed(plan.epoch, "is gone", self.world.loop.now_s, name))
+                    self._report(self.core.failed(plan.epoch, "is gone", self.world.loop.now_s, name))
                     return False
         return True
 
@@ -225,7 +261,10 @@ class SimWorker:
     def _tick(self) -> None:
         now_s = self.world.loop.now_s
         was = self.core.state
-        self._act(self.core.tick(now_s, self._lacks))
+        self._decide(self.core.tick(now_s, self._lacks))
+        self._act()
+        forgotten = self.core.doing == "queued" and self._plan is not self.core.plan
+        self.world.checks.never(forgotten, f"{self.name} waits for parts that nobody builds")
         if was != "FREE" and self.core.state == "FREE":
             self.world.checks.sometimes("a worker freed by a silent controller")
         late = self.core.state != "FREE" and now_s - self._heard_s > LEASE_S + 10 * TICK_S

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import traceback
 from collections import Counter
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,8 +20,9 @@ from .worker import SimWorker
 FAULTS_S = 6.0  # in which they begin
 LASTS_S = 2.5  # that one lasts at most
 ENOUGH_S = 120.0  # for everything once there are no faults any more
+STUCK_S, FOR_EVER = 20.0, 0.3  # that one lasts longer whose computation is stuck; the chance that nobody restarts it
 ITEMS = 16
-KINDS = ("crash", "restart", "hang", "cut", "slow", "controller", "disk", "stuck")
+KINDS = ("crash", "restart", "hang", "cut", "slow", "controller", "pause", "links", "disk", "stuck")
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,15 @@ class World:
         self.model, self.items = self.rng.randrange(len(MODELS)), ITEMS
         self.in_flight = self.rng.randint(1, 3)
         self.pace_s = FAULTS_S / ITEMS
+        self.supply_s = 0.01 * 10.0 ** self.rng.random()  # that a chunk of weights takes
         self.digests = tuple(sha256(f"{i}".encode()).hexdigest() for i in range(len(MODELS[self.model].steps)))
         self.faults = self.epochs = 0
         self._journal = io.BytesIO()
         self._starts = 0
         self._disks = {name: Disk() for name in self.workers}
+        self._lame: set[str] = set()  # machines whose worker nobody restarts
         self._silent_s: dict[str, float] = {}
         self.started_s: dict[str, float] = {}
-        self._cut: set[str] = set()
         for name in self.workers:
             self._start(name)
         self._control()
@@ -83,6 +86,9 @@ class World:
             done = self.loop.run(lambda: len(self.checks.delivered) == self.items, FAULTS_S + LASTS_S + ENOUGH_S)
         except Violation as violation:
             return str(violation)
+        except Exception as error:  # a core that breaks is a violation, too
+            self.checks.note(self.loop.now_s, traceback.format_exc())
+            return f"{type(error).__name__}: {error}"
         if not done:
             return f"item {len(self.checks.delivered)} was not delivered within {ENOUGH_S:g} s without faults"
         return ""
@@ -90,10 +96,6 @@ class World:
     def silent_since_s(self, name: str) -> float:
         """Since when a worker has not been able to do anything; the future where it is."""
         return self._silent_s.get(name, float("inf"))
-
-    def was_cut(self, name: str) -> bool:
-        """Whether a worker was cut off while it got weights."""
-        return name in self._cut
 
     def incarnation(self, name: str) -> int:
         """Of a worker's newest start."""
@@ -146,7 +148,6 @@ class World:
         worker = self._worker(name)
         if worker.alive:
             self._silent_s.setdefault(name, self.loop.now_s)
-            self._cut.add(name)
             peers = [*self.workers, self.controller_name]
             self.net.died(worker, [p for p in peers if p != name], self.rng.random() < 0.7)
 
@@ -171,7 +172,6 @@ class World:
         other = self.rng.choice([n for n in (*self.workers, self.controller_name) if n != name])
         channel = self.rng.choice(("control", "data")) if other == self.controller_name else "data"
         kind = self.rng.choice(("broken", "stalled"))
-        self._cut.add(name)
         self.net.cut(name, other, channel, kind, lasts_s)
 
     def _fault_slow(self, name: str, lasts_s: float) -> None:
@@ -185,6 +185,21 @@ class World:
             self.net.died(controller, list(self.workers), True)
             self.loop.after(lasts_s, self._control)
 
+    def _fault_pause(self, name: str, lasts_s: float) -> None:
+        controller = self.controller
+        if controller.alive and not controller.hung:
+            controller.hung = True
+            self.loop.after(lasts_s, self._go_on, controller)
+
+    def _go_on(self, controller: SimController) -> None:
+        if controller.alive:
+            controller.go_on()
+
+    def _fault_links(self, name: str, lasts_s: float) -> None:
+        controller = self.controller
+        if controller.alive and not controller.hung:
+            controller.links_changed()
+
     def _fault_disk(self, name: str, lasts_s: float) -> None:
         disk = self._disks[name]
         disk.full, disk.slow_s = self.rng.random() < 0.5, 0.05
@@ -197,7 +212,10 @@ class World:
     def _fault_stuck(self, name: str, lasts_s: float) -> None:
         worker = self._worker(name)
         worker.stuck = True
-        self.loop.after(lasts_s + 2.0, self._end_stuck, worker)
+        if self.rng.random() < FOR_EVER and len(self._lame | {name}) < len(self.workers):
+            self._lame.add(name)
+            return
+        self.loop.after(lasts_s + STUCK_S * self.rng.random(), self._end_stuck, worker)
 
     def _end_stuck(self, worker: SimWorker) -> None:
         if worker.alive and worker.stuck and self._worker(worker.name) is worker:

@@ -40,8 +40,6 @@ def test_one_layer_is_played_or_refused_in_one_line(
         return
     env = make_env(found, found.default_scenario, options)
     assert isfinite(
-        play(build_agent(found, agent, env, 0, QUICK.get(agent, {})), env, episodes=1).metrics[
-            found.headline
-        ]
+        play(build_agent(found, agent, env, 0, QUICK.get(agent, {})), env, episodes=1).metrics[found.headline]
     )
     env.close()

@@ -12,7 +12,7 @@ from splitgym.runtime.assembly import Assembly, Inbox
 from splitgym.runtime.journal import Journal
 from splitgym.runtime.membership import Hysteresis, Membership
 from splitgym.runtime.session_core import SessionCore
-from splitgym.runtime.spatial import Spatial
+from splitgym.runtime.simulation.worker import SimWorker
 from splitgym.runtime.stream_core import Begin, Deliver, Proposal, StreamCore
 from splitgym.runtime.wire import Chunk, Want
 from splitgym.runtime.worker_core import Drop, Reply, WorkerCore
@@ -91,6 +91,25 @@ def _stuck_workers_are_not_noticed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(stream_core, "culprit", lambda *args: None)
 
 
+def _whoever_is_not_ready_is_waited_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(stream_core, "unready", lambda *args: None)
+
+
+def _busy_workers_are_used_again(patch: pytest.MonkeyPatch) -> None:
+    own = Membership.recovered
+    patch.setattr(Membership, "recovered", lambda members, now_s, held=(): own(members, now_s))
+
+
+def _decisions_are_done_out_of_order(patch: pytest.MonkeyPatch) -> None:
+    own = SimWorker._act
+
+    def act(worker: SimWorker) -> None:
+        worker._decided.rotate(1)
+        own(worker)
+
+    patch.setattr(SimWorker, "_act", act)
+
+
 def _plans_may_use_who_is_lost(patch: pytest.MonkeyPatch) -> None:
     def planned(core: StreamCore, proposal: Proposal, now_s: float) -> list[Any]:
         return core._begin(proposal) if core.state == "WAITING" else []
@@ -126,7 +145,7 @@ def _delivers_out_of_order(patch: pytest.MonkeyPatch) -> None:
         whole = [number for number, item in core._items.items() if item.whole_s >= 0]
         for item in whole:
             del core._items[item]
-            core.delivered, core._result_s = item + 1, now_s
+            core.delivered, core._waited_s = item + 1, 0.0
         return [Deliver(item) for item in whole]
 
     patch.setattr(StreamCore, "_deliver", deliver)
@@ -227,40 +246,36 @@ def _any_item_is_taken(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Assembly, "under_way", lambda assembly, item: True)
 
 
-def _computes_two_things_at_once(patch: pytest.MonkeyPatch) -> None:
-    own = Spatial.next_job
-
-    def next_job(spatial: Spatial) -> Any:
-        spatial._running = False
-        return own(spatial)
-
-    patch.setattr(Spatial, "next_job", next_job)
-
-
-_ALL: tuple[Patch, ...] = (
-    _worker_takes_any_epoch,
-    _worker_takes_any_session,
-    _controller_takes_any_epoch,
-    _lease_is_ignored,
-    _another_start_is_not_noticed,
-    _no_pause,
-    _pause_never_doubles,
-    _loss_does_not_end_the_epoch,
-    _nothing_is_sent_again,
-    _stuck_workers_are_not_noticed,
-    _plans_may_use_who_is_lost,
-    _does_not_drain,
-    _delivers_what_has_not_come,
-    _delivers_out_of_order,
-    _delivers_again,
-    _journal_is_forgotten,
-    _redoes_from_the_beginning,
-    _worker_never_leaves_its_controller,
-    _worker_does_not_drop_its_epoch,
-    _wants_all_weights,
-    _bytes_that_come_twice_count_twice,
-    _computes_before_all_is_there,
-    _any_item_is_taken,
-    _computes_two_things_at_once,
-)
-MUTANTS: Mapping[str, Patch] = {patch.__name__[1:].replace("_", " "): patch for patch in _ALL}  # type: ignore[attr-defined]
+# The patch, and what the simulation says of it: every mechanism has an invariant of its own.
+_ALL: Mapping[Patch, str] = {
+    _worker_takes_any_epoch: "takes rows of epoch",
+    _worker_takes_any_session: "takes rows of another session",
+    _controller_takes_any_epoch: "a result of another epoch is taken",
+    _lease_is_ignored: "s after its end",
+    _another_start_is_not_noticed: "an older start of",
+    _no_pause: "is used again",
+    _pause_never_doubles: "is used again",
+    _loss_does_not_end_the_epoch: "was not delivered within",
+    _nothing_is_sent_again: "was not delivered within",
+    _stuck_workers_are_not_noticed: "gives up: no result",
+    _whoever_is_not_ready_is_waited_for: "was not delivered within",
+    _busy_workers_are_used_again: "is used while it computes what is over",
+    _decisions_are_done_out_of_order: "waits for parts that nobody builds",
+    _plans_may_use_who_is_lost: "gets a plan though it cannot be used",
+    _does_not_drain: "are redone though nobody was lost",
+    _delivers_what_has_not_come: "is delivered without its result",
+    _delivers_out_of_order: "was delivered before",
+    _delivers_again: "was delivered again",
+    _journal_is_forgotten: "was delivered again",
+    _redoes_from_the_beginning: "gives up: no result",
+    _worker_never_leaves_its_controller: "serves a controller that has been silent",
+    _worker_does_not_drop_its_epoch: "sends rows of an epoch that is over",
+    _wants_all_weights: "wants weights that it has",
+    _bytes_that_come_twice_count_twice: "from wrong rows",
+    _computes_before_all_is_there: "without all rows",
+    _any_item_is_taken: "holds more than",
+}
+MUTANTS: Mapping[str, tuple[Patch, str]] = {
+    patch.__name__[1:].replace("_", " "): (patch, words)  # type: ignore[attr-defined]
+    for patch, words in _ALL.items()
+}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from splitgym.runtime.journal import Journal
+from splitgym.runtime.journal import Journal, open_journal
 from splitgym.ui.errors import InputError
 
 
@@ -53,10 +55,9 @@ TestJournalMachine.settings = settings(max_examples=30, stateful_step_count=20, 
 
 def test_a_file_outlives_its_writer(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    with path.open("a+b") as file:
-        Journal(file).append({"latency_s": 0.5})
-    with path.open("a+b") as file:
-        journal = Journal(file)
+    with open_journal(path) as journal:
+        journal.append({"latency_s": 0.5})
+    with open_journal(path) as journal:
         assert journal.next == 1
         journal.append({"latency_s": 0.25})
     assert path.read_text().splitlines() == ['{"item": 0, "latency_s": 0.5}', '{"item": 1, "latency_s": 0.25}']
@@ -68,20 +69,21 @@ def test_what_is_no_journal_is_refused_with_its_line(text: str) -> None:
         Journal(io.BytesIO(text.encode()), "run/journal")
 
 
-def test_a_full_disk_delivers_nothing() -> None:
-    class Full(io.BytesIO):
-        full = False
-
-        def write(self, data: bytes) -> int:  # type: ignore[override]
-            if self.full:
-                super().write(data[:5])
-                raise OSError(28, "No space left on device")
-            return super().write(data)
-
-    file = Full()
-    journal = Journal(file)
-    journal.append({})
-    file.full = True
-    with pytest.raises(OSError, match="No space"):
+def test_a_full_disk_delivers_nothing(tmp_path: Path) -> None:
+    """Neither now nor when there is room again: what could not be written is nowhere."""
+    path, before = tmp_path / "journal.jsonl", resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    with open_journal(path) as journal:
         journal.append({})
-    assert journal.next == Journal(io.BytesIO(file.getvalue())).next == 1
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 5, before[1]))
+            with pytest.raises(InputError, match=r"journal\.jsonl: cannot be written \(File too large\)"):
+                journal.append({"latency_s": 0.5})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, handler)
+        assert journal.next == 1
+    with open_journal(path) as journal:
+        assert journal.next == 1
+        journal.append({"latency_s": 0.25})
+    assert path.read_text().splitlines() == ['{"item": 0}', '{"item": 1, "latency_s": 0.25}']

@@ -151,7 +151,7 @@ def test_poisoned_weights_are_refused_in_one_line(name: str, orders: Orders, fol
     orders.say(orders.plan(1, (digest,) * STEPS))
     assert orders.hear(wire.Want).digests == (digest,)
     for offset, size, data in chunks:
-        orders.say(wire.Blob(digest, offset, size), data)
+        orders.say(wire.Blob(1, digest, offset, size), data)
     reason = orders.hear(wire.Failed).reason
     assert said in reason
     assert "\n" not in reason

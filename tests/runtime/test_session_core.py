@@ -57,7 +57,7 @@ def test_it_forms_deploys_and_serves() -> None:
     core.control("bob", welcome(), 0.2)
     assert core.deploy(plans(1)) == [Tell(name, plan) for name, plan in plans(1).items()]
     assert core.state == "DEPLOYING"
-    assert core.control("ann", wire.Want(1, ("11" * 32,)), 0.3) == [Supply("ann", ("11" * 32,))]
+    assert core.control("ann", wire.Want(1, ("11" * 32,)), 0.3) == [Supply("ann", 1, ("11" * 32,))]
     core.control("ann", wire.Ready(1), 0.4)
     assert core.missing == ["bob"]
     core.control("bob", wire.Ready(1), 0.5)

@@ -43,7 +43,7 @@ def test_all_comes_to_all_in_order_and_a_slow_one_keeps_no_other_waiting(tmp_pat
     digests, supplies = [store.put(BLOB), store.put(b"more")], Supplies(store)
     workers = {"gone": Taking(0), "slow": Taking(1), "fast": Taking(100)}
     for name in workers:
-        supplies.begin(name, digests)
+        supplies.begin(name, 1, digests)
     due = [(i * CHUNK_BYTES, CHUNK_BYTES) for i in range(3)] + [(0, 4)]
     supplies.go_on(workers)
     assert [len(taking.came) for taking in workers.values()] == [0, 1, 4]
@@ -65,7 +65,19 @@ def test_a_turn_has_an_end_where_much_is_taken(tmp_path: Path) -> None:
 
     store = BlobStore(tmp_path)
     supplies, busy = Supplies(store), Busy(100)
-    supplies.begin("busy", [store.put(BLOB)])
+    supplies.begin("busy", 1, [store.put(BLOB)])
     supplies.go_on({"busy": busy})
     assert len(busy.came) == 1
     assert supplies
+
+
+def test_what_is_not_wanted_any_more_ends(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path)
+    supplies, taking = Supplies(store), Taking(1)
+    supplies.begin("pi", 1, [store.put(BLOB)])
+    supplies.go_on({"pi": taking})
+    supplies.end("pi")
+    assert not supplies
+    supplies.go_on({"pi": taking})
+    assert taking.came == [(0, CHUNK_BYTES)]
+    supplies.end("pi")  # again, or where nothing was under way

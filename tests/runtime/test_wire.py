@@ -23,7 +23,7 @@ MESSAGES: list[wire.Control] = [
         TOKEN, 3, 0, {"is": "Model"}, (DIGEST,), (0,), {"cuts": [1]}, 1, 0, (wire.Peer("a", "b:1", 1),), 2, PACE
     ),
     wire.Want(3, (DIGEST,)),
-    wire.Blob(DIGEST, 0, 10),
+    wire.Blob(1, DIGEST, 0, 10),
     wire.Ready(3),
     wire.Spans(3, 4, (wire.Span("compute", 0.5, 1.5, "tail"),), 0.0, 12.0),
     wire.Heartbeat(TOKEN, 1, 2, 3, "compute", 0.5, 9.0, 8.0, 0.1),

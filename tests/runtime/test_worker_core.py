@@ -65,7 +65,7 @@ def test_it_joins_loads_builds_and_serves() -> None:
     (welcome,) = replies(worker.control("me", "controller", hello(), 0.0))
     assert welcome == wire.Welcome(SESSION, 7, "1.0", 7412, "a board")
     assert replies(worker.control("me", "controller", plan(weights=(MINE, LACKING)), 1.0)) == [wire.Want(1, (LACKING,))]
-    blob = wire.Blob(LACKING, 0, 4)
+    blob = wire.Blob(1, LACKING, 0, 4)
     assert worker.control("me", "controller", blob, 1.1) == [Store(blob)]
     assert worker.stored(LACKING, 1.2) == [Build(plan(weights=(MINE, LACKING)))]
     assert worker.built(1, 1.3) == [Reply("me", wire.Ready(1))]
@@ -96,7 +96,7 @@ def test_a_busy_worker_says_whom_it_serves_and_goes_on() -> None:
 def test_the_same_controller_anew_begins_anew() -> None:
     worker = ready()
     actions = worker.control("me", "controller", hello(OTHER), 0.0)
-    assert actions[0] == Drop()
+    assert actions[0] == Drop(leaves=True)
     assert worker.session == OTHER
     assert not worker.accepts("ann", chunk())
 
@@ -143,8 +143,8 @@ def test_what_cannot_be_built_is_told_and_the_worker_takes_the_next_plan() -> No
 def test_a_silent_controller_is_given_up() -> None:
     worker = ready()
     worker.control("me", "controller", wire.Heartbeat(SESSION), 5.0)
-    assert Drop() not in worker.tick(5.0 + LEASE_S)
-    assert worker.tick(5.1 + LEASE_S) == [Drop()]
+    assert Drop(leaves=True) not in worker.tick(5.0 + LEASE_S)
+    assert worker.tick(5.1 + LEASE_S) == [Drop(leaves=True)]
     assert worker.state == "FREE"
     assert replies(worker.control("you", "controller", hello(OTHER), 9.0))[0] == wire.Welcome(
         OTHER, 7, "1.0", 7412, "a board"
@@ -154,7 +154,7 @@ def test_a_silent_controller_is_given_up() -> None:
 def test_other_sessions_do_not_keep_it() -> None:
     worker = ready()
     worker.control("me", "controller", wire.Heartbeat(OTHER), 5.0)
-    assert worker.tick(LEASE_S + 0.1) == [Drop()]
+    assert worker.tick(LEASE_S + 0.1) == [Drop(leaves=True)]
 
 
 def test_heartbeats_tell_the_phase_and_return_the_controllers() -> None:
@@ -175,7 +175,7 @@ def test_heartbeats_tell_the_phase_and_return_the_controllers() -> None:
         ("me", "controller", plan(2, session=OTHER), "orders of another session"),
         ("me", "controller", wire.Bye(OTHER), "orders of another session"),
         ("me", "controller", plan(1), "plans that are no newer"),
-        ("me", "controller", wire.Blob(LACKING, 0, 4), "weights that are not wanted"),
+        ("me", "controller", wire.Blob(1, LACKING, 0, 4), "weights that are not wanted"),
         ("me", "controller", wire.Ready(1), "orders that are none"),
         ("me", "controller", wire.Welcome(SESSION, 1, "1.0", 1, ""), "orders that are none"),
     ],
@@ -240,8 +240,46 @@ def test_whoever_leaves_or_changes_its_mind_ends_a_measurement(end: wire.Control
     worker = joined()
     worker.control("me", "controller", TIME, 0.0)
     ended = worker.tick(LEASE_S + 0.1) if end is None else worker.control("me", "controller", end, 0.0)
-    assert ended[0] == Drop()
+    assert ended[0] == Drop(leaves=not isinstance(end, wire.Reset | wire.PlanMessage))
     assert worker.measured(TIMED, 9.0) == []  # finished too late
+
+
+def test_it_says_while_it_computes_what_is_over() -> None:
+    worker = ready()
+    worker.busy = True
+    worker.phase("compute", 3, 1.0)
+    worker.control("me", "controller", wire.Reset(SESSION, 1), 2.0)
+    assert heartbeat(worker, 2.5).phase == "ending"
+    worker.control("me", "controller", plan(2), 3.0)
+    assert heartbeat(worker, 3.5).phase == "queued"
+    worker.busy = False
+    assert not worker.builds(plan(3), 4.0)
+    assert worker.plan is not None
+    assert worker.builds(worker.plan, 4.0)
+    assert heartbeat(worker, 4.5).phase == "building"
+
+
+def test_weights_that_come_are_a_sign_that_it_goes_on() -> None:
+    worker = core()
+    worker.control("me", "controller", hello(), 0.0)
+    worker.control("me", "controller", plan(weights=(MINE, LACKING)), 1.0)
+    assert heartbeat(worker, 2.0).since_s == 1.0
+    worker.control("me", "controller", wire.Blob(1, LACKING, 0, 4), 2.5)
+    assert heartbeat(worker, 3.0).since_s == 0.5
+    assert worker.control("me", "controller", wire.Blob(2, LACKING, 0, 4), 3.0) == []  # of another epoch
+    assert worker.drops.counts == {"weights that are not wanted": 1}
+
+
+def test_a_controller_that_is_not_listened_to_is_not_silent() -> None:
+    worker = ready()
+    worker.deaf(LEASE_S)
+    assert Drop(leaves=True) not in worker.tick(LEASE_S + 0.1)
+
+
+def heartbeat(worker: WorkerCore, now_s: float) -> wire.Heartbeat:
+    (beat,) = replies(worker.tick(now_s))
+    assert isinstance(beat, wire.Heartbeat)
+    return beat
 
 
 @dataclass
