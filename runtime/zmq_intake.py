@@ -21,9 +21,10 @@ from dataclasses import dataclass
 
 from .transport import MOST_HEADER_BYTES, MOST_PAYLOAD_BYTES
 
-LOOK_S = 0.02
+LOOK_S, ALERT_S = 0.02, 0.004  # between two looks; the same while somebody may be about to bring too much
 LOOK_SHARE = 0.1  # of the time at most, however many connections there are
 MOST_MESSAGE_BYTES = MOST_HEADER_BYTES + MOST_PAYLOAD_BYTES + 16 * 1024  # with what encryption adds, and read ahead
+ALERT_BYTES = MOST_MESSAGE_BYTES // 2
 MOST_UNREAD_BYTES = 5 * 2**20  # replies that nobody has read yet
 LEAST_IN_ALL = 16  # unfinished messages of full size, of all connections together
 ENDLESS, SILENT = "messages without an end", "connections that say nothing"
@@ -60,12 +61,19 @@ class Intake:
         self._connections: dict[int, _Connection] = {}
         self._spoke: set[int] = set()
         self._due_s = 0.0
+        self._alert = False
 
     def __len__(self) -> int:
         return len(self._connections)
 
+    @property
+    def look_s(self) -> float:
+        """How soon to look again."""
+        return ALERT_S if self._alert else LOOK_S
+
     def opened(self, descriptor: int) -> None:
         """A connection has come."""
+        self._alert = True
         self._connections[descriptor] = _Connection(time.monotonic())
         self._spoke.discard(descriptor)
 
@@ -84,7 +92,7 @@ class Intake:
         begun_s = time.thread_time()  # not what others had the processor for meanwhile
         found = {d: taken for d in self._connections if (taken := _taken_bytes(d)) is not None}
         cost_s = time.thread_time() - begun_s
-        self._due_s = time.monotonic() + max(LOOK_S, cost_s / LOOK_SHARE)
+        self._due_s = time.monotonic() + max(self.look_s, cost_s / LOOK_SHARE)
         return found
 
     def judge(self, taken: Mapping[int, int]) -> Sequence[tuple[int, str]]:
@@ -92,6 +100,7 @@ class Intake:
         now_s = time.monotonic()
         found: list[tuple[int, str]] = []
         left: list[tuple[bool, float, int]] = []
+        self._alert = self._alert and not taken
         for descriptor, n_bytes in taken.items():
             connection = self._connections.get(descriptor)
             if connection is None:
@@ -101,6 +110,7 @@ class Intake:
                 self._spoke.discard(descriptor)
                 continue
             unfinished = connection.unfinished_bytes(n_bytes)
+            self._alert |= not connection.has_spoken or unfinished > ALERT_BYTES
             if unfinished > MOST_MESSAGE_BYTES:
                 found.append((descriptor, ENDLESS))
             elif not connection.has_spoken and now_s - connection.since_s > self._silent_s:

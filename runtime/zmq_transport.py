@@ -19,7 +19,7 @@ from ..ui.errors import InputError
 from .drops import Drops
 from .keys import Identity, Roster
 from .transport import Buffer, Dialer, Event, PeerGone, PeerSlow, check_bounds
-from .zmq_intake import LOOK_S, Intake, Watch
+from .zmq_intake import Intake, Watch
 from .zmq_links import MOST_LINKS, Link, Links
 from .zmq_sockets import (
     FAILURES,
@@ -117,7 +117,7 @@ class ZmqListener:
             left_s = deadline_s - time.monotonic()
             if events or left_s <= 0:
                 return events
-            self._socket.wait(zmq.POLLIN, min(left_s, LOOK_S) if self._intake else left_s)
+            self._socket.wait(zmq.POLLIN, min(left_s, self._intake.look_s) if self._intake else left_s)
 
     def reply(self, peer: str, header: bytes, payload: Buffer | None = None) -> None:
         """Send to a peer that is connected here, never waiting.

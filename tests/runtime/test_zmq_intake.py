@@ -10,7 +10,15 @@ import pytest
 import zmq
 
 from splitgym.runtime.transport import MOST_HEADER_BYTES, MOST_PAYLOAD_BYTES, Event
-from splitgym.runtime.zmq_intake import ENDLESS, MOST_MESSAGE_BYTES, MOST_UNREAD_BYTES, SILENT, Intake
+from splitgym.runtime.zmq_intake import (
+    ALERT_S,
+    ENDLESS,
+    LOOK_S,
+    MOST_MESSAGE_BYTES,
+    MOST_UNREAD_BYTES,
+    SILENT,
+    Intake,
+)
 from splitgym.runtime.zmq_links import MOST_LINKS
 from splitgym.runtime.zmq_transport import ZmqDialer, ZmqListener, ZmqNetwork
 
@@ -60,6 +68,20 @@ def test_a_message_of_too_many_frames_costs_its_sender_the_connection(insecure: 
         assert listener.drops.counts == {ENDLESS: 1}
         ann.send(b"undisturbed")
         assert headers(until_kind(listener, "message")) == [b"undisturbed"]
+
+
+def test_it_looks_more_often_while_somebody_may_bring_too_much() -> None:
+    intake = Intake(ENOUGH_S, 2)
+    assert intake.look_s == LOOK_S
+    intake.opened(5)
+    assert intake.look_s == ALERT_S
+    assert intake.judge({}) == []
+    assert intake.look_s == ALERT_S  # nobody has looked at it yet
+    intake.spoke(5)
+    assert intake.judge({5: 100}) == []
+    assert intake.look_s == LOOK_S
+    assert intake.judge({5: 100 + MOST_MESSAGE_BYTES}) == []
+    assert intake.look_s == ALERT_S
 
 
 def test_the_largest_messages_are_not_too_large_whenever_they_come() -> None:
