@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,6 +117,31 @@ def test_a_run_that_was_stopped_goes_on_behind_its_last_image(folder: Path, monk
     RUN.refuses([*words, "--resume", "out"], "--resume out: all 4 images went through")
     RUN.refuses([*words, "--resume", "out", "--seed", "1"], "was begun with another seed")
     RUN.refuses(["offload", *words[1:], "--resume", "out"], "was begun with another plan")
+
+
+def test_a_controller_that_is_killed_is_followed_by_one_that_goes_on(folder: Path) -> None:
+    """Its workers are free again, and nothing that was delivered is delivered again."""
+    words = ["coedge", "--cluster", str(folder / "cluster.yaml"), "--images", "6", "--no-offload"]
+    code = "import sys; from splitgym.experiments.live.run_command import main; sys.exit(main(sys.argv[1:]))"
+    process = subprocess.Popen([sys.executable, "-c", code, *words, "--out", "out"], stderr=subprocess.DEVNULL)
+    try:
+        due_s = time.monotonic() + ENOUGH_S
+        while not (before := delivered()) and process.poll() is None and time.monotonic() < due_s:
+            time.sleep(0.005)
+    finally:
+        process.kill()
+        process.wait()
+    before = delivered()
+    assert 0 < len(before) < 6
+    RUN(*words, "--resume", "out", "--check")
+    assert delivered()[: len(before)] == before
+    assert [json.loads(line)["item"] for line in delivered()] == list(range(6))
+
+
+def delivered() -> list[str]:
+    """Whole lines of the run's journal."""
+    path = Path("out/journal.jsonl")
+    return path.read_text().split("\n")[:-1] if path.exists() else []
 
 
 def test_a_worker_that_is_killed_costs_no_image(tmp_path: Path) -> None:
