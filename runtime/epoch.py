@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import wire
+from .arrivals import Arrivals
 from .geometry import REQUESTER
 from .spatial import Send, Spatial
 
@@ -22,6 +23,7 @@ class Epoch:
     spans: dict[int, list[wire.Span]] = field(default_factory=dict)
     overrun_s: dict[int, float] = field(default_factory=dict)
     held_bytes: dict[int, int] = field(default_factory=dict)  # that emulated links hold back, by sender
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -46,6 +48,18 @@ class Epoch:
 
     def span(self, item: int, span: wire.Span) -> None:
         self.spans.setdefault(item, []).append(span)
+
+    def received(self, incoming: Incoming, now_s: float) -> None:
+        """Note a chunk that was taken in: the last one of a piece makes a span."""
+        sender, chunk, size_bytes = incoming.sender, incoming.chunk, len(incoming.payload)
+        rest_bytes, rest_s = self.arrivals.came(sender, chunk, size_bytes, incoming.ready_s)
+        if chunk.offset + size_bytes == chunk.size:
+            label = "R" if sender == REQUESTER else str(sender)
+            span = wire.Span(
+                "receive", chunk.begun_s, now_s, label, chunk.size, chunk.boundary, incoming.held_s,
+                rest_bytes=rest_bytes, rest_s=rest_s,
+            )  # fmt: skip
+            self.span(chunk.item, span)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import wire
+from .arrivals import Arrivals
 from .assembly import Assembly, outputs
 from .deployment import Deployment
 from .geometry import REQUESTER, Piece
@@ -92,6 +93,7 @@ class Requester:
         self._assembly = Assembly(self.geometry, REQUESTER, deployment.in_flight, first)
         pace = deployment.requester
         self._clock = None if pace is None else Receiver()
+        self._arrivals = Arrivals()
         self._items: dict[int, _UnderWay] = {}
         self.next = first  # item that was not begun
 
@@ -166,9 +168,13 @@ class Requester:
         sender = self.deployment.members.index(worker)
         complete = self._assembly.add(sender, chunk, payload)
         now_s, found = time.monotonic(), self._items.get(chunk.item)
+        rest_bytes, rest_s = self._arrivals.came(sender, chunk, len(payload), now_s)
         if found is not None and chunk.offset + len(payload) == chunk.size:
             found.own.append(
-                wire.Span("receive", chunk.begun_s, now_s, str(sender), chunk.size, chunk.boundary, held_s)
+                wire.Span(
+                    "receive", chunk.begun_s, now_s, str(sender), chunk.size, chunk.boundary, held_s,
+                    rest_bytes=rest_bytes, rest_s=rest_s,
+                )
             )  # fmt: skip
         if not complete:
             return False

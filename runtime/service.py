@@ -12,7 +12,7 @@ import numpy as np
 
 from .controller import ClusterFailure, Controller
 from .deployment import Deployment
-from .link_watch import LinkWatch
+from .link_watch import LinkWatch, rates_bytes_s
 from .requester import Item, Unreachable
 from .session_core import Back, Lost
 from .stream_core import Action, Begin, GiveUp, Proposal, Replan, Send, StreamCore
@@ -120,9 +120,11 @@ class Service:
 
     def _watched(self, item: Item) -> None:
         del self._images[item.index]
-        if self.watch.saw(item.spans, time.monotonic()):
+        rates, now_s = rates_bytes_s(item.spans, self.deployments[item.epoch].members), time.monotonic()
+        self.watch.saw(rates, now_s)
+        if self.watch.asks(now_s):
             with self._controller.lock:
-                self._controller.act(self.core.changed("links have changed", time.monotonic()))
+                self._controller.act(self.core.changed("links have changed", now_s))
 
     def _submit(self, source: Iterator[np.ndarray]) -> bool:
         """Take in as many images as may be under way; whether there may be more."""
@@ -185,7 +187,7 @@ class Service:
             self._controller.act(self.core.deploy(messages, action.proposal, time.monotonic()))
         epoch = self._controller.core.epoch
         self.deployments[epoch] = deployment
-        self.watch.planned()
+        self.watch.planned(self.watch.factors)
         self._note("serving", ", ".join(sorted(deployment.working)), epoch)
 
     # items --------------------------------------------------------------------------------------------------------

@@ -190,6 +190,8 @@ class Span(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
         wait_s: of a message, until its first byte left; of rows that came in, held back by the emulated link.
         copy_s: of a message, spent on copies of its rows.
         joules: told by the board, NaN where it tells none.
+        rest_bytes, rest_s: of rows that complete a message, its bytes behind the first chunk and how long they took to
+            come, an emulated link's time included; 0 where it had one chunk.
     """
 
     kind: Name
@@ -201,6 +203,8 @@ class Span(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
     wait_s: Moment = 0.0
     copy_s: Moment = 0.0
     joules: float = float("nan")
+    rest_bytes: Count = 0
+    rest_s: Seconds = 0.0
 
 
 class Spans(Message, frozen=True, tag="spans"):

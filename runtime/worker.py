@@ -250,13 +250,7 @@ class Worker:
             except Rejected:
                 self.drops.add("rows that nobody waits for")
                 return
-            now_s = time.monotonic()
-            if chunk.offset + len(payload) == chunk.size:
-                label = "R" if sender == REQUESTER else str(sender)
-                span = wire.Span(
-                    "receive", chunk.begun_s, now_s, label, chunk.size, chunk.boundary, incoming.held_s
-                )  # fmt: skip
-                epoch.span(chunk.item, span)
+            epoch.received(incoming, time.monotonic())
             if complete:
                 self._work.notify_all()
 
