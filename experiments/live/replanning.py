@@ -63,6 +63,8 @@ class Replanner:
             yield self._proposal(system, plan, lasts=True)
 
     def _proposal(self, system: System, plan: SpatialPlan, lasts: bool) -> Proposal:
-        deployment = self._cluster.deployment(plan, self.in_flight, system=system)
+        scenario = self._cluster.system.scenario
+        emulated = System(replace(scenario, **rest_of(scenario, system.names)))  # links as they are said to be
+        deployment = self._cluster.deployment(plan, self.in_flight, system=emulated)
         expected_s = float(system.evaluate([plan])[0]) * self._cluster.scale
         return proposal(deployment, expected_s, lasts)
