@@ -17,7 +17,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,14 +151,16 @@ class Chaos:
         self.controller = self._stack.enter_context(
             _Relayed(members, network, data, store, lease_s=LEASE_S, join_s=30.0, returns=True, hysteresis=PAUSES)
         )
-        self.service = self._stack.enter_context(Service(self.controller, self._plan, patience_s=GIVEN_UP_S))
+        self.service = self._stack.enter_context(
+            Service(self.controller, self._plan, self._plan, patience_s=GIVEN_UP_S)
+        )
         self.faults: list[Fault] = []
         self._plans = random.Random(seed)
 
     def close(self) -> None:
         self._stack.close()
 
-    def _plan(self, workers: frozenset[str]) -> Iterator[Proposal]:
+    def _plan(self, workers: frozenset[str], _: Mapping[str, float]) -> Proposal:
         """Equal parts of a few volumes, for whoever is there."""
         names, units = tuple(sorted(workers)), len(self.model.units)
         cuts = (*sorted(self._plans.sample(range(1, units), 2)), units)
@@ -167,7 +169,7 @@ class Chaos:
             height = self.model.out_shape(cut - 1).height
             splits.append(tuple(round(height * d / len(names)) for d in range(1, len(names))))
         plan = SpatialPlan(self.model.name, names, cuts, tuple(splits), types=dict.fromkeys(names, "worker"))
-        yield proposal(Deployment(self.model, self.digests, plan.validate(self.model), names), self._expected_s)
+        return proposal(Deployment(self.model, self.digests, plan.validate(self.model), names), self._expected_s)
 
     def images(self, count: int) -> list[np.ndarray]:
         """All different."""

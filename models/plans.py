@@ -107,13 +107,13 @@ class SpatialPlan(Plan):
         devices: device names, each once, in split order.
         cuts: for every volume the number of units up to its end: increasing, the last one is all units.
         splits: for every volume the D - 1 rows of its last output where the next device's part begins.
-        notes: where the plan comes from (agent, scenario, latency and the like); never interpreted.
+        notes: where the plan comes from (agent, scenario, latency and the like); never interpreted or compared.
     """
 
     devices: tuple[str, ...]
     cuts: tuple[int, ...]
     splits: tuple[tuple[int, ...], ...]
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     kind = "spatial"
 

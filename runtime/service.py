@@ -5,8 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from .session_core import Back, Lost
 from .stream_core import Action, Begin, GiveUp, Proposal, Replan, Send, StreamCore
 
 LOOK_S = 0.2  # most that is waited for what is to be done
+CLOSE_S = 1.0  # most that is waited, in the end, for a plan that nobody wants any more
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Event:
 
     Attributes:
         at_s: on this machine's monotonic clock.
-        kind: lost, back, planning, or serving (an epoch began).
+        kind: lost, back, planning, failed (a planner did), or serving (an epoch began).
         text: which worker and why; the workers of a plan.
         epoch: that began.
     """
@@ -37,7 +38,23 @@ class Event:
     epoch: int = 0
 
 
-Planner = Callable[[frozenset[str]], Iterable[Proposal]]
+Planner = Callable[[frozenset[str], Mapping[str, float]], Proposal]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A plan that is asked for: for which workers, and with which factors of their links."""
+
+    workers: frozenset[str]
+    factors: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What there is to carry out of a proposal, and the factors that it was made with."""
+
+    deployment: Deployment
+    factors: Mapping[str, float] = field(compare=False)
 
 
 def proposal(deployment: Deployment, expected_s: float, lasts: bool = True) -> Proposal:
@@ -55,29 +72,37 @@ class Service:
 
     Args:
         controller: of a session whose workers may return.
-        planner: workers -> plans for them (see :func:`proposal`): some to go on with at once, then the one that is
-            wanted. Called in a thread of its own, for one set of workers at a time.
+        at_once: makes a plan (see :func:`proposal`) for some workers, and by how much their links have changed: soon,
+            since nothing else goes on meanwhile. Where it lasts, it is all that is made for them.
+        planner: the same, however long it takes: the plan that is wanted. Called in a thread of its own, for one set
+            of workers at a time.
         in_flight: items that may be under way at once; every plan's.
         first: the first item; those before were delivered.
         options: of :class:`.stream_core.StreamCore`.
 
     Attributes:
         events: what happened so far.
-        watch: of links.
+        watch: of links; for who has the controller's lock.
         deployments: of every epoch.
     """
 
     def __init__(
-        self, controller: Controller, planner: Planner, in_flight: int = 1, first: int = 0, **options: float
+        self,
+        controller: Controller,
+        at_once: Planner,
+        planner: Planner,
+        in_flight: int = 1,
+        first: int = 0,
+        **options: float,
     ) -> None:
-        self._controller, self._planner = controller, planner
+        self._controller, self._at_once, self._planner = controller, at_once, planner
         self.events: list[Event] = []
         self.watch = LinkWatch()
         self.deployments: dict[int, Deployment] = {}
         self._images: dict[int, np.ndarray] = {}
         self._attempts: dict[int, int] = {}
-        self._wanted: queue.SimpleQueue[Replan | None] = queue.SimpleQueue()
-        self._newest: Replan | None = None
+        self._asked: queue.SimpleQueue[_Wanted | None] = queue.SimpleQueue()
+        self._wanted: _Wanted | None = None  # the newest, until its plan is made
         self._planning = threading.Thread(target=self._plan, name="planning", daemon=True)
         with controller.lock:
             self.core = StreamCore(controller.core, in_flight, time.monotonic(), first, **options)  # type: ignore[arg-type]
@@ -90,9 +115,9 @@ class Service:
     def __exit__(self, *_: object) -> None:
         with self._controller.lock:
             self._controller.follow(None)
-        self._newest = None
-        self._wanted.put(None)
-        self._planning.join()
+            self._wanted = None
+        self._asked.put(None)
+        self._planning.join(CLOSE_S)
 
     def run(self, images: Iterable[np.ndarray]) -> Iterator[Item]:
         """Send images through and yield what became of them: each once, in order.
@@ -102,6 +127,7 @@ class Service:
 
         Raises:
             ClusterFailure: there has been no result for too long.
+            Exception: whatever a planner raised, where there is no plan to go on with.
         """
         source = iter(images)
         more = True
@@ -121,9 +147,9 @@ class Service:
     def _watched(self, item: Item) -> None:
         del self._images[item.index]
         rates, now_s = rates_bytes_s(item.spans, self.deployments[item.epoch].members), time.monotonic()
-        self.watch.saw(rates, now_s)
-        if self.watch.asks(now_s):
-            with self._controller.lock:
+        with self._controller.lock:
+            self.watch.saw(rates, now_s)
+            if self._wanted is None and self.watch.asks(now_s):
                 self._controller.act(self.core.changed("links have changed", now_s))
 
     def _submit(self, source: Iterator[np.ndarray]) -> bool:
@@ -141,9 +167,7 @@ class Service:
     def _do(self, action: Action) -> None:
         match action:
             case Replan():
-                self._note("planning", f"{action.why}: {', '.join(sorted(action.workers))}")
-                self._newest = action
-                self._wanted.put(action)
+                self._replan(action)
             case Begin():
                 self._begin(action)
             case Send():
@@ -162,33 +186,72 @@ class Service:
 
     # plans --------------------------------------------------------------------------------------------------------
 
+    def _replan(self, action: Replan) -> None:
+        """Have something to go on with at once, whatever the planner is busy with, and ask that for better."""
+        self._note("planning", f"{action.why}: {', '.join(sorted(action.workers))}")
+        with self._controller.lock:
+            self._wanted = wanted = _Wanted(action.workers, self.watch.factors)
+        try:
+            found = self._at_once(wanted.workers, wanted.factors)
+        except Exception as error:  # the planner may do better
+            self._note("failed", f"{type(error).__name__}: {error}")
+        else:
+            self._propose(wanted, found)
+        if self._wanted is wanted:
+            self._asked.put(wanted)
+
     def _plan(self) -> None:
         """Plan for the newest set of workers that is asked for."""
         try:
-            while (wanted := self._wanted.get()) is not None:
-                if wanted is self._newest:
-                    self._propose(wanted)
+            while (wanted := self._asked.get()) is not None:
+                if wanted is self._wanted:
+                    self._better(wanted)
         except BaseException as error:  # told by whoever waits for results
             self._controller.give_up(error)
 
-    def _propose(self, wanted: Replan) -> None:
-        for found in self._planner(wanted.workers):
-            if wanted is not self._newest:
+    def _better(self, wanted: _Wanted) -> None:
+        try:
+            found = self._planner(wanted.workers, wanted.factors)
+        except Exception as error:
+            self._failed(wanted, error)
+        else:
+            self._propose(wanted, found)
+
+    def _propose(self, wanted: _Wanted, found: Proposal) -> None:
+        found = replace(found, content=_Content(found.content, wanted.factors))
+        with self._controller.lock:
+            if wanted is not self._wanted:
                 return
-            with self._controller.lock:
-                self._controller.act(self.core.planned(found, time.monotonic()))
+            if found.lasts:
+                self._wanted = None
+                if found == self.core.proposal:
+                    self.watch.planned(wanted.factors, kept=True)
+            self._controller.act(self.core.planned(found, time.monotonic()))
+
+    def _failed(self, wanted: _Wanted, error: Exception) -> None:
+        """There is no better plan: whatever serves goes on, and is not asked to be replaced for the same reason."""
+        with self._controller.lock:
+            if wanted is not self._wanted:
+                return
+            self._wanted = None
+            self.watch.planned(wanted.factors, kept=True)
+            is_newest = wanted.workers == self.core.session.membership.usable
+            is_over = is_newest and self.core.state == "WAITING"
+        self._note("failed", f"{type(error).__name__}: {error}")
+        if is_over:
+            self._controller.give_up(error)
 
     def _begin(self, action: Begin) -> None:
-        deployment = action.proposal.content
+        content: _Content = action.proposal.content
         with self._controller.lock:
             if self.core.proposal is not action.proposal:
                 return
-            messages = self._controller.begin(deployment, action.first)
+            messages = self._controller.begin(content.deployment, action.first)
             self._controller.act(self.core.deploy(messages, action.proposal, time.monotonic()))
+            self.watch.planned(content.factors)
         epoch = self._controller.core.epoch
-        self.deployments[epoch] = deployment
-        self.watch.planned(self.watch.factors)
-        self._note("serving", ", ".join(sorted(deployment.working)), epoch)
+        self.deployments[epoch] = content.deployment
+        self._note("serving", ", ".join(sorted(content.deployment.working)), epoch)
 
     # items --------------------------------------------------------------------------------------------------------
 

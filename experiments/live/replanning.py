@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..play import assess
 
 
 class Replanner:
-    """A planner for a stream over a cluster.
+    """Plans for a stream over a cluster.
 
     Args:
         cluster: the workers.
@@ -27,7 +27,6 @@ class Replanner:
         scenario, options: how the cluster's scenario was made.
         seed: of the planner.
         in_flight: images that may be under way at once.
-        factors: tells by how much every worker's rate has changed.
     """
 
     def __init__(
@@ -39,28 +38,31 @@ class Replanner:
         options: Mapping[str, Any],
         seed: int,
         in_flight: int,
-        factors: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         self._cluster, self._plan, self._spec, self._scenario = cluster, plan, spec, scenario
-        self._options, self._seed, self.in_flight, self.factors = options, seed, in_flight, factors
+        self._options, self._seed, self.in_flight = options, seed, in_flight
 
-    def __call__(self, workers: frozenset[str]) -> Iterator[Proposal]:
-        """Plans for some workers: everything on the best of them to go on with, then what the planner says."""
-        whole, factors = self._cluster.system, self.factors()
+    def at_once(self, workers: frozenset[str], factors: Mapping[str, float]) -> Proposal:
+        """The plan for all of them where nothing has changed, else everything on the best of some workers.
+
+        Args:
+            factors: by how much rates have changed, by worker.
+        """
+        whole = self._cluster.system
         if workers == set(whole.names) and not factors:
-            yield self._proposal(whole, self._plan, lasts=True)
-            return
-        changes = rest_of(whole.scenario, workers, factors)
-        system = System(replace(whole.scenario, **changes))
-        alone = system.everything_on(system.best_provider)
-        yield self._proposal(system, alone, lasts=len(workers) == 1)
-        if len(workers) > 1:
-            found = assess(
-                get_family("distredge"), self._spec, self._scenario, {**self._options, **changes}, self._seed
-            )
-            assert found.plan is not None
-            plan = SpatialPlan.from_json(found.plan, self._spec.name).validate(system.model)
-            yield self._proposal(system, plan, lasts=True)
+            return self._proposal(whole, self._plan, lasts=True)
+        system = System(replace(whole.scenario, **rest_of(whole.scenario, workers, factors)))
+        return self._proposal(system, system.everything_on(system.best_provider), lasts=len(workers) == 1)
+
+    def plan(self, workers: frozenset[str], factors: Mapping[str, float]) -> Proposal:
+        """What the planner says for some workers, with links as they are now."""
+        scenario = self._cluster.system.scenario
+        changes = rest_of(scenario, workers, factors)
+        found = assess(get_family("distredge"), self._spec, self._scenario, {**self._options, **changes}, self._seed)
+        assert found.plan is not None
+        system = System(replace(scenario, **changes))
+        plan = SpatialPlan.from_json(found.plan, self._spec.name).validate(system.model)
+        return self._proposal(system, plan, lasts=True)
 
     def _proposal(self, system: System, plan: SpatialPlan, lasts: bool) -> Proposal:
         scenario = self._cluster.system.scenario

@@ -134,8 +134,9 @@ def survive(
     """
     expected_s = float(cluster.system.evaluate([plan])[0]) * cluster.scale
     patience_s = PATIENCE_S + 10.0 * expected_s
-    service = Service(cluster.controller, replanner, replanner.in_flight, first, patience_s=patience_s)
-    found.events, replanner.factors = service.events, lambda: service.watch.factors
+    controller, in_flight = cluster.controller, replanner.in_flight
+    service = Service(controller, replanner.at_once, replanner.plan, in_flight, first, patience_s=patience_s)
+    found.events = service.events
     with service, Bar("images") as bar:
         begun_s = checked_s = 0.0
         for item in service.run(images[first:]):

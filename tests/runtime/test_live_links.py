@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,9 +20,11 @@ from splitgym.models.runnable.units import build
 from splitgym.runtime.blobs import BlobStore, put_model
 from splitgym.runtime.controller import Controller
 from splitgym.runtime.deployment import Deployment
-from splitgym.runtime.link_watch import Pair, rates_bytes_s
+from splitgym.runtime.link_watch import FIRST, LinkWatch, Pair, rates_bytes_s
 from splitgym.runtime.pacing import RequesterPace
+from splitgym.runtime.service import Service, proposal
 from splitgym.runtime.shaper import Relay
+from splitgym.runtime.stream_core import Proposal
 from splitgym.runtime.testbed import Testbed
 from splitgym.runtime.wire import Pace
 from splitgym.runtime.zmq_transport import ZmqListener, ZmqNetwork
@@ -32,6 +35,7 @@ NAMES = ("w0", "w1")
 CHAIN: Pair = NAMES
 FAST_BYTES_S, SLOW_BYTES_S = 2e6, 5e5
 IMAGES = 7
+HOLD_S = 0.2
 
 
 @cache
@@ -120,3 +124,34 @@ def test_an_emulated_links_rate_is_what_it_stands_for(
     paced = replace(deployment, paces=(pace, pace), requester=RequesterPace((0.01,) * 2, (byte_s,) * 2, (byte_s,) * 2))
     found = measured(controller, paced)
     assert found == pytest.approx(dict.fromkeys([CHAIN, (NAMES[1], "")], FAST_BYTES_S), rel=0.2)
+
+
+def test_a_changed_link_is_planned_for_once_and_again_when_it_is_as_before(
+    controller: Controller, relay: Relay, deployment: Deployment
+) -> None:
+    asked: list[Mapping[str, float]] = []
+    due_s = time.monotonic() + ENOUGH_S
+
+    def plan(workers: frozenset[str], factors: Mapping[str, float]) -> Proposal:
+        asked.append(factors)
+        return proposal(deployment, ENOUGH_S)
+
+    def at_once(workers: frozenset[str], factors: Mapping[str, float]) -> Proposal:
+        return proposal(deployment, ENOUGH_S, lasts=False)
+
+    def source() -> Iterator[np.ndarray]:
+        """Images at the relay's first rate; at another until that is asked about, and longer; at the first again."""
+        some = images(IMAGES)
+        for count, rate in ((1, FAST_BYTES_S), (2, SLOW_BYTES_S), (3, FAST_BYTES_S)):
+            relay.bytes_per_s = rate
+            while len(asked) < count and time.monotonic() < due_s:
+                yield some[0]
+            yield from some[: IMAGES if count == 1 else 3]
+
+    with Service(controller, at_once, plan) as found:
+        found.watch = LinkWatch(hold_s=HOLD_S, pause_s=HOLD_S)
+        assert len(list(found.run(source()))) > 3 * FIRST
+        assert [event.kind for event in found.events if event.kind == "serving"] == ["serving"]  # the plan was kept
+    first, slow, fast = asked
+    assert first == fast == {}
+    assert slow["w1"] == pytest.approx(SLOW_BYTES_S / FAST_BYTES_S, rel=0.4)

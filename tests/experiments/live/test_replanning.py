@@ -23,10 +23,10 @@ ALL = frozenset(CLUSTER.system.names)
 
 def proposals(workers: frozenset[str], factors: Mapping[str, float]) -> list[Proposal]:
     """All that is proposed for some workers."""
-    system = CLUSTER.system
-    spec = get_spec("distredge", "coedge")
-    plan = system.everything_on(0)
-    return list(Replanner(CLUSTER, plan, spec, SCENARIO, {}, 0, 1, lambda: factors)(workers))
+    plan = CLUSTER.system.everything_on(0)
+    replanner = Replanner(CLUSTER, plan, get_spec("distredge", "coedge"), SCENARIO, {}, 0, 1)
+    found = replanner.at_once(workers, factors)
+    return [found] if found.lasts else [found, replanner.plan(workers, factors)]
 
 
 @pytest.mark.parametrize("workers", [ALL, ALL - {CLUSTER.system.names[0]}])
