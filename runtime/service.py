@@ -78,6 +78,7 @@ class Service:
             of workers at a time.
         in_flight: items that may be under way at once; every plan's.
         first: the first item; those before were delivered.
+        lease_s: how long workers may be silent from now on; the session's own by default.
         options: of :class:`.stream_core.StreamCore`.
 
     Attributes:
@@ -93,6 +94,7 @@ class Service:
         planner: Planner,
         in_flight: int = 1,
         first: int = 0,
+        lease_s: float | None = None,
         **options: float,
     ) -> None:
         self._controller, self._at_once, self._planner = controller, at_once, planner
@@ -105,6 +107,8 @@ class Service:
         self._wanted: _Wanted | None = None  # the newest, until its plan is made
         self._planning = threading.Thread(target=self._plan, name="planning", daemon=True)
         with controller.lock:
+            if lease_s is not None:
+                controller.core.membership.lease_s = lease_s
             self.core = StreamCore(controller.core, in_flight, time.monotonic(), first, **options)  # type: ignore[arg-type]
             controller.follow(self.core)
         self._planning.start()

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 PROG = "splitgym-run"
 REPLANS = "joint"
-SESSION: Mapping[str, Any] = {"returns": True, "lease_s": 0.6}
+SESSION: Mapping[str, Any] = {"returns": True, "lease_s": 10.0}  # nothing before the stream survives a loss
+LEASE_S = 0.6  # of the stream, which does
 IMAGES, OFFLOAD_IMAGES = 20, 3
 TRIED_IMAGES = 2  # at full speed, to see which scale this machine can keep to
 
@@ -319,4 +320,4 @@ def _stream(
         if item.index == args.images // 2 and args.kill is not None and cluster.testbed is not None:
             cluster.testbed.signal(args.kill)
 
-    survive(cluster, job.plan, replanner, images, found, on_item, network, journal.next)
+    survive(cluster, job.plan, replanner, images, found, on_item, network, journal.next, LEASE_S)

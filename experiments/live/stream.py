@@ -118,6 +118,7 @@ def survive(
     on_item: Callable[[Item], None],
     network: TorchModel | None = None,
     first: int = 0,
+    lease_s: float | None = None,
 ) -> None:
     """Send images through whoever of a cluster's workers is there.
 
@@ -128,6 +129,7 @@ def survive(
         on_item: told of every one, with its outputs.
         network: the unsplit one, to check outputs against.
         first: the first image; those before went through earlier.
+        lease_s: how long workers may be silent; the session's own by default.
 
     Raises:
         ClusterFailure: there has been no result for too long.
@@ -135,7 +137,7 @@ def survive(
     expected_s = float(cluster.system.evaluate([plan])[0]) * cluster.scale
     patience_s = PATIENCE_S + 10.0 * expected_s
     controller, in_flight = cluster.controller, replanner.in_flight
-    service = Service(controller, replanner.at_once, replanner.plan, in_flight, first, patience_s=patience_s)
+    service = Service(controller, replanner.at_once, replanner.plan, in_flight, first, lease_s, patience_s=patience_s)
     found.events = service.events
     with service, Bar("images") as bar:
         begun_s = checked_s = 0.0

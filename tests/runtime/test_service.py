@@ -25,7 +25,7 @@ from splitgym.runtime.testbed import Testbed
 from .live import ENOUGH_S, assert_same, random_images, small, small_network, stored, whole
 
 NAMES = ("w0", "w1", "w2")
-LEASE_S = 5.0  # of a machine that is slow and busy
+LEASE_S = 5.0  # of the stream, on a machine that is slow and busy
 IMAGES = 12
 CUT = 6
 
@@ -66,10 +66,10 @@ def service(
     planner = planner or (lambda workers, factors: plan(folder, in_flight, workers, True))
     with (
         open_session(
-            testbed.members, testbed.identity, testbed.roster, BlobStore(folder), join_s=ENOUGH_S, lease_s=LEASE_S,
+            testbed.members, testbed.identity, testbed.roster, BlobStore(folder), join_s=ENOUGH_S, lease_s=ENOUGH_S,
             returns=True, hysteresis=Hysteresis(pause_s=0.1, most_s=0.1),
         ) as controller,
-        Service(controller, at_once, planner, in_flight, patience_s=patience_s) as found,
+        Service(controller, at_once, planner, in_flight, lease_s=LEASE_S, patience_s=patience_s) as found,
     ):  # fmt: skip
         yield found
 

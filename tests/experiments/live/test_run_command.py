@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +31,7 @@ from .cluster import boards, write_boards
 
 RUN = Command(run_command.PROG, run_command.main)
 TESTBED = Command(testbed_command.PROG, testbed_command.main)
+SESSION, LEASE_S = run_command.SESSION, run_command.LEASE_S
 WROTE, DRAWN = {"run.json", "job.json", "journal.jsonl"}, {"trace.json", "timeline.png"}
 
 
@@ -44,8 +47,8 @@ def _here(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(results, "save_figure", sketch)
-    patience = {"returns": True, "lease_s": ENOUGH_S}  # whoever is killed is noticed by its connection
-    monkeypatch.setattr(run_command, "SESSION", patience)
+    monkeypatch.setattr(run_command, "LEASE_S", ENOUGH_S)  # whoever is killed is noticed by its connection
+    monkeypatch.setattr(run_command, "SESSION", {**run_command.SESSION, "lease_s": ENOUGH_S})
 
 
 def run(folder: Path, *words: str, code: int = 0) -> dict[str, Any]:
@@ -157,6 +160,26 @@ def test_a_worker_that_is_killed_costs_no_image(tmp_path: Path) -> None:
     assert found["outages"]["stretches"][-1]["workers"] == "pi3-2"
     assert "pi3-1 " in called.out
     assert files("out") >= {"rate.png", "journal.jsonl"}
+
+
+def test_a_worker_that_is_silent_before_the_stream_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offload = stream.stream
+
+    def hanging(cluster: live.Cluster, *args: Any, **options: Any) -> None:
+        testbed = cluster.testbed
+        assert testbed is not None
+        testbed.signal("pi3-2", signal.SIGSTOP)
+        wakes = threading.Timer(2.5 * LEASE_S, testbed.signal, ("pi3-2", signal.SIGCONT))
+        wakes.start()
+        wakes.join(ENOUGH_S)
+        offload(cluster, *args, **options)
+
+    monkeypatch.setattr(stream, "stream", hanging)
+    monkeypatch.setattr(run_command, "SESSION", SESSION)
+    write_boards(tmp_path / "two.yaml")
+    words = "coedge --testbed two.yaml --time-scale 20 --images 2 --out out"
+    RUN(*words.split())
+    assert len(read("out/run.json")["images"]) == 2
 
 
 def test_a_testbed_for_one_run_finds_its_scale_and_leaves_nothing(tmp_path: Path) -> None:
