@@ -27,9 +27,10 @@ class Event:
 
     Attributes:
         at_s: on this machine's monotonic clock.
-        kind: lost, back, planning, failed (a planner did), or serving (an epoch began).
+        kind: lost, back, planning, failed (a planner did), deploying (an epoch began), or serving (its workers are
+            ready, and its first item leaves).
         text: which worker and why; the workers of a plan.
-        epoch: that began.
+        epoch: that began or serves.
     """
 
     at_s: float
@@ -104,6 +105,7 @@ class Service:
         self._images: dict[int, np.ndarray] = {}
         self._attempts: dict[int, int] = {}
         self._asked: queue.SimpleQueue[_Wanted | None] = queue.SimpleQueue()
+        self._serving = 0  # epoch
         self._wanted: _Wanted | None = None  # the newest, until its plan is made
         self._planning = threading.Thread(target=self._plan, name="planning", daemon=True)
         with controller.lock:
@@ -175,6 +177,7 @@ class Service:
             case Begin():
                 self._begin(action)
             case Send():
+                self._serves(action.epoch)
                 self._send(action)
             case Lost():
                 self._note("lost", f"{action.worker} {action.reason}")
@@ -255,7 +258,13 @@ class Service:
             self.watch.planned(content.factors)
         epoch = self._controller.core.epoch
         self.deployments[epoch] = content.deployment
-        self._note("serving", ", ".join(sorted(content.deployment.working)), epoch)
+        self._note("deploying", _names(content.deployment), epoch)
+
+    def _serves(self, epoch: int) -> None:
+        """Note when an epoch's first item leaves."""
+        if epoch != self._serving and self.core.serves(epoch):
+            self._serving = epoch
+            self._note("serving", _names(self.deployments[epoch]), epoch)
 
     # items --------------------------------------------------------------------------------------------------------
 
@@ -281,3 +290,7 @@ class Service:
             return
         with self._controller.lock:
             requester.scattered(item, spans or [])
+
+
+def _names(deployment: Deployment) -> str:
+    return ", ".join(sorted(deployment.working))

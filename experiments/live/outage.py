@@ -1,4 +1,7 @@
-"""What the loss or return of workers did to a stream: its rate before, meanwhile and after, in numbers and drawn."""
+"""What the loss or return of workers did to a stream: its rate before, meanwhile and after, in numbers and drawn.
+
+All times are the devices': real seconds over the emulation's time scale.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,18 @@ from itertools import pairwise
 from typing import Any
 
 from ...runtime.requester import Item
+from ...runtime.service import Event
 from ...ui.canvas import COLORS, clean, new_figure
 from .stream import Streamed
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Time between two changes of who works.
+    """Time in which one plan served.
 
     Attributes:
         workers: that had something to do, as text.
-        begun_s, ended_s: since the first image; real time.
+        begun_s, ended_s: since the first image, until the next plan is deployed or one of them is lost.
         images: that were delivered in it.
     """
 
@@ -29,7 +33,7 @@ class Stretch:
 
     @property
     def images_per_s(self) -> float:
-        """Real ones."""
+        """Its rate."""
         return self.images / (self.ended_s - self.begun_s) if self.ended_s > self.begun_s else 0.0
 
 
@@ -48,30 +52,49 @@ class Loss:
     stood_still_s: float | None
 
 
-def stretches(found: Streamed) -> list[Stretch]:
-    """A stream by epoch."""
+def stretches(found: Streamed, scale: float) -> list[Stretch]:
+    """A stream by the epochs that served.
+
+    Args:
+        scale: real seconds over the devices'.
+    """
     if not found.all:
         return []
-    zero_s, served = found.all[0].begun_s, [e for e in found.events if e.kind == "serving"]
-    ends = [_ended_s(item) for item in found.all]
+    zero_s, last_s = found.all[0].begun_s, max(map(_ended_s, found.all))
     out = []
-    for event, following in zip(served, [*served[1:], None], strict=True):
-        begun_s = max(0.0, event.at_s - zero_s)
-        ended_s = (following.at_s if following is not None else max(ends)) - zero_s
-        images = sum(item.epoch == event.epoch for item in found.all)
-        out.append(Stretch(event.text, begun_s, max(begun_s, ended_s), images))
+    for i, event in enumerate(found.events):
+        if event.kind == "serving":
+            over_s = next((later.at_s for later in found.events[i + 1 :] if _ends(later, event)), last_s)
+            begun_s, ended_s = (max(0.0, at_s - zero_s) / scale for at_s in (event.at_s, over_s))
+            images = sum(item.epoch == event.epoch for item in found.all)
+            out.append(Stretch(event.text, begun_s, max(begun_s, ended_s), images))
     return out
 
 
-def losses(found: Streamed) -> list[Loss]:
-    """Workers that were lost while images were under way."""
+def _ends(event: Event, serving: Event) -> bool:
+    """Whether something ends what serves."""
+    return event.kind == "deploying" or (event.kind == "lost" and _worker(event.text) in serving.text.split(", "))
+
+
+def _worker(text: str) -> str:
+    """Whom a loss is about."""
+    return text.partition(" ")[0]
+
+
+def losses(found: Streamed, scale: float) -> list[Loss]:
+    """Workers that were lost while images were under way.
+
+    Args:
+        scale: real seconds over the devices'.
+    """
     if not found.all:
         return []
     zero_s, ends = found.all[0].begun_s, sorted(_ended_s(item) for item in found.all)
     out = []
     for event in (e for e in found.events if e.kind == "lost"):
         later = next((end_s for end_s in ends if end_s > event.at_s), None)
-        out.append(Loss(event.text, event.at_s - zero_s, None if later is None else later - event.at_s))
+        stood_still_s = None if later is None else (later - event.at_s) / scale
+        out.append(Loss(event.text, (event.at_s - zero_s) / scale, stood_still_s))
     return out
 
 
@@ -79,8 +102,11 @@ def _ended_s(item: Item) -> float:
     return item.begun_s + item.latency_s
 
 
-def rate_figure(found: Streamed, title: str) -> Any:
+def rate_figure(found: Streamed, title: str, scale: float) -> Any:
     """Images a second over time, a step an image, with what happened.
+
+    Args:
+        scale: real seconds over the devices'.
 
     Returns:
         A matplotlib Figure (Agg canvas).
@@ -89,30 +115,33 @@ def rate_figure(found: Streamed, title: str) -> Any:
     axes = figure.subplots()
     clean(axes)
     zero_s = found.all[0].begun_s
-    ends = [0.0, *(_ended_s(item) - zero_s for item in found.all)]
+    ends = [0.0, *((_ended_s(item) - zero_s) / scale for item in found.all)]
     rates = [1.0 / max(b - a, 1e-6) for a, b in pairwise(ends)]
     axes.stairs(rates, ends, baseline=0.0, fill=True, color=COLORS[10])
     axes.stairs(rates, ends, baseline=None, color=COLORS[0], lw=1.2)
-    for i, part in enumerate(stretches(found)):
+    for i, part in enumerate(stretches(found, scale)):
         axes.axvspan(part.begun_s, part.ended_s, color="0.5", alpha=0.12 if i % 2 else 0.0, lw=0)
         if part.images:
             middle_s, words = (part.begun_s + part.ended_s) / 2, part.workers.replace(", ", "\n")
             axes.annotate(
                 words, (middle_s, 0.98), xycoords=("data", "axes fraction"), ha="center", va="top", fontsize=8
             )
-    for loss in losses(found):
+    for loss in losses(found, scale):
         axes.axvline(loss.at_s, color=COLORS[3], lw=1.2)
         axes.annotate(
-            f"{loss.text.split()[0]} lost", (loss.at_s, 0.02), xycoords=("data", "axes fraction"), rotation=90,
+            f"{_worker(loss.text)} lost", (loss.at_s, 0.02), xycoords=("data", "axes fraction"), rotation=90,
             ha="right", va="bottom", fontsize=8, color=COLORS[3],
         )  # fmt: skip
     for event in (e for e in found.events if e.kind == "back" and e.at_s > zero_s):
-        axes.axvline(event.at_s - zero_s, color=COLORS[2], lw=1.2)
+        at_s = (event.at_s - zero_s) / scale
+        axes.axvline(at_s, color=COLORS[2], lw=1.2)
         axes.annotate(
-            f"{event.text} back", (event.at_s - zero_s, 0.02), xycoords=("data", "axes fraction"), rotation=90,
+            f"{event.text} back", (at_s, 0.02), xycoords=("data", "axes fraction"), rotation=90,
             ha="right", va="bottom", fontsize=8, color=COLORS[2],
         )  # fmt: skip
-    axes.set(title=title, xlabel="real seconds since the first image", ylabel="images a second", xlim=(0.0, ends[-1]))
+    clock = f" (the devices': real / {scale:g})" if scale != 1 else ""
+    xlabel = f"seconds since the first image{clock}"
+    axes.set(title=title, xlabel=xlabel, ylabel="images a second", xlim=(0.0, ends[-1]))
     axes.set_ylim(0.0, 1.45 * max(_usual(rates), 1e-9))
     return figure
 
@@ -123,31 +152,50 @@ def _usual(rates: Sequence[float]) -> float:
 
 
 def lines(found: Streamed, scale: float) -> list[str]:
-    """What happened, for people; nothing where nothing did."""
+    """What happened, for people; nothing where nothing did.
+
+    Args:
+        scale: real seconds over the devices'.
+    """
     out = []
-    for loss in losses(found):
-        still = "no result after it" if loss.stood_still_s is None else f"{loss.stood_still_s:.2f} s to the next result"
-        out.append(f"{loss.at_s:.1f} s: {loss.text}: {still}")
-    parts = [part for part in stretches(found) if part.images]
+    for loss in losses(found, scale):
+        still = "no result after it" if loss.stood_still_s is None else f"{loss.stood_still_s:.3g} s to the next result"
+        out.append(f"{loss.at_s:.2f} s: {loss.text}: {still}")
+    out += [f"planning failed, what served went on: {why}" for why in failures(found)]
+    parts = [part for part in stretches(found, scale) if part.images]
     if out or len(parts) > 1:
         for part in parts:
-            rate = part.images_per_s * scale
-            out.append(f"{part.begun_s:.1f}-{part.ended_s:.1f} s: {part.images} images, {rate:.3g}/s: {part.workers}")
+            rate = f"{part.images} images, {part.images_per_s:.3g}/s"
+            out.append(f"{part.begun_s:.2f}-{part.ended_s:.2f} s: {rate}: {part.workers}")
     redone = sum(item.attempts > 1 for item in found.all)
-    return [*out, f"{redone} images were begun more than once, each has one result"] if redone else out
+    if redone:
+        out.append(f"{redone} images were begun more than once, each has one result")
+    if out and scale != 1:
+        out.insert(0, f"since the first image, in the devices' time (real time / {scale:g}):")
+    return out
 
 
-def to_json(found: Streamed) -> dict[str, Any]:
-    """What happened, as plain data; real seconds since the first image."""
+def failures(found: Streamed) -> list[str]:
+    """Why planners failed, each reason once."""
+    return list(dict.fromkeys(event.text for event in found.events if event.kind == "failed"))
+
+
+def to_json(found: Streamed, scale: float) -> dict[str, Any]:
+    """What happened, as plain data; the devices' seconds since the first image.
+
+    Args:
+        scale: real seconds over the devices'.
+    """
     return {
-        "losses": [{"text": x.text, "at_s": x.at_s, "stood_still_s": x.stood_still_s} for x in losses(found)],
+        "losses": [{"text": x.text, "at_s": x.at_s, "stood_still_s": x.stood_still_s} for x in losses(found, scale)],
+        "planning_failed": failures(found),
         "stretches": [
             {"workers": p.workers, "begun_s": p.begun_s, "ended_s": p.ended_s, "images": p.images}
-            for p in stretches(found)
+            for p in stretches(found, scale)
         ],
     }
 
 
 def happened(found: Streamed) -> bool:
     """Whether anybody was lost, or worked under several plans."""
-    return bool(losses(found)) or sum(part.images > 0 for part in stretches(found)) > 1
+    return bool(losses(found, 1.0)) or sum(part.images > 0 for part in stretches(found, 1.0)) > 1

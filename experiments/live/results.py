@@ -59,13 +59,14 @@ def results(run: Run, out: Path) -> Report:
     data = {
         **to_json(report, cluster, plan, found, run.in_flight),
         "images": run.journal.entries,
-        "outages": outage.to_json(found),
+        "outages": outage.to_json(found, cluster.scale),
         "versions": versions(),
         "interrupted": run.stopped,
     }
     rates = None
     if outage.happened(found):
-        rates = outage.rate_figure(found, f"{Path(run.who).stem} on {cluster.system.scenario.name}")
+        title = f"{Path(run.who).stem} on {cluster.system.scenario.name}"
+        rates = outage.rate_figure(found, title, cluster.scale)
     _write(out, data, report, cluster, plan, run.who, rates)
     _print(report, run, out, rates is not None)
     return report

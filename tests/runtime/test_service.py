@@ -94,7 +94,7 @@ def run(found: Service, hurt: dict[int, threading.Thread]) -> None:
 def test_a_stream_without_faults(testbed: Testbed, folder: Path, in_flight: int) -> None:
     with service(testbed, folder, in_flight=in_flight) as found:
         run(found, {})
-        assert {event.kind for event in found.events} <= {"planning", "serving"}
+        assert {event.kind for event in found.events} <= {"planning", "deploying", "serving"}
 
 
 def test_killed_and_stopped_workers_cost_no_image(testbed: Testbed, folder: Path) -> None:
