@@ -5,7 +5,7 @@
 A stream of small-model images runs over worker processes of this machine whose connections go through relays. One
 fault after another is drawn from the seed: SIGKILL, SIGSTOP and SIGCONT, a connection cut mid-chunk, a connection that
 freezes, a full disk. Submissions and results are written down and checked: every image once, in order, equal to the
-unsplit model's output.
+unsplit model's output; exit 1 where that does not hold.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import random
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -97,6 +98,11 @@ class History:
         """Results beyond the first of an image, or out of order."""
         behind = sum(a >= b for a, b in zip(self.results, self.results[1:], strict=False))
         return len(self.results) - len(set(self.results)) + behind
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every image has one result, in order, and right."""
+        return not (self.lost or self.doubled or self.wrong)
 
 
 class _Relayed(Controller):
@@ -308,16 +314,18 @@ def chaos() -> Iterator[Figure]:
 GROUPS = {"chaos": chaos}
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--faults", type=int, default=FAULTS)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--seed", type=int, default=SEED)
     args = parser.parse_args()
-    for figure in figures(run(args.images, args.faults, args.kinds, args.seed)):
+    history = run(args.images, args.faults, args.kinds, args.seed)
+    for figure in figures(history):
         print(figure.line(), flush=True)
+    return 0 if history.is_good else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -33,7 +33,7 @@ EXPECTED_S = 1.0
 
 def run(minutes: float = MINUTES, mbps: float = MBPS, busy: int | None = None) -> Iterator[Figure]:
     """Stream for some minutes, with as many busy processes as there are cores."""
-    busy = busy or os.cpu_count() or 1
+    busy = (os.cpu_count() or 1) if busy is None else busy
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         for _ in range(busy):
             process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
