@@ -171,7 +171,8 @@ def lines(found: Streamed, scale: float) -> list[str]:
     if redone:
         out.append(f"{redone} images were begun more than once, each has one result")
     if out and scale != 1:
-        out.insert(0, f"since the first image, in the devices' time (real time / {scale:g}):")
+        clock = f"the devices' time (real time / {scale:g})"
+        out.insert(0, f"since the first image, in {clock}, but for the reasons of losses:")
     return out
 
 
