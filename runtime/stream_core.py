@@ -248,12 +248,21 @@ class StreamCore:
             self._asked = frozenset()
         if self.state == "WAITING":
             return self._begin(proposal)
-        if proposal == self.proposal or not proposal.lasts:
+        if not proposal.lasts:
             return []
+        if proposal == self.proposal:
+            return self._stay()
         self._better = proposal
         if self.state == "SERVING":
             self.state = "DRAINING"
         return self._switch()
+
+    def _stay(self) -> list[Action]:
+        """What is deployed is what is wanted, whatever was wanted meanwhile."""
+        self._better = None
+        if self.state == "DRAINING":
+            self.state = "SERVING"
+        return []
 
     def _overtake(self) -> list[Action]:
         """A plan to go on with that still waits for weights is not worth waiting for where a better one is there."""

@@ -204,3 +204,17 @@ def test_an_item_goes_to_the_epoch_that_serves() -> None:
     assert [action for action in stream.found if isinstance(action, Send)] == [Send(0, 1)]
     told = [action.worker for action in stream.found if isinstance(action, Tell) and action.worker in WORKERS]
     assert set(told) == set(WORKERS)
+
+
+def test_what_is_served_is_kept_where_it_is_what_is_wanted_in_the_end() -> None:
+    stream = Stream()
+    stream.serve()
+    stream.found += stream.core.submit(stream.now_s)
+    stream.propose(content="another")  # to be deployed once nothing is under way
+    assert not stream.core.wants
+    stream.propose()
+    stream.core.sending(1, 0, stream.now_s)
+    stream.found += stream.core.came(1, 0, stream.now_s)
+    stream.tick(1.0)
+    assert [action.proposal.content for action in stream.found if isinstance(action, Begin)] == [None]
+    assert stream.core.wants
