@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 import zmq
 
-from splitgym.runtime import wire
+from splitgym.runtime import wire, wire_requests, wire_types
 from splitgym.runtime.keys import ROSTER_FILE, Identity, load_identity, load_roster, make_identity
 from splitgym.runtime.keys_command import key_path
 from splitgym.runtime.transport import CHUNK_BYTES, MOST_HEADER_BYTES
@@ -70,21 +70,22 @@ def orders(session: str = TOKEN) -> list[bytes]:
         wire.Reset(session, 2**40),
         wire.Bye(session),
         wire.Failed(1, "because"),
-        wire.TimeCopies(session, 3, 0.5),
-        wire.Timed(session, 2, (0.25, 0.5)),
+        wire_requests.TimeCopies(session, 3, 0.5),
+        wire_requests.Timed(session, 2, (0.25, 0.5)),
     ]
     return [wire.encode(message) for message in found]
 
 
 def rows(session: str = TOKEN, weights: str = DIGEST) -> list[bytes]:
     """Well-formed headers of bytes: an image's first, a later item's, another's, a crumb's, and a link's measuring."""
-    found = wire.Chunk(session, 1, 9, 0, 0, "main", 0, 8, wire.UINT8, weights, 0, CHUNK_BYTES, CHUNK_BYTES, 0.0)
+    found = wire.Chunk(session, 1, 9, 0, 0, "main", 0, 8, wire_types.UINT8, weights, 0, CHUNK_BYTES, CHUNK_BYTES, 0.0)
     changes: list[dict[str, Any]] = [
         {}, {"item": 2**50}, {"epoch": 2**50}, {"incarnation": 0}, {"boundary": 3, "tensor": "result"}, {"offset": 1},
-        {"size": wire.MOST_PIECE_BYTES, "message_bytes": wire.MOST_PIECE_BYTES}, {"begun_s": 1e12}, {"lo": 5, "hi": 2},
+        {"size": wire_types.MOST_PIECE_BYTES, "message_bytes": wire_types.MOST_PIECE_BYTES}, {"begun_s": 1e12},
+        {"lo": 5, "hi": 2},
     ]  # fmt: skip
     chunks = [wire.encode(msgspec.structs.replace(found, **change)) for change in changes]
-    return [*chunks, wire.encode(wire.Echo(session, 1, 0, 0, wire.MOST_ECHO_BYTES))]
+    return [*chunks, wire.encode(wire.Echo(session, 1, 0, 0, wire_types.MOST_ECHO_BYTES))]
 
 
 def message(rng: random.Random, known: Sequence[bytes]) -> list[bytes]:

@@ -11,7 +11,7 @@ from ..profiling.measure.copy_rates import copy_rates
 from ..profiling.measure.machine import usable_cpus
 from ..profiling.measure.measuring import WHOLE, Backend, Extra, OutOfMemory, Run
 from ..ui.errors import InputError
-from . import wire
+from . import wire_requests
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class Bench:
 
     def __init__(self, backend: str = "torch") -> None:
         self._backend = backend
-        self._next: wire.AnyRequest | None = None
+        self._next: wire_requests.AnyRequest | None = None
         self._cancelled = False
         self._ready: _Ready | None = None
 
-    def put(self, request: wire.AnyRequest) -> None:
+    def put(self, request: wire_requests.AnyRequest) -> None:
         """Have something done next."""
         self._next = request
 
-    def take(self) -> wire.AnyRequest | None:
+    def take(self) -> wire_requests.AnyRequest | None:
         """What is to be done now."""
         request, self._next = self._next, None
         if request is not None:
@@ -55,35 +55,35 @@ class Bench:
         """End what is being done, and free what is ready."""
         self._next, self._cancelled, self._ready = None, True, None
 
-    def do(self, request: wire.AnyRequest) -> wire.AnyAnswer:
+    def do(self, request: wire_requests.AnyRequest) -> wire_requests.AnyAnswer:
         """Do what a request asks; never raises, since a daemon outlives networks that cannot be run."""
         try:
             match request:
-                case wire.PrepareKernels():
+                case wire_requests.PrepareKernels():
                     return self._prepare(request)
-                case wire.TimeKernel():
+                case wire_requests.TimeKernel():
                     values = self._times(self._run(request), request.warmup + request.samples)
-                    return wire.Timed(request.session, request.request, values[request.warmup :])
-                case wire.TimeCopies():
-                    return wire.Timed(request.session, request.request, copy_rates(request.seconds))
+                    return wire_requests.Timed(request.session, request.request, values[request.warmup :])
+                case wire_requests.TimeCopies():
+                    return wire_requests.Timed(request.session, request.request, copy_rates(request.seconds))
         except Exception as error:
             known = isinstance(error, InputError | OutOfMemory)
             reason = " ".join(f"{'' if known else type(error).__name__ + ': '}{error}".split())
-            return wire.Unable(request.session, request.request, reason[:1000], isinstance(error, OutOfMemory))
+            return wire_requests.Unable(request.session, request.request, reason[:1000], isinstance(error, OutOfMemory))
 
-    def _prepare(self, request: wire.PrepareKernels) -> wire.KernelsPrepared:
+    def _prepare(self, request: wire_requests.PrepareKernels) -> wire_requests.KernelsPrepared:
         self._ready = None  # frees the one before
         ready = _ready(request.session, model_from(request.model), self._backend)
         self._ready, found = ready, ready.backend
         if self._cancelled:
             self._ready = None
         extras = tuple((extra.name, extra.kernel) for extra in ready.extras)
-        return wire.KernelsPrepared(
+        return wire_requests.KernelsPrepared(
             request.session, request.request, found.name, found.device, found.precision, found.software, found.note,
             found.passes, extras, ready.whole is not None,
         )  # fmt: skip
 
-    def _run(self, request: wire.TimeKernel) -> Run:
+    def _run(self, request: wire_requests.TimeKernel) -> Run:
         ready, name, rows = self._ready, request.name, request.rows
         if ready is None or ready.session != request.session:
             raise InputError("no network is ready to be timed")

@@ -17,7 +17,8 @@ from .blobs import BlobStore
 from .geometry import HEAD, RESULT, Geometry, Part, Piece
 from .patience import wait
 from .spatial import Job
-from .wire import FLOAT16, FLOAT32, IMAGE_SCALE, UINT8, Pace
+from .wire import Pace
+from .wire_types import FLOAT16, FLOAT32, IMAGE_SCALE, UINT8
 
 DTYPES = {FLOAT32: torch.float32, UINT8: torch.uint8, FLOAT16: torch.float16}
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..ui.errors import InputError
-from . import wire
+from . import wire, wire_requests, wire_types
 from .about import software_version
 from .assembly import Rejected
 from .blobs import BlobStore
@@ -92,7 +92,7 @@ class Controller:
         self.requester: Requester | None = None  # of the epoch
         self._numbers = count(1)  # of requests
         self._asked: dict[int, str] = {}
-        self._answers: dict[int, wire.AnyAnswer] = {}
+        self._answers: dict[int, wire_requests.AnyAnswer] = {}
         self._error: BaseException | None = None
         self._threads = [
             threading.Thread(target=self._guarded, args=(body,), name=f"controller {body.__name__[1:]}", daemon=True)
@@ -130,7 +130,9 @@ class Controller:
         """Where a worker takes rows."""
         return f"{self.members[worker].address.rpartition(':')[0]}:{self.core.welcomes[worker].data}"
 
-    def ask(self, worker: str, kind: type[wire.Request], timeout_s: float, **fields: Any) -> wire.AnyAnswer:
+    def ask(
+        self, worker: str, kind: type[wire_requests.Request], timeout_s: float, **fields: Any
+    ) -> wire_requests.AnyAnswer:
         """Have a worker measure something; from several threads at once for several workers.
 
         Args:
@@ -341,7 +343,7 @@ class Controller:
     def _heard(self, worker: str, header: bytes) -> None:
         try:
             message = wire.decode_control(header)
-        except wire.WireError:
+        except wire_types.WireError:
             self.drops.add("malformed messages of workers")
             return
         self._decide(lambda core, now_s: core.control(worker, message, now_s))
@@ -389,7 +391,7 @@ class Controller:
                 payload = event.payload or memoryview(b"")
                 try:
                     chunk = wire.decode_chunk(event.header, len(payload))
-                except wire.WireError:
+                except wire_types.WireError:
                     self.drops.add("malformed rows")
                     continue
                 self._result(event.peer, chunk, payload)

@@ -9,7 +9,7 @@ from functools import cached_property
 from ..models.model import Model, ValueBytes
 from ..models.plans import SpatialPlan
 from ..models.serial import to_plain
-from . import wire
+from . import wire, wire_types
 from .geometry import Geometry
 from .pacing import RequesterPace
 
@@ -35,17 +35,17 @@ class Deployment:
     weights: tuple[str, ...]
     plan: SpatialPlan
     members: tuple[str, ...]
-    dtype: int = wire.FLOAT32
+    dtype: int = wire_types.FLOAT32
     in_flight: int = 1
     paces: Sequence[wire.Pace] | None = None
     requester: RequesterPace | None = None
     volumes: int | None = None
-    image_dtype: int = wire.UINT8
+    image_dtype: int = wire_types.UINT8
 
     @cached_property
     def geometry(self) -> Geometry:
         """Of the plan."""
-        value_bytes = ValueBytes(wire.VALUE_BYTES[self.dtype], wire.VALUE_BYTES[self.image_dtype])
+        value_bytes = ValueBytes(wire_types.VALUE_BYTES[self.dtype], wire_types.VALUE_BYTES[self.image_dtype])
         return Geometry(self.model, self.plan, value_bytes, self.volumes)
 
     @cached_property

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import cache
 
 from ..ui.errors import InputError
-from . import wire
+from . import wire, wire_types
 from .transport import CHUNK_BYTES, Buffer, Dialer, PeerGone
 
 SILENCE_S = 30.0  # without an answer; a chunk on a slow link takes long
@@ -136,7 +136,7 @@ class EchoChannel:
     def _take(self, header: bytes, payload_bytes: int) -> None:
         try:
             echo = wire.decode_data(header, payload_bytes)
-        except wire.WireError:
+        except wire_types.WireError:
             return
         if not (isinstance(echo, wire.Echo) and echo.session == self._session):
             return

@@ -18,7 +18,7 @@ from ..profiling.measure.measuring import WHOLE, Cell, DeviceFailure, Extra, Out
 from ..profiling.message_fit import time_messages
 from ..ui.errors import InputError
 from ..ui.validation import validated
-from . import wire
+from . import wire_requests
 from .about import machine_words, software_version
 from .controller import Controller
 from .echo import EchoChannel
@@ -48,8 +48,8 @@ class RemoteKernels:
 
     def __init__(self, controller: Controller, worker: str, model: Model) -> None:
         self._controller, self.worker, self.model = controller, worker, model
-        found = self._ask(wire.PrepareKernels, model=to_plain(model))
-        if not isinstance(found, wire.KernelsPrepared):
+        found = self._ask(wire_requests.PrepareKernels, model=to_plain(model))
+        if not isinstance(found, wire_requests.KernelsPrepared):
             raise DeviceFailure(f"{worker} tells no kernels")
         self.name, self.device, self.precision, self.software = (
             found.backend,
@@ -79,14 +79,14 @@ class RemoteKernels:
         return lambda: self._times(name, rows, 0, 1)[0]
 
     def _times(self, name: str, rows: int, warmup: int, samples: int) -> Sequence[float]:
-        found = self._ask(wire.TimeKernel, name=name, rows=rows, warmup=warmup, samples=samples)
-        if not (isinstance(found, wire.Timed) and len(found.values) == samples and _times(found.values)):
+        found = self._ask(wire_requests.TimeKernel, name=name, rows=rows, warmup=warmup, samples=samples)
+        if not (isinstance(found, wire_requests.Timed) and len(found.values) == samples and _times(found.values)):
             raise DeviceFailure(f"{self.worker} tells no times")
         return found.values
 
-    def _ask(self, kind: type[wire.Request], **fields: object) -> wire.AnyAnswer:
+    def _ask(self, kind: type[wire_requests.Request], **fields: object) -> wire_requests.AnyAnswer:
         found = self._controller.ask(self.worker, kind, KERNEL_S, **fields)
-        if isinstance(found, wire.Unable):
+        if isinstance(found, wire_requests.Unable):
             raise (OutOfMemory if found.memory else DeviceFailure)(f"{self.worker}: {found.reason}")
         return found
 
@@ -144,9 +144,9 @@ def measure_link(controller: Controller, worker: str, peer: str, seconds: float,
 
 
 def _worker_copies(controller: Controller, worker: str, seconds: float) -> Sequence[float]:
-    found = controller.ask(worker, wire.TimeCopies, seconds + 60.0, seconds=seconds)
-    if not (isinstance(found, wire.Timed) and len(found.values) == 2 and _times(found.values)):
-        raise InputError(found.reason if isinstance(found, wire.Unable) else "tells no copy rates")
+    found = controller.ask(worker, wire_requests.TimeCopies, seconds + 60.0, seconds=seconds)
+    if not (isinstance(found, wire_requests.Timed) and len(found.values) == 2 and _times(found.values)):
+        raise InputError(found.reason if isinstance(found, wire_requests.Unable) else "tells no copy rates")
     return found.values
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import wire
+from . import wire, wire_types
 from .arrivals import Arrivals
 from .assembly import Assembly, outputs
 from .deployment import Deployment
@@ -19,7 +19,7 @@ from .patience import send_unless, wait
 from .transport import CHUNK_BYTES, Dialer, PeerGone
 
 SEND_TIMEOUT_S = 5.0
-DTYPES = {wire.FLOAT32: np.float32, wire.FLOAT16: np.float16}
+DTYPES = {wire_types.FLOAT32: np.float32, wire_types.FLOAT16: np.float16}
 
 
 @dataclass(frozen=True)
@@ -228,6 +228,6 @@ class Requester:
 
 def _image_bytes(rows: np.ndarray, dtype: int) -> bytes:
     """Rows of an image of bytes as they go over the wire."""
-    if dtype == wire.UINT8:
+    if dtype == wire_types.UINT8:
         return rows.tobytes()
-    return (rows * np.float32(wire.IMAGE_SCALE)).astype(DTYPES[dtype]).tobytes()
+    return (rows * np.float32(wire_types.IMAGE_SCALE)).astype(DTYPES[dtype]).tobytes()

@@ -15,8 +15,6 @@ from .drops import Drops
 from .membership import HYSTERESIS, Hysteresis, Membership
 from .wire import (
     VERSION,
-    Answer,
-    AnyAnswer,
     Bye,
     Chunk,
     Control,
@@ -31,6 +29,7 @@ from .wire import (
     Want,
     Welcome,
 )
+from .wire_requests import Answer, AnyAnswer
 
 State = Literal["FORMING", "DEPLOYING", "SERVING"]
 HEARTBEAT_S = 0.3

@@ -13,32 +13,24 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..models.model import ValueBytes
+from .wire_requests import AnyAnswer, AnyRequest
+from .wire_types import (
+    UINT8,
+    VALUE_BYTES,
+    Count,
+    EchoSize,
+    Message,
+    Moment,
+    Name,
+    Seconds,
+    Size,
+    Small,
+    Text,
+    Token,
+    WireError,
+)
 
 VERSION = 1
-FLOAT32, UINT8, FLOAT16 = 0, 1, 2  # codes of what tensors are made of
-VALUE_BYTES = {FLOAT32: 4, UINT8: 1, FLOAT16: 2}
-IMAGE_SCALE = 1.0 / 255.0  # camera bytes as networks see them; an image that is no bytes on the wire is scaled before
-
-MOST_PIECE_BYTES = 2**30
-MOST_ECHO_BYTES = 4 * 2**20
-MOST_ITEMS = 2**53
-Name = Annotated[str, Meta(max_length=64)]
-Text = Annotated[str, Meta(max_length=1000)]
-Token = Annotated[str, Meta(min_length=8, max_length=64, pattern="^[0-9a-f]+$")]  # of a session, digests
-Count = Annotated[int, Meta(ge=0, le=MOST_ITEMS)]
-Size = Annotated[int, Meta(ge=0, le=MOST_PIECE_BYTES)]
-Small = Annotated[int, Meta(ge=0, le=100_000)]
-Seconds = Annotated[float, Meta(ge=0.0, le=1e9)]
-Moment = Annotated[float, Meta(ge=-1e12, le=1e12)]  # on some clock; no NaN
-EchoSize = Annotated[int, Meta(ge=0, le=MOST_ECHO_BYTES)]
-
-
-class WireError(ValueError):
-    """A message that is none of ours, or out of bounds; the text is for a log."""
-
-
-class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="is"):
-    """Any message."""
 
 
 class Hello(Message, frozen=True, tag="hello"):
@@ -269,98 +261,6 @@ class Failed(Message, frozen=True, tag="failed"):
     peer: Name = ""
 
 
-class Request(Message, frozen=True):
-    """Something to be measured by a worker that has no plan; one at a time, each gets one answer.
-
-    Attributes:
-        request: its number, new in the session.
-    """
-
-    session: Token
-    request: Count
-
-
-class PrepareKernels(Request, frozen=True, tag="prepare"):
-    """Have a network ready for :class:`TimeKernel`; answered by :class:`KernelsPrepared`.
-
-    Attributes:
-        model: as plain data; its weights are random.
-    """
-
-    model: dict[str, Any]
-
-
-class TimeKernel(Request, frozen=True, tag="time"):
-    """Run something of the network that is ready, some times; answered by :class:`Timed`.
-
-    Attributes:
-        name: of a kernel, an extra, or the whole model.
-        rows: of output.
-        warmup, samples: runs before those that are timed, and those.
-    """
-
-    name: Text
-    rows: Small
-    warmup: Annotated[int, Meta(ge=0, le=1000)]
-    samples: Annotated[int, Meta(ge=1, le=1000)]
-
-
-class TimeCopies(Request, frozen=True, tag="copies"):
-    """Measure copies between tensors and bytes; answered by :class:`Timed` with bytes per second out and in.
-
-    Attributes:
-        seconds: about how long.
-    """
-
-    seconds: Annotated[float, Meta(ge=0.0, le=10.0)]
-
-
-class Answer(Message, frozen=True):
-    """What became of a request."""
-
-    session: Token
-    request: Count
-
-
-class KernelsPrepared(Answer, frozen=True, tag="prepared"):
-    """A network is ready; what tables say about how it runs.
-
-    Attributes:
-        backend: what runs them, torch or tensorrt.
-        passes: over all kernels.
-        extras: (name, index of the kernel that it is charged to) of operations that are no kernels.
-        whole: whether the whole network can be timed too.
-    """
-
-    backend: Name
-    device: Text
-    precision: Name
-    software: Text
-    note: Text
-    passes: Annotated[int, Meta(ge=1, le=100)]
-    extras: tuple[tuple[Text, Small], ...]
-    whole: bool
-
-
-class Timed(Answer, frozen=True, tag="timed"):
-    """What was measured."""
-
-    values: Annotated[tuple[float, ...], Meta(max_length=1000)]
-
-
-class Unable(Answer, frozen=True, tag="unable"):
-    """A request cannot be done, in one line.
-
-    Attributes:
-        memory: whether for want of memory.
-    """
-
-    reason: Text
-    memory: bool = False
-
-
-AnyRequest = PrepareKernels | TimeKernel | TimeCopies
-AnyAnswer = KernelsPrepared | Timed | Unable
 Control = (
     Hello | Welcome | Refuse | PlanMessage | Want | Blob | Ready | Spans | Heartbeat | Reset | Bye | Failed
     | AnyRequest | AnyAnswer

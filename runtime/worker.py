@@ -20,7 +20,7 @@ from typing import Any
 from ..models.plans import SpatialPlan
 from ..models.serial import model_from
 from ..ui.errors import InputError
-from . import wire
+from . import wire, wire_types
 from .assembly import Rejected
 from .bench import Bench
 from .blobs import BlobStore
@@ -138,7 +138,7 @@ class Worker:
             return
         try:
             message = wire.decode_control(event.header)
-        except wire.WireError:
+        except wire_types.WireError:
             self.drops.add("malformed orders")
             return
         role = self._roles.get(event.peer, "")
@@ -217,7 +217,7 @@ class Worker:
         payload = event.payload or memoryview(b"")
         try:
             found = wire.decode_data(event.header, len(payload))
-        except wire.WireError:
+        except wire_types.WireError:
             self.drops.add("malformed rows")
             return None
         if isinstance(found, wire.Echo):

@@ -17,8 +17,6 @@ from typing import Literal
 from .drops import Drops
 from .wire import (
     VERSION,
-    AnyAnswer,
-    AnyRequest,
     Blob,
     Bye,
     Chunk,
@@ -30,12 +28,12 @@ from .wire import (
     PlanMessage,
     Ready,
     Refuse,
-    Request,
     Reset,
     Spans,
     Want,
     Welcome,
 )
+from .wire_requests import AnyAnswer, AnyRequest, Request
 
 State = Literal["FREE", "JOINED", "LOADING", "READY"]
 HEARTBEAT_S = 0.1

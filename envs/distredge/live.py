@@ -22,7 +22,8 @@ from ...runtime.requester import Item
 from ...runtime.session import open_session
 from ...runtime.session_core import Clock
 from ...runtime.testbed import Testbed
-from ...runtime.wire import FLOAT16, FLOAT32, UINT8, Pace
+from ...runtime.wire import Pace
+from ...runtime.wire_types import FLOAT16, FLOAT32, UINT8
 from ...ui.errors import InputError
 from .physics import Rates
 from .scenarios import Scenario

@@ -14,7 +14,7 @@ from ...envs.distredge.live import Cluster
 from ...models.plans import SpatialPlan
 from ...runtime.requester import Item
 from ...runtime.service import Event, Service
-from ...runtime.wire import IMAGE_SCALE
+from ...runtime.wire_types import IMAGE_SCALE
 from ...ui.progress import Bar
 from .replanning import Replanner
 

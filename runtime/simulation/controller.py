@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from .. import wire
+from .. import wire, wire_types
 from ..assembly import Assembly, Rejected
 from ..geometry import REQUESTER, Geometry
 from ..journal import Journal
@@ -229,8 +229,8 @@ class SimController:
         messages = {
             name: wire.PlanMessage(
                 self.session.session, epoch, d, PLAIN[self.world.model], self.world.digests,
-                tuple(sorted(geometry.steps(d))), geometry.plan.to_json(), geometry.volumes, wire.FLOAT32, peers,
-                self.world.in_flight, None, wire.UINT8, action.first,
+                tuple(sorted(geometry.steps(d))), geometry.plan.to_json(), geometry.volumes, wire_types.FLOAT32, peers,
+                self.world.in_flight, None, wire_types.UINT8, action.first,
             )
             for d, name in enumerate(workers)
         }  # fmt: skip
@@ -261,7 +261,7 @@ class SimController:
                 part = rows[offset : offset + CHUNK_BYTES]
                 chunk = wire.Chunk(
                     self.session.session, action.epoch, 0, action.item, piece.boundary, piece.tensor, piece.lo,
-                    piece.hi, wire.UINT8, self.world.digests[0], offset, len(rows), len(rows), 0.0,
+                    piece.hi, wire_types.UINT8, self.world.digests[0], offset, len(rows), len(rows), 0.0,
                 )  # fmt: skip
                 if not self.world.net.send(self, name, "data", wire.encode(chunk), part):
                     self._act(self.core.lose(name, "its connection for rows is not there", self.world.loop.now_s))

@@ -12,7 +12,7 @@ from ...models.model import Join, Model, Unit, ValueBytes
 from ...models.plans import SpatialPlan
 from ...models.serial import to_plain
 from ..geometry import REQUESTER, RESULT, Geometry, Piece
-from ..wire import FLOAT32, VALUE_BYTES
+from ..wire_types import FLOAT32, VALUE_BYTES
 
 _UNITS = (
     Unit("conv1", (Conv(kernel=3, padding=1),), save="skip"),

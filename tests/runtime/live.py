@@ -21,7 +21,7 @@ from splitgym.runtime.blobs import BlobStore, put_model
 from splitgym.runtime.controller import Controller
 from splitgym.runtime.session import open_session
 from splitgym.runtime.testbed import Testbed
-from splitgym.runtime.wire import IMAGE_SCALE
+from splitgym.runtime.wire_types import IMAGE_SCALE
 
 ENOUGH_S = 120.0  # for whatever must happen on a machine that is slow and busy
 SMALL = {

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitgym.profiling.message_fit import MessageFit, time_messages
-from splitgym.runtime import wire
+from splitgym.runtime import wire, wire_types
 from splitgym.runtime.echo import MOST_WINDOW, SILENCE_S, EchoChannel, answer
 from splitgym.runtime.transport import CHUNK_BYTES, Buffer, Event, PeerGone
 from splitgym.runtime.zmq_transport import REPLY_HWM
@@ -127,7 +127,7 @@ def test_a_slow_link_is_never_held_for_as_long_as_heartbeats_may_be_late() -> No
 
 
 def test_the_answers_to_all_that_is_under_way_fit_the_queue_of_replies() -> None:
-    per_message = -(-wire.MOST_ECHO_BYTES // CHUNK_BYTES)
+    per_message = -(-wire_types.MOST_ECHO_BYTES // CHUNK_BYTES)
     assert max(MOST_WINDOW, per_message) < REPLY_HWM
 
 

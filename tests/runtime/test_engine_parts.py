@@ -12,7 +12,7 @@ import torch
 from splitgym.models.model import ValueBytes
 from splitgym.models.plans import SpatialPlan
 from splitgym.models.runnable.units import TorchModel, build
-from splitgym.runtime import wire
+from splitgym.runtime import wire, wire_types
 from splitgym.runtime.blobs import BlobStore, put_model
 from splitgym.runtime.compute import Executor, Network, to_bytes
 from splitgym.runtime.engine_parts import EngineParts
@@ -67,7 +67,7 @@ def test_a_device_with_engines_takes_part_in_an_image(tmp_path: Path) -> None:
         steps = geo.steps(device)
         network = Network(model, store, digests).with_steps(steps)
         parts = EngineParts(network, geo.parts(device), folder=tmp_path)
-        executors.append(Executor(geo, device, network, wire.FLOAT32, parts=parts))
+        executors.append(Executor(geo, device, network, wire_types.FLOAT32, parts=parts))
     image = np.random.default_rng(0).integers(0, 256, (3, 12, 6), np.uint8)
     found = _through(geo, executors, image)
     x = torch.from_numpy(image).float().mul(1 / 255.0)[None]
@@ -99,7 +99,7 @@ def _through(geo: Geometry, executors: list[Executor], image: np.ndarray) -> tor
             for piece in (p for send in sends for p in send.pieces):
                 rows = executor.rows(0, piece)
                 if piece.receiver >= 0:
-                    deliver(piece, bytes(to_bytes(rows, wire.FLOAT32)))
+                    deliver(piece, bytes(to_bytes(rows, wire_types.FLOAT32)))
                 elif piece.tensor == "result":
                     results[piece.lo] = rows.clone()
     return torch.cat([results[lo] for lo in sorted(results)], dim=2)

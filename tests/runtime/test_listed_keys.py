@@ -19,7 +19,7 @@ from safetensors.torch import save
 
 from splitgym.models.model import ValueBytes
 from splitgym.models.serial import to_plain
-from splitgym.runtime import wire
+from splitgym.runtime import wire, wire_types
 from splitgym.runtime.blobs import PART, BlobStore
 from splitgym.runtime.controller import ClusterFailure, Controller, Member
 from splitgym.runtime.deployment import Deployment
@@ -90,7 +90,7 @@ class Orders:
         peers = (wire.Peer("w0", f"{HOST}:1", self.welcome.incarnation), wire.Peer("w1", f"{HOST}:1", 1))
         steps = tuple(Geometry(MODEL, PLAN, ValueBytes(4)).steps(0))
         found = wire.PlanMessage(
-            self.session, epoch, 0, to_plain(MODEL), weights, steps, PLAN.to_json(), len(PLAN.cuts), wire.FLOAT32,
+            self.session, epoch, 0, to_plain(MODEL), weights, steps, PLAN.to_json(), len(PLAN.cuts), wire_types.FLOAT32,
             peers, 1,
         )  # fmt: skip
         return msgspec.structs.replace(found, **changes)
@@ -264,7 +264,8 @@ def forge(controller: Controller, weights: str) -> list[tuple[bytes, bytes]]:
                 for offset in range(0, size, CHUNK_BYTES):
                     chunk = wire.Chunk(
                         controller.session, 1, incarnations.get(piece.sender, 0), 0, boundary, piece.tensor, piece.lo,
-                        piece.hi, wire.FLOAT32 if boundary else wire.UINT8, weights, offset, size, size, 0.0,
+                        piece.hi, wire_types.FLOAT32 if boundary else wire_types.UINT8, weights, offset, size, size,
+                        0.0,
                     )  # fmt: skip
                     found.append((wire.encode(chunk), bytes(min(CHUNK_BYTES, size - offset))))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from splitgym.runtime import wire
+from splitgym.runtime import wire, wire_requests
 from splitgym.runtime.session_core import (
     HEARTBEAT_S,
     HELLO_AGAIN_S,
@@ -138,9 +138,9 @@ def test_clocks_come_from_the_shortest_way_there_and_back() -> None:
 
 
 def test_answers_of_this_session_are_told() -> None:
-    core, answer = serving(), wire.Timed(SESSION, 4, (0.5,))
+    core, answer = serving(), wire_requests.Timed(SESSION, 4, (0.5,))
     assert core.control("bob", answer, 1.0) == [Answered("bob", answer)]
-    assert core.control("bob", wire.Timed("cd" * 16, 4, (0.5,)), 1.0) == []
+    assert core.control("bob", wire_requests.Timed("cd" * 16, 4, (0.5,)), 1.0) == []
 
 
 def test_who_never_answered_is_lost_with_the_reason_that_is_known() -> None:
@@ -155,7 +155,7 @@ def test_who_never_answered_is_lost_with_the_reason_that_is_known() -> None:
     "message",
     [
         wire.Welcome("cd" * 16, 8, "1.0", 7412, ""), wire.Ready(2), wire.Want(0, ()), wire.Spans(2, 0, ()),
-        wire.Failed(0, "late"), wire.Timed("cd" * 16, 4, ()), wire.Heartbeat("cd" * 16, 8),
+        wire.Failed(0, "late"), wire_requests.Timed("cd" * 16, 4, ()), wire.Heartbeat("cd" * 16, 8),
         wire.Hello(wire.VERSION, "1.0", SESSION, "me:1"), plans(2)["ann"], wire.Reset(SESSION, 9), wire.Bye(SESSION),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from splitgym.models.model import Model
 from splitgym.models.plans import SpatialPlan
-from splitgym.runtime import wire
+from splitgym.runtime import wire, wire_types
 from splitgym.runtime.controller import Controller
 from splitgym.runtime.deployment import Deployment
 
@@ -50,9 +50,9 @@ def test_outputs_equal_the_unsplit_models(name: str, in_flight: int, controller:
 @pytest.mark.parametrize(
     ("dtype", "image_dtype", "tolerance"),
     [
-        (wire.FLOAT16, wire.UINT8, 2e-2),
-        (wire.FLOAT32, wire.FLOAT16, 2e-2),
-        (wire.FLOAT32, wire.FLOAT32, 1e-4),
+        (wire_types.FLOAT16, wire_types.UINT8, 2e-2),
+        (wire_types.FLOAT32, wire_types.FLOAT16, 2e-2),
+        (wire_types.FLOAT32, wire_types.FLOAT32, 1e-4),
     ],
 )
 def test_what_is_on_the_wire_is_as_near_as_its_type(
@@ -68,7 +68,7 @@ def test_what_is_on_the_wire_is_as_near_as_its_type(
     sent = {int(s.label): s.size_bytes for s in item.spans[""] if s.kind == "scatter"}
     values = {d: rows[1] - rows[0] for d in range(3) if (rows := rows_of_image(model, plan, d))}
     row_values = model.input.folded_channels * model.input.width
-    assert sent == {d: rows * row_values * wire.VALUE_BYTES[image_dtype] for d, rows in values.items()}
+    assert sent == {d: rows * row_values * wire_types.VALUE_BYTES[image_dtype] for d, rows in values.items()}
 
 
 def rows_of_image(model: Model, plan: SpatialPlan, device: int) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from splitgym.runtime import wire
+from splitgym.runtime import wire, wire_types
 from splitgym.runtime.progress import BUILD_S, LOAD_S, PLAN_S
 from splitgym.runtime.session_core import Lost, SessionCore, Tell
 from splitgym.runtime.stream_core import ENDING_S, Begin, GiveUp, Proposal, Send, StreamCore
@@ -18,7 +18,19 @@ PATIENCE_S = 30.0
 def plan_for(name: str, epoch: int) -> wire.PlanMessage:
     peers = tuple(wire.Peer(worker, f"{worker}:1", 1) for worker in WORKERS)
     return wire.PlanMessage(
-        SESSION, epoch, WORKERS.index(name), {}, ("cd" * 32,), (0,), {}, 1, wire.FLOAT32, peers, 1, None, wire.UINT8
+        SESSION,
+        epoch,
+        WORKERS.index(name),
+        {},
+        ("cd" * 32,),
+        (0,),
+        {},
+        1,
+        wire_types.FLOAT32,
+        peers,
+        1,
+        None,
+        wire_types.UINT8,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitgym.runtime import wire
+from splitgym.runtime import wire, wire_requests, wire_types
 
 TOKEN, DIGEST = "ab" * 16, "11" * 32
 PACE = wire.Pace("table", (0.1, 0.2), 0.3, 1.0, (0.001,) * 3, (1e-8,) * 3, 1e-8, 2e-8)
@@ -30,15 +30,17 @@ MESSAGES: list[wire.Control] = [
     wire.Reset(TOKEN, 3),
     wire.Bye(TOKEN),
     wire.Failed(3, "why"),
-    wire.PrepareKernels(TOKEN, 1, {"is": "Model"}),
-    wire.TimeKernel(TOKEN, 2, "conv1", 9, 3, 5),
-    wire.TimeCopies(TOKEN, 3, 0.5),
-    wire.KernelsPrepared(TOKEN, 1, "torch", "a board", "FP32", "PyTorch 2", "eager", 4, (("stage1 merge", 5),), True),
-    wire.Timed(TOKEN, 2, (0.25, 0.5)),
-    wire.Unable(TOKEN, 2, "why", True),
+    wire_requests.PrepareKernels(TOKEN, 1, {"is": "Model"}),
+    wire_requests.TimeKernel(TOKEN, 2, "conv1", 9, 3, 5),
+    wire_requests.TimeCopies(TOKEN, 3, 0.5),
+    wire_requests.KernelsPrepared(
+        TOKEN, 1, "torch", "a board", "FP32", "PyTorch 2", "eager", 4, (("stage1 merge", 5),), True
+    ),
+    wire_requests.Timed(TOKEN, 2, (0.25, 0.5)),
+    wire_requests.Unable(TOKEN, 2, "why", True),
 ]
 ECHO = wire.Echo(TOKEN, 1, 0, 100, 5000)
-CHUNK = wire.Chunk(TOKEN, 1, 2, 3, 4, "main", 0, 7, wire.FLOAT16, DIGEST, 0, 100, 200, 1.5)
+CHUNK = wire.Chunk(TOKEN, 1, 2, 3, 4, "main", 0, 7, wire_types.FLOAT16, DIGEST, 0, 100, 200, 1.5)
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
@@ -61,23 +63,23 @@ def test_chunks_and_echoes_come_back(header: wire.Chunk | wire.Echo) -> None:
 @pytest.mark.parametrize(("offset", "n"), [(0, 0), (0, 101), (50, 51), (100, 1)])
 def test_bytes_beyond_their_piece_are_refused(offset: int, n: int, header: wire.Chunk | wire.Echo) -> None:
     data = wire.encode(msgspec.structs.replace(header, offset=offset))
-    with pytest.raises(wire.WireError):
+    with pytest.raises(wire_types.WireError):
         wire.decode_data(data, n)
-    with pytest.raises(wire.WireError):
+    with pytest.raises(wire_types.WireError):
         wire.decode_chunk(data, n)
 
 
 @pytest.mark.parametrize("changes", [{"size": 2**22 + 1}, {"wanted": 2**22 + 1}, {"wanted": -1}, {"session": "x"}])
 def test_echoes_are_bounded(changes: dict[str, Any]) -> None:
     assert wire.decode_data(wire.encode(msgspec.structs.replace(ECHO, size=0)), 0)
-    with pytest.raises(wire.WireError):
+    with pytest.raises(wire_types.WireError):
         wire.decode_data(wire.encode(msgspec.structs.replace(ECHO, **changes)), 100)
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
     for decode in (wire.decode_control, lambda d: wire.decode_chunk(d, 1), lambda d: wire.decode_data(d, 1)):
-        with suppress(wire.WireError):
+        with suppress(wire_types.WireError):
             decode(data)
 
 
@@ -86,7 +88,7 @@ def test_damaged_messages_are_messages_or_refused(message: wire.Control, data: s
     encoded = bytearray(wire.encode(message))
     at = data.draw(st.integers(0, len(encoded) - 1))
     encoded[at] = data.draw(st.integers(0, 255))
-    with suppress(wire.WireError):
+    with suppress(wire_types.WireError):
         wire.decode_control(bytes(encoded))
 
 
@@ -94,7 +96,7 @@ def test_damaged_messages_are_messages_or_refused(message: wire.Control, data: s
     ("message", "field", "value"),
     [
         (MESSAGES[0], "session", "no token"), (MESSAGES[0], "session", "ab"), (MESSAGES[0], "software", "x" * 65),
-        (MESSAGES[1], "data", 0), (MESSAGES[1], "data", 65536), (MESSAGES[5], "size", wire.MOST_PIECE_BYTES + 1),
+        (MESSAGES[1], "data", 0), (MESSAGES[1], "data", 65536), (MESSAGES[5], "size", wire_types.MOST_PIECE_BYTES + 1),
         (MESSAGES[5], "offset", -1), (MESSAGES[6], "epoch", True), (MESSAGES[6], "epoch", 1.5),
         (MESSAGES[7], "overrun_s", -1.0), (MESSAGES[9], "epoch", 2**60),
         (MESSAGES[13], "samples", 1001), (MESSAGES[13], "samples", 0), (MESSAGES[13], "rows", -1),
@@ -103,13 +105,13 @@ def test_damaged_messages_are_messages_or_refused(message: wire.Control, data: s
 )  # fmt: skip
 def test_what_is_out_of_bounds_is_refused(message: Any, field: str, value: Any) -> None:
     fields = {**msgspec.to_builtins(message), field: value}
-    with pytest.raises(wire.WireError):
+    with pytest.raises(wire_types.WireError):
         wire.decode_control(msgspec.msgpack.encode(fields))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 1e300])
 def test_moments_are_on_a_clock(value: float) -> None:
-    with pytest.raises(wire.WireError):
+    with pytest.raises(wire_types.WireError):
         wire.decode_data(wire.encode(msgspec.structs.replace(CHUNK, begun_s=value)), 100)
     for message in (
         wire.Heartbeat(TOKEN, sent_s=value),
@@ -117,11 +119,11 @@ def test_moments_are_on_a_clock(value: float) -> None:
         wire.Spans(1, 1, (wire.Span("send", value, 1.0, "R"),)),
         wire.Spans(1, 1, (wire.Span("send", 1.0, 1.0, "R", wait_s=value),)),
     ):
-        with pytest.raises(wire.WireError):
+        with pytest.raises(wire_types.WireError):
             wire.decode_control(wire.encode(message))
 
 
 def test_unknown_fields_and_kinds_are_refused() -> None:
     for fields in ({"is": "ready", "epoch": 1, "more": 2}, {"is": "exec", "code": "1"}, {"epoch": 1}, []):
-        with pytest.raises(wire.WireError):
+        with pytest.raises(wire_types.WireError):
             wire.decode_control(msgspec.msgpack.encode(fields))

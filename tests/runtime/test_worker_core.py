@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitgym.runtime import wire
+from splitgym.runtime import wire, wire_requests, wire_types
 from splitgym.runtime.worker_core import HEARTBEAT_S, Build, Drop, Measure, Reply, Store, WorkerCore
 
 SESSION, OTHER = "ab" * 16, "cd" * 16
@@ -29,13 +29,15 @@ def hello(session: str = SESSION, version: int = wire.VERSION) -> wire.Hello:
 
 def plan(epoch: int = 1, weights: tuple[str, ...] = (MINE,), session: str = SESSION) -> wire.PlanMessage:
     peers = (wire.Peer("pi", "here:7412", 7), wire.Peer("ann", "there:7412", 9))
-    return wire.PlanMessage(session, epoch, 0, {}, weights, tuple(range(len(weights))), {}, 1, wire.FLOAT32, peers, 1)
+    return wire.PlanMessage(
+        session, epoch, 0, {}, weights, tuple(range(len(weights))), {}, 1, wire_types.FLOAT32, peers, 1
+    )
 
 
 def chunk(**changes: Any) -> wire.Chunk:
     fields = dict(
-        session=SESSION, epoch=1, incarnation=9, item=0, boundary=1, tensor="main", lo=0, hi=1, dtype=wire.FLOAT32,
-        weights=MINE, offset=0, size=4, message_bytes=4, begun_s=0.0,
+        session=SESSION, epoch=1, incarnation=9, item=0, boundary=1, tensor="main", lo=0, hi=1,
+        dtype=wire_types.FLOAT32, weights=MINE, offset=0, size=4, message_bytes=4, begun_s=0.0,
     )  # fmt: skip
     return wire.Chunk(**{**fields, **changes})
 
@@ -190,8 +192,8 @@ def test_what_is_dropped_is_counted_and_changes_nothing(
     assert (worker.state, worker.session, worker.epoch) == ("READY", SESSION, 1)
 
 
-TIME, ECHO = wire.TimeKernel(SESSION, 5, "conv1", 3, 1, 2), wire.Echo(SESSION, 1, 0, 0, 9)
-TIMED = wire.Timed(SESSION, 5, (0.1, 0.2))
+TIME, ECHO = wire_requests.TimeKernel(SESSION, 5, "conv1", 3, 1, 2), wire.Echo(SESSION, 1, 0, 0, 9)
+TIMED = wire_requests.Timed(SESSION, 5, (0.1, 0.2))
 
 
 def joined(measures: bool = True) -> WorkerCore:
@@ -210,8 +212,8 @@ def test_who_joins_is_told_whether_the_worker_measures() -> None:
 def test_it_measures_one_request_after_the_other() -> None:
     worker = joined()
     assert worker.control("me", "controller", TIME, 1.0) == [Measure(TIME)]
-    assert "busy" in refusal(worker.control("me", "controller", wire.TimeCopies(SESSION, 6, 0.1), 1.0))
-    assert worker.measured(wire.Timed(SESSION, 4, ()), 2.0) == []
+    assert "busy" in refusal(worker.control("me", "controller", wire_requests.TimeCopies(SESSION, 6, 0.1), 1.0))
+    assert worker.measured(wire_requests.Timed(SESSION, 4, ()), 2.0) == []
     assert worker.measured(TIMED, 2.0) == [Reply("me", TIMED)]
     assert worker.measured(TIMED, 2.0) == []
     assert worker.control("me", "controller", TIME, 3.0) == [Measure(TIME)]

@@ -21,7 +21,7 @@ from splitgym.models.lookup import get_model
 from splitgym.profiling.link_file import load_link
 from splitgym.profiling.measure.measuring import Cell
 from splitgym.profiling.tables import load_table
-from splitgym.runtime import session_core, wire
+from splitgym.runtime import session_core, wire, wire_requests
 from splitgym.runtime.blobs import BlobStore
 from splitgym.runtime.controller import Controller
 from splitgym.runtime.keys import ROSTER_FILE, Member, Roster, make_members, save_identity, save_roster, sole_use
@@ -288,8 +288,8 @@ def test_a_worker_that_serves_another_machine_is_left_alone(testbed: Testbed) ->
     with open_session(testbed.members[:1], identity, testbed.roster, store, lease_s=60.0, join_s=60.0) as controller:
         assert wrong("pi-1 serves desk now", wait=ENOUGH_S).startswith("pi-2 (nano)")
         cluster.refuses(["profile", "cluster.yaml", *QUICK], "pi-1 serves desk now")
-        found = controller.ask("pi-1", wire.TimeCopies, 60.0, seconds=0.0)
-    assert isinstance(found, wire.Timed)
+        found = controller.ask("pi-1", wire_requests.TimeCopies, 60.0, seconds=0.0)
+    assert isinstance(found, wire_requests.Timed)
 
 
 @pytest.mark.usefixtures("described")
