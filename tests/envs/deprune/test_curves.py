@@ -146,7 +146,8 @@ def test_curves_say_where_they_are_from_and_how_good_they_are(name: str) -> None
 
 
 FEW_RUNS = {  # points that they are off
-    "vgg11-cifar10-layer9": 2.7, "vgg11-cifar10-soft-decay": 2.1, "vgg11-cifar10-hard": 2.6, "vgg11-cifar10-hard-decay": 2.5,
+    "vgg11-cifar10-layer9": 2.7, "vgg11-cifar10-soft-decay": 2.1, "vgg11-cifar10-hard": 2.6,
+    "vgg11-cifar10-hard-decay": 2.5,
 }  # fmt: skip
 
 
