@@ -1,6 +1,6 @@
 """What DistrEdge's paper claims of changing links (Sec. V-F, Figs. 11 and 12), and how its agents do there.
 
-    python benchmarks/paper_distredge_online.py [--seeds 3] [--images 200] [--budget narrow] [--inputs devices]
+    python benchmarks/paper_distredge_online.py [--seeds 3] [--images 200] [--budget narrow] [--inputs paper]
 
 prints the mean latency of every agent, by seed; --budget paper takes a quarter of an hour a seed. The claims play one
 seed with the narrow budget: two small nets that learn ten times as fast in 600 and 150 episodes, with exploration over
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--budget", choices=BUDGETS, default="narrow")
-    parser.add_argument("--inputs", choices=("paper", "devices"), default="devices")
+    parser.add_argument("--inputs", choices=("paper", "devices"), default="paper")
     args = parser.parse_args()
     print("seed  agent     mean ms  of AOFL's  best known ms  strategies  CPU s")
     for seed in range(args.seeds):
