@@ -206,6 +206,8 @@ TABLE_3 = {
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {  # what decides who wins and no paper prints, by the end of a name
     **{kind: {"image_type": kind} for kind in VALUE_BYTES},
+    "act16": {"activation_type": "float16"},
+    "act32": {"activation_type": "float32"},
     **{f"req{mbps}": {"requester_mbps": float(mbps)} for mbps in (50, 100, 300, 1000)},
     "reqsame": {"requester_mbps": "same"},
     "switched": {"medium": "switched"},
@@ -217,6 +219,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {  # what decides who wins and no pa
 }
 SWEEPS: Mapping[str, tuple[str, ...]] = {
     "sweep-image": ("uint8", "float16", "float32"),
+    "sweep-activation": ("act16", "act32"),
     "sweep-requester": ("reqsame", "req50", "req100", "req300", "req1000"),
     "sweep-medium": ("switched", "shared"),
     "sweep-costs": ("msg0.25", "msg4", "copy4", "notiles"),
