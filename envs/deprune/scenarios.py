@@ -36,7 +36,7 @@ class Scenario(BaseScenario):
             only B of them count as sent).
         dense: whether encoder and decoder compute all maps at any budget, as a soft mask always lets them, and not only
             the kept ones.
-        decay: factor on the learning rate after every epoch; 1 for a constant one.
+        decay: factor on the learning rate after every epoch; 1 for a constant one (assumption).
         gamma: factor on it in the first two epochs after a change of budget (assumption).
         curves: name of the fitted curves behind ``backend="curves"``; empty where nothing was recorded.
         data: image folder for ``backend="train"``; empty for scikit-learn's digits.

@@ -35,7 +35,7 @@ class Settings:
         batch: images a step.
         optimizer: "sgd" or "adam".
         learning_rate: the printed 1e-5 does not learn from random weights.
-        decay: factor on the learning rate after every epoch (the paper's is constant: 1).
+        decay: factor on the learning rate after every epoch; the paper names one rate and no decay (1).
         momentum: of SGD.
         weight_decay: the paper's; the filter has none.
         delta: δ · φ, so that the same value suits every φ.
