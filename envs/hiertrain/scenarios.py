@@ -43,8 +43,8 @@ class Scenario(BaseScenario):
         sample_type: of the input's values on the wire, where sample_bytes is 0: uint8, float16 or float32.
         slowdown: how many times longer than by its profile device, edge and cloud compute, as they train in a framework
             that is slower; of modelled profiles only (assumption).
-        operator_s: what calling an operator takes them beside, in each pass, a sample; of modelled profiles only
-            (assumption).
+        overhead_s: what an operator takes them beside, a sample and pass: unrolling, copies, small arrays; of modelled
+            profiles only (assumption).
         optimizer: sgd, momentum or adam; decides what a weight update costs.
         drift: both rates walk over a grid, anew for every seed.
         blocks: planning decisions of an episode.
@@ -70,7 +70,7 @@ class Scenario(BaseScenario):
     sample_bytes: Annotated[int, Interval(ge=0, le=10**9)] = 0
     sample_type: ValueType = "uint8"
     slowdown: tuple[Factor, Factor, Factor] = (1.0, 1.0, 1.0)
-    operator_s: tuple[Seconds, Seconds, Seconds] = (0.0, 0.0, 0.0)
+    overhead_s: tuple[Seconds, Seconds, Seconds] = (0.0, 0.0, 0.0)
     optimizer: Optimizer = "sgd"
     drift: bool = False
     blocks: Annotated[int, Interval(ge=1, le=10**6)] = 100

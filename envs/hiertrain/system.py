@@ -57,9 +57,9 @@ class System:
         modelled = np.array([worker not in scenario.profiles for worker in WORKERS])
         slower = np.where(modelled, scenario.slowdown, 1.0)[:, None]
         slower[EDGE] /= scenario.edge_speedup
-        calls_s = np.where(modelled, scenario.operator_s, 0.0)[:, None] * self._summed([self._operators])
-        self.forward_s = slower * self._summed([forward / scenario.batch for forward, _ in passes]) + calls_s
-        self.backward_s = slower * self._summed([backward / scenario.batch for _, backward in passes]) + calls_s
+        overhead_s = np.where(modelled, scenario.overhead_s, 0.0)[:, None] * self._summed([self._operators])
+        self.forward_s = slower * self._summed([forward / scenario.batch for forward, _ in passes]) + overhead_s
+        self.backward_s = slower * self._summed([backward / scenario.batch for _, backward in passes]) + overhead_s
         self.update_s = slower * self._summed([profile.update_s for profile in self.profiles])
         device = self.profiles[DEVICE]
         self.weight_bits = FLOAT_BITS * self._summed([device.params])[0]
@@ -70,7 +70,7 @@ class System:
 
     @property
     def _operators(self) -> np.ndarray:
-        """(steps,) calls of the framework in one pass."""
+        """(steps,) of one pass."""
         return np.array([len(step.kernels) for step in self.model.steps], dtype=float)
 
     def _profile(self, worker: Worker, device: str) -> TrainingProfile:

@@ -65,18 +65,18 @@ def test_the_sweeps_are_those_of_the_figures() -> None:
 
 
 def test_the_paper_trains_in_a_slower_framework_and_devices_do_not() -> None:
-    """Chainer's arrays are float32; arithmetic takes longer on both CPUs, calls of operators take time of their own."""
+    """Chainer's arrays are float32; arithmetic takes longer on both CPUs, operators take time of their own a sample."""
     for name in ("alexnet-2", "lenet5-drift"):
         paper, devices = get_scenario(name), get_scenario(name, inputs="devices")
-        given = {"sample_type": "uint8", "slowdown": (1.0, 1.0, 1.0), "operator_s": (0.0, 0.0, 0.0)}
+        given = {"sample_type": "uint8", "slowdown": (1.0, 1.0, 1.0), "overhead_s": (0.0, 0.0, 0.0)}
         assert devices == replace(paper, inputs="devices", **given)
         assert any("inferred from the paper" in line for line in make(name, optimum=False).dynamics.provenance)
         slow, fast = System(paper), System(devices)
         assert slow.sample_bits == 4 * fast.sample_bits
-        for worker, (factor, call_s) in enumerate(zip(paper.slowdown, paper.operator_s, strict=True)):
-            calls = call_s * np.arange(slow.n_layers + 1)  # one operator a layer
-            assert slow.forward_s[worker] == pytest.approx(factor * fast.forward_s[worker] + calls)
-            assert slow.backward_s[worker] == pytest.approx(factor * fast.backward_s[worker] + calls)
+        for worker, (factor, operator_s) in enumerate(zip(paper.slowdown, paper.overhead_s, strict=True)):
+            overhead_s = operator_s * np.arange(slow.n_layers + 1)  # one operator a layer
+            assert slow.forward_s[worker] == pytest.approx(factor * fast.forward_s[worker] + overhead_s)
+            assert slow.backward_s[worker] == pytest.approx(factor * fast.backward_s[worker] + overhead_s)
             assert slow.update_s[worker] == pytest.approx(factor * fast.update_s[worker])
 
 
@@ -230,7 +230,7 @@ BAD_FIELD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown type of samples": ({"sample_type": "int4"}, ["sample_type is 'int4'", "uint8, float16, float32"]),
     "a framework for two": ({"slowdown": [1.5, 2.0]}, ["slowdown"]),
     "no speed": ({"slowdown": [0, 1, 1]}, ["slowdown[0] is 0", "1e-6..1e6"]),
-    "calls that save time": ({"operator_s": [0, -1e-3, 0]}, ["operator_s[1] is -0.001", "0..1e6"]),
+    "overhead that saves time": ({"overhead_s": [0, -1e-3, 0]}, ["overhead_s[1] is -0.001", "0..1e6"]),
     "unknown inputs": ({"inputs": "mine"}, ["inputs is 'mine'", "paper, devices"]),
     "unknown relay": ({"relay": "forward"}, ["relay is 'forward'", "stream, store"]),
     "unknown exchange": ({"exchange": "never"}, ["exchange is 'never'", "holders, always"]),
@@ -265,9 +265,9 @@ def test_fields_change_and_the_rest_stays() -> None:
 def test_a_profile_from_a_file_takes_the_models_place(tmp_path: Path) -> None:
     profile = modelled_profile(get_model("lenet5"), "nano", (128,), "sgd", True)
     profile.save(tmp_path / "edge.csv")
-    file, framework = str(tmp_path / "edge.csv"), {"slowdown": (2.0, 1.0, 1.0), "operator_s": (1e-3, 0.0, 0.0)}
+    file, framework = str(tmp_path / "edge.csv"), {"slowdown": (2.0, 1.0, 1.0), "overhead_s": (1e-3, 0.0, 0.0)}
     system = System(
-        get_scenario("lenet5-2", profiles={"edge": file}, slowdown=(2.0, 3.0, 1.0), operator_s=[1e-3, 2, 0])
+        get_scenario("lenet5-2", profiles={"edge": file}, slowdown=(2.0, 3.0, 1.0), overhead_s=[1e-3, 2, 0])
     )
     other = System(get_scenario("lenet5-2", edge="nano", edge_cores=2, **framework))
     assert system.forward_s == pytest.approx(other.forward_s, rel=1e-6)  # the framework is in what was measured
