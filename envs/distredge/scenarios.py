@@ -178,13 +178,7 @@ class Scenario(BaseScenario):
 
 
 FILE_FIELDS = ("traces", "tables", "links", "keys")  # name files, from where the scenario's own lies
-ENV_OPTIONS = (
-    "observation",
-    "reward",
-    "partition",
-    "optimum",
-    "backend",
-)  # of the env itself, not a scenario's
+ENV_OPTIONS = ("observation", "reward", "partition", "optimum", "backend")  # of the env itself, not a scenario's
 OTHER_MODELS = ("resnet50", "inception_v3", "yolov2", "ssd_resnet50", "ssd_vgg16", "openpose", "voxelnet")
 TABLE_1 = {
     "DA": ("tx2", "tx2", "nano", "nano"),
