@@ -27,16 +27,21 @@ class Inferred:
     """What the inputs of a family were inferred from that its paper does not print but its figures imply.
 
     Args:
+        fields: of a scenario that are, and their values.
         fitted: the figures that parameters were fitted to.
         checked: those that were not, and are the test.
+        models: usual network -> the one that the paper trains.
     """
 
+    fields: Mapping[str, Any]
     fitted: str
     checked: str
+    models: Mapping[str, str] = field(default_factory=dict)
 
-    def label(self) -> str:
-        """One line, to stand wherever numbers are printed."""
-        return f"inputs: inferred from the paper (fitted to: {self.fitted}; checked on: {self.checked})"
+    def label(self, given: Sequence[str] = ()) -> str:
+        """One line, to stand wherever numbers are printed; it names the fields that were given instead."""
+        but = f", but {', '.join(given)} as given" if given else ""
+        return f"inputs: inferred from the paper (fitted to: {self.fitted}; checked on: {self.checked}){but}"
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,20 @@ class BaseScenario:
             raise InputError("inputs is 'paper', allowed here: devices")
 
     @property
+    def implied(self) -> Mapping[str, Any]:
+        """The fields that the paper's figures imply here, and their values."""
+        if self.inferred is None:
+            return {}
+        meant = [own for usual, own in self.inferred.models.items() if self.model in (usual, own)]
+        return {**self.inferred.fields, **({"model": meant[0]} if meant else {})}
+
+    @property
     def provenance(self) -> tuple[str, ...]:
-        """Where inputs come from that no device's profile tells; nothing with inputs="devices"."""
-        return (self.inferred.label(),) if self.inputs == "paper" and self.inferred else ()
+        """Where inputs come from that no device's profile tells; nothing where none is the paper's."""
+        given = [name for name, value in self.implied.items() if getattr(self, name) != value]
+        if self.inputs != "paper" or self.inferred is None or len(given) == len(self.implied):
+            return ()
+        return (self.inferred.label(given),)
 
 
 def is_file(name: Any) -> bool:
@@ -80,12 +96,9 @@ def filled(given: Mapping[str, Any], paper: Mapping[str, Any]) -> dict[str, Any]
 
     Args:
         given: fields, ``model`` and perhaps ``inputs`` among them.
-        paper: what the family's paper implies, field -> value, or a function of the model's name.
+        paper: what the family's paper implies, field -> value.
     """
-    if given.get("inputs") != "paper":
-        return dict(given)
-    model = given.get("model", "")
-    return {**{name: value(model) if callable(value) else value for name, value in paper.items()}, **given}
+    return {**paper, **given} if given.get("inputs") == "paper" else dict(given)
 
 
 def chosen(

@@ -15,7 +15,7 @@ from ..envs import Family
 from ..ui.console import duration
 from .results import Result, best_of
 
-_SOURCE = re.compile(r"(.*?): (modelled|measured|imported)\b")
+_SOURCE = re.compile(r"(.*?): (modelled|measured|imported|inferred)\b")
 SECONDS_FROM = 10.0  # times are shown in ms below, in s from here on
 
 
@@ -171,15 +171,16 @@ def _parts(agents: Sequence[str], texts: Mapping[tuple[str, str], str], first: i
 
 
 def sources(provenance: Sequence[str]) -> str:
-    """Which numbers are modelled, measured or imported; the kind alone where all are of one."""
+    """Which numbers are modelled, measured or imported, the kind alone where all are of one; and inferred inputs."""
     found: dict[str, list[str]] = {}
     for line in provenance:
         if match := _SOURCE.match(line):  # what the rest says is about where that kind comes from
             what, kind = match.groups()
             found.setdefault(kind, []).append(re.sub("^training of .* on ", "training on ", what.split("; ")[-1]))
-    if len(found) == 1:
-        return "".join(found)
-    return ", ".join(f"{kind} ({', '.join(dict.fromkeys(what))})" for kind, what in found.items())
+    inferred = ["inputs inferred from the paper"] if found.pop("inferred", None) else []
+    if len(found) > 1:
+        return ", ".join([*(f"{kind} ({', '.join(dict.fromkeys(what))})" for kind, what in found.items()), *inferred])
+    return ", ".join([*found, *inferred])
 
 
 def provenance_lines(provenance: Sequence[str]) -> list[str]:

@@ -10,10 +10,6 @@ from typing import Any
 
 from ..scenarios import Inferred
 
-INFERRED = Inferred(
-    fitted="Figs. 4 and 6 (bytes beside maps), Fig. 7 (software's time), Sec. 3 (which recorded filter and rate)",
-    checked="Figs. 5, 8, 9, 12 and 14; batches, cards and a client's share of a core are printed",
-)
 # A map is sent if its f is among the top B (Sec. 3.1), yet f is also trained "to either be close to zero or not", and
 # figures come from one process: a soft mask would be a reading, too. Recorded trainings decide. Behind one no f comes
 # close to zero: where the kept maps alone cross, one image in six is told right, while the paper's models answer over a
@@ -35,6 +31,11 @@ PAPER: Mapping[str, Any] = {
     # 1.7 times faster in the end leaves this much of a step to the software on both nodes.
     "overhead_s": 0.0098,
 }
+INFERRED = Inferred(
+    fields=PAPER,
+    fitted="Figs. 4 and 6 (bytes beside maps), Fig. 7 (software's time), filter and rate by recorded trainings",
+    checked="Figs. 5, 8, 9, 12 and 14; batches, cards and a client's share of a core are printed",
+)
 # Eight data sources on a laptop of 1.6 GHz, 0.4 of a core each, and an embedded GPU of 22 INT8 TOPS, an AGX Xavier's,
 # over Wi-Fi 6 (Figs. 4 and 5). The catalogue's core runs at 2.4 GHz; the rate is a router's goodput.
 WIFI: Mapping[str, Any] = {

@@ -102,6 +102,11 @@ class Scenario(BaseScenario):
             get_curves(self.curves, "curves")
 
     @property
+    def implied(self) -> Mapping[str, Any]:
+        """Those of the testbed that a variant of the default stands for."""
+        return {**super().implied, **PAPER_VARIANTS.get(self.name.removeprefix(DEFAULT_SCENARIO), {})}
+
+    @property
     def summary(self) -> str:
         """One line: the net, the cut, the data, the link."""
         link = f"{self.mbps:g} Mbps" + (f" shared by {self.clients}" if self.clients > 1 else "")

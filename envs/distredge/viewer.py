@@ -63,7 +63,8 @@ def _where(system: System, who: str = "") -> str:
 
 def _result(system: System, latency_s: float) -> str:
     sources = ", ".join(sorted({t.provenance.source for t in system.tables}))
-    return f"{latency_s * 1e3:.1f} ms, {1 / latency_s:.1f} images/s  ({sources} latency)"
+    inputs = ", inferred inputs" if system.scenario.provenance else ""
+    return f"{latency_s * 1e3:.1f} ms, {1 / latency_s:.1f} images/s  ({sources} latency{inputs})"
 
 
 def comparison_figure(

@@ -20,6 +20,8 @@ PAPER: Mapping[str, Any] = {
 # The paper's reference [34] and not torchvision's, with which the first pool would be the best cut in Fig. 1.
 MODELS: Mapping[str, str] = {"alexnet": "alexnet_2012"}
 INFERRED = Inferred(
+    fields=PAPER,
+    models=MODELS,
     fitted="TX2 delays by L2S's first author, backward passes of Pascal cards, the choice of AlexNet to Fig. 1",
     checked="Figs. 8 and 10-17",
 )

@@ -67,11 +67,12 @@ def points_figure(
     axes.set_ylim(0.0, factor * (highest_s or MARGIN * float(total_s.max())))
     axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), labelspacing=0.9)
     kinds = ", ".join(sorted({p.provenance.source for p in (system.device, system.edge)}))
+    inferred = ", inferred inputs" if system.scenario.provenance else ""
     loaded = f", load {load:g}" if load != 1.0 else ""
     where = ", ".join(
         part for part in (f"{who} on {system.scenario.name}" if who else system.scenario.name, when) if part
     )
-    title(axes, f"{where}: {mbps:.4g} Mbps{loaded}  ({kinds} profiles)")
+    title(axes, f"{where}: {mbps:.4g} Mbps{loaded}  ({kinds} profiles{inferred})")
     return figure
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from splitgym.envs.scenarios import BaseScenario, Inferred, Inputs, chosen, filled, load
+from splitgym.envs import FAMILIES, Family
+from splitgym.envs.scenarios import INPUTS, BaseScenario, Inferred, Inputs, chosen, filled, load
 from splitgym.ui.validation import Mbps, validated
 
 from .. import refused
 from .scenario_files import write
 
-PAPER = {"mbps": 100.0, "depth": lambda model: len(model)}
-INFERRED = Inferred("Table 1's first column", "the others")
+PAPER = {"mbps": 100.0, "depth": 6}
+INFERRED = Inferred(PAPER, "Table 1's first column", "the others", {"alexnet": "alexnet_2012"})
+UNLIKE = {"near_mbps": 300.0, "mask": "soft", "decay": 1.0}  # other values where devices have the paper's
+LABEL = "inputs: inferred from the paper (fitted to: Table 1's first column; checked on: the others)"
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,63 @@ def get(name: str, **changes: Any) -> Setting:
 
 def test_named_scenarios_are_the_papers_unless_asked_otherwise() -> None:
     paper, devices = get("a"), get("a", inputs="devices")
-    assert (paper.inputs, paper.mbps, paper.depth) == ("paper", 100.0, len("lenet5"))
+    assert (paper.inputs, paper.mbps, paper.depth) == ("paper", 100.0, 6)
     assert (devices.inputs, devices.mbps, devices.depth) == ("devices", 5.0, 0)
     assert get("a", inputs="paper", mbps=3.0) == get("a", mbps=3.0)
     assert get("a", mbps=3.0).depth == paper.depth
-    assert paper.provenance == (
-        "inputs: inferred from the paper (fitted to: Table 1's first column; checked on: the others)",
-    )
+    assert paper.provenance == (LABEL,)
     assert devices.provenance == ()
+
+
+def test_provenance_names_what_was_given_instead_of_inferred() -> None:
+    assert get("a", mbps=3.0).provenance == (f"{LABEL}, but mbps as given",)
+    assert get("a", mbps=100.0).provenance == (LABEL,)
+    assert get("a", mbps=3.0, depth=2).provenance == ()
+    assert get("a", model="alexnet_2012").provenance == (LABEL,)
+    assert get("a", model="alexnet").provenance == (f"{LABEL}, but model as given",)
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_families_infer_what_their_papers_imply_until_told_otherwise(family: Family) -> None:
+    """Every inferred field, one at a time and all at once."""
+    get_scenario = import_module(f"splitgym.envs.{family.name}.scenarios").get_scenario
+    paper, devices = (get_scenario(family.default_scenario, inputs=inputs) for inputs in INPUTS)
+    (label,) = paper.provenance
+    assert label.startswith("inputs: inferred from the paper (fitted to: ")
+    assert " as given" not in label
+    assert devices.provenance == ()
+    usual = {name: getattr(devices, name) for name, value in paper.implied.items() if getattr(devices, name) != value}
+    for name, value in usual.items():
+        told = get_scenario(family.default_scenario, **{name: value}).provenance
+        assert told == (() if len(paper.implied) == 1 else (f"{label}, but {name} as given",))
+    unlike = {**usual, **{name: value for name, value in UNLIKE.items() if name in paper.implied}}
+    assert set(unlike) == set(paper.implied)
+    assert get_scenario(family.default_scenario, **unlike).provenance == ()
+    assert get_scenario(family.default_scenario, inputs="devices", **paper.implied).provenance == ()
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "changes", "given"),
+    [
+        ("distredge", "DB-50-uint8", {}, None),
+        ("distredge", "DB-50", {"image_type": "uint8"}, None),
+        ("distredge", "DB-50-shared", {}, ""),
+        ("edgemove", "vgg16-cifar10", {"cloud_mbps": 300}, "cloud_mbps"),
+        ("edgemove", "vgg16-cifar10-50mbps", {}, "near_mbps"),
+        ("edgemove", "resnet50-cinic10", {"model": "resnet50_32"}, "model"),
+        ("l2s", "vgg16-gpu-60", {"device": "nano"}, "device"),
+        ("l2s", "alexnet-gpu-60", {"model": "alexnet"}, "model"),
+        ("deprune", "vgg11-cifar10-wifi8", {}, ""),
+        ("deprune", "vgg11-cifar10-soft", {}, "mask, decay"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_what_names_and_options_give(
+    family: str, name: str, changes: dict[str, Any], given: str | None
+) -> None:
+    told = import_module(f"splitgym.envs.{family}.scenarios").get_scenario(name, **changes).provenance
+    assert len(told) == (given is not None)
+    if given is not None:
+        assert told[0].endswith(f"), but {given} as given" if given else ")")
 
 
 def test_files_are_of_devices_unless_they_or_the_caller_say_so(tmp_path: Path) -> None:

@@ -69,3 +69,13 @@ def test_sources_are_what_stands_behind_a_name_not_what_notes_say() -> None:
     lines = ["accuracy: measured, trained here on digits", "training of vgg11 on pixel6a: modelled (FP32)",
              "bytes: counted from the cut; link: modelled"]  # fmt: skip
     assert sources(lines) == "measured (accuracy), modelled (training on pixel6a, link)"
+
+
+def test_sources_say_where_inputs_are_inferred() -> None:
+    inferred = "inputs: inferred from the paper (fitted to: measured ratios; checked on: Fig. 4)"
+    modelled, measured = "links: modelled (constants)", "latency: measured (live workers)"
+    assert sources([inferred, modelled]) == "modelled, inputs inferred from the paper"
+    beside = f"beside it: {inferred}"
+    assert (
+        sources([measured, modelled, beside]) == "measured (latency), modelled (links), inputs inferred from the paper"
+    )
