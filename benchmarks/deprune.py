@@ -46,16 +46,24 @@ def runs_of(curves: Curves, schedule: str) -> dict[int, Run]:
     return {run["seed"]: run for run in curves.runs if run["schedule"] == schedule}
 
 
+def difference(one: Mapping[int, float], other: Mapping[int, float]) -> tuple[float, float, int]:
+    """(mean difference in points, half of its 95 % interval, number of common seeds); one seed has no interval."""
+    seeds = sorted(set(one) & set(other))
+    differences = 100.0 * np.array([one[seed] - other[seed] for seed in seeds])
+    if len(seeds) < 2:
+        return float(differences.mean()), float("inf"), len(seeds)
+    error = differences.std(ddof=1) / np.sqrt(len(seeds))
+    half = float(student.ppf(0.5 + CONFIDENCE / 2, len(seeds) - 1) * error)
+    return float(differences.mean()), half, len(seeds)
+
+
 def paired(label: str, one: Mapping[int, float], other: Mapping[int, float]) -> Iterator[Figure]:
     """Mean difference over common seeds in points, and half of its 95 % interval where there are several."""
-    seeds = sorted(set(one) & set(other))
-    if not seeds:
+    if not set(one) & set(other):
         return
-    differences = 100.0 * np.array([one[seed] - other[seed] for seed in seeds])
-    yield Figure(f"{label}, mean of {len(seeds)} seeds", float(differences.mean()), "points")
-    if len(seeds) > 1:
-        error = differences.std(ddof=1) / np.sqrt(len(seeds))
-        half = float(student.ppf(0.5 + CONFIDENCE / 2, len(seeds) - 1) * error)
+    mean, half, seeds = difference(one, other)
+    yield Figure(f"{label}, mean of {seeds} seeds", mean, "points")
+    if seeds > 1:
         yield Figure(f"{label}, +- of the 95 % interval", half, "points")
 
 

@@ -25,16 +25,17 @@ from splitgym.envs.distredge.paper import PAPER
 from splitgym.envs.distredge.scenarios import TABLE_1, TABLE_2, TABLE_3, get_scenario
 from splitgym.envs.distredge.system import System
 
-BANDS = {  # DistrEdge over AOFL, Sec. V-D; of a group's settings
+AOFL_BANDS = {  # DistrEdge over AOFL, Sec. V-D; of a group's settings
     "DA": (1.2, 1.5), "DB": (1.5, 3.0), "DC": (1.5, 3.0),
     "NA": (1.2, 1.7), "NB": (1.1, 1.3), "NC": (1.1, 1.3), "ND": (1.2, 1.7),
     "LA": (1.3, 3.0), "LB": (1.3, 3.0), "LC": (1.3, 3.0), "LD": (1.3, 3.0),
 }  # fmt: skip
-BEST = (1.1, 3.0)  # DistrEdge over the best baseline (abstract)
-FITTED = tuple(
-    [f"{group}-{rate}" for group in TABLE_1 for rate in (50, 300)]
-    + [f"{group}-{kind}" for group in TABLE_2 for kind in ("nano", "xavier")]
-)
+BEST_BAND = (1.1, 3.0)  # DistrEdge over the best baseline (abstract)
+SETTINGS = {
+    **{group: tuple(f"{group}-{rate}" for rate in (50, 300)) for group in TABLE_1},
+    **{group: tuple(f"{group}-{kind}" for kind in ("nano", "xavier")) for group in TABLE_2},
+}
+FITTED = tuple(name for names in SETTINGS.values() for name in names)
 CHECKED = tuple(TABLE_3)
 CANDIDATES: tuple[dict[str, Any], ...] = tuple(
     {"image_type": image, "requester_mbps": rate, "medium": medium}
@@ -59,7 +60,7 @@ def speedups(name: str, fields: dict[str, Any]) -> tuple[float, float, str]:
 
 def told(name: str, found: tuple[float, float, str]) -> str:
     aofl, best, second = found
-    return f"{name} {aofl:.2f} ({100 * outside(aofl, BANDS[name[:2]]):+.0f} %; {best:.2f} over {second})"
+    return f"{name} {aofl:.2f} ({100 * outside(aofl, AOFL_BANDS[name[:2]]):+.0f} %; {best:.2f} over {second})"
 
 
 def rms(values: Iterable[float]) -> float:
@@ -69,8 +70,8 @@ def rms(values: Iterable[float]) -> float:
 def report(fields: dict[str, Any], names: tuple[str, ...]) -> None:
     words = ", ".join(f"{name} {value}" for name, value in fields.items()) or "as devices have it"
     found = {name: speedups(name, fields) for name in track(names, words, transient=True)}
-    off = [outside(aofl, BANDS[name[:2]]) for name, (aofl, _, _) in found.items()]
-    over = [outside(best, BEST) for _, best, _ in found.values()]
+    off = [outside(aofl, AOFL_BANDS[name[:2]]) for name, (aofl, _, _) in found.items()]
+    over = [outside(best, BEST_BAND) for _, best, _ in found.values()]
     print(
         f"{words}: over the best baseline off by {rms(over):.1f} % rms, {over.count(0.0)} of {len(over)} within; "
         f"bands over AOFL {rms(off):.0f} %, {off.count(0.0)} of {len(off)}"

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from claims import Claim, order
+from claims import Claim, Told, order
 
 from splitgym.agents.registry import get_spec
 from splitgym.envs import FAMILIES
@@ -87,21 +87,21 @@ def bound(inputs: str) -> float:
 def claims() -> Iterator[Claim]:
     low, high = PUBLISHED
 
-    def band(inputs: str) -> tuple[bool, str]:
+    def band(inputs: str) -> Told:
         share = ratio("online", "aofl", inputs)
         return low <= share <= high, f"{100 * share:.0f} %"
 
-    def below(agent: str, other: str, inputs: str) -> tuple[bool, str]:
+    def below(agent: str, other: str, inputs: str) -> Told:
         share = ratio(agent, other, inputs)
         return share < 1.0, f"{100 * share:.0f} %"
 
-    def noticed(inputs: str) -> tuple[bool, str]:
+    def noticed(inputs: str) -> Told:
         run = hour("online", inputs)
         asked_s = run.clock_s[1:][np.diff(run.asked) > 0]
         found = [np.any((asked_s >= shift) & (asked_s < shift + NOTICED_S)) for shift in SHIFTS_S]
         return all(found), f"{len(asked_s)} in the hour"
 
-    def everywhere(inputs: str) -> tuple[bool, str]:
+    def everywhere(inputs: str) -> Told:
         part = np.searchsorted(SHIFTS_S, hour("coedge", inputs).clock_s, side="right")
         means = {
             a: [hour(a, inputs).latency_s[part == p].mean() for p in range(3)] for a in ("coedge", "online", "aofl")
@@ -112,13 +112,13 @@ def claims() -> Iterator[Claim]:
     name = "dynamic-nano: {}"
     yield order(
         "distredge", name.format("online DistrEdge, of AOFL's latency"), "40-65 %", band,
-        f"the best plan known at every image's rates takes {100 * bound('paper'):.0f} % already",
+        lambda: f"the best plan known at every image's rates takes {100 * bound('paper'):.0f} % already",
     )  # fmt: skip
     yield order("distredge", name.format("online < AOFL"), "yes", lambda i: below("online", "aofl", i), FEW)
-    yield order("distredge", name.format("online < CoEdge"), "yes", lambda i: below("online", "coedge", i), "")
-    yield order("distredge", name.format("AOFL < CoEdge"), "yes", lambda i: below("aofl", "coedge", i), "")
-    yield order("distredge", name.format("CoEdge slowest, 20-minute parts"), "always", everywhere, "")
-    yield order("distredge", name.format("new strategies at 20 and 40 min"), "yes", noticed, "")
+    yield order("distredge", name.format("online < CoEdge"), "yes", lambda i: below("online", "coedge", i))
+    yield order("distredge", name.format("AOFL < CoEdge"), "yes", lambda i: below("aofl", "coedge", i))
+    yield order("distredge", name.format("CoEdge slowest, 20-minute parts"), "always", everywhere)
+    yield order("distredge", name.format("new strategies at 20 and 40 min"), "yes", noticed)
 
 
 def main() -> None:
