@@ -118,7 +118,7 @@ class Scenario(BaseScenario):
         """One line: the model, the client and its speed, the city."""
         city = self.sites or f"{self.n_sites} synthetic sites"
         client = f"{model_title(self.model)}, {self.client} at {self.speed_mps:g} m/s"
-        return f"{client} among {city}, {self.near_mbps:g} Mbps near one"
+        return f"{client} among {city}, {self.near_mbps:g} Mbps near one, {self.cloud_mbps:g} to the cloud"
 
 
 ENV_OPTIONS = ("action", "probe", "optimum")  # of the env itself, beside a scenario's fields
@@ -137,11 +137,15 @@ PUBLISHED_SPEEDUPS: Mapping[str, tuple[float, ...]] = {  # Table 1: Device-Cloud
     "vgg16-agnews": (1.17, 1.33, 2.32),
     "resnet50-speech": (1.54, 1.82, 2.33),
 }
-_FORM = re.compile(r"(?P<task>.+?)(?P<city>-city)?(?:-x(?P<factor>\d*\.?\d+))?(?:-(?P<mbps>\d*\.?\d+)mbps)?")
+_NUMBER = r"\d*\.?\d+"
+_FORM = re.compile(
+    rf"(?P<task>.+?)(?P<city>-city)?(?:-x(?P<factor>{_NUMBER}))?(?:-(?P<mbps>{_NUMBER})mbps)?(?:-cloud(?P<cloud>{_NUMBER}))?"
+)
+FORM = "<task>[-city][-x<speed factor>][-<Mbps>mbps][-cloud<Mbps>]"
 
 
 def _by_form(name: str, inputs: Inputs | None) -> dict[str, Any] | None:
-    """The fields of the scenario that a name of the form <task>[-city][-x<speed factor>][-<Mbps>mbps] describes."""
+    """The fields of the scenario that a name of :data:`FORM` describes."""
     match = _FORM.fullmatch(name)
     task = TASKS.get(match["task"]) if match else None
     if match is None or task is None:
@@ -155,15 +159,26 @@ def _by_form(name: str, inputs: Inputs | None) -> dict[str, Any] | None:
         fields["speed_mps"] = task.speed_mps * float(match["factor"])
     if match["mbps"]:
         fields["near_mbps"] = float(match["mbps"])
+    if match["cloud"]:
+        fields["cloud_mbps"] = float(match["cloud"])
     return filled(fields, PAPER)
 
 
 SWEEP_MBPS = (50, 100, 200, 400, 600, 900)
+CLOUD_MBPS = (50, 100, 150, 300)
+
+
+def _cloud(task: str, mbps: int) -> str:
+    """The name of a task with this rate to the cloud."""
+    return task if mbps == PAPER["cloud_mbps"] else f"{task}-cloud{mbps}"
+
+
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "table1": tuple(TASKS),
     "double-speed": tuple(f"{task}-x2" for task in TASKS),
     "city": tuple(f"{task}-city" for task in TASKS),
     "rates": tuple(f"vgg16-cifar10-{mbps}mbps" for mbps in SWEEP_MBPS),
+    "cloud-rates": tuple(_cloud(task, mbps) for task in ("vgg16-cifar10", "resnet50-cinic10") for mbps in CLOUD_MBPS),
 }
 SCENARIOS: Mapping[str, Scenario] = {
     name: Scenario(**fields) for names in GROUPS.values() for name in names if (fields := _by_form(name, None))
@@ -175,9 +190,9 @@ def get_scenario(name: str, /, **changes: object) -> Scenario:
     """A scenario by name or from a YAML file, with some fields changed.
 
     Args:
-        name: a known scenario, any ``<task>[-city][-x<speed factor>][-<Mbps>mbps]`` of the four tasks, or the path of
-            a ``.yaml`` file with the fields of :class:`Scenario` (model, cycle and on_device_s at least). In a city
-            links fade and servers are loaded; its inputs are those of devices unless told otherwise.
+        name: a known scenario, any ``<task>[-city][-x<speed factor>][-<Mbps>mbps][-cloud<Mbps>]`` of the four tasks,
+            or the path of a ``.yaml`` file with the fields of :class:`Scenario` (model, cycle and on_device_s at
+            least). In a city links fade and servers are loaded; its inputs are those of devices unless told otherwise.
         changes: fields of :class:`Scenario`.
 
     Raises:
@@ -200,7 +215,7 @@ def _named(name: str, inputs: Inputs | None) -> Scenario:
     fields = _by_form(name, inputs)
     if fields is None:
         raise InputError(
-            f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any "
-            f"<task>[-city][-x<speed factor>][-<Mbps>mbps], or a .yaml file; tasks: {', '.join(TASKS)}"
+            f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any {FORM}, or a .yaml file; "
+            f"tasks: {', '.join(TASKS)}"
         )
     return validated(Scenario, fields, f"scenario {name}")

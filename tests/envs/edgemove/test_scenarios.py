@@ -69,6 +69,7 @@ def test_tasks_and_groups_are_those_of_the_evaluation() -> None:
     assert set(PUBLISHED_SPEEDUPS) == set(GROUPS["table1"]) == set(TASKS)
     assert [get_scenario(name).speed_mps for name in GROUPS["double-speed"]] == [2.8] * 4
     assert [get_scenario(name).near_mbps for name in GROUPS["rates"]] == [50, 100, 200, 400, 600, 900]
+    assert [get_scenario(name).cloud_mbps for name in GROUPS["cloud-rates"]] == [50, 100, 150, 300] * 2
     assert {name for members in GROUPS.values() for name in members} == set(SCENARIOS)
     assert tuple(FAMILIES["edgemove"].scenarios) == tuple(SCENARIOS)
     assert FAMILIES["edgemove"].default_scenario in SCENARIOS
@@ -81,6 +82,9 @@ def test_speeds_and_rates_are_read_from_the_name() -> None:
     assert replace(scenario, name="resnet50-speech", speed_mps=1.4, near_mbps=600.0) == expected
     assert get_scenario("resnet50-speech-city-x2-75mbps").speed_mps == 2.8
     assert get_scenario("vgg16-agnews-.5mbps").near_mbps == 0.5
+    scenario = get_scenario("vgg16-agnews-x2-50mbps-cloud75")
+    assert (scenario.speed_mps, scenario.near_mbps, scenario.cloud_mbps) == (2.8, 50.0, 75.0)
+    assert get_scenario("vgg16-agnews-city-cloud75").cloud_mbps == 75.0
 
 
 def test_in_the_papers_setting_nothing_hangs_on_place_or_load() -> None:
