@@ -24,6 +24,7 @@ TITLES = {
     "dynamic": "Highly dynamic links",
     "homogeneous": "Equal devices and links",
     "sweep-image": "By type of images on the wire",
+    "sweep-activation": "By type of activations on the wire",
     "sweep-requester": "By rate of the requester",
     "sweep-medium": "By medium",
     "sweep-costs": "By costs of messages and copies, and without the tile staircase",
