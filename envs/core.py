@@ -56,7 +56,7 @@ class Dynamics(ABC):
 
     @property
     def provenance(self) -> tuple[str, ...]:
-        """Where the numbers behind the physics come from, one line each: modelled, measured or imported."""
+        """Where the numbers behind the physics come from, one line each: modelled, measured, imported, or inferred."""
         return ()
 
     @property

@@ -10,6 +10,13 @@ from typing import Any, ClassVar
 import pytest
 
 from splitgym.envs import FAMILIES, Family
+from splitgym.envs.distredge import scenarios as distredge
+from splitgym.envs.distredge.best_known import BestKnown
+from splitgym.envs.distredge.system import System as DistrEdgeSystem
+from splitgym.envs.distredge.viewer import timeline_figure
+from splitgym.envs.l2s import scenarios as l2s
+from splitgym.envs.l2s.system import System as L2SSystem
+from splitgym.envs.l2s.viewer import points_figure
 from splitgym.envs.scenarios import INPUTS, BaseScenario, Inferred, Inputs, chosen, filled, load
 from splitgym.ui.validation import Mbps, validated
 
@@ -121,6 +128,17 @@ def test_other_inputs_are_refused(tmp_path: Path, inputs: Any) -> None:
         get("a", inputs=inputs)
     with refused("inputs is", "paper, devices"):
         get(write(tmp_path, {"model": "lenet5", "inputs": inputs}))
+
+
+def test_titles_of_pictures_say_that_inputs_are_inferred() -> None:
+    for inputs, said in (("paper", True), ("devices", False)):
+        system = DistrEdgeSystem(distredge.get_scenario("DB-50", inputs=inputs))
+        chain = timeline_figure(system, BestKnown(system).plans[0])
+        bars = points_figure(L2SSystem(l2s.get_scenario("alexnet-gpu-60", inputs=inputs)))
+        for figure in (chain, bars):
+            told = figure.axes[0].get_title(loc="left")
+            assert "modelled" in told
+            assert (", inferred inputs)" in told) == said
 
 
 def test_papers_that_imply_nothing_have_no_inputs_of_their_own() -> None:
