@@ -26,7 +26,6 @@ from typing import Any
 
 import torch
 
-from splitgym.envs.deprune.data import Dataset, load_images
 from splitgym.envs.deprune.schedules import (
     Schedule,
     deprune,
@@ -37,11 +36,12 @@ from splitgym.envs.deprune.schedules import (
     prune,
     without_module,
 )
-from splitgym.envs.deprune.settings import EpochRecord, Settings
-from splitgym.envs.deprune.trainer import Training, pick_device, train
 from splitgym.models.compression import widened
 from splitgym.models.lookup import get_model
 from splitgym.models.model import Model
+from splitgym.runtime.training.data import Dataset, load_images
+from splitgym.runtime.training.settings import EpochRecord, Settings
+from splitgym.runtime.training.trainer import Training, pick_device, train
 from splitgym.ui.claims import claimed
 from splitgym.ui.console import entry, note
 from splitgym.ui.errors import InputError

@@ -14,8 +14,8 @@ from .curves import RECORDED, Curves, LearningModel
 from .system import System
 
 if TYPE_CHECKING:
-    from .data import Dataset
-    from .trainer import Training
+    from ...runtime.training.data import Dataset
+    from ...runtime.training.trainer import Training
 
 
 class Learner(Protocol):
@@ -112,7 +112,7 @@ def training_data(system: System) -> Dataset:
         InputError: torch is not installed, or the images cannot be read.
     """
     try:
-        from .data import load_images
+        from ...runtime.training.data import load_images
 
         return load_images(system.scenario.data or None, system.model.input)
     except ModuleNotFoundError as error:
@@ -148,8 +148,8 @@ class TrainLearner:
             self._rngs[lane] = rng
 
     def _training(self, seed: int) -> Training:
-        from .settings import Settings
-        from .trainer import Training
+        from ...runtime.training.settings import Settings
+        from ...runtime.training.trainer import Training
 
         setting = self._system.scenario
         settings = Settings(
@@ -167,7 +167,7 @@ class TrainLearner:
             self._seeds[lane] = self._rngs[lane].integers(2**31)  # the next episode's net is another one
 
     def epoch(self, lanes: np.ndarray, budget: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        from .store import next_epoch
+        from ...runtime.training.store import next_epoch
 
         try:
             records = [

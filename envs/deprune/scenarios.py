@@ -11,12 +11,12 @@ from annotated_types import Interval
 from ...models.compression import Mask
 from ...models.own.names import model_title
 from ...profiling.devices import get_device
+from ...runtime.training.settings import Decay, Gamma
 from ...ui.errors import InputError
 from ...ui.validation import Mbps, PositiveShare, validated
 from ..scenarios import BaseScenario, Inferred, Inputs, chosen, filled, is_file, load
 from .curves import RECORDED, get_curves, load_curves
 from .paper import INFERRED, PAPER, WIFI
-from .settings import Decay, Gamma
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of phi: 4 to 128 of 128 maps
 Bounded = Annotated[float, Interval(ge=0, le=1e6)]

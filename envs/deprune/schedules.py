@@ -1,17 +1,11 @@
-"""Budgets from epoch to epoch: the paper's schedules, selectLr and resetprune (Sec. 3.2, 3.3, 4)."""
+"""Budgets from epoch to epoch: the paper's schedules (Sec. 3.2, 3.3, 4)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import TYPE_CHECKING
 
 from ...ui.errors import InputError
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 FULL = 128  # maps behind layer 5 of VGG-11: named budgets are counted of as many, and scaled to what a cut has
 
@@ -85,31 +79,3 @@ def parse(text: str) -> Schedule:
             )
         parts.append((int(budget), int(epochs)))
     return Schedule(text, phases(*parts))
-
-
-def selected_lr(base: float, budgets: Sequence[int], gamma: float, boosted_epochs: int) -> float:
-    """selectLr: the learning rate of the last epoch in ``budgets``.
-
-    Args:
-        base: the learning rate that this epoch would have.
-        budgets: those of the epochs so far, the present one last.
-        gamma: factor for the first epochs at every budget but the first.
-        boosted_epochs: l_k, how many these are.
-    """
-    runs = [len(list(run)) for _, run in groupby(budgets)]
-    return base * gamma if len(runs) > 1 and runs[-1] <= boosted_epochs else base
-
-
-def reset_filter(logits: Tensor, generator: torch.Generator) -> None:
-    """resetprune, in place: draw the entries with f > 0.5 anew, so that they can go down.
-
-    The paper resets those above 1, which no sigmoid reaches.
-    """
-    import torch
-
-    from ...models.runnable.compression import draw_logits
-
-    with torch.no_grad():
-        high = torch.sigmoid(logits) > 0.5
-        fresh = draw_logits(len(logits), generator).to(logits.device)
-        logits.copy_(torch.where(high, fresh, logits))

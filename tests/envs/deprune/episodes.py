@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from splitgym.envs import FAMILIES
-from splitgym.envs.deprune.trainer import Training
+from splitgym.runtime.training.trainer import Training
 
 ENV_ID = FAMILIES["deprune"].env_id
 

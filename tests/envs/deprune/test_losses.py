@@ -9,7 +9,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitgym.envs.deprune.losses import minimum, prune_gradient, prune_loss, scaled_delta, total_loss
 from splitgym.envs.deprune.schedules import (
     Schedule,
     deprune,
@@ -18,11 +17,18 @@ from splitgym.envs.deprune.schedules import (
     no_compression,
     parse,
     prune,
-    reset_filter,
-    selected_lr,
     without_module,
 )
-from splitgym.envs.deprune.settings import MAX_DELTA
+from splitgym.runtime.training.budget import (
+    minimum,
+    prune_gradient,
+    prune_loss,
+    reset_filter,
+    scaled_delta,
+    selected_lr,
+    total_loss,
+)
+from splitgym.runtime.training.settings import MAX_DELTA
 from splitgym.ui.errors import InputError
 
 from ... import slow

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from splitgym.agents.registry import make_agent
-from splitgym.envs.deprune.data import load_images
-from splitgym.envs.deprune.settings import Settings
-from splitgym.envs.deprune.trainer import Training
 from splitgym.models.lookup import get_model
+from splitgym.runtime.training.data import load_images
+from splitgym.runtime.training.settings import Settings
+from splitgym.runtime.training.trainer import Training
 from splitgym.ui.errors import InputError
 
 from ... import refused
@@ -85,7 +85,7 @@ def test_training_is_the_trainers() -> None:
 )
 def test_bytes_are_those_that_crossed(changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     data = load_images(None, get_model("lenet5").input, train_limit=130, test_limit=20)
-    monkeypatch.setattr("splitgym.envs.deprune.data.load_images", lambda *args, **kwargs: data)
+    monkeypatch.setattr("splitgym.runtime.training.data.load_images", lambda *args, **kwargs: data)
     env = make(**{**TINY, **changes})
     last = len(env.dynamics.system.budgets) - 1
     info = play(env, (0, last))[1][-1]
@@ -167,10 +167,11 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
     info = play(env, SCHEDULE, seed=9)[1][-1]
     assert epochs_trained == [16, 8]
     assert same_weights(training_of(env), training_of(whole))
-    for one, other in zip(training_of(env)._optimizers, training_of(whole)._optimizers, strict=True):
-        mine, theirs = one.state_dict()["state"], other.state_dict()["state"]
+    for one, other in zip(*(training_of(e).members.members.values() for e in (env, whole)), strict=True):
+        mine, theirs = one.state(), other.state()
+        assert any("momentum_buffer" in name for name in mine)
         assert mine.keys() == theirs.keys()
-        assert all(torch.equal(mine[k]["momentum_buffer"], theirs[k]["momentum_buffer"]) for k in mine)
+        assert all(torch.equal(mine[name], theirs[name]) for name in mine)
     for name, rows in expected["trace"].items():
         assert info["trace"][name].tolist() == rows.tolist()
 

@@ -11,17 +11,18 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from splitgym.envs.deprune.data import Dataset, load_images
 from splitgym.envs.deprune.schedules import (
     deprune,
     no_compression,
 )
-from splitgym.envs.deprune.settings import Settings
-from splitgym.envs.deprune.trainer import Training, train
 from splitgym.models.compression import Cut, Mask
 from splitgym.models.layers import Conv, Linear, Pool, Shape
 from splitgym.models.model import Model, Unit
 from splitgym.models.runnable.compression import kept_maps
+from splitgym.runtime.training.data import Dataset, load_images
+from splitgym.runtime.training.order import generator
+from splitgym.runtime.training.settings import Settings
+from splitgym.runtime.training.trainer import Training, train
 from splitgym.ui.errors import InputError
 
 from ... import refused, script
@@ -119,7 +120,7 @@ def test_the_seed_reaches_weights_order_flips_and_draws(digits: Dataset) -> None
                            weights(other)["0.body.steps.0.layers.0.conv.weight"])  # fmt: skip
     assert not torch.equal(weights(first)["0.compressor.logits"], weights(other)["0.compressor.logits"])
     for purpose in range(3):
-        draws = [torch.rand(4, generator=t._generator(purpose, 0)) for t in (first, again, other)]
+        draws = [torch.rand(4, generator=generator(t.settings.seed, purpose, 0)) for t in (first, again, other)]
         assert torch.equal(draws[0], draws[1])
         assert not torch.equal(draws[0], draws[2])
 
@@ -127,8 +128,9 @@ def test_the_seed_reaches_weights_order_flips_and_draws(digits: Dataset) -> None
 def test_flips_mirror_about_half_of_the_images_anew_in_every_epoch(digits: Dataset) -> None:
     def mirrored(seed: int, epoch: int) -> list[bool]:
         found: list[bool] = []
-        flipping, plain = (start(digits, seed=seed, flips=flips)._batches(epoch) for flips in (True, False))
-        for (images, labels), (others, same) in zip(flipping, plain, strict=True):
+        flipping, plain = (start(digits, seed=seed, flips=flips).batches for flips in (True, False))
+        for number in range(epoch * flipping.steps, (epoch + 1) * flipping.steps):
+            (images, labels), (others, same) = flipping.batch(number), plain.batch(number)
             assert torch.equal(labels, same)
             for image, other in zip(images, others, strict=True):
                 assert torch.equal(image, other) or torch.equal(image, other.flip(2))
@@ -143,15 +145,16 @@ def test_flips_mirror_about_half_of_the_images_anew_in_every_epoch(digits: Datas
 
 def test_epochs_go_through_all_images_before_any_comes_again(digits: Dataset) -> None:
     training = start(digits, images=30)
-    seen = torch.cat([training._order(epoch) for epoch in range(10)])
+    seen = torch.cat([training.batches.order(epoch) for epoch in range(10)])
     for number in range(3):
         assert sorted(seen[100 * number : 100 * (number + 1)].tolist()) == list(range(100))
     assert seen[:100].tolist() != seen[100:200].tolist()
 
 
 def test_a_last_batch_of_one_image_joins_the_one_before(digits: Dataset) -> None:
-    assert [len(labels) for _, labels in start(digits, images=33)._batches(0)] == [16, 17]
-    assert [len(labels) for _, labels in start(digits, images=34)._batches(0)] == [16, 16, 2]
+    for images, sizes in ((33, [16, 17]), (34, [16, 16, 2])):
+        batches = start(digits, images=images).batches
+        assert [len(batches.batch(number)[1]) for number in range(batches.steps)] == sizes
 
 
 def test_after_training_exactly_the_top_maps_cross(digits: Dataset) -> None:
@@ -163,7 +166,7 @@ def test_after_training_exactly_the_top_maps_cross(digits: Dataset) -> None:
     f = client.compressor.filter.detach()
     top = sorted(range(16), key=lambda i: (-float(f[i]), i))[:3]
     assert training.kept(3) == tuple(sorted(top))
-    images = training._scaled(digits.test_images[:4])
+    images = training._scale(digits.test_images[:4])
     client.budget = 16
     every = client(images).maps
     client.budget = 3

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splitgym.envs.deprune.trainer import Training
+from splitgym.runtime.training.trainer import Training
 
 from ...command_line import PNG, files, metrics, read
 from ..brief import BRIEF, undraw

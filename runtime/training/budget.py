@@ -1,11 +1,15 @@
-"""What holds the filter to its budget: pruneLoss and totalLoss (paper, Sec. 3.1, Eq. 1-2)."""
+"""What follows from a budget (Deprune): pruneLoss, totalLoss (Sec. 3.1, Eq. 1-2), selectLr, resetprune (3.2, 3.3)."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor
+
+from ...models.runnable.compression import draw_logits
 
 MAX_EXPONENT = 20.0  # beyond it an exponential goes on as its tangent: finite, and it still pulls
 
@@ -44,6 +48,30 @@ def prune_gradient(logits: Tensor, budget: float, delta: float, lam: float = 1.0
 def total_loss(loss: Tensor, prune: Tensor, epsilon: float) -> Tensor:
     """Eq. 2: Loss + ε · pruneLoss."""
     return loss + epsilon * prune
+
+
+def selected_lr(base: float, budgets: Sequence[int], gamma: float, boosted_epochs: int) -> float:
+    """selectLr: the learning rate of the last epoch in ``budgets``.
+
+    Args:
+        base: the learning rate that this epoch would have.
+        budgets: those of the epochs so far, the present one last.
+        gamma: factor for the first epochs at every budget but the first.
+        boosted_epochs: l_k, how many these are.
+    """
+    runs = [len(list(run)) for _, run in groupby(budgets)]
+    return base * gamma if len(runs) > 1 and runs[-1] <= boosted_epochs else base
+
+
+def reset_filter(logits: Tensor, generator: torch.Generator) -> None:
+    """resetprune, in place: draw the entries with f > 0.5 anew, so that they can go down.
+
+    The paper resets those above 1, which no sigmoid reaches.
+    """
+    with torch.no_grad():
+        high = torch.sigmoid(logits) > 0.5
+        fresh = draw_logits(len(logits), generator).to(logits.device)
+        logits.copy_(torch.where(high, fresh, logits))
 
 
 def _exp(x: Tensor) -> Tensor:

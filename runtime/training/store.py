@@ -14,7 +14,7 @@ from .trainer import OnStep, Training
 def checkpoint_of(training: Training, budgets: Sequence[int], folder: Path) -> Path:
     """Where a training's weights after epochs at these budgets lie."""
     text = repr((sorted(training.identity(budgets).items()), tuple(budgets)))
-    return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}-{len(budgets)}.pt"
+    return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}-{len(budgets)}.safetensors"
 
 
 def next_epoch(

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from splitgym.envs.deprune.data import load_images
 from splitgym.models.layers import Shape
+from splitgym.runtime.training.data import load_images
 from splitgym.ui.errors import InputError
 
 from ... import refused

@@ -1,0 +1,304 @@
+"""Hybrid parallelism (HierTrain): workers o, s and l share a batch and train a different number of layers each.
+
+s runs its samples through the first m_s layers and l its own through the first m_l; both send what comes out, and the
+labels, to o. There the samples of o, s and l are one batch from the layer on at which they arrive: from m_s on those of
+o and s, in this order, from m_l on all three (a mixed batch, also for batch norm). The loss is the mean over the whole
+batch, so every sample weighs the same and gradients that are summed are averages weighted by samples. Gradients of
+what crossed go back; the parameters' come to o, which sums them in the order o, s, l and returns the sums, so that all
+replicas of a layer take the same step from the same weights and stay equal bit by bit (paper, Sec. IV-B).
+
+The statistics of a layer's batch norm are those of the first of o, s and l that ran it, and travel with the sums:
+replicas agree on them too. They are not those of the whole batch, which no single worker sees below m_l.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...models.model import MAIN
+from ..training_wire import AnyEntry, Backward, Do, Exchange, Forward, Gradients, Input, Rearrange, Share
+from ..wire import WireError
+from .back import forward_packet
+from .core import Rules
+from .half import LABELS, Half, Pass, measured, step_of
+from .member import Member
+from .order import Batches
+from .packets import Outgoing, Packet, expect
+
+Tensors = Mapping[str, Tensor]
+
+
+class JoiningHalf(Half):
+    """A half at which samples of other workers join on the way."""
+
+    def finish_joined(
+        self, number: int, images: Tensor, joins: Sequence[tuple[int, Tensors]], labels: Tensor
+    ) -> tuple[dict[str, float], list[dict[str, Tensor]]]:
+        """Run the whole network forward and backward.
+
+        Args:
+            images: of this worker, as bytes; there may be none.
+            joins: (boundary, what crosses there) of the others, by rising boundary.
+            labels: of all samples, in the order in which they join.
+
+        Returns:
+            Measures of the batch, and for every join the gradients of what crossed.
+        """
+        before = {name: value.clone() for name, value in self._statistics.items()}
+        current = {MAIN: self.scale(images)} if len(images) else None
+        at, leaves = 0, list[dict[str, Tensor]]()
+        for boundary, tensors in joins:
+            joining = {name: value.detach().requires_grad_() for name, value in tensors.items()}
+            leaves.append(joining)
+            if current is None:
+                current = dict(joining)
+            else:
+                mine, _ = self.network[at:boundary](current)
+                current = {name: torch.cat([value, joining[name]]) for name, value in mine.items()}
+            at = boundary
+        assert current is not None
+        outputs, _ = self.network[at:](current)
+        output = outputs[MAIN].flatten(1)
+        loss = F.cross_entropy(output, labels)
+        inputs = {f"{i}:{name}": value for i, joining in enumerate(leaves) for name, value in joining.items()}
+        self._passes[number] = Pass(inputs, {MAIN: loss}, dict(self._parameters), before)
+        found = self.backward(number, {MAIN: torch.ones_like(loss)})
+        back = [{name: found[f"{i}:{name}"] for name in joining} for i, joining in enumerate(leaves)]
+        return measured(loss, output, labels), back
+
+    def check(self, tensors: Tensors, steps: int) -> Tensors:
+        """Gradients and statistics of the first steps of the model, if they are.
+
+        Raises:
+            WireError: they are something else.
+        """
+        own = {**self._parameters, **self._statistics}
+        for name, value in tensors.items():
+            mine = own.get(name)
+            if mine is None or (mine.shape, mine.dtype) != (value.shape, value.dtype) or step_of(name) >= steps:
+                raise WireError(f"{name} of shape {tuple(value.shape)} is none of the first {steps} steps'")
+        return tensors
+
+    def is_statistic(self, name: str) -> bool:
+        """Whether a tensor of that name is a batch norm's."""
+        return name in self._statistics
+
+
+class Worker(Member):
+    """A worker that may play any role.
+
+    Args:
+        half: its copy of the network.
+        largest: most samples of a batch.
+        batches: what is trained on, for the one worker that has the data.
+    """
+
+    half: JoiningHalf
+
+    def __init__(
+        self, name: str, half: JoiningHalf, largest: int, batches: Batches | None = None, recovers: bool = True
+    ) -> None:
+        super().__init__(name, half, recovers)
+        self._batches, self._largest = batches, largest
+        self._steps = len(half.network)  # the first of the model that are up to date here
+        self._next_steps = self._steps
+        self.begin_epoch()
+
+    def begin_epoch(self) -> None:
+        self._share: Share | None = None
+        self._own: tuple[Tensor, Tensor] | None = None  # images and labels
+        self._crossed: dict[str, tuple[Tensors, Tensor]] = {}  # by role, at o
+        self._sums: dict[str, Tensors] = {}  # gradients by role, at o
+        self._measures: dict[str, float] | None = None  # of o's own pass, once it is done
+
+    def held(self) -> Sequence[int]:
+        return range(self._steps)
+
+    def take(self, sender: str, packet: Packet) -> list[Outgoing]:
+        header = packet.header
+        match header:
+            case Do(entry=Share() as share) if self._batches is not None:
+                return self._begin(header.number, share)
+            case Do(entry=Rearrange() as entry):
+                return self._give(header.number, entry)
+            case Input():
+                return self._input(header.number, header.share, self._checked_input(packet, header.share))
+            case Forward():
+                return self._crossing(sender, packet, header)
+            case Backward() if self._share is not None:
+                return self._backward(packet, self._share)
+            case Gradients():
+                return self._gradients(sender, packet)
+            case Exchange():
+                self.waiting, self._next_steps = header.number, max(self._steps, header.boundary)
+                return self.exchanged(sender, packet, header)
+        raise WireError(f"{self.name}: {type(header).__name__} {header.number} is not due")
+
+    def committed(self, number: int) -> None:
+        if self._share is not None:
+            self.half.apply(number, self._share.rate)
+        self._steps = self._next_steps
+        self.begin_epoch()
+
+    # the batch ----------------------------------------------------------------------------------------------------
+
+    def _begin(self, number: int, share: Share) -> list[Outgoing]:
+        """Hand the samples of a batch out: the first to o, the next to s, then l."""
+        assert self._batches is not None
+        images, labels = self._batches.batch(share.batch)
+        sends: list[Outgoing] = []
+        mine: tuple[Tensor, Tensor] | None = None
+        for i, part in enumerate(zip(images.split(share.b), labels.split(share.b), strict=True)):
+            party = share.roles[i]
+            if party == self.name:
+                mine = part
+            elif i == 0 or share.b[i]:
+                sends.append(
+                    Outgoing(party, Packet(Input(self.epoch, number, share), {MAIN: part[0], LABELS: part[1]}))
+                )
+        role = share.roles.index(self.name)
+        if mine is not None and (role == 0 or share.b[role]):
+            sends += self._input(number, share, mine)
+        return sends
+
+    def _checked_input(self, packet: Packet, share: Share) -> tuple[Tensor, Tensor]:
+        count = share.b[share.roles.index(self.name)] if self.name in share.roles else 0
+        if sum(share.b) > self._largest or share.m_s > share.m_l or share.m_l > len(self.half.network):
+            raise WireError(f"{self.name}: share {packet.header.number} does not fit the model or its batch")
+        tensors = expect(packet, {**self.half.due(0, count), LABELS: ((count,), torch.int64)})
+        return tensors[MAIN], tensors[LABELS]
+
+    def _input(self, number: int, share: Share, part: tuple[Tensor, Tensor]) -> list[Outgoing]:
+        self._share, self._own, self.waiting = share, part, number
+        role = share.roles.index(self.name)
+        self._next_steps = (len(self.half.network), share.m_s, share.m_l)[role]
+        if role == 0:
+            return self._join(number)
+        crossing = self.half.forward(number, 0, self._next_steps, {MAIN: part[0]})
+        packet = forward_packet(self.epoch, number, self._next_steps, share.rate, crossing, part[1])
+        return [Outgoing(share.roles[0], packet)]
+
+    # at o ---------------------------------------------------------------------------------------------------------
+
+    def _crossing(self, sender: str, packet: Packet, header: Forward) -> list[Outgoing]:
+        labels = packet.tensors.get(LABELS)
+        if labels is None or not 0 < labels.numel() <= self._largest or header.boundary > len(self.half.network):
+            raise WireError(f"{self.name}: forward {header.number} has no labels of 1 to {self._largest} samples")
+        due = {**self.half.due(header.boundary, len(labels)), LABELS: ((len(labels),), torch.int64)}
+        tensors = dict(expect(packet, due))
+        self._crossed[sender] = tensors, tensors.pop(LABELS)
+        self.waiting = header.number
+        return self._join(header.number)
+
+    def _join(self, number: int) -> list[Outgoing]:
+        """Run o's pass once its own samples and the others' activations are here."""
+        share = self._share
+        if share is None or self._own is None or self._measures is not None or share.roles[0] != self.name:
+            return []
+        others = [(party, m) for party, m, _ in _helpers(share)]
+        if not self._crossed.keys() >= {party for party, _ in others}:
+            return []
+        labels = torch.cat([self._own[1], *(self._crossed[party][1] for party, _ in others)])
+        joins = [(m, self._crossed[party][0]) for party, m in others]
+        self._measures, back = self.half.finish_joined(number, self._own[0], joins, labels)
+        sends = [
+            Outgoing(party, Packet(Backward(self.epoch, number), gradients))
+            for (party, _), gradients in zip(others, back, strict=True)
+        ]
+        return sends if others else [self.prepared(number, self._measures)]
+
+    def _gradients(self, sender: str, packet: Packet) -> list[Outgoing]:
+        """At o: sum once all are here. Elsewhere: the sums."""
+        share, number = self._share, packet.header.number
+        if share is None:
+            raise WireError(f"{self.name}: gradients {number} are not due")
+        tensors = self.half.check(packet.tensors, self._next_steps)
+        if share.roles[0] != self.name:
+            self._hold(number, tensors)
+            return [self.prepared(number)]
+        self._sums[sender] = tensors
+        helpers = _helpers(share)
+        if not self._sums.keys() >= {party for party, _, _ in helpers}:
+            return []
+        sums = self._summed(number, share)
+        self._hold(number, sums)
+        sends = [
+            Outgoing(party, Packet(Gradients(self.epoch, number), {n: v for n, v in sums.items() if step_of(n) < m}))
+            for party, m, _ in helpers
+        ]
+        return [*sends, self.prepared(number, self._measures)]
+
+    def _summed(self, number: int, share: Share) -> dict[str, Tensor]:
+        """Gradients of every layer summed in the order o, s, l; statistics of the first of them that ran it."""
+        helpers = _helpers(share)
+        first = 0 if share.b[0] else min(m for _, m, _ in helpers)  # of the steps that o ran
+        sums = {**self.half.gradients(number), **self.half.statistics(first, len(self.half.network))}
+        for party, _, _ in helpers:
+            for name, value in self._sums[party].items():
+                if name not in sums:
+                    sums[name] = value
+                elif not self.half.is_statistic(name):
+                    sums[name] = sums[name] + value
+        return sums
+
+    def _hold(self, number: int, tensors: Tensors) -> None:
+        statistics = {name: value for name, value in tensors.items() if self.half.is_statistic(name)}
+        self.half.hold(number, {n: v for n, v in tensors.items() if n not in statistics}, statistics)
+
+    # at s and l ---------------------------------------------------------------------------------------------------
+
+    def _backward(self, packet: Packet, share: Share) -> list[Outgoing]:
+        number, role = packet.header.number, share.roles.index(self.name)
+        self.half.backward(number, expect(packet, self.half.due(self._next_steps, share.b[role])))
+        tensors = {**self.half.gradients(number), **self.half.statistics(0, self._next_steps)}
+        return [Outgoing(share.roles[0], Packet(Gradients(self.epoch, number), tensors))]
+
+    # weights ------------------------------------------------------------------------------------------------------
+
+    def _give(self, number: int, entry: Rearrange) -> list[Outgoing]:
+        self.waiting = number
+        sends = [
+            Outgoing(party, Packet(Exchange(self.epoch, number, steps), self.half.state(range(steps))))
+            for party, steps in entry.takers.items()
+        ]
+        return [*sends, self.prepared(number)]
+
+
+def _helpers(share: Share) -> list[tuple[str, int, int]]:
+    """(worker, steps, samples) of s and l, where they have samples, in the order in which they join."""
+    found = [(share.roles[i], m, share.b[i]) for i, m in ((1, share.m_s), (2, share.m_l))]
+    return [helper for helper in found if helper[2]]
+
+
+def rearrangement(before: Share, after: Share, steps: int) -> Rearrange | None:
+    """What must be given before batches can be shared in another way; None for nothing.
+
+    Args:
+        steps: of the model.
+    """
+
+    def trained(share: Share) -> dict[str, int]:
+        return {**{party: m for party, m, _ in _helpers(share)}, share.roles[0]: steps}
+
+    had = trained(before)
+    takers = {party: m for party, m in trained(after).items() if m > had.get(party, 0)}
+    return Rearrange(before.roles[0], takers) if takers else None
+
+
+@dataclass(frozen=True)
+class HybridRules(Rules):
+    """How a hybrid training's entries go; the first member has the data."""
+
+    def begins(self, entry: AnyEntry) -> str:
+        return entry.giver if isinstance(entry, Rearrange) else self.members[0]
+
+    def concerned(self, entry: AnyEntry) -> Sequence[str]:
+        if isinstance(entry, Rearrange):
+            return (entry.giver, *entry.takers)
+        assert isinstance(entry, Share)
+        return (entry.roles[0], *(party for party, _, _ in _helpers(entry)))

@@ -1,0 +1,134 @@
+"""A training whose members are all in this process: links are queues, and all that a shell does is done at once."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from ..journal import Journal
+from ..training_wire import AnyEntry, entry_to_json
+from .core import EVERY, Action, Append, Done, Keep, Rules, Tell, TrainingCore
+from .half import numerics
+from .member import CONTROLLER, Member
+from .packets import Outgoing, Packet, from_wire, to_wire
+from .state import State
+
+
+class LocalTraining:
+    """Members, the links between them, and their controller.
+
+    Args:
+        rules: of the protocol.
+        make: makes a member as it is at the beginning, by name; called again for one that was lost.
+        every: entries between two checkpoints, None for none.
+        journal: where entries are logged; None: nowhere but in memory.
+        encoded: whether packets travel as the bytes that they are on a wire.
+        seed: of the order in which links deliver; by default all in the order of sending. Every link is in order.
+        threads: of torch on a CPU; another number may change the last bits.
+        states: what members begin with, instead of what they know.
+
+    Attributes:
+        done: entries in the order in which they were logged.
+        checkpoint: the last one, by member.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        make: Mapping[str, Callable[[], Member]],
+        every: int | None = EVERY,
+        journal: Journal | None = None,
+        encoded: bool = False,
+        seed: int | None = None,
+        threads: int = 1,
+        states: Mapping[str, State] | None = None,
+    ) -> None:
+        self.core = TrainingCore(rules, every, checkpoint=None if states is None else (0, states))
+        self.done: list[Done] = []
+        self.checkpoint: Mapping[str, State] = {}
+        self._make, self._journal, self._encoded, self._threads = make, journal, encoded, threads
+        self._random = None if seed is None else random.Random(seed)
+        self._links: dict[tuple[str, str], deque[Packet]] = {}
+        self._order: deque[tuple[str, str]] = deque()  # links in the order in which their packets were sent
+        self.members: dict[str, Member] = {}
+        for name in rules.members:
+            self.revive(name)
+        self.run()
+
+    def submit(self, *entries: AnyEntry) -> None:
+        """More entries, which :meth:`run` does."""
+        for entry in entries:
+            self._act(self.core.submit(entry))
+
+    def do(self, entry: AnyEntry) -> Done:
+        """Do one entry; returns what its members told of it."""
+        self.submit(entry)
+        self.run()
+        return self.done[-1]
+
+    def run(self, most: int | None = None) -> int:
+        """Deliver packets until there are none, or so many; returns how many were."""
+        delivered = 0
+        with numerics(self._threads):
+            while self._order and delivered != most:
+                self._deliver(self._next())
+                delivered += 1
+        return delivered
+
+    def states(self) -> Mapping[str, State]:
+        """Every member's part of the training, as a checkpoint in front of the next entry."""
+        self._act(self.core.ask_states())
+        self.run()
+        return self.checkpoint
+
+    def kill(self, name: str) -> None:
+        """A member is lost, with all that is on its way to it or from it."""
+        del self.members[name]
+        for link in [link for link in self._links if name in link]:
+            del self._links[link]
+        self._order = deque(link for link in self._order if name not in link)
+        self._act(self.core.lost(name))
+
+    def revive(self, name: str) -> None:
+        """A member starts anew; it knows nothing but the beginning."""
+        self.members[name] = self._make[name]()
+        self._act(self.core.came(name))
+
+    def _next(self) -> tuple[str, str]:
+        if self._random is None:
+            return self._order.popleft()
+        link = self._random.choice(list(self._order))
+        self._order.remove(link)
+        return link
+
+    def _deliver(self, link: tuple[str, str]) -> None:
+        sender, receiver = link
+        packet = self._links[link].popleft()
+        if self._encoded:
+            packet = from_wire(*to_wire(packet))
+        if receiver == CONTROLLER:
+            self._act(self.core.handle(sender, packet.header, packet.tensors))
+        else:
+            for outgoing in self.members[receiver].handle(sender, packet):
+                self._send(receiver, outgoing)
+
+    def _send(self, sender: str, outgoing: Outgoing) -> None:
+        if outgoing.to == CONTROLLER or outgoing.to in self.members:
+            link = sender, outgoing.to
+            self._links.setdefault(link, deque()).append(outgoing.packet)
+            self._order.append(link)
+
+    def _act(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Tell():
+                    packet = Packet(action.header, action.state or {})
+                    self._send(CONTROLLER, Outgoing(action.member, packet))
+                case Append():
+                    if self._journal is not None:
+                        self._journal.append(entry_to_json(action.entry))
+                case Keep():
+                    self.checkpoint = action.states
+                case Done():
+                    self.done.append(action)
