@@ -163,7 +163,7 @@ class Forward(Header, frozen=True, tag="forward"):
         boundary: steps of the model in front of the cut.
         rate: for the receiver's update.
         returns: whether gradients of what crosses are wanted.
-        counted: how many maps count as sent behind a soft filter (in one process only); -1: all that are there.
+        counted: how many maps count as sent behind a soft filter, which is refused on a wire; -1: all that are there.
     """
 
     boundary: Small
@@ -286,6 +286,8 @@ def decode(data: bytes | memoryview, payload_bytes: Sequence[int]) -> Envelope:
         envelope = _envelope.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"no message of a training: {error}") from None
+    if isinstance(envelope.header, Forward) and envelope.header.counted >= 0:
+        raise WireError("a soft filter is for members in one process")
     due = [spec.size_bytes for spec in envelope.tensors]
     if due != list(payload_bytes) or sum(due) > MOST_PIECE_BYTES:
         raise WireError(f"{sum(payload_bytes)} bytes do not fit {len(due)} tensors of {sum(due)}")

@@ -107,6 +107,8 @@ class Ledger:
     equal ones its holder's. (The paper sends "the layers that change location" and does not say which copy stays;
     the new holder's alone would throw away whatever the old one learnt since they were alike.)
 
+    What it says follows from what was booked, so a ledger that books a log stands where the log ends.
+
     Args:
         steps: of the model.
         period: rounds between two syncs.
@@ -116,46 +118,44 @@ class Ledger:
     def __init__(self, steps: int, period: int, every_change: bool = False) -> None:
         self.period, self.every_change = period, every_change
         self.low = self.high = 0
-        self._cut: int | None = None
+        self._cut: int | None = None  # of the last round
         self._rounds = 0
         self._on_device = [0] * steps  # rounds that trained each copy since both were alike
         self._on_edge = [0] * steps
 
-    def before(self, cut: int) -> Sync | None:
-        """The sync that is due in front of a round, if any."""
-        if not self.every_change or self._cut is None or cut == self._cut:
-            return None
-        self.low, self.high = sorted((self._cut, cut))
-        return self.ask()
-
-    def after(self, cut: int) -> Sync | None:
-        """Book a round; the sync that is due behind it, if any."""
-        before = cut if self._cut is None else self._cut
-        if self.low == self.high:
-            self.low = self.high = before
-        self.low, self.high = min(self.low, cut), max(self.high, cut)
-        self._cut = cut
+    def book(self, entry: Round | Sync) -> None:
+        """A round or a sync was done."""
+        if isinstance(entry, Sync):
+            for step in (*entry.up, *entry.down):
+                self._on_device[step] = self._on_edge[step] = 0
+            self.low = self.high
+            return
+        if self.every_change or self.low == self.high:
+            self.low = self.high = entry.cut if self._cut is None or self.every_change else self._cut
+        self.low, self.high = min(self.low, entry.cut), max(self.high, entry.cut)
+        self._cut = entry.cut
         for step in range(len(self._on_device)):
-            (self._on_device if step < cut else self._on_edge)[step] += 1
+            (self._on_device if step < entry.cut else self._on_edge)[step] += 1
         self._rounds += 1
-        if self.every_change:
-            self.low = self.high = cut
-            return None
-        if self._rounds % self.period:
-            return None
-        sync = self.ask()
-        self.low = self.high = cut
-        return sync
 
-    def ask(self) -> Sync | None:
-        """The sync that makes all copies alike that differ because they changed sides; None where none do."""
-        steps = range(self.low, self.high)
-        up = tuple(step for step in steps if self._is_devices(step))
-        down = tuple(step for step in steps if step not in up)
-        for step in steps:
-            self._on_device[step] = self._on_edge[step] = 0
-        self.low = self.high
-        return Sync(up, down) if steps else None
+    def due_before(self, cut: int) -> Sync | None:
+        """The sync that is due in front of a round, if any."""
+        if not self.every_change or self._cut is None:
+            return None
+        return self._sync(*sorted((self._cut, cut)))
+
+    def due_behind(self) -> Sync | None:
+        """The sync that is due behind the last round, if any."""
+        is_due = not self.every_change and self._rounds and self._rounds % self.period == 0
+        return self.asked() if is_due else None
+
+    def asked(self) -> Sync | None:
+        """What makes all copies alike that differ because they changed sides; None where none do."""
+        return self._sync(self.low, self.high)
+
+    def _sync(self, low: int, high: int) -> Sync | None:
+        up = tuple(step for step in range(low, high) if self._is_devices(step))
+        return Sync(up, tuple(step for step in range(low, high) if step not in up)) if low < high else None
 
     def _is_devices(self, step: int) -> bool:
         device, edge = self._on_device[step], self._on_edge[step]

@@ -112,8 +112,8 @@ class Worker(Member):
     def begin_epoch(self) -> None:
         self._share: Share | None = None
         self._own: tuple[Tensor, Tensor] | None = None  # images and labels
-        self._crossed: dict[str, tuple[Tensors, Tensor]] = {}  # by role, at o
-        self._sums: dict[str, Tensors] = {}  # gradients by role, at o
+        self._crossed: dict[str, tuple[int, Tensors, Tensor]] = {}  # at o, by sender: boundary, tensors, labels
+        self._sums: dict[str, Tensors] = {}  # gradients at o, by sender
         self._measures: dict[str, float] | None = None  # of o's own pass, once it is done
 
     def held(self) -> Sequence[int]:
@@ -167,9 +167,12 @@ class Worker(Member):
         return sends
 
     def _checked_input(self, packet: Packet, share: Share) -> tuple[Tensor, Tensor]:
-        count = share.b[share.roles.index(self.name)] if self.name in share.roles else 0
-        if sum(share.b) > self._largest or share.m_s > share.m_l or share.m_l > len(self.half.network):
-            raise WireError(f"{self.name}: share {packet.header.number} does not fit the model or its batch")
+        fits = sum(share.b) <= self._largest and share.m_s <= share.m_l <= len(self.half.network)
+        if not fits or self.name not in share.roles:
+            raise WireError(
+                f"{self.name}: share {packet.header.number} does not fit the model, its batch or its workers"
+            )
+        count = share.b[share.roles.index(self.name)]
         tensors = expect(packet, {**self.half.due(0, count), LABELS: ((count,), torch.int64)})
         return tensors[MAIN], tensors[LABELS]
 
@@ -191,7 +194,7 @@ class Worker(Member):
             raise WireError(f"{self.name}: forward {header.number} has no labels of 1 to {self._largest} samples")
         due = {**self.half.due(header.boundary, len(labels)), LABELS: ((len(labels),), torch.int64)}
         tensors = dict(expect(packet, due))
-        self._crossed[sender] = tensors, tensors.pop(LABELS)
+        self._crossed[sender] = header.boundary, tensors, tensors.pop(LABELS)
         self.waiting = header.number
         return self._join(header.number)
 
@@ -200,15 +203,18 @@ class Worker(Member):
         share = self._share
         if share is None or self._own is None or self._measures is not None or share.roles[0] != self.name:
             return []
-        others = [(party, m) for party, m, _ in _helpers(share)]
-        if not self._crossed.keys() >= {party for party, _ in others}:
+        others = _helpers(share)
+        if not self._crossed.keys() >= {party for party, _, _ in others}:
             return []
-        labels = torch.cat([self._own[1], *(self._crossed[party][1] for party, _ in others)])
-        joins = [(m, self._crossed[party][0]) for party, m in others]
+        came = [self._crossed[party] for party, _, _ in others]
+        if [(m, len(labels)) for m, _, labels in came] != [(m, count) for _, m, count in others]:
+            raise WireError(f"{self.name}: what crossed for share {number} is not what it shares out")
+        labels = torch.cat([self._own[1], *(labels for _, _, labels in came)])
+        joins = [(m, tensors) for m, tensors, _ in came]
         self._measures, back = self.half.finish_joined(number, self._own[0], joins, labels)
         sends = [
             Outgoing(party, Packet(Backward(self.epoch, number), gradients))
-            for (party, _), gradients in zip(others, back, strict=True)
+            for (party, _, _), gradients in zip(others, back, strict=True)
         ]
         return sends if others else [self.prepared(number, self._measures)]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from ..journal import Journal
-from ..training_wire import AnyEntry, entry_to_json
+from ..training_wire import AnyEntry, entry_from_json, entry_to_json
 from .core import EVERY, Action, Append, Done, Keep, Rules, Tell, TrainingCore
 from .half import numerics
 from .member import CONTROLLER, Member
@@ -22,15 +23,15 @@ class LocalTraining:
         rules: of the protocol.
         make: makes a member as it is at the beginning, by name; called again for one that was lost.
         every: entries between two checkpoints, None for none.
-        journal: where entries are logged; None: nowhere but in memory.
+        journal: where entries are logged; those in it are done again. None: nowhere but in memory.
         encoded: whether packets travel as the bytes that they are on a wire.
         seed: of the order in which links deliver; by default all in the order of sending. Every link is in order.
         threads: of torch on a CPU; another number may change the last bits.
-        states: what members begin with, instead of what they know.
+        checkpoint: (entries that it lies behind, every member's state) to go on from; by default the beginning.
 
     Attributes:
         done: entries in the order in which they were logged.
-        checkpoint: the last one, by member.
+        checkpoint: the last one: entries that it lies behind, every member's state.
     """
 
     def __init__(
@@ -42,11 +43,12 @@ class LocalTraining:
         encoded: bool = False,
         seed: int | None = None,
         threads: int = 1,
-        states: Mapping[str, State] | None = None,
+        checkpoint: tuple[int, Mapping[str, State]] | None = None,
     ) -> None:
-        self.core = TrainingCore(rules, every, checkpoint=None if states is None else (0, states))
+        log = [] if journal is None else [_entry(line) for line in journal.entries]
+        self.core = TrainingCore(rules, every, log, checkpoint)
         self.done: list[Done] = []
-        self.checkpoint: Mapping[str, State] = {}
+        self.checkpoint: tuple[int, Mapping[str, State]] = checkpoint or (0, {})
         self._make, self._journal, self._encoded, self._threads = make, journal, encoded, threads
         self._random = None if seed is None else random.Random(seed)
         self._links: dict[tuple[str, str], deque[Packet]] = {}
@@ -80,7 +82,7 @@ class LocalTraining:
         """Every member's part of the training, as a checkpoint in front of the next entry."""
         self._act(self.core.ask_states())
         self.run()
-        return self.checkpoint
+        return self.checkpoint[1]
 
     def kill(self, name: str) -> None:
         """A member is lost, with all that is on its way to it or from it."""
@@ -129,6 +131,10 @@ class LocalTraining:
                     if self._journal is not None:
                         self._journal.append(entry_to_json(action.entry))
                 case Keep():
-                    self.checkpoint = action.states
+                    self.checkpoint = action.number, action.states
                 case Done():
                     self.done.append(action)
+
+
+def _entry(line: Mapping[str, Any]) -> AnyEntry:
+    return entry_from_json({name: value for name, value in line.items() if name != "item"})

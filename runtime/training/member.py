@@ -7,7 +7,6 @@ behind :class:`Computes`; a simulation puts something else there.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -57,7 +56,7 @@ class Member(ABC):
         self.name, self.half, self.epoch, self.drops = name, half, 0, Drops()
         self._recovers, self._fresh = recovers, True
         self.waiting: int | None = None  # the entry whose commit is waited for
-        self._early: deque[tuple[str, Packet]] = deque()  # of later entries
+        self._early: list[tuple[str, Packet]] = []  # of later entries
         self._seen: set[tuple[str, type, int]] = set()
         self._kept: dict[int, State] = {}
         self._came: dict[int, State] = {}  # layers to be taken over when their entry is logged
@@ -92,7 +91,11 @@ class Member(ABC):
                 kept = [self.snapshot(header.number + 1)] if header.snapshot else []
                 return [*kept, *self.go_on()]
         self._fresh = False
-        if self.waiting is not None and header.number > self.waiting:  # others have heard of the commit before us
+        return self._in_turn(sender, packet)
+
+    def _in_turn(self, sender: str, packet: Packet) -> list[Outgoing]:
+        """Take a packet, now or behind the commit that is waited for: others may have heard of it before us."""
+        if self.waiting is not None and packet.header.number > self.waiting:
             self._early.append((sender, packet))
             return []
         return self.take(sender, packet)
@@ -111,10 +114,8 @@ class Member(ABC):
 
     def go_on(self) -> list[Outgoing]:
         """Do what waited for a commit."""
-        sends: list[Outgoing] = []
-        while self._early and self.waiting is None:
-            sends += self.take(*self._early.popleft())
-        return sends
+        early, self._early = self._early, []
+        return [outgoing for sender, packet in early for outgoing in self._in_turn(sender, packet)]
 
     def begin_epoch(self) -> None:  # noqa: B027
         """Everything of the epoch before is forgotten."""

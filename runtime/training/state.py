@@ -60,6 +60,20 @@ def load_state(module: nn.Module, optimizer: torch.optim.Optimizer | None, state
                     optimizer.state[own[name]] = memories[name]
 
 
+def flat(states: Mapping[str, State]) -> State:
+    """The states of several members as one."""
+    return {f"{who}/{name}": value for who, state in states.items() for name, value in state.items()}
+
+
+def by_member(state: Mapping[str, Tensor]) -> dict[str, State]:
+    """What :func:`flat` put together; a member without any tensor is not there."""
+    found: dict[str, State] = {}
+    for name, value in state.items():
+        who, _, own = name.partition("/")
+        found.setdefault(who, {})[own] = value
+    return found
+
+
 def save_state(path: str | os.PathLike[str], state: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write a state and what is to be said of it, as safetensors; whole or not at all.
 

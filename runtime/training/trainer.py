@@ -31,7 +31,7 @@ from .local import LocalTraining
 from .member import Member
 from .order import Batches
 from .settings import EpochRecord, Settings
-from .state import State, read_state, save_state
+from .state import State, by_member, flat, read_state, save_state
 
 TEST_BATCH = 500
 KINDS = ("maps", "filter", "labels", "others", "gradients", "other_gradients")
@@ -88,9 +88,9 @@ class Training:
         self.records: list[EpochRecord] = []
         self.members = self._start(None)
 
-    def _start(self, states: Mapping[str, State] | None) -> LocalTraining:
-        make = {CLIENT: self._client, SERVER: self._server}
-        return LocalTraining(CompressedRules((CLIENT, SERVER)), make, self._every, threads=self.threads, states=states)
+    def _start(self, checkpoint: tuple[int, Mapping[str, State]] | None) -> LocalTraining:
+        rules, make = CompressedRules((CLIENT, SERVER)), {CLIENT: self._client, SERVER: self._server}
+        return LocalTraining(rules, make, self._every, threads=self.threads, checkpoint=checkpoint)
 
     def _half(self, name: str) -> Any:
         """A half as it is at the beginning."""
@@ -219,7 +219,7 @@ class Training:
         """
         states = {name: member.state() for name, member in self.members.members.items()}
         about = {"identity": self.identity(self.budgets), "records": [record.to_json() for record in self.records]}
-        save_state(path, {f"{who}/{name}": v for who, state in states.items() for name, v in state.items()}, about)
+        save_state(path, flat(states), about)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Go on from a checkpoint as if the training had never stopped.
@@ -238,8 +238,7 @@ class Training:
             if identity.get(name) != value:
                 raise InputError(f"{path}: its {name} differ from those of this training; start anew or use its own")
         self._spare = {CLIENT: self.halves.client, SERVER: self.halves.server}
-        states = {who: {n.partition("/")[2]: v for n, v in state.items() if n.startswith(who)} for who in self._spare}
-        self.members = self._start(states)
+        self.members = self._start((0, by_member(state)))
         self.records = records
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,8 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from splitgym.models.model import MAIN, Model
+from splitgym.models.runnable.compression import Halves, split_model
 from splitgym.models.runnable.units import TorchModel, build
+from splitgym.runtime.training.budget import prune_gradient, reset_filter, scaled_delta, selected_lr
 from splitgym.runtime.training.data import Dataset
+from splitgym.runtime.training.settings import Settings
 
 RATE, MOMENTUM, DECAY, BATCH = 0.05, 0.9, 5e-4, 12
 
@@ -195,3 +200,58 @@ def hybrid(
             source = o if step >= first else (s if b[1] and step < m_s else l)
             value.copy_(dict(source.named_buffers())[name])
     return net, optimizer
+
+
+@dataclass
+class Compressed:
+    """The loop of split training with a compressing cut, written out (Deprune, Algorithms 1-3).
+
+    Attributes:
+        halves: client and server.
+        epochs: (mean loss, share that is right, bytes by kind) of every epoch.
+    """
+
+    halves: Halves
+    epochs: list[tuple[float, float, dict[str, int]]]
+
+
+def compressed(model: Model, data: Dataset, settings: Settings, budgets: Sequence[int]) -> Compressed:
+    """Split training with both halves at hand, a budget an epoch."""
+    s, interface = settings, settings.interface(model)
+    client, server = halves = split_model(model, interface, s.seed, mask=s.mask)
+    optimizers = []
+    for half in halves:
+        named = list(half.named_parameters())
+        others = [value for name, value in named if name != "compressor.logits"]
+        logits = [value for name, value in named if name == "compressor.logits"]
+        groups = [{"params": others}, *([{"params": logits, "weight_decay": 0.0}] if logits else [])]
+        if named:
+            optimizers.append(torch.optim.SGD(groups, s.learning_rate, s.momentum, weight_decay=s.weight_decay))
+    found, steps = Compressed(halves, []), -(-len(data.train_labels) // s.batch)
+    for epoch, budget in enumerate(budgets):
+        rate = selected_lr(s.learning_rate * s.decay**epoch, budgets[: epoch + 1], s.gamma, s.boosted_epochs)
+        if epoch and budget < budgets[epoch - 1] and client.compressor is not None:
+            word = int(np.random.SeedSequence((s.seed, 2, epoch)).generate_state(1, np.uint64)[0])
+            reset_filter(client.compressor.logits, torch.Generator().manual_seed(word))
+        client.budget = budget
+        loss, right, sent = 0.0, 0, Counter[str]()
+        for step in range(epoch * steps, (epoch + 1) * steps):
+            images, labels = batch_of(data, step, s.seed, s.batch)
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+            message = client(images, labels)
+            reply, mean, output = server.step(message, reply=client.trains)
+            pull = None
+            if client.compressor is not None:
+                delta = scaled_delta(s.delta, interface.phi)
+                pull = s.epsilon * prune_gradient(client.compressor.logits, budget, delta, s.lam)
+            client.backward(reply, pull)
+            for optimizer in optimizers:
+                optimizer.step()
+            sent.update({**message.sent_bytes, **reply.sent_bytes})
+            loss, right = loss + float(mean) * len(labels), right + int((output.argmax(1) == labels).sum())
+        count = len(data.train_labels)
+        found.epochs.append((loss / count, right / count, dict(sent)))
+    return found
