@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from .wire import FLOAT16, FLOAT32, MOST_PIECE_BYTES, UINT8, Count, Name, Size, Small, WireError
+from .wire import FLOAT16, FLOAT32, MOST_PIECE_BYTES, UINT8, Count, Name, Seconds, Size, Small, WireError
 
 INT64 = 3  # labels, and how many batches a batch norm has seen; the others are as rows of maps are
 VALUE_BYTES = {FLOAT32: 4, UINT8: 1, FLOAT16: 2, INT64: 8}
@@ -238,9 +238,27 @@ class Restored(Header, frozen=True, tag="restored"):
     """A member stands there."""
 
 
+class Probe(Header, frozen=True, tag="probe"):
+    """Train a test model on the data beside it; answered by :class:`Probed`. It belongs to no epoch.
+
+    Attributes:
+        model: as plain data (see :mod:`..models.serial`).
+        iterations: that are timed.
+    """
+
+    model: dict[str, Any]
+    iterations: Annotated[int, Meta(ge=1, le=1000)]
+
+
+class Probed(Header, frozen=True, tag="probed"):
+    """How long a minibatch of a probe took."""
+
+    minibatch_s: Seconds
+
+
 AnyHeader = (
     Do | Input | Forward | Backward | Gradients | Exchange | Prepared | Commit | Snapshot | State | Kept | Restore
-    | Restored
+    | Restored | Probe | Probed
 )  # fmt: skip
 
 
