@@ -95,7 +95,7 @@ class Worker(Member):
     Args:
         half: its copy of the network.
         largest: most samples of a batch.
-        batches: what is trained on, for the one worker that has the data.
+        batches: what is trained on, whole ones, for the one worker that has the data.
     """
 
     half: JoiningHalf
@@ -151,6 +151,8 @@ class Worker(Member):
         """Hand the samples of a batch out: the first to o, the next to s, then l."""
         assert self._batches is not None
         images, labels = self._batches.batch(share.batch)
+        if sum(share.b) != len(labels):
+            raise WireError(f"{self.name}: share {number} is of {sum(share.b)} samples, its batch of {len(labels)}")
         sends: list[Outgoing] = []
         mine: tuple[Tensor, Tensor] | None = None
         for i, part in enumerate(zip(images.split(share.b), labels.split(share.b), strict=True)):

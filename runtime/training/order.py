@@ -33,6 +33,8 @@ class Batches:
         images: of an epoch; None: all.
         flips: whether images are mirrored at random.
         device: where the batches lie.
+        whole: whether all batches are of one size: an epoch is shorter by what is left over, with which the next one
+            begins.
     """
 
     def __init__(
@@ -43,11 +45,14 @@ class Batches:
         images: int | None = None,
         flips: bool = False,
         device: torch.device | str = "cpu",
+        whole: bool = False,
     ) -> None:
         self.seed, self.flips, self.device = seed, flips, torch.device(device)
         self._images, self._labels = data.train_images.to(self.device), data.train_labels.to(self.device)
         self._count = len(data.train_labels)
         self._size = min(images or self._count, self._count)
+        if whole:
+            self._size = max(1, self._size // batch) * min(batch, self._size)
         self._sizes = [min(batch, self._size - at) for at in range(0, self._size, batch)]
         if len(self._sizes) > 1 and self._sizes[-1] == 1:  # batch norm needs two
             self._sizes[-2:] = [batch + 1]

@@ -46,7 +46,7 @@ def pipeline_training(
 def hybrid_training(model: Model, data: Dataset, **options: Any) -> LocalTraining:
     def worker(name: str) -> Worker:
         joining = JoiningHalf(untrained(model), RECIPE, Scale.of(data))
-        return Worker(name, joining, BATCH, Batches(data, BATCH) if name == "device" else None)
+        return Worker(name, joining, BATCH, Batches(data, BATCH, whole=True) if name == "device" else None)
 
     names = ("device", "edge", "cloud")
     make = {name: lambda name=name: worker(name) for name in names}
