@@ -127,7 +127,7 @@ class CompressedClient(Member):
         tensors = {MAPS: message.maps, **numbered(message.others), LABELS: labels}
         if message.filter is not None:
             tensors[FILTER] = message.filter
-        counted = -1 if message.counted is None else message.counted
+        counted = message.counted if message.counted not in (None, message.maps.shape[1]) else -1
         header = Forward(self.epoch, number, client.interface.cut.step, entry.rate, client.trains, counted)
         send = Outgoing(SERVER, Packet(header, tensors))
         return [send] if client.trains else [send, self.prepared(number, self._measures(message, Reply(None)))]

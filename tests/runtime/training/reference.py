@@ -163,13 +163,13 @@ def hybrid(
     model: Model, data: Dataset, steps: int, m_s: int, m_l: int, b: tuple[int, int, int]
 ) -> tuple[TorchModel, torch.optim.SGD]:
     """The concatenations of o, s and l in one process (HierTrain); gradients by worker, summed in that order."""
-    net = network(model)
+    net, replicas = network(model), [network(model) for _ in b]
     optimizer = sgd(net)
     for number in range(steps):
         images, labels = batch_of(data, number, batch=sum(b))
-        replicas = [network(model) for _ in b]
         for replica in replicas:
             replica.load_state_dict(net.state_dict())
+            replica.zero_grad()
         o, s, l = replicas  # noqa: E741
         parts = images.split(b)
         current = {MAIN: parts[0]} if b[0] else None

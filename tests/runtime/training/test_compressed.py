@@ -13,9 +13,10 @@ from splitgym.runtime.training.compressed import CompressedServer
 from splitgym.runtime.training.packets import from_wire, to_wire
 from splitgym.runtime.training.settings import Settings
 from splitgym.runtime.training.trainer import Training, train
+from splitgym.runtime.training_wire import Compressed as CompressedStep
 
-from .faults import lose
-from .nets import NORMS, PLAIN, digits
+from .faults import lose, run_with_losses
+from .nets import NORMS, PLAIN, digits, same
 from .reference import compressed
 
 BUDGETS = [2, 6, 3]
@@ -92,3 +93,15 @@ def test_what_crosses_is_what_is_counted() -> None:
     server.take = counting  # type: ignore[method-assign]
     (record,) = train(training, [3])
     assert crossed == {kind: record.sent_bytes[kind] for kind in ("maps", "filter", "labels")}
+
+
+@pytest.mark.slow
+def test_fifty_losses_over_five_hundred_steps_leave_no_trace() -> None:
+    entries = [CompressedStep(number, 0.05, 2 + number // 100) for number in range(500)]
+    whole, broken = (training_of(PLAIN, {"layer": 3}, every=20).members for _ in range(2))
+    for members in (whole, broken):
+        members.submit(*entries)
+    whole.run()
+    run_with_losses(broken, 50, 3500, 7)
+    assert all(same(whole.states()[who], broken.states()[who]) for who in whole.members)
+    assert [done.number for done in broken.done] == list(range(500))

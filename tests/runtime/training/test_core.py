@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitgym.runtime.journal import Journal
@@ -92,6 +92,7 @@ def applied(training: LocalTraining) -> list[list[int]]:
 LOSSES = st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["device", "edge"])), max_size=6)
 
 
+@settings(max_examples=40)
 @given(LOSSES, st.integers(1, 7), st.integers(0, 2**32), st.sampled_from([LocalTraining, Restless]))
 def test_every_entry_counts_once_and_comes_into_force_once(
     losses: list[tuple[int, str]], every: int, seed: int, kind: type[LocalTraining]
@@ -109,6 +110,7 @@ def test_every_entry_counts_once_and_comes_into_force_once(
     assert training.core.checkpoint == 20 // every * every
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 120), st.integers(1, 7))
 def test_a_controller_that_starts_anew_goes_on_from_its_journal(packets: int, every: int) -> None:
     file = io.BytesIO()

@@ -45,7 +45,7 @@ def test_without_moves_it_is_plain_sgd_bit_by_bit_at_every_cut(model: Model) -> 
         assert [round_["loss"] / round_["samples"] for round_ in told] == pytest.approx(losses, rel=1e-12)
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(st.integers(0, 7), PACKETS, st.sampled_from(["device", "edge"]), SEEDS)
 def test_a_lost_half_is_rebuilt_bit_by_bit_wherever_that_was(
     cut: int, packets: int, who: str, seed: int | None

@@ -51,7 +51,7 @@ def test_without_batch_norm_it_is_the_full_batch(m_s: int, m_l: int, b: tuple[in
     assert told["loss"] / 12 == pytest.approx(losses[-1], rel=1e-5)
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(PACKETS, st.sampled_from(["device", "edge", "cloud"]), SEEDS, st.sampled_from(SCHEDULES))
 def test_a_lost_worker_is_rebuilt_bit_by_bit_wherever_that_was(
     packets: int, who: str, seed: int | None, schedule: tuple[int, int, tuple[int, int, int]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitgym.runtime.training.order import Batches
@@ -18,6 +18,7 @@ def index_of() -> dict[bytes, int]:
     return {image.numpy().tobytes(): i for i, image in enumerate(digits().train_images)}
 
 
+@settings(max_examples=15)
 @given(st.integers(2, 40), st.integers(2, 90) | st.none(), st.booleans(), st.integers(0, 99))
 def test_every_image_comes_once_before_any_comes_again(
     index_of: dict[bytes, int], batch: int, images: int | None, whole: bool, seed: int
