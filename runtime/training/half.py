@@ -172,6 +172,8 @@ class Half:
         found = self._passes[number]
         pairs = [(found.outputs[n], g) for n, g in gradients.items() if found.outputs[n].requires_grad]
         leaves = {**found.version, **found.inputs}
+        if not pairs or not leaves:  # nothing here has weights
+            return {name: torch.zeros_like(value) for name, value in found.inputs.items()}
         values = torch.autograd.grad(
             [output for output, _ in pairs], list(leaves.values()), [gradient for _, gradient in pairs],
             allow_unused=True,

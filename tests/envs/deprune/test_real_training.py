@@ -179,7 +179,7 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
 def test_a_broken_checkpoint_is_one_line_that_names_it(tmp_path: Path) -> None:
     env = make(**TINY, checkpoints=str(tmp_path))
     play(env, (0, 1), seed=1)
-    file = next(path for path in tmp_path.iterdir() if path.name.endswith("-1.pt"))
+    file = next(path for path in tmp_path.iterdir() if path.name.endswith("-1.safetensors"))
     file.write_bytes(b"broken")
     env.reset(seed=1)
     with refused("is not a checkpoint", start=f"{file}: "):

@@ -57,7 +57,7 @@ def test_a_real_training_shows_how_far_it_is_and_is_drawn_and_kept(monkeypatch: 
     assert {path: path.stat().st_mtime_ns for path in Path("kept").iterdir()} == weights
     for path in Path("kept").iterdir():
         path.write_bytes(b"broken")
-    named = ".pt: is not a checkpoint of a split training"
+    named = ".safetensors: is not a checkpoint of a split training"
     train.refuses(["checkpoints=kept", "--out", "other"], named, progress=PLAYING)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from splitgym.envs.l2s.ledger import SyncLedger
-from splitgym.models.model import Model
+from splitgym.models.layers import Pool
+from splitgym.models.model import Model, Unit
 from splitgym.runtime.training.cut import Ledger
 from splitgym.runtime.training.half import step_of
 from splitgym.runtime.training.local import LocalTraining
@@ -43,6 +45,15 @@ def test_without_moves_it_is_plain_sgd_bit_by_bit_at_every_cut(model: Model) -> 
         told = [training.do(entry).measures for entry in rounds(cut, 0, STEPS)]
         assert same(trained(training, cut), remembered(net, optimizer))
         assert [round_["loss"] / round_["samples"] for round_ in told] == pytest.approx(losses, rel=1e-12)
+
+
+def test_a_front_without_weights_learns_nothing_and_hinders_nothing() -> None:
+    pool_first = replace(PLAIN, name="pool first", units=(Unit("pool0", (Pool(2, 2),)), PLAIN.units[0]))
+    net, optimizer, _ = plain(pool_first, digits(), 3)
+    training = cut_training(pool_first, digits())
+    training.submit(*rounds(1, 0, 3))
+    training.run()
+    assert same(trained(training, 1), remembered(net, optimizer))
 
 
 @settings(max_examples=4)
