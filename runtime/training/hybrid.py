@@ -29,6 +29,7 @@ from .half import LABELS, Half, Pass, measured, step_of
 from .member import Member
 from .order import Batches
 from .packets import Outgoing, Packet, expect
+from .state import State
 
 Tensors = Mapping[str, Tensor]
 
@@ -118,6 +119,10 @@ class Worker(Member):
 
     def held(self) -> Sequence[int]:
         return range(self._steps)
+
+    def take_state(self, state: State) -> None:
+        self._steps = self._next_steps = 1 + max((step_of(name) for name in state), default=-1)
+        super().take_state(state)
 
     def take(self, sender: str, packet: Packet) -> list[Outgoing]:
         header = packet.header

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -81,6 +83,15 @@ def test_other_roles_begin_with_the_layers_that_they_lack() -> None:
         assert same(states[who], {n: value for n, value in states["cloud"].items() if step_of(n) < m})
     last, untrained = "steps.6.layers.0.linear.weight", hybrid_training(NORMS, digits()).states()
     assert not torch.equal(states["cloud"][last], untrained["cloud"][last])
+
+
+def test_it_does_not_matter_who_has_the_data() -> None:
+    expected = remembered(*hybrid(NORMS, digits(), 2, 1, 3, (4, 3, 5)))
+    for roles in permutations(("device", "edge", "cloud")):
+        training = hybrid_training(NORMS, digits(), seed=5)
+        training.submit(*shares(0, 2, 1, 3, (4, 3, 5), roles))
+        training.run()
+        assert same(training.states()[roles[0]], expected)
 
 
 def test_nothing_is_given_to_who_has_it() -> None:
