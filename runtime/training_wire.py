@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from .wire import FLOAT16, FLOAT32, MOST_PIECE_BYTES, UINT8, Count, Name, Seconds, Size, Small, WireError
+from .wire_types import FLOAT16, FLOAT32, MOST_PIECE_BYTES, UINT8, Count, Name, Seconds, Size, Small, WireError
 
 INT64 = 3  # labels, and how many batches a batch norm has seen; the others are as rows of maps are
 VALUE_BYTES = {FLOAT32: 4, UINT8: 1, FLOAT16: 2, INT64: 8}

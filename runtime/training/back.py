@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..training_wire import Backward, Exchange, Forward
-from ..wire import WireError
+from ..wire_types import WireError
 from .half import LABELS, Half, step_of
 from .member import Member
 from .packets import Outgoing, Packet, expect

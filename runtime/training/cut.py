@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ...models.model import MAIN
 from ..training_wire import AnyEntry, Backward, Do, Exchange, Round, Sync
-from ..wire import WireError
+from ..wire_types import WireError
 from .back import forward_packet
 from .core import Rules
 from .half import Half

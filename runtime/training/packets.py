@@ -11,7 +11,7 @@ from torch import Tensor
 from ..compute import DTYPES as ROW_DTYPES
 from ..training_wire import INT64, AnyHeader, Envelope, Spec, decode, encode
 from ..transport import Buffer
-from ..wire import WireError
+from ..wire_types import WireError
 
 DTYPES = {**ROW_DTYPES, INT64: torch.int64}
 CODES = {dtype: code for code, dtype in DTYPES.items()}

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ...models.model import MAIN
 from ..training_wire import AnyEntry, Backward, Do, Exchange, Minibatch, Move
-from ..wire import WireError
+from ..wire_types import WireError
 from .back import forward_packet
 from .core import Rules
 from .half import Half, step_of

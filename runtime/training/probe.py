@@ -19,7 +19,7 @@ from ...models.layers import Conv, Conv3d, ConvTranspose, Linear
 from ...models.model import MAIN, Model
 from ...models.serial import model_from, to_plain
 from ..training_wire import Probe, Probed
-from ..wire import WireError
+from ..wire_types import WireError
 from .half import LABELS, Half, Recipe, Scale, untrained
 from .packets import Packet, expect
 
