@@ -73,8 +73,8 @@ def _help() -> str:
             *wrapped(
                 "  ",
                 "Two to four workers and a controller, a stream of images, and faults: crashes, quick restarts, hangs, "
-                "cut, stalled and slow links, full and slow disks, stuck computations, the controller's own end; "
-                "messages come late and twice. Every row says which it is.",
+                "cut, stalled, slow and changed links, full and slow disks, stuck computations, the controller's own "
+                "end and standstill; messages come late and twice. Every row says which it is.",
             ),
             "",
             "exit code:",
