@@ -86,7 +86,7 @@ class Relay:
                 return  # cut
             host, _, port = self._target.rpartition(":")
             try:
-                far = socket.create_connection((host, int(port)), CONNECT_S)
+                far = _connected(host, int(port))
             except OSError:  # nobody is there now
                 near.close()
                 continue
@@ -117,3 +117,16 @@ class Relay:
         with self._lock:
             self._ends.discard(source)
         source.close()
+
+
+def _connected(host: str, port: int) -> socket.socket:
+    """A connection to somebody who listens there.
+
+    Raises:
+        OSError: nobody does. Where its port was the near end's, too, the connection would be one with itself.
+    """
+    found = socket.create_connection((host, port), CONNECT_S)
+    if found.getsockname() == found.getpeername():
+        found.close()
+        raise ConnectionRefusedError(port)
+    return found

@@ -22,7 +22,7 @@ from .namespaces import Namespaces
 HOST = "127.0.0.1"
 CONTROLLER = "requester"
 START_S = 120.0  # torch's import on a slow and busy machine
-LOOK_S = 0.005
+LOOK_S, AGAIN_S = 0.005, 0.1
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,13 @@ class Testbed:
             if time.monotonic() > due_s:
                 raise InputError(f"testbed: worker {name} does not end within {self._start_s:g} s")
             time.sleep(LOOK_S)
-        return self.start(name, before)
+        while True:
+            try:
+                return self.start(name, before)
+            except InputError:  # its port may be the near end of somebody's connection for a moment
+                if time.monotonic() > due_s:
+                    raise
+                time.sleep(AGAIN_S)
 
     def start(self, name: str, before: Running | None = None) -> Running:
         """Start a worker anew, at another address, or at those of one that is no more."""

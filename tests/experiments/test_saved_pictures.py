@@ -82,4 +82,4 @@ def test_recordings_are_measured_and_their_fit_is_modelled(drawn: Mapping[str, A
     assert said.startswith("dots, their mean and spread: measured (cifar10, ")
     assert said.endswith("; fit: modelled")
     for name in ("training", "rewards"):
-        assert drawn[name].get_supxlabel() == "numbers: modelled"
+        assert drawn[name].get_supxlabel() == "numbers: modelled, inputs inferred from the paper"
