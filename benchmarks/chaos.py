@@ -50,6 +50,7 @@ UNITS, IMAGE = 6, Shape(3, 24, 16)  # of VGG-16
 LEASE_S = 0.6
 PAUSES = Hysteresis(pause_s=0.3, most_s=0.6)  # with so many faults the usual ones would leave nobody to hit
 HANG_S = 1.2  # longer than a lease
+LINGER_S = 0.3  # most that an image is held for faults, since a plan for more workers waits for images, too
 QUIET_S = 0.3  # at least, between the end of a fault and the next
 ALLOWED = 1e-4  # of the largest output
 GIVEN_UP_S = 30.0  # without any result
@@ -264,8 +265,9 @@ def _history(chaos: Chaos, count: int, faults: int, kinds: Sequence[str]) -> His
                 if chaos.is_wrong(images[item.index], item.outputs[0]):
                     wrong.append(item.index)
                 bar.show(len(results) / count, f"{len(results)} of {count} images, {len(chaos.faults)} faults")
-                while len(results) > (len(chaos.faults) + 1) * count / (faults + 1) and striking.is_alive():
-                    time.sleep(0.01)  # images last as long as the faults
+                due_s = time.monotonic() + LINGER_S
+                while len(results) > (len(chaos.faults) + 1) * count / (faults + 1) and time.monotonic() < due_s:
+                    time.sleep(0.01)  # images last about as long as the faults
         finally:
             stop.set()
             striking.join()
