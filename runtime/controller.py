@@ -201,6 +201,11 @@ class Controller:
         self.requester = Requester(self.session, self.core.epoch + 1, deployment, self._dialers, first)
         return deployment.messages(self.session, self.core.epoch + 1, peers, first)
 
+    def attend(self) -> None:
+        """See to the connections for rows. For the thread that scatters."""
+        for dialer in self._dialers.values():
+            dialer.attend()
+
     def run(self, images: Sequence[np.ndarray] | Iterator[np.ndarray], timeout_s: float = 60.0) -> Iterator[Item]:
         """Send images through the deployed plan and yield them in order, as many under way as the plan was deployed
         with.
@@ -234,7 +239,11 @@ class Controller:
             requester.scattered(item, spans or [])
 
     def _finished(self, requester: Requester, item: int, timeout_s: float) -> Item:
-        self._until(lambda: requester.is_done(item), timeout_s, f"finish item {item}")
+        def is_done() -> bool:
+            self.attend()
+            return requester.is_done(item)
+
+        self._until(is_done, timeout_s, f"finish item {item}")
         with self.lock:
             return requester.pop(item)
 

@@ -139,6 +139,7 @@ class Service:
         more = True
         while more or self._images:
             self._controller.check()
+            self._controller.attend()
             more = more and self._submit(source)
             try:
                 action = self._controller.told.get(timeout=LOOK_S)

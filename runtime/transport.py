@@ -95,6 +95,10 @@ class Dialer(Protocol):
         """What the peer has replied, and whether the connection is up."""
         ...
 
+    def attend(self) -> None:
+        """See to the connection where there is nothing to say: one that never says who is there is ended."""
+        ...
+
     def close(self) -> None:
         """Close; what has not left yet is dropped."""
         ...

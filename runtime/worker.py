@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -348,11 +348,13 @@ class Worker:
     # send ---------------------------------------------------------------------------------------------------------
 
     def _send(self) -> None:
-        with self._connections() as connect:
+        with self._connections() as (connect, dialers):
             while not self._stopping.is_set():
                 try:
                     due = self._outbox.get(timeout=0.2)
                 except queue.Empty:
+                    for dialer in dialers():
+                        dialer.attend()
                     continue
                 try:
                     if isinstance(due, Epoch):
@@ -368,8 +370,8 @@ class Worker:
                     self._report(partial(self.core.failed, number, reason))
 
     @contextmanager
-    def _connections(self) -> Iterator[Callable[[Epoch], dict[int, Dialer]]]:
-        """Connections to everybody of the epoch that is asked for; those of the one before are closed."""
+    def _connections(self) -> Iterator[tuple[Callable[[Epoch], dict[int, Dialer]], Callable[[], Iterable[Dialer]]]]:
+        """Connections to everybody of the epoch that is asked for, those of the one before are closed; and all."""
         current: list[Any] = [None, {}]
 
         def connect(epoch: Epoch) -> dict[int, Dialer]:
@@ -389,7 +391,7 @@ class Worker:
             current[:] = None, {}
 
         try:
-            yield connect
+            yield connect, lambda: current[1].values()
         finally:
             close()
 

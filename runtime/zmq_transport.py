@@ -293,6 +293,10 @@ class ZmqDialer:
                 return events
             _wait([self], zmq.POLLIN, deadline_s)
 
+    def attend(self) -> None:
+        """See to the connection where there is nothing to say: one that never says who is there is ended."""
+        self._follow()
+
     def close(self) -> None:
         """Close; what has not left yet is dropped."""
         if self._socket is not None:

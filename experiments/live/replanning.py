@@ -7,14 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from ...agents.registry import AgentSpec
-from ...envs import get_family
 from ...envs.distredge.live import Cluster
 from ...envs.distredge.rest import rest_of
 from ...envs.distredge.system import System
 from ...models.plans import SpatialPlan
 from ...runtime.service import proposal
 from ...runtime.stream_core import Proposal
-from ..play import assess
+from .planning import Planning
 
 
 class Replanner:
@@ -41,6 +40,12 @@ class Replanner:
     ) -> None:
         self._cluster, self._plan, self._spec, self._scenario = cluster, plan, spec, scenario
         self._options, self._seed, self.in_flight = options, seed, in_flight
+        self._planning: Planning | None = None
+
+    def close(self) -> None:
+        """Whatever is being planned is not wanted any more."""
+        if self._planning is not None:
+            self._planning.end()
 
     def at_once(self, workers: frozenset[str], factors: Mapping[str, float]) -> Proposal:
         """The plan for all of them where nothing has changed, else everything on the best of some workers.
@@ -55,13 +60,17 @@ class Replanner:
         return self._proposal(system, system.everything_on(system.best_provider), lasts=len(workers) == 1)
 
     def plan(self, workers: frozenset[str], factors: Mapping[str, float]) -> Proposal:
-        """What the planner says for some workers, with links as they are now."""
+        """What the planner says for some workers, with links as they are now.
+
+        Raises:
+            InputError: it has no plan for them.
+        """
         scenario = self._cluster.system.scenario
         changes = rest_of(scenario, workers, factors)
-        found = assess(get_family("distredge"), self._spec, self._scenario, {**self._options, **changes}, self._seed)
-        assert found.plan is not None
+        self._planning = Planning(self._spec.name, self._scenario, {**self._options, **changes}, self._seed)
+        found = self._planning.result()
         system = System(replace(scenario, **changes))
-        plan = SpatialPlan.from_json(found.plan, self._spec.name).validate(system.model)
+        plan = SpatialPlan.from_json(found, self._spec.name).validate(system.model)
         return self._proposal(system, plan, lasts=True)
 
     def _proposal(self, system: System, plan: SpatialPlan, lasts: bool) -> Proposal:

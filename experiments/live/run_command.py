@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -320,4 +320,5 @@ def _stream(
         if item.index == args.images // 2 and args.kill is not None and cluster.testbed is not None:
             cluster.testbed.signal(args.kill)
 
-    survive(cluster, job.plan, replanner, images, found, on_item, network, journal.next, LEASE_S)
+    with closing(replanner):
+        survive(cluster, job.plan, replanner, images, found, on_item, network, journal.next, LEASE_S)

@@ -42,6 +42,9 @@ class KnownLink:
     def clock(self) -> float:
         return self.now_s
 
+    def attend(self) -> None:
+        pass
+
     def send(self, header: bytes, payload: Buffer | None = None, timeout_s: float = 5.0) -> None:
         n_bytes = 0 if payload is None else len(payload)
         self.sent_bytes += n_bytes

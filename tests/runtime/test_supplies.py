@@ -37,6 +37,9 @@ class Taking:
     def close(self) -> None:
         pass
 
+    def attend(self) -> None:
+        pass
+
 
 def test_all_comes_to_all_in_order_and_a_slow_one_keeps_no_other_waiting(tmp_path: Path) -> None:
     store = BlobStore(tmp_path)

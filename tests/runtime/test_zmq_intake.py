@@ -70,6 +70,24 @@ def test_a_message_of_too_many_frames_costs_its_sender_the_connection(insecure: 
         assert headers(until_kind(listener, "message")) == [b"undisturbed"]
 
 
+def test_who_has_nothing_to_say_may_stay_if_it_says_who_it_is() -> None:
+    silence_s = 0.3
+    with (
+        ZmqListener(ANY, DESK, ROSTER, silence_s=silence_s) as listener,
+        ZmqDialer(listener.address, "desk", ANN, ROSTER) as dialer,
+    ):
+        came: list[Event] = []
+        due_s = time.monotonic() + ENOUGH_S
+        while not came and time.monotonic() < due_s:
+            dialer.attend()
+            came += listener.poll(0.01)
+        assert came == [Event("up", "ann")]
+        until_s = time.monotonic() + 4 * silence_s
+        while time.monotonic() < until_s:
+            dialer.attend()
+            assert not listener.poll(0.01)
+
+
 def test_it_looks_more_often_while_somebody_may_bring_too_much() -> None:
     intake = Intake(ENOUGH_S, 2)
     assert intake.look_s == LOOK_S
