@@ -115,7 +115,7 @@ class Testbed:
             try:
                 return self.start(name, before)
             except InputError:  # its port may be the near end of somebody's connection for a moment
-                if time.monotonic() > due_s:
+                if time.monotonic() > due_s or self._zygote.poll() is not None:
                     raise
                 time.sleep(AGAIN_S)
 

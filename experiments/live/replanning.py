@@ -53,6 +53,7 @@ class Replanner:
         Args:
             factors: by how much rates have changed, by worker.
         """
+        self.close()  # for workers that are not all there, or links that are not as they were
         whole = self._cluster.system
         if workers == set(whole.names) and not factors:
             return self._proposal(whole, self._plan, lasts=True)

@@ -64,8 +64,8 @@ class SimController:
                 self.world.checks.sometimes("a worker accused by another")
             self._act(self.core.control(sender, message, now_s))
             if isinstance(message, wire.Heartbeat) and sender in self.session.membership.usable:
-                known = message.session != self.session.session or message.incarnation == self._start_of(sender)
-                self.world.checks.never(not known, f"an older start of {sender} is in use")
+                is_other = message.session == self.session.session and message.incarnation != self._start_of(sender)
+                self.world.checks.never(is_other, f"an older start of {sender} is in use")
         else:
             self._result(sender, wire.decode_chunk(header, len(payload or b"")), payload or b"")
 

@@ -42,11 +42,6 @@ STEPS = len(MODEL.steps)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("weights")
-
-
-@pytest.fixture(scope="module")
 def testbed(folder: Path) -> Iterator[Testbed]:
     """Two workers with a folder of weights of their own; they are alive in the end."""
     with Testbed(["w0", "w1"], folder, members=(IDENTITIES, ROSTER)) as testbed:

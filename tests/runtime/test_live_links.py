@@ -56,11 +56,6 @@ class Relayed(Controller):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("weights")
-
-
-@pytest.fixture(scope="module")
 def testbed(folder: Path) -> Iterator[Testbed]:
     with Testbed(NAMES, folder) as found:
         yield found

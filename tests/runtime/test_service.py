@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from splitgym.runtime.blobs import BlobStore
 from splitgym.runtime.controller import ClusterFailure
 from splitgym.runtime.deployment import Deployment
 from splitgym.runtime.membership import Hysteresis
-from splitgym.runtime.service import CLOSE_S, Planner, Service, proposal
+from splitgym.runtime.service import Planner, Service, proposal
 from splitgym.runtime.session import open_session
 from splitgym.runtime.stream_core import Proposal
 from splitgym.runtime.testbed import Testbed
@@ -28,11 +27,6 @@ NAMES = ("w0", "w1", "w2")
 LEASE_S = 5.0  # of the stream, on a machine that is slow and busy
 IMAGES = 12
 CUT = 6
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("weights")
 
 
 @pytest.fixture(scope="module")
@@ -117,20 +111,22 @@ def test_killed_and_stopped_workers_cost_no_image(testbed: Testbed, folder: Path
 def test_losses_while_the_planner_computes_cost_no_image_and_nobody_waits_for_it_in_the_end(
     testbed: Testbed, folder: Path
 ) -> None:
-    done = threading.Event()
+    done, ended = threading.Event(), threading.Event()
 
     def endless(workers: frozenset[str], factors: Mapping[str, float]) -> Proposal:
-        assert done.wait(ENOUGH_S)
-        return plan(folder, 1, workers, True)
+        try:
+            assert done.wait(ENOUGH_S)
+            return plan(folder, 1, workers, True)
+        finally:
+            ended.set()
 
     with service(testbed, folder, planner=endless) as found:
         hurt = {2: "w0", 5: "w1"}  # each has all the work then
         run(found, {i: threading.Thread(target=testbed.signal, args=(name,)) for i, name in hurt.items()})
         served = [event.text for event in found.events if event.kind == "serving"]
         assert [text for text in served if text] == list(NAMES)
-        begun_s = time.monotonic()
         found.__exit__()
-        assert time.monotonic() - begun_s < 5.0 * CLOSE_S
+        assert not ended.is_set()
     done.set()
     for name in hurt.values():
         testbed.restart(name)

@@ -21,11 +21,6 @@ NAMES = ("w0", "w1", "w2")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("weights")
-
-
-@pytest.fixture(scope="module")
 def controller(folder: Path) -> Iterator[Controller]:
     with workers(3, folder) as (_, found):
         yield found
