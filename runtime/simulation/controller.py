@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import Any
 
 from .. import wire, wire_types
@@ -15,6 +14,7 @@ from ..session_core import Answered, Back, Done, Lost, SessionCore, Supply, Tell
 from ..stream_core import Action, Begin, Deliver, GiveUp, Proposal, Replan, Send, StreamCore
 from .network import LATE_S, Channel
 from .rows import PLAIN, PLANS, complete_result, geometry_of, tag
+from .start import Start
 from .worker import CHUNK_BYTES
 
 TICK_S = 0.05
@@ -26,7 +26,7 @@ PAUSES = Hysteresis(pause_s=0.3, most_s=5.0)  # of workers that were lost
 BLOB_BYTES, BLOB_CHUNKS = 256, 4
 
 
-class SimController:
+class SimController(Start):
     """One start of the controller.
 
     Args:
@@ -36,8 +36,8 @@ class SimController:
     """
 
     def __init__(self, world: Any, number: int, file: io.BytesIO) -> None:
-        self.alive, self.hung, self._awake_s = True, False, 0.0
-        self.world, self.name, self.journal = world, world.controller_name, Journal(file)
+        super().__init__(world, world.controller_name)
+        self.journal, self._awake_s = Journal(file), 0.0
         now_s = world.loop.now_s
         session = SessionCore(
             f"{number:016x}", "simulated", "results:1", world.workers, now_s, LEASE_S, 1.0, returns=True,
@@ -275,20 +275,9 @@ class SimController:
 
     # time ---------------------------------------------------------------------------------------------------------
 
-    def _later(self, delay_s: float, call: Callable[..., None], *args: object) -> None:
-        """Do something of this start later; not while it is stopped, never once it has died."""
-        self.world.loop.after(delay_s, self._now, call, args)
-
-    def _now(self, call: Callable[..., None], args: tuple[object, ...]) -> None:
-        if self.alive and self.hung:
-            self._later(TICK_S, call, *args)
-        elif self.alive:
-            call(*args)
-
     def go_on(self) -> None:
-        """Goes on after having been stopped: what came meanwhile is read before the clock is."""
-        self.hung, self._awake_s = False, self.world.loop.now_s
-        self.world.net.awake(self)
+        self._awake_s = self.world.loop.now_s
+        super().go_on()
 
     def links_changed(self) -> None:
         """A plan for links as they are is wanted."""

@@ -19,6 +19,7 @@ from ..worker_core import Action, Build, Drop, Reply, Store, WorkerCore
 from .disk import Disk
 from .network import Channel
 from .rows import MODELS, VALUES, lacking, tag
+from .start import Start
 
 TICK_S = 0.05
 TURN_S = 0.02  # that the control thread may take until it does what others had decided
@@ -44,7 +45,7 @@ class _Epoch:
     volumes: dict[int, int] = field(default_factory=dict)  # item -> the last volume whose part was computed
 
 
-class SimWorker:
+class SimWorker(Start):
     """One start of a worker.
 
     Args:
@@ -55,8 +56,8 @@ class SimWorker:
     """
 
     def __init__(self, world: Any, name: str, incarnation: int, disk: Disk) -> None:
-        self.world, self.name, self.disk = world, name, disk
-        self.alive, self.hung, self.stuck = True, False, False
+        super().__init__(world, name)
+        self.disk, self.stuck = disk, False
         disk.restarted()
         self.core = WorkerCore(name, incarnation, "simulated", "simulated", 1, disk.has, lease_s=LEASE_S)
         self._epoch: _Epoch | None = None
@@ -246,18 +247,6 @@ class SimWorker:
 
     # time ---------------------------------------------------------------------------------------------------------
 
-    def _later(self, delay_s: float, call: object, *args: object) -> None:
-        """Do something of this start later; not while it is stopped, never once it has died."""
-        self.world.loop.after(delay_s, self._now, call, args)
-
-    def _now(self, call: object, args: tuple[object, ...]) -> None:
-        if not self.alive:
-            return
-        if self.hung:
-            self._later(TICK_S, call, *args)
-            return
-        call(*args)  # type: ignore[operator]
-
     def _tick(self) -> None:
         now_s = self.world.loop.now_s
         was = self.core.state
@@ -277,8 +266,3 @@ class SimWorker:
         if epoch is None or index is None:
             return ""
         return self.core.controller if index == REQUESTER else self._names(epoch)[index]
-
-    def go_on(self) -> None:
-        """Goes on after having been stopped; as in reality what came meanwhile is read before the clock is."""
-        self.hung = False
-        self.world.net.awake(self)
