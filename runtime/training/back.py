@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ..training_wire import Backward, Exchange, Forward
+from ..wire_training import Backward, Exchange, Forward
 from ..wire_types import WireError
 from .half import LABELS, Half, step_of
 from .member import Member

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...models.compression import Interface
 from ...models.runnable.compression import ClientHalf, Message, Reply, ServerHalf
-from ..training_wire import AnyEntry, Backward, Compressed, Do, Forward, Redraw
+from ..wire_training import AnyEntry, Backward, Compressed, Do, Forward, Redraw
 from ..wire_types import WireError
 from .budget import prune_gradient, prune_loss, reset_filter, scaled_delta
 from .core import Rules

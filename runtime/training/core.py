@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..drops import Drops
-from ..training_wire import AnyEntry, AnyHeader, Commit, Do, Kept, Prepared, Restore, Restored, Snapshot, State
+from ..wire_training import AnyEntry, AnyHeader, Commit, Do, Kept, Prepared, Restore, Restored, Snapshot, State
 
 Phase = Literal["WAITING", "RESTORING", "RUNNING"]
 EVERY = 20  # entries between two checkpoints

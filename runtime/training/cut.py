@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...models.model import MAIN
-from ..training_wire import AnyEntry, Backward, Do, Exchange, Round, Sync
+from ..wire_training import AnyEntry, Backward, Do, Exchange, Round, Sync
 from ..wire_types import WireError
 from .back import forward_packet
 from .core import Rules

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...models.model import MAIN
-from ..training_wire import AnyEntry, Backward, Do, Exchange, Forward, Gradients, Input, Rearrange, Share
+from ..wire_training import AnyEntry, Backward, Do, Exchange, Forward, Gradients, Input, Rearrange, Share
 from ..wire_types import WireError
 from .back import forward_packet
 from .core import Rules

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..journal import Journal
-from ..training_wire import AnyEntry, entry_from_json, entry_to_json
+from ..wire_training import AnyEntry, entry_from_json, entry_to_json
 from .core import EVERY, Action, Append, Done, Keep, Rules, Tell, TrainingCore
 from .half import numerics
 from .member import CONTROLLER, Member

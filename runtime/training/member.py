@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ...ui.errors import InputError
 from ..drops import Drops
-from ..training_wire import Commit, Exchange, Kept, Prepared, Restore, Restored, Snapshot
-from ..training_wire import State as StateHeader
+from ..wire_training import Commit, Exchange, Kept, Prepared, Restore, Restored, Snapshot
+from ..wire_training import State as StateHeader
 from .packets import Outgoing, Packet
 from .state import State
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..compute import DTYPES as ROW_DTYPES
-from ..training_wire import INT64, AnyHeader, Envelope, Spec, decode, encode
 from ..transport import Buffer
+from ..wire_training import INT64, AnyHeader, Envelope, Spec, decode, encode
 from ..wire_types import WireError
 
 DTYPES = {**ROW_DTYPES, INT64: torch.int64}

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ...models.model import MAIN
-from ..training_wire import AnyEntry, Backward, Do, Exchange, Minibatch, Move
+from ..wire_training import AnyEntry, Backward, Do, Exchange, Minibatch, Move
 from ..wire_types import WireError
 from .back import forward_packet
 from .core import Rules

@@ -18,7 +18,7 @@ from torch import Tensor
 from ...models.layers import Conv, Conv3d, ConvTranspose, Linear
 from ...models.model import MAIN, Model
 from ...models.serial import model_from, to_plain
-from ..training_wire import Probe, Probed
+from ..wire_training import Probe, Probed
 from ..wire_types import WireError
 from .half import LABELS, Half, Recipe, Scale, untrained
 from .packets import Packet, expect

@@ -22,7 +22,7 @@ from ...models.model import Model
 from ...models.runnable.compression import Halves, kept_maps, split_model
 from ...ui.errors import InputError
 from ...ui.validation import validated
-from ..training_wire import Compressed, Redraw
+from ..wire_training import Compressed, Redraw
 from .budget import selected_lr
 from .compressed import CLIENT, SERVER, CompressedClient, CompressedRules, CompressedServer, others_of
 from .data import Dataset

@@ -13,7 +13,7 @@ from splitgym.runtime.training.hybrid import HybridRules, JoiningHalf, Worker
 from splitgym.runtime.training.local import LocalTraining
 from splitgym.runtime.training.order import Batches
 from splitgym.runtime.training.pipeline import SERVER, Client, PipelineRules
-from splitgym.runtime.training_wire import Minibatch, Move, Round, Share
+from splitgym.runtime.wire_training import Minibatch, Move, Round, Share
 
 from .reference import BATCH, DECAY, MOMENTUM, RATE
 

@@ -13,7 +13,7 @@ from splitgym.runtime.training.compressed import CompressedServer
 from splitgym.runtime.training.packets import from_wire, to_wire
 from splitgym.runtime.training.settings import Settings
 from splitgym.runtime.training.trainer import Training, train
-from splitgym.runtime.training_wire import Compressed as CompressedStep
+from splitgym.runtime.wire_training import Compressed as CompressedStep
 
 from .faults import lose, run_with_losses
 from .nets import NORMS, PLAIN, digits, same

@@ -16,7 +16,7 @@ from splitgym.runtime.training.local import LocalTraining
 from splitgym.runtime.training.member import Member
 from splitgym.runtime.training.packets import Outgoing, Packet
 from splitgym.runtime.training.state import State
-from splitgym.runtime.training_wire import Backward, Commit, Do, Forward, Prepared, Restore, Restored, Round
+from splitgym.runtime.wire_training import Backward, Commit, Do, Forward, Prepared, Restore, Restored, Round
 
 from .faults import lose
 from .members import cut_training, minibatches, pipeline_training, rounds

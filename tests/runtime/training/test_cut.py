@@ -20,7 +20,7 @@ from splitgym.models.model import Model, Unit
 from splitgym.runtime.training.cut import Ledger
 from splitgym.runtime.training.half import step_of
 from splitgym.runtime.training.local import LocalTraining
-from splitgym.runtime.training_wire import Forward, Round, Sync
+from splitgym.runtime.wire_training import Forward, Round, Sync
 
 from .faults import PACKETS, SEEDS, lose, run_with_losses
 from .members import cut_training, rounds

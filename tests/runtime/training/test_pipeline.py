@@ -10,7 +10,7 @@ from torch import Tensor
 from splitgym.models.model import Model
 from splitgym.runtime.training.local import LocalTraining
 from splitgym.runtime.training.pipeline import STASH
-from splitgym.runtime.training_wire import Backward, Forward, Minibatch, Move
+from splitgym.runtime.wire_training import Backward, Forward, Minibatch, Move
 
 from .faults import PACKETS, SEEDS, lose, run_with_losses
 from .members import minibatches, pipeline_training

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from splitgym.models.lookup import get_model
 from splitgym.runtime.training.packets import Packet, from_wire, to_wire
 from splitgym.runtime.training.probe import COST_ERROR, answer, obfuscated, probe_packet
-from splitgym.runtime.training_wire import Probe, Probed
 from splitgym.runtime.wire import WireError
+from splitgym.runtime.wire_training import Probe, Probed
 from splitgym.ui.errors import InputError
 
 from .nets import NORMS, digits

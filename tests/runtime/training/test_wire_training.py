@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitgym.runtime.training.packets import Packet, expect, from_wire, to_wire
-from splitgym.runtime.training_wire import (
+from splitgym.runtime.wire import WireError
+from splitgym.runtime.wire_training import (
     AnyEntry,
     Backward,
     Commit,
@@ -31,7 +32,6 @@ from splitgym.runtime.training_wire import (
     entry_from_json,
     entry_to_json,
 )
-from splitgym.runtime.wire import WireError
 
 from .members import cut_training, hybrid_training
 from .nets import NORMS, PLAIN, digits, same
