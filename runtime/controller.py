@@ -86,7 +86,7 @@ class Controller:
         self._stream: StreamCore | None = None
         self._changed = threading.Condition(self.lock)
         self._outgoing: queue.Queue[Tell | Supply] = queue.Queue()
-        self._supplies = Supplies(store)  # of the control thread
+        self._supplies = Supplies(self.session, store)  # of the control thread
         self._late: dict[str, bytes] = {}  # plans that could not be handed over yet, of the control thread
         self._stopping = threading.Event()
         self.requester: Requester | None = None  # of the epoch

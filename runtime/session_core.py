@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import structs
+
 from .drops import Drops
 from .membership import HYSTERESIS, Hysteresis, Membership
 from .wire import (
@@ -101,6 +103,8 @@ class _Talk:
 
     welcome: Welcome | None = None
     asked_s: float = -1e9
+    asked: int = 0  # how often
+    due: int = 0  # least that an answer is to: older ones are of what was before
     ready: int = 0  # epoch
     supplied: int = 0  # epoch
     why: str = ""  # it cannot be reached, as far as that is known
@@ -143,7 +147,7 @@ class SessionCore:
         self.membership = Membership(workers, now_s, lease_s, returns, hysteresis)
         self._talks = {name: _Talk() for name in workers}
         self._beat_s = now_s
-        self._plans: Mapping[str, PlanMessage] = {}
+        self._plans: dict[str, PlanMessage] = {}
         self.epoch = 0
         self.drops = Drops()
 
@@ -205,14 +209,16 @@ class SessionCore:
         """A control message came in from a worker of that verified name."""
         if worker not in self.membership:
             return []
-        if worker in self.membership.gone:
-            if self.membership.returns and isinstance(message, Welcome) and message.session == self.session:
-                return self._welcome(worker, message, now_s)
+        if getattr(message, "session", self.session) != self.session:
+            self.drops.add("messages of another session or plan")
             return []
         talk = self._talks[worker]
+        if isinstance(message, Welcome):
+            may = message.asked >= talk.due and (self.membership.returns or worker not in self.membership.gone)
+            return self._welcome(worker, message, now_s) if may else []
+        if worker in self.membership.gone:
+            return []
         match message:
-            case Welcome() if message.session == self.session:
-                return self._welcome(worker, message, now_s)
             case Refuse():
                 return self.lose(worker, message.reason, now_s)
             case Failed() if message.epoch == self.epoch:
@@ -224,9 +230,9 @@ class SessionCore:
                 talk.ready = message.epoch
             case Spans() if message.epoch == self.epoch:
                 return [Done(worker, message)]
-            case Answer() if message.session == self.session:
+            case Answer():
                 return [Answered(worker, message)]
-            case Heartbeat() if message.session == self.session:
+            case Heartbeat():
                 return self._beat(worker, message, now_s)
             case _:
                 self.drops.add("messages of another session or plan")
@@ -245,7 +251,7 @@ class SessionCore:
     def _welcome(self, worker: str, message: Welcome, now_s: float) -> list[Action]:
         before = worker in self.membership.usable
         why = self.membership.answered(worker, message.incarnation, now_s)
-        self._talks[worker].welcome = message
+        self._talks[worker].welcome, self._talks[worker].due = message, message.asked + 1
         if why:
             return self._lost(worker, why)
         came = not before and worker in self.membership.usable
@@ -289,8 +295,8 @@ class SessionCore:
         for name, talk in self._talks.items():
             if name in asked:
                 if now_s - talk.asked_s > HELLO_AGAIN_S:
-                    talk.asked_s = now_s
-                    actions.append(Tell(name, self._hello))
+                    talk.asked_s, talk.asked = now_s, talk.asked + 1
+                    actions.append(Tell(name, structs.replace(self._hello, asked=talk.asked)))
             elif beats and name not in members.gone:
                 actions.append(Tell(name, Heartbeat(self.session, epoch=self.epoch, sent_s=now_s)))
         return actions
@@ -309,7 +315,8 @@ class SessionCore:
 
     def _lost(self, worker: str, reason: str) -> list[Action]:
         talk = self._talks[worker]
-        talk.ready, talk.beat = 0, None
+        talk.ready, talk.beat, talk.due = 0, None, talk.asked + 1
+        self._plans.pop(worker, None)  # whatever it does for the epoch is over, also where it comes back meanwhile
         # One that only seemed lost stops working for what it no longer belongs to.
         return [Lost(worker, reason), Tell(worker, Reset(self.session, self.epoch))]
 

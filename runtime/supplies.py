@@ -16,11 +16,12 @@ class Supplies:
     """What is under way.
 
     Args:
+        session: that they belong to.
         store: where the weights are.
     """
 
-    def __init__(self, store: BlobStore) -> None:
-        self._store = store
+    def __init__(self, session: str, store: BlobStore) -> None:
+        self._session, self._store = session, store
         self._rest: dict[str, Iterator[tuple[bytes, bytes]]] = {}
         self._next: dict[str, tuple[bytes, bytes]] = {}
 
@@ -58,4 +59,4 @@ class Supplies:
     def _messages(self, epoch: int, digests: Sequence[str]) -> Iterator[tuple[bytes, bytes]]:
         for digest in digests:
             for offset, size, data in self._store.chunks(digest):
-                yield wire.encode(wire.Blob(epoch, digest, offset, size)), data
+                yield wire.encode(wire.Blob(self._session, epoch, digest, offset, size)), data

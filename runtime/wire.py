@@ -30,7 +30,7 @@ from .wire_types import (
     WireError,
 )
 
-VERSION = 1
+VERSION = 2
 
 
 class Hello(Message, frozen=True, tag="hello"):
@@ -41,12 +41,14 @@ class Hello(Message, frozen=True, tag="hello"):
         software: splitgym's version.
         session: a token of the controller's, new for every session.
         results: ``host:port`` where the controller listens for data.
+        asked: how often it has asked the worker.
     """
 
     version: Small
     software: Name
     session: Token
     results: Text
+    asked: Count = 0
 
 
 class Welcome(Message, frozen=True, tag="welcome"):
@@ -59,6 +61,7 @@ class Welcome(Message, frozen=True, tag="welcome"):
         power: what tells its energy, empty for nothing.
         boot: the same for all workers of one machine, empty where it cannot be told.
         measures: whether it measures on request.
+        asked: of the hello that it answers.
     """
 
     session: Token
@@ -69,6 +72,7 @@ class Welcome(Message, frozen=True, tag="welcome"):
     power: Text = ""
     boot: Name = ""
     measures: bool = False
+    asked: Count = 0
 
 
 class Refuse(Message, frozen=True, tag="refuse"):
@@ -151,6 +155,7 @@ class PlanMessage(Message, frozen=True, tag="plan"):
 class Want(Message, frozen=True, tag="want"):
     """Digests of weights that a worker has not got."""
 
+    session: Token
     epoch: Count
     digests: tuple[Token, ...]
 
@@ -158,6 +163,7 @@ class Want(Message, frozen=True, tag="want"):
 class Blob(Message, frozen=True, tag="blob"):
     """A chunk of weights that are wanted for an epoch; the bytes lie beside it."""
 
+    session: Token
     epoch: Count
     digest: Token
     offset: Size
@@ -167,6 +173,7 @@ class Blob(Message, frozen=True, tag="blob"):
 class Ready(Message, frozen=True, tag="ready"):
     """A worker has built its parts of the plan."""
 
+    session: Token
     epoch: Count
 
 
@@ -207,6 +214,7 @@ class Spans(Message, frozen=True, tag="spans"):
         joules: that the board says it has used so far, NaN where it tells none.
     """
 
+    session: Token
     epoch: Count
     item: Count
     spans: tuple[Span, ...]
@@ -256,6 +264,7 @@ class Failed(Message, frozen=True, tag="failed"):
         peer: that cannot be reached, where this is why.
     """
 
+    session: Token
     epoch: Count
     reason: Text
     peer: Name = ""

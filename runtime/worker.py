@@ -437,5 +437,5 @@ class Worker:
     def _finished(self, epoch: Epoch, item: int) -> None:
         with self._lock:
             done, overrun_s = tuple(epoch.spans.pop(item, ())), epoch.overrun_s.pop(item, 0.0)
-            spans = wire.Spans(epoch.plan.epoch, item, done, overrun_s, self._meter.joules())
+            spans = wire.Spans(epoch.plan.session, epoch.plan.epoch, item, done, overrun_s, self._meter.joules())
             self._report(lambda now_s: self.core.spans(spans))

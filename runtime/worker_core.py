@@ -190,19 +190,22 @@ class WorkerCore:
         if self.state == "FREE":
             self.state, self.session, self.controller, self.results = "JOINED", hello.session, peer, hello.results
         self._heard_s = self._beat_s = now_s
-        welcome = Welcome(hello.session, self.incarnation, *self._about)
+        welcome = Welcome(hello.session, self.incarnation, *self._about, hello.asked)
         return [*dropped, Reply(peer, welcome)]
 
     def _plan(self, plan: PlanMessage, now_s: float) -> list[Action]:
         if plan.epoch <= self.epoch:
             self.drops.add("plans that are no newer")
             return []  # again, or older than what is here
+        if plan.device < len(plan.peers) and plan.peers[plan.device].incarnation != self.incarnation:
+            self.drops.add("plans for another start")
+            return []
         dropped = self._forget("LOADING", now_s)
         self.plan = plan
         self._wanted, self._chunks = {digest for digest in _needed(plan) if not self._has(digest)}, 0
         if self._wanted:
             self.phase("loading", 0, now_s)
-            return [*dropped, Reply(self.controller, Want(plan.epoch, tuple(sorted(self._wanted))))]
+            return [*dropped, Reply(self.controller, Want(self.session, plan.epoch, tuple(sorted(self._wanted))))]
         return [*dropped, *self._build(now_s)]
 
     def _build(self, now_s: float) -> list[Action]:
@@ -230,14 +233,14 @@ class WorkerCore:
             return []
         self.state = "READY"
         self.phase("waiting", 0, now_s)
-        return [Reply(self.controller, Ready(epoch))]
+        return [Reply(self.controller, Ready(self.session, epoch))]
 
     def failed(self, epoch: int, reason: str, now_s: float, peer: str = "") -> list[Action]:
         """An epoch cannot be carried out here; since a peer cannot be reached, where one is named."""
         if epoch != self.epoch or self.state not in ("LOADING", "READY"):
             return []
-        controller = self.controller
-        return [*self._forget("JOINED", now_s), Reply(controller, Failed(epoch, " ".join(reason.split())[:1000], peer))]
+        failed = Failed(self.session, epoch, " ".join(reason.split())[:1000], peer)
+        return [*self._forget("JOINED", now_s), Reply(self.controller, failed)]
 
     def spans(self, spans: Spans) -> list[Action]:
         """What was done for an item."""

@@ -172,7 +172,7 @@ class SimController(Start):
         if not digests or self._supplies.get(worker) is not supply:
             return
         payload = b"w" * (BLOB_BYTES // BLOB_CHUNKS)
-        blob = wire.Blob(supply.epoch, digests[0], offset, BLOB_BYTES)
+        blob = wire.Blob(self.session.session, supply.epoch, digests[0], offset, BLOB_BYTES)
         if self.world.net.send(self, worker, "control", wire.encode(blob), payload):
             if not offset:
                 self._count_again(worker, digests[0])

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-ASK_S = 0.05  # between two questions whether it goes on
-
 
 class Start:
     """A start of a machine's process; another one of the same machine is another object.
@@ -23,11 +21,15 @@ class Start:
     def __init__(self, world: Any, name: str) -> None:
         self.world, self.name = world, name
         self.alive, self.hung = True, False
+        self._waiting: list[tuple[Callable[..., None], tuple[object, ...]]] = []  # to be done when it goes on
 
     def go_on(self) -> None:
         """Goes on after having been stopped; as in reality what came meanwhile is read before the clock is."""
         self.hung = False
         self.world.net.awake(self)
+        waiting, self._waiting = self._waiting, []
+        for call, args in waiting:
+            self._later(0.0, call, *args)
 
     def _later(self, delay_s: float, call: Callable[..., None], *args: object) -> None:
         """Do something of this start later; not while it is stopped, never once it has died."""
@@ -35,6 +37,6 @@ class Start:
 
     def _now(self, call: Callable[..., None], args: tuple[object, ...]) -> None:
         if self.alive and self.hung:
-            self._later(ASK_S, call, *args)
+            self._waiting.append((call, args))
         elif self.alive:
             call(*args)

@@ -220,7 +220,7 @@ class SimWorker(Start):
             if not self._send(epoch, send):
                 return
         if ended:
-            self._report(self.core.spans(wire.Spans(epoch.plan.epoch, job.item, ())))
+            self._report(self.core.spans(wire.Spans(epoch.plan.session, epoch.plan.epoch, job.item, ())))
 
     def _send(self, epoch: _Epoch, send: Send) -> bool:
         plan = epoch.plan

@@ -8,7 +8,9 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass
 from hashlib import sha256
+from math import inf
 
+from ..progress import BUILD_S
 from .checks import Checks, Violation
 from .controller import SimController
 from .disk import Disk
@@ -19,7 +21,7 @@ from .worker import SimWorker
 
 FAULTS_S = 6.0  # in which they begin
 LASTS_S = 2.5  # that one lasts at most
-ENOUGH_S = 120.0  # for everything once there are no faults any more
+ENOUGH_S = 60.0  # for everything once there are no faults any more; more where workers are to be found stuck
 STUCK_S, FOR_EVER = 20.0, 0.3  # that one lasts longer whose computation is stuck; the chance that nobody restarts it
 ITEMS = 16
 KINDS = ("crash", "restart", "hang", "cut", "slow", "controller", "pause", "links", "disk", "stuck")
@@ -83,15 +85,24 @@ class World:
     def run(self) -> str:
         """Let it all happen; returns what was violated, empty for nothing."""
         try:
-            done = self.loop.run(lambda: len(self.checks.delivered) == self.items, FAULTS_S + LASTS_S + ENOUGH_S)
+            done = self.loop.run(lambda: len(self.checks.delivered) == self.items or self._is_late, inf)
         except Violation as violation:
             return str(violation)
         except Exception as error:  # a core that breaks is a violation, too
             self.checks.note(self.loop.now_s, traceback.format_exc())
             return f"{type(error).__name__}: {error}"
-        if not done:
-            return f"item {len(self.checks.delivered)} was not delivered within {ENOUGH_S:g} s without faults"
+        if self._is_late or not done:
+            return f"item {len(self.checks.delivered)} was not delivered within {self._enough_s:g} s without faults"
         return ""
+
+    @property
+    def _enough_s(self) -> float:
+        """For everything once there are no faults any more."""
+        return ENOUGH_S + BUILD_S * len(self._lame)
+
+    @property
+    def _is_late(self) -> bool:
+        return self.loop.now_s > FAULTS_S + LASTS_S + self._enough_s
 
     def silent_since_s(self, name: str) -> float:
         """Since when a worker has not been able to do anything; the future where it is."""
@@ -113,8 +124,10 @@ class World:
         self._starts += 1
         before = self.net.parties.get(self.controller_name)
         self.net.parties[self.controller_name] = found = SimController(self, self._starts, self._journal)
-        if before is not None and found.journal.next:
-            self.checks.sometimes("a controller that went on from its journal")
+        if before is not None:
+            self.net.haunt(self.controller_name)
+            if found.journal.next:
+                self.checks.sometimes("a controller that went on from its journal")
 
     @property
     def controller(self) -> SimController:

@@ -140,7 +140,10 @@ def _delivers_what_has_not_come(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StreamCore, "_deliver", deliver)
 
 
-def _delivers_out_of_order(patch: pytest.MonkeyPatch) -> None:
+def _last_in_first_out(patch: pytest.MonkeyPatch) -> None:
+    """What is done again is begun with the newest, and handed out as it comes."""
+    serve = StreamCore._serve
+
     def deliver(core: StreamCore, now_s: float) -> list[Any]:
         whole = [number for number, item in core._items.items() if item.whole_s >= 0]
         for item in whole:
@@ -149,6 +152,7 @@ def _delivers_out_of_order(patch: pytest.MonkeyPatch) -> None:
         return [Deliver(item) for item in whole]
 
     patch.setattr(StreamCore, "_deliver", deliver)
+    patch.setattr(StreamCore, "_serve", lambda core, now_s: serve(core, now_s)[::-1])
 
 
 def _delivers_again(patch: pytest.MonkeyPatch) -> None:
@@ -208,7 +212,7 @@ def _wants_all_weights(patch: pytest.MonkeyPatch) -> None:
         actions = own(core, message, now_s)
         everything = tuple(message.weights[step] for step in message.steps)
         return [
-            Reply(a.peer, Want(a.message.epoch, everything))
+            Reply(a.peer, Want(a.message.session, a.message.epoch, everything))
             if isinstance(a, Reply) and isinstance(a.message, Want)
             else a
             for a in actions
@@ -264,7 +268,7 @@ _ALL: Mapping[Patch, str] = {
     _plans_may_use_who_is_lost: "gets a plan though it cannot be used",
     _does_not_drain: "are redone though nobody was lost",
     _delivers_what_has_not_come: "is delivered without its result",
-    _delivers_out_of_order: "was delivered before",
+    _last_in_first_out: "was delivered before",
     _delivers_again: "was delivered again",
     _journal_is_forgotten: "was delivered again",
     _redoes_from_the_beginning: "gives up: no result",

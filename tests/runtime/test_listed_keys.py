@@ -81,8 +81,14 @@ class Orders:
                 self._others.append(found)
         raise AssertionError(f"no {kind.__name__} after {list(self._others)}")
 
-    def plan(self, epoch: int, weights: tuple[str, ...], **changes: Any) -> wire.PlanMessage:
-        peers = (wire.Peer("w0", f"{HOST}:1", self.welcome.incarnation), wire.Peer("w1", f"{HOST}:1", 1))
+    def plan(
+        self,
+        epoch: int,
+        weights: tuple[str, ...],
+        others: tuple[wire.Peer, ...] = (wire.Peer("w1", f"{HOST}:1", 1),),
+        **changes: Any,
+    ) -> wire.PlanMessage:
+        peers = (wire.Peer("w0", f"{HOST}:1", self.welcome.incarnation), *others)
         steps = tuple(Geometry(MODEL, PLAN, ValueBytes(4)).steps(0))
         found = wire.PlanMessage(
             self.session, epoch, 0, to_plain(MODEL), weights, steps, PLAN.to_json(), len(PLAN.cuts), wire_types.FLOAT32,
@@ -146,7 +152,7 @@ def test_poisoned_weights_are_refused_in_one_line(name: str, orders: Orders, fol
     orders.say(orders.plan(1, (digest,) * STEPS))
     assert orders.hear(wire.Want).digests == (digest,)
     for offset, size, data in chunks:
-        orders.say(wire.Blob(1, digest, offset, size), data)
+        orders.say(wire.Blob(orders.session, 1, digest, offset, size), data)
     reason = orders.hear(wire.Failed).reason
     assert said in reason
     assert "\n" not in reason
@@ -155,9 +161,9 @@ def test_poisoned_weights_are_refused_in_one_line(name: str, orders: Orders, fol
 
 NOBODY = wire.Pace("table", (0.1,) * 9, 0.1, 1.0, (0.1,), (1e-8,), 1e-8, 1e-8)
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {
-    "a stranger": ({"peers": (wire.Peer("w0", f"{HOST}:1", 1), wire.Peer("eve", f"{HOST}:1", 1))}, "eve at"),
-    "no address": ({"peers": (wire.Peer("w0", f"{HOST}:1", 1), wire.Peer("w1", "nowhere", 1))}, "address 'nowhere'"),
-    "too few peers": ({"peers": (wire.Peer("w0", f"{HOST}:1", 1),)}, "do not go with it"),
+    "a stranger": ({"others": (wire.Peer("eve", f"{HOST}:1", 1),)}, "eve at"),
+    "no address": ({"others": (wire.Peer("w1", "nowhere", 1),)}, "address 'nowhere'"),
+    "too few peers": ({"others": ()}, "do not go with it"),
     "no such device": ({"device": 2}, "do not go with it"),
     "no volumes": ({"volumes": 0}, "do not go with it"),
     "too many volumes": ({"volumes": 99}, "do not go with it"),
@@ -178,7 +184,7 @@ def test_plans_that_cannot_be_carried_out_fail_and_the_next_is_taken(
     orders.say(orders.plan(1, weights, **changes))
     assert said in orders.hear(wire.Failed).reason
     orders.say(orders.plan(2, weights))
-    assert orders.hear(wire.Ready) == wire.Ready(2)
+    assert orders.hear(wire.Ready) == wire.Ready(orders.session, 2)
 
 
 def leaves(value: Any) -> list[tuple[Any, Any]]:
@@ -198,7 +204,7 @@ def test_damaged_plans_leave_the_worker_as_it_was(orders: Orders, weights: tuple
         orders._dialer.send(msgspec.msgpack.encode(data), None, ENOUGH_S)
         orders.say(wire.Heartbeat(orders.session))  # what is malformed does not count as a sign of life
     orders.say(orders.plan(100, weights))
-    while orders.hear(wire.Ready) != wire.Ready(100):
+    while orders.hear(wire.Ready) != wire.Ready(orders.session, 100):
         pass
 
 
@@ -295,11 +301,15 @@ class Liar:
                 said: list[wire.Control] = [wire.Welcome(message.session, 5, "1.0", port, "a board")]
             case wire.PlanMessage():
                 self._control.reply(peer, b"\xc1 no message")
-                nowhere = wire.Spans(1, 0, (wire.Span("compute", 0.0, 1.0, "77"),))
-                said = [wire.Want(1, (message.weights[0], self._foreign)), wire.Want(1, (self._foreign,)), nowhere]
+                nowhere = wire.Spans(message.session, 1, 0, (wire.Span("compute", 0.0, 1.0, "77"),))
+                said = [
+                    wire.Want(message.session, 1, (message.weights[0], self._foreign)),
+                    wire.Want(message.session, 1, (self._foreign,)),
+                    nowhere,
+                ]
             case wire.Blob():
                 self.got.add(message.digest)
-                said = [wire.Ready(1)] if message.offset + n_bytes == message.size else []
+                said = [wire.Ready(message.session, 1)] if message.offset + n_bytes == message.size else []
             case _:
                 said = []
         for answer in said:

@@ -24,7 +24,7 @@ REQUESTED = Requester("ab" * 16, 1, DEPLOYMENT, {})
 
 
 def may_tell(spans: tuple[wire.Span, ...]) -> bool:
-    return REQUESTED.told("a", wire.Spans(1, 0, spans))
+    return REQUESTED.told("a", wire.Spans("ab" * 16, 1, 0, spans))
 
 
 def span(kind: str, label: str, boundary: int = 0) -> wire.Span:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from splitgym.runtime import wire, wire_requests
+from splitgym.runtime.membership import Hysteresis
 from splitgym.runtime.session_core import (
     HEARTBEAT_S,
     HELLO_AGAIN_S,
@@ -26,8 +27,8 @@ def session() -> SessionCore:
     return SessionCore(SESSION, "1.0", "me:1", NAMES, 0.0, LEASE_S, JOIN_S)
 
 
-def welcome(incarnation: int = 7, session: str = SESSION) -> wire.Welcome:
-    return wire.Welcome(session, incarnation, "1.0", 7412, "a board")
+def welcome(incarnation: int = 7, session: str = SESSION, asked: int = 99) -> wire.Welcome:
+    return wire.Welcome(session, incarnation, "1.0", 7412, "a board", asked=asked)
 
 
 def plans(epoch: int) -> dict[str, wire.PlanMessage]:
@@ -43,7 +44,7 @@ def serving() -> SessionCore:
         assert found.control(name, welcome(), 0.0) == [Back(name)]
     found.deploy(plans(1))
     for name in NAMES:
-        found.control(name, wire.Ready(1), 0.0)
+        found.control(name, wire.Ready(SESSION, 1), 0.0)
     assert found.state == "SERVING"
     return found
 
@@ -57,12 +58,12 @@ def test_it_forms_deploys_and_serves() -> None:
     core.control("bob", welcome(), 0.2)
     assert core.deploy(plans(1)) == [Tell(name, plan) for name, plan in plans(1).items()]
     assert core.state == "DEPLOYING"
-    assert core.control("ann", wire.Want(1, ("11" * 32,)), 0.3) == [Supply("ann", 1, ("11" * 32,))]
-    core.control("ann", wire.Ready(1), 0.4)
+    assert core.control("ann", wire.Want(SESSION, 1, ("11" * 32,)), 0.3) == [Supply("ann", 1, ("11" * 32,))]
+    core.control("ann", wire.Ready(SESSION, 1), 0.4)
     assert core.missing == ["bob"]
-    core.control("bob", wire.Ready(1), 0.5)
+    core.control("bob", wire.Ready(SESSION, 1), 0.5)
     assert core.state == "SERVING"
-    spans = wire.Spans(1, 0, ())
+    spans = wire.Spans(SESSION, 1, 0, ())
     assert core.control("bob", spans, 0.6) == [Done("bob", spans)]
 
 
@@ -79,8 +80,8 @@ def test_hello_is_said_again_until_it_is_answered() -> None:
     ("message", "words"),
     [
         (wire.Refuse("pi serves me now"), "pi serves me now"),
-        (wire.Failed(1, "no memory"), "no memory"),
-        (welcome(incarnation=8), "has started anew"),
+        (wire.Failed(SESSION, 1, "no memory"), "no memory"),
+        (welcome(incarnation=8, asked=100), "has started anew"),
         (wire.Heartbeat(SESSION, incarnation=8), "has started anew"),
     ],
 )
@@ -89,7 +90,7 @@ def test_a_worker_that_cannot_go_on_is_lost_with_its_reason(message: wire.Contro
     reset = Tell("bob", wire.Reset(SESSION, 1))  # it may only seem lost
     assert core.control("bob", message, 1.0) == [Lost("bob", words), reset]
     assert dict(core.lost) == {"bob": words}
-    assert core.control("bob", wire.Ready(1), 1.0) == []
+    assert core.control("bob", wire.Ready(SESSION, 1), 1.0) == []
 
 
 def test_silence_is_a_loss_after_a_lease() -> None:
@@ -110,9 +111,15 @@ def test_a_worker_that_never_answers_is_lost() -> None:
 
 def test_what_belongs_to_another_epoch_or_session_says_nothing() -> None:
     core = serving()
-    for message in (wire.Ready(2), wire.Spans(2, 0, ()), wire.Want(2, ()), wire.Failed(2, "x"), welcome(9, "cd" * 16)):
+    for message in (
+        wire.Ready(SESSION, 2),
+        wire.Spans(SESSION, 2, 0, ()),
+        wire.Want(SESSION, 2, ()),
+        wire.Failed(SESSION, 2, "x"),
+        welcome(9, "cd" * 16),
+    ):
         assert core.control("ann", message, 1.0) == []
-    assert core.control("eve", wire.Ready(1), 1.0) == []
+    assert core.control("eve", wire.Ready(SESSION, 1), 1.0) == []
     assert core.state == "SERVING"
     assert not core.lost
 
@@ -154,8 +161,9 @@ def test_who_never_answered_is_lost_with_the_reason_that_is_known() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        wire.Welcome("cd" * 16, 8, "1.0", 7412, ""), wire.Ready(2), wire.Want(0, ()), wire.Spans(2, 0, ()),
-        wire.Failed(0, "late"), wire_requests.Timed("cd" * 16, 4, ()), wire.Heartbeat("cd" * 16, 8),
+        wire.Welcome("cd" * 16, 8, "1.0", 7412, ""), wire.Ready(SESSION, 2), wire.Want(SESSION, 0, ()),
+        wire.Spans(SESSION, 2, 0, ()),
+        wire.Failed(SESSION, 0, "late"), wire_requests.Timed("cd" * 16, 4, ()), wire.Heartbeat("cd" * 16, 8),
         wire.Hello(wire.VERSION, "1.0", SESSION, "me:1"), plans(2)["ann"], wire.Reset(SESSION, 9), wire.Bye(SESSION),
     ],
 )  # fmt: skip
@@ -164,3 +172,39 @@ def test_what_is_not_of_this_session_or_not_a_workers_to_say_is_counted(message:
     assert core.control("ann", message, 1.0) == []
     assert core.drops.total == 1
     assert (core.state, dict(core.lost)) == ("SERVING", {})
+
+
+@pytest.mark.parametrize("message", [wire.Ready("cd" * 16, 1), wire.Failed("cd" * 16, 1, "late")])
+def test_the_same_epoch_of_another_session_is_another(message: wire.Control) -> None:
+    core = serving()
+    assert core.control("bob", message, 1.0) == []
+    assert not core.lost
+
+
+def test_an_answer_to_what_was_asked_before_a_loss_is_no_return() -> None:
+    core = SessionCore(SESSION, "1.0", "me:1", NAMES, 0.0, LEASE_S, JOIN_S, returns=True)
+    core.tick(0.0)
+    core.control("bob", welcome(asked=1), 0.1)
+    core.down("bob", 0.2)
+    core.control("bob", welcome(asked=1), 0.3)  # late
+    assert core.membership.state("bob") == "LOST"
+    (asked,) = [a.message.asked for a in core.tick(1.0) if isinstance(a, Tell) and isinstance(a.message, wire.Hello)
+                and a.worker == "bob"]  # fmt: skip
+    core.control("bob", welcome(8, asked=asked), 1.1)
+    assert core.membership.state("bob") == "PROBATION"
+    core.control("bob", welcome(7, asked=asked - 1), 1.2)  # of the start before: late, too
+    assert core.membership.state("bob") == "PROBATION"
+
+
+def test_who_comes_back_owes_nothing_to_an_epoch_that_it_was_lost_in() -> None:
+    core = SessionCore(SESSION, "1.0", "me:1", NAMES, 0.0, LEASE_S, JOIN_S, returns=True, hysteresis=Hysteresis(0.5))
+    for name in NAMES:
+        core.control(name, welcome(asked=0), 0.0)
+    core.deploy(plans(1))
+    core.down("bob", 0.1)
+    core.control("bob", welcome(8), 0.2)
+    core.tick(0.8)
+    assert "bob" in core.membership.usable
+    assert core.missing == ["ann"]
+    row = wire.Chunk(SESSION, 1, 7, 0, 1, "main", 0, 1, 0, "11" * 32, 0, 4, 4, 0.0)
+    assert not core.accepts("bob", row)  # of the start that was lost

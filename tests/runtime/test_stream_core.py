@@ -80,7 +80,7 @@ class Stream:
         self.deploy()
         self.says("waiting")
         for name in WORKERS:
-            self.hear(name, wire.Ready(self.core.session.epoch))
+            self.hear(name, wire.Ready(SESSION, self.core.session.epoch))
 
     @property
     def losses(self) -> dict[str, str]:
@@ -106,7 +106,7 @@ def test_whoever_does_not_get_ready_is_lost_in_time(phase: str, allowed_s: float
     stream.propose()
     stream.deploy()
     stream.says("waiting")
-    stream.hear("ann", wire.Ready(1))
+    stream.hear("ann", wire.Ready(SESSION, 1))
     stream.says(phase, "bob")
     stream.tick(allowed_s - 0.2)
     assert not stream.losses
@@ -201,7 +201,7 @@ def test_what_an_earlier_plan_took_says_nothing_of_the_next() -> None:
     stream.found += stream.core.planned(slow, stream.now_s)
     stream.found += stream.core.deploy({"ann": plan_for("ann", 2)}, slow, stream.now_s)
     stream.says("waiting")
-    stream.hear("ann", wire.Ready(2))
+    stream.hear("ann", wire.Ready(SESSION, 2))
     stream.found += stream.core.submit(stream.now_s)
     stream.core.sending(2, 1, stream.now_s)
     stream.says("compute", "ann")

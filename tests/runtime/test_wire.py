@@ -22,14 +22,14 @@ MESSAGES: list[wire.Control] = [
     wire.PlanMessage(
         TOKEN, 3, 0, {"is": "Model"}, (DIGEST,), (0,), {"cuts": [1]}, 1, 0, (wire.Peer("a", "b:1", 1),), 2, PACE
     ),
-    wire.Want(3, (DIGEST,)),
-    wire.Blob(1, DIGEST, 0, 10),
-    wire.Ready(3),
-    wire.Spans(3, 4, (wire.Span("compute", 0.5, 1.5, "tail"),), 0.0, 12.0),
+    wire.Want(TOKEN, 3, (DIGEST,)),
+    wire.Blob(TOKEN, 1, DIGEST, 0, 10),
+    wire.Ready(TOKEN, 3),
+    wire.Spans(TOKEN, 3, 4, (wire.Span("compute", 0.5, 1.5, "tail"),), 0.0, 12.0),
     wire.Heartbeat(TOKEN, 1, 2, 3, "compute", 0.5, 9.0, 8.0, 0.1),
     wire.Reset(TOKEN, 3),
     wire.Bye(TOKEN),
-    wire.Failed(3, "why"),
+    wire.Failed(TOKEN, 3, "why"),
     wire_requests.PrepareKernels(TOKEN, 1, {"is": "Model"}),
     wire_requests.TimeKernel(TOKEN, 2, "conv1", 9, 3, 5),
     wire_requests.TimeCopies(TOKEN, 3, 0.5),
@@ -116,8 +116,8 @@ def test_moments_are_on_a_clock(value: float) -> None:
     for message in (
         wire.Heartbeat(TOKEN, sent_s=value),
         wire.Heartbeat(TOKEN, echo_s=value),
-        wire.Spans(1, 1, (wire.Span("send", value, 1.0, "R"),)),
-        wire.Spans(1, 1, (wire.Span("send", 1.0, 1.0, "R", wait_s=value),)),
+        wire.Spans(TOKEN, 1, 1, (wire.Span("send", value, 1.0, "R"),)),
+        wire.Spans(TOKEN, 1, 1, (wire.Span("send", 1.0, 1.0, "R", wait_s=value),)),
     ):
         with pytest.raises(wire_types.WireError):
             wire.decode_control(wire.encode(message))

@@ -19,7 +19,7 @@ from splitgym.runtime.worker import Worker
 from splitgym.runtime.worker_core import WorkerCore
 
 from .live import ENOUGH_S
-from .test_worker_core import LACKING, MINE, hello, plan
+from .test_worker_core import LACKING, MINE, SESSION, hello, plan
 
 ROLES = {"me": "controller", "ann": "worker"}
 
@@ -120,7 +120,7 @@ def test_a_slow_disk_stops_no_heartbeats(line: Line, tmp_path: Path) -> None:
     worker = Worker(core, line, Line(), Nowhere(), store, ROLES)
     line.say(hello(), plan(1, (digest,)))
     for offset in range(0, len(data), 2):
-        line.say(wire.Blob(1, digest, offset, len(data)), payload=data[offset : offset + 2])
+        line.say(wire.Blob(SESSION, 1, digest, offset, len(data)), payload=data[offset : offset + 2])
     thread = threading.Thread(target=worker.run, daemon=True)
     thread.start()
     try:

@@ -27,8 +27,10 @@ def hello(session: str = SESSION, version: int = wire.VERSION) -> wire.Hello:
     return wire.Hello(version, "1.0", session, "here:1")
 
 
-def plan(epoch: int = 1, weights: tuple[str, ...] = (MINE,), session: str = SESSION) -> wire.PlanMessage:
-    peers = (wire.Peer("pi", "here:7412", 7), wire.Peer("ann", "there:7412", 9))
+def plan(
+    epoch: int = 1, weights: tuple[str, ...] = (MINE,), session: str = SESSION, incarnation: int = 7
+) -> wire.PlanMessage:
+    peers = (wire.Peer("pi", "here:7412", incarnation), wire.Peer("ann", "there:7412", 9))
     return wire.PlanMessage(
         session, epoch, 0, {}, weights, tuple(range(len(weights))), {}, 1, wire_types.FLOAT32, peers, 1
     )
@@ -66,13 +68,15 @@ def test_it_joins_loads_builds_and_serves() -> None:
     worker = core()
     (welcome,) = replies(worker.control("me", "controller", hello(), 0.0))
     assert welcome == wire.Welcome(SESSION, 7, "1.0", 7412, "a board")
-    assert replies(worker.control("me", "controller", plan(weights=(MINE, LACKING)), 1.0)) == [wire.Want(1, (LACKING,))]
-    blob = wire.Blob(1, LACKING, 0, 4)
+    assert replies(worker.control("me", "controller", plan(weights=(MINE, LACKING)), 1.0)) == [
+        wire.Want(SESSION, 1, (LACKING,))
+    ]
+    blob = wire.Blob(SESSION, 1, LACKING, 0, 4)
     assert worker.control("me", "controller", blob, 1.1) == [Store(blob)]
     assert worker.stored(LACKING, 1.2) == [Build(plan(weights=(MINE, LACKING)))]
-    assert worker.built(1, 1.3) == [Reply("me", wire.Ready(1))]
+    assert worker.built(1, 1.3) == [Reply("me", wire.Ready(SESSION, 1))]
     assert worker.accepts("ann", chunk())
-    spans = wire.Spans(1, 0, ())
+    spans = wire.Spans(SESSION, 1, 0, ())
     assert worker.spans(spans) == [Reply("me", spans)]
 
 
@@ -132,13 +136,13 @@ def test_a_newer_plan_drops_what_was() -> None:
     assert worker.control("me", "controller", plan(2), 0.0)[0] == Drop()
     assert not worker.accepts("ann", chunk())
     assert worker.built(1, 0.0) == []  # finished too late
-    assert worker.spans(wire.Spans(1, 0, ())) == []
-    assert worker.built(2, 0.0) == [Reply("me", wire.Ready(2))]
+    assert worker.spans(wire.Spans(SESSION, 1, 0, ())) == []
+    assert worker.built(2, 0.0) == [Reply("me", wire.Ready(SESSION, 2))]
 
 
 def test_what_cannot_be_built_is_told_and_the_worker_takes_the_next_plan() -> None:
     worker = ready()
-    assert worker.failed(1, "no memory", 0.0) == [Drop(), Reply("me", wire.Failed(1, "no memory"))]
+    assert worker.failed(1, "no memory", 0.0) == [Drop(), Reply("me", wire.Failed(SESSION, 1, "no memory"))]
     assert worker.control("me", "controller", plan(2), 0.0) == [Build(plan(2))]
 
 
@@ -177,8 +181,10 @@ def test_heartbeats_tell_the_phase_and_return_the_controllers() -> None:
         ("me", "controller", plan(2, session=OTHER), "orders of another session"),
         ("me", "controller", wire.Bye(OTHER), "orders of another session"),
         ("me", "controller", plan(1), "plans that are no newer"),
-        ("me", "controller", wire.Blob(1, LACKING, 0, 4), "weights that are not wanted"),
-        ("me", "controller", wire.Ready(1), "orders that are none"),
+        ("me", "controller", plan(2, incarnation=6), "plans for another start"),
+        ("me", "controller", wire.Blob(OTHER, 1, LACKING, 0, 4), "orders of another session"),
+        ("me", "controller", wire.Blob(SESSION, 1, LACKING, 0, 4), "weights that are not wanted"),
+        ("me", "controller", wire.Ready(SESSION, 1), "orders that are none"),
         ("me", "controller", wire.Welcome(SESSION, 1, "1.0", 1, ""), "orders that are none"),
     ],
 )
@@ -266,9 +272,9 @@ def test_weights_that_come_are_a_sign_that_it_goes_on() -> None:
     worker.control("me", "controller", hello(), 0.0)
     worker.control("me", "controller", plan(weights=(MINE, LACKING)), 1.0)
     assert heartbeat(worker, 2.0).since_s == 1.0
-    worker.control("me", "controller", wire.Blob(1, LACKING, 0, 4), 2.5)
+    worker.control("me", "controller", wire.Blob(SESSION, 1, LACKING, 0, 4), 2.5)
     assert heartbeat(worker, 3.0).since_s == 0.5
-    assert worker.control("me", "controller", wire.Blob(2, LACKING, 0, 4), 3.0) == []  # of another epoch
+    assert worker.control("me", "controller", wire.Blob(SESSION, 2, LACKING, 0, 4), 3.0) == []  # of another epoch
     assert worker.drops.counts == {"weights that are not wanted": 1}
 
 
@@ -315,4 +321,4 @@ def test_only_the_weights_of_its_own_parts_are_wanted() -> None:
     worker = core(has=set())
     worker.control("me", "controller", hello(), 0.0)
     asked = msgspec.structs.replace(plan(weights=(MINE, LACKING)), steps=(1,))
-    assert replies(worker.control("me", "controller", asked, 1.0)) == [wire.Want(1, (LACKING,))]
+    assert replies(worker.control("me", "controller", asked, 1.0)) == [wire.Want(SESSION, 1, (LACKING,))]
