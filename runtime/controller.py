@@ -6,7 +6,7 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -18,12 +18,13 @@ from . import wire, wire_requests, wire_types
 from .about import software_version
 from .assembly import Rejected
 from .blobs import BlobStore
+from .controlled import Receiver, Stream
 from .deployment import Deployment
 from .membership import HYSTERESIS, Hysteresis
 from .patience import wait
 from .requester import Item, Requester, Unreachable
 from .session_core import Answered, Back, Clock, Done, Lost, SessionCore, Supply, Tell
-from .stream_core import Action, Deliver, StreamCore
+from .stream_core import Deliver
 from .supplies import Supplies
 from .transport import Dialer, Listener, Network, PeerGone
 
@@ -82,14 +83,14 @@ class Controller:
         )  # fmt: skip
         self.drops = self.core.drops
         self.lock = threading.Lock()
-        self.told: queue.SimpleQueue[Action | Item] = queue.SimpleQueue()  # what a stream is to do, and its results
-        self._stream: StreamCore | None = None
+        self.told: queue.SimpleQueue[Any] = queue.SimpleQueue()  # what a stream is to do, and its results
+        self._stream: Stream | None = None
         self._changed = threading.Condition(self.lock)
         self._outgoing: queue.Queue[Tell | Supply] = queue.Queue()
         self._supplies = Supplies(self.session, store)  # of the control thread
         self._late: dict[str, bytes] = {}  # plans that could not be handed over yet, of the control thread
         self._stopping = threading.Event()
-        self.requester: Requester | None = None  # of the epoch
+        self.receiver: Receiver | None = None  # of the epoch
         self._numbers = count(1)  # of requests
         self._asked: dict[int, str] = {}
         self._answers: dict[int, wire_requests.AnyAnswer] = {}
@@ -98,7 +99,7 @@ class Controller:
             threading.Thread(target=self._guarded, args=(body,), name=f"controller {body.__name__[1:]}", daemon=True)
             for body in (self._converse, self._receive)
         ]
-        self._dialers: dict[str, Dialer] = {}  # for rows
+        self.dialers: dict[str, Dialer] = {}  # for data, of the thread that sends them
         self._dialled: dict[str, wire.Peer] = {}
         for thread in self._threads:
             thread.start()
@@ -120,6 +121,11 @@ class Controller:
     def welcomes(self) -> Mapping[str, wire.Welcome]:
         """What every worker said of itself when it joined."""
         return self.core.welcomes
+
+    @property
+    def requester(self) -> Requester | None:
+        """Of the epoch, where images go through it."""
+        return self.receiver if isinstance(self.receiver, Requester) else None
 
     @property
     def clocks(self) -> Mapping[str, Clock]:
@@ -187,23 +193,31 @@ class Controller:
 
     def begin(self, deployment: Deployment, first: int = 0) -> dict[str, wire.PlanMessage]:
         """Have everything here for a new epoch; returns its messages. For the thread that scatters, with the lock."""
+        peers = self.dial(deployment.members)
+        self.receiver = Requester(self.session, self.core.epoch + 1, deployment, self.dialers, first)
+        return deployment.messages(self.session, self.core.epoch + 1, peers, first)
+
+    def dial(self, workers: Iterable[str], anew: bool = False) -> dict[str, wire.Peer]:
+        """Have connections for data to workers, and say where those are. For the thread that sends, with the lock.
+
+        Args:
+            anew: leave none that there is: what it may have lost comes never again.
+        """
         peers = {
-            name: wire.Peer(name, self.data_address(name), self.core.welcomes[name].incarnation)
-            for name in deployment.members
+            name: wire.Peer(name, self.data_address(name), self.core.welcomes[name].incarnation) for name in workers
         }
         for name, peer in peers.items():
-            if self._dialled.get(name) != peer:
-                if name in self._dialers:
-                    self._dialers.pop(name).close()
-                self._dialers[name], self._dialled[name] = self.network.dial(peer.address, name), peer
+            if anew or self._dialled.get(name) != peer:
+                if name in self.dialers:
+                    self.dialers.pop(name).close()
+                self.dialers[name], self._dialled[name] = self.network.dial(peer.address, name), peer
             else:
-                self._dialers[name].poll(0.0)  # if it has ended since, that is no news of this epoch
-        self.requester = Requester(self.session, self.core.epoch + 1, deployment, self._dialers, first)
-        return deployment.messages(self.session, self.core.epoch + 1, peers, first)
+                self.dialers[name].poll(0.0)  # if it has ended since, that is no news of this epoch
+        return peers
 
     def attend(self) -> None:
         """See to the connections for rows. For the thread that scatters."""
-        for dialer in self._dialers.values():
+        for dialer in self.dialers.values():
             dialer.attend()
 
     def run(self, images: Sequence[np.ndarray] | Iterator[np.ndarray], timeout_s: float = 60.0) -> Iterator[Item]:
@@ -247,18 +261,18 @@ class Controller:
         with self.lock:
             return requester.pop(item)
 
-    def follow(self, stream: StreamCore | None) -> None:
+    def follow(self, stream: Stream | None) -> None:
         """Have a stream decide what becomes of workers; what it wants done is :attr:`told`. For who has the lock."""
         self._stream = stream
 
-    def act(self, actions: Sequence[Action]) -> None:
+    def act(self, actions: Sequence[Any]) -> None:
         """Do what was decided, or have it done. For who has the lock."""
         for action in actions:
             match action:
                 case Tell() | Supply():
                     self._outgoing.put(action)
                 case Done():
-                    if self.requester is None or not self.requester.told(action.worker, action.spans):
+                    if self.receiver is None or not self.receiver.told(action.worker, action.spans):
                         self.drops.add("reports of what no plan has")
                 case Answered():
                     if self._asked.get(action.answer.request) == action.worker:
@@ -279,7 +293,7 @@ class Controller:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
-        for dialer in self._dialers.values():
+        for dialer in self.dialers.values():
             dialer.close()
         self.data.close()
 
@@ -334,7 +348,7 @@ class Controller:
             for dialer in dialers.values():
                 dialer.close()
 
-    def _decide(self, decide: Callable[[Any, float], Sequence[Action]]) -> None:
+    def _decide(self, decide: Callable[[Any, float], Sequence[Any]]) -> None:
         """Ask the stream, or where there is none the session, and do what it says."""
         with self._changed:
             actions = decide(self._stream or self.core, time.monotonic())
@@ -360,15 +374,15 @@ class Controller:
             self._changed.notify_all()
 
     def _tick(self) -> None:
-        stream, requester = self._stream, self.requester
+        stream, receiver = self._stream, self.receiver
         if stream is None:
             self._decide(lambda core, now_s: core.tick(now_s))
         else:
-            self._decide(lambda core, now_s: core.tick(now_s, requester.lacks if requester else ""))
+            self._decide(lambda core, now_s: core.tick(now_s, receiver.lacks if receiver else ""))
 
     def _say(self, action: Tell | Supply, dialers: Mapping[str, Dialer]) -> None:
         if isinstance(action, Supply):
-            due = () if self.requester is None else self.requester.deployment.weights
+            due = () if self.receiver is None else self.receiver.offers
             self._supplies.begin(action.worker, action.epoch, [digest for digest in action.digests if digest in due])
             return
         if isinstance(action.message, wire.PlanMessage | wire.Reset | wire.Bye):  # what was before it is over
@@ -405,23 +419,23 @@ class Controller:
                     continue
                 self._result(event.peer, chunk, payload)
 
-    def _result(self, worker: str, chunk: wire.Chunk, payload: memoryview) -> None:
-        requester = self.requester
-        if requester is None or not self._accepts(requester, worker, chunk):
+    def _result(self, worker: str, data: wire.Data, payload: memoryview) -> None:
+        receiver = self.receiver
+        if receiver is None or not self._accepts(receiver, worker, data):
             self.drops.add("rows of another plan or sender")
             return
-        held_s = requester.held_s(worker, chunk, len(payload))
-        wait(time.monotonic() + held_s, lambda: self.requester is not requester)
+        held_s = receiver.held_s(worker, data, len(payload))
+        wait(time.monotonic() + held_s, lambda: self.receiver is not receiver)
         with self._changed:
             try:
-                if not self._accepts(requester, worker, chunk) or not requester.take(worker, chunk, payload, held_s):
+                if not self._accepts(receiver, worker, data) or not receiver.take(worker, data, payload, held_s):
                     return
             except Rejected:
                 self.drops.add("rows that nobody waits for")
                 return
-            if self._stream is not None:
-                self.act(self._stream.came(chunk.epoch, chunk.item, time.monotonic()))
+            if self._stream is not None and isinstance(data, wire.Chunk):
+                self.act(self._stream.came(data.epoch, data.item, time.monotonic()))
             self._changed.notify_all()
 
-    def _accepts(self, requester: Requester, worker: str, chunk: wire.Chunk) -> bool:
-        return self.requester is requester and self.core.accepts(worker, chunk)
+    def _accepts(self, receiver: Receiver, worker: str, data: wire.Data) -> bool:
+        return self.receiver is receiver and self.core.accepts(worker, data)

@@ -97,6 +97,11 @@ class Requester:
         self._items: dict[int, _UnderWay] = {}
         self.next = first  # item that was not begun
 
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """Digests of what workers may ask for."""
+        return self.deployment.weights
+
     def begin(self, item: int) -> None:
         """An item is about to be scattered."""
         self._items[item] = _UnderWay(time.monotonic())
@@ -151,21 +156,22 @@ class Requester:
         if item in self._items:
             self._items[item].own += spans
 
-    def held_s(self, worker: str, chunk: wire.Chunk, size: int) -> float:
+    def held_s(self, worker: str, data: wire.Data, size: int) -> float:
         """For how long an emulated link holds a chunk back that comes now."""
         pace = self.deployment.requester
         if self._clock is None or pace is None:
             return 0.0
         byte_s, came_s = pace.in_byte_s[self.deployment.members.index(worker)], time.monotonic()
-        return self._clock.ready_s(byte_s, chunk.begun_s, size, came_s) - came_s
+        return self._clock.ready_s(byte_s, data.begun_s, size, came_s) - came_s
 
-    def take(self, worker: str, chunk: wire.Chunk, payload: memoryview, held_s: float) -> bool:
+    def take(self, worker: str, data: wire.Data, payload: memoryview, held_s: float) -> bool:
         """Take rows of a result in; whether it is complete now.
 
         Raises:
             Rejected: nobody waits for them.
         """
-        sender = self.deployment.members.index(worker)
+        assert isinstance(data, wire.Chunk)  # as the plan has it
+        sender, chunk = self.deployment.members.index(worker), data
         complete = self._assembly.add(sender, chunk, payload)
         now_s, found = time.monotonic(), self._items.get(chunk.item)
         rest_bytes, rest_s = self._arrivals.came(sender, chunk, len(payload), now_s)

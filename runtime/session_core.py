@@ -17,13 +17,13 @@ from .drops import Drops
 from .membership import HYSTERESIS, Hysteresis, Membership
 from .wire import (
     VERSION,
+    AnyPlan,
     Bye,
-    Chunk,
     Control,
+    Data,
     Failed,
     Heartbeat,
     Hello,
-    PlanMessage,
     Ready,
     Refuse,
     Reset,
@@ -106,6 +106,7 @@ class _Talk:
     asked: int = 0  # how often
     due: int = 0  # least that an answer is to: older ones are of what was before
     ready: int = 0  # epoch
+    holds: bool = False  # in that epoch, what it had before
     supplied: int = 0  # epoch
     why: str = ""  # it cannot be reached, as far as that is known
     beat: Heartbeat | None = None
@@ -147,7 +148,7 @@ class SessionCore:
         self.membership = Membership(workers, now_s, lease_s, returns, hysteresis)
         self._talks = {name: _Talk() for name in workers}
         self._beat_s = now_s
-        self._plans: dict[str, PlanMessage] = {}
+        self._plans: dict[str, AnyPlan] = {}
         self.epoch = 0
         self.drops = Drops()
 
@@ -189,21 +190,24 @@ class SessionCore:
         """Workers that cannot go on, and why."""
         return self.membership.reasons
 
-    def deploy(self, plans: Mapping[str, PlanMessage]) -> list[Action]:
+    def deploy(self, plans: Mapping[str, AnyPlan]) -> list[Action]:
         """Begin the next epoch; every message must carry it."""
         self.epoch += 1
         assert all(plan.epoch == self.epoch for plan in plans.values())
         self._plans = dict(plans)
         return [Tell(name, plan) for name, plan in plans.items()]
 
-    def accepts(self, worker: str, chunk: Chunk) -> bool:
-        """Whether a chunk belongs to the present: session, epoch, weights, and the very start of its sender."""
+    def holds(self, worker: str) -> bool:
+        """Whether a worker that is ready goes on with what it had of the same training."""
+        talk = self._talks[worker]
+        return talk.ready == self.epoch and talk.holds
+
+    def accepts(self, worker: str, data: Data) -> bool:
+        """Whether data belong to the present: session, epoch, what the plan carries, and the very start of a sender."""
         plan = self._plans.get(worker)
-        if plan is None or worker not in self.membership.usable:
+        if plan is None or worker not in self.membership.usable or not plan.carries(data):
             return False
-        incarnation = plan.peers[plan.device].incarnation
-        due = (self.session, self.epoch, incarnation, plan.weights[0])
-        return (chunk.session, chunk.epoch, chunk.incarnation, chunk.weights) == due
+        return (data.session, data.epoch, data.incarnation) == (self.session, self.epoch, plan.own.incarnation)
 
     def control(self, worker: str, message: Control, now_s: float) -> list[Action]:
         """A control message came in from a worker of that verified name."""
@@ -227,7 +231,7 @@ class SessionCore:
                 talk.supplied = self.epoch
                 return [Supply(worker, self.epoch, message.digests)]
             case Ready() if message.epoch == self.epoch:
-                talk.ready = message.epoch
+                talk.ready, talk.holds = message.epoch, message.holds
             case Spans() if message.epoch == self.epoch:
                 return [Done(worker, message)]
             case Answer():

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from ..models.model import ValueBytes
 from .wire_requests import AnyAnswer, AnyRequest
+from .wire_training_plan import Part, TrainingPlan
 from .wire_types import (
     UINT8,
     VALUE_BYTES,
@@ -22,6 +23,7 @@ from .wire_types import (
     Message,
     Moment,
     Name,
+    Peer,
     Seconds,
     Size,
     Small,
@@ -79,14 +81,6 @@ class Refuse(Message, frozen=True, tag="refuse"):
     """A worker cannot do what it was asked, in one line."""
 
     reason: Text
-
-
-class Peer(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a device of the plan listens for data, and which start of it that is."""
-
-    name: Name
-    address: Text
-    incarnation: Count
 
 
 class Pace(Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,6 +145,24 @@ class PlanMessage(Message, frozen=True, tag="plan"):
         """Of values on the wire."""
         return ValueBytes(VALUE_BYTES[self.dtype], VALUE_BYTES[self.image_dtype])
 
+    @property
+    def needed(self) -> frozenset[str]:
+        """Digests of what the receiver must have on its disk."""
+        return frozenset(self.weights[step] for step in self.steps if step < len(self.weights))
+
+    @property
+    def own(self) -> Peer:
+        """The receiver's present."""
+        return self.peers[self.device]
+
+    def is_for(self, incarnation: int) -> bool:
+        """Whether it is for a start of the receiver; a plan without the receiver fails when it is built."""
+        return self.device >= len(self.peers) or self.own.incarnation == incarnation
+
+    def carries(self, data: Data) -> bool:
+        """Whether something is rows of this plan's network."""
+        return isinstance(data, Chunk) and data.weights == self.weights[0]
+
 
 class Want(Message, frozen=True, tag="want"):
     """Digests of weights that a worker has not got."""
@@ -171,10 +183,15 @@ class Blob(Message, frozen=True, tag="blob"):
 
 
 class Ready(Message, frozen=True, tag="ready"):
-    """A worker has built its parts of the plan."""
+    """A worker has built its parts of the plan.
+
+    Attributes:
+        holds: whether it goes on with what it had of the same training, weights and copies of them.
+    """
 
     session: Token
     epoch: Count
+    holds: bool = False
 
 
 class Span(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
@@ -270,8 +287,9 @@ class Failed(Message, frozen=True, tag="failed"):
     peer: Name = ""
 
 
+AnyPlan = PlanMessage | TrainingPlan
 Control = (
-    Hello | Welcome | Refuse | PlanMessage | Want | Blob | Ready | Spans | Heartbeat | Reset | Bye | Failed
+    Hello | Welcome | Refuse | AnyPlan | Want | Blob | Ready | Spans | Heartbeat | Reset | Bye | Failed
     | AnyRequest | AnyAnswer
 )  # fmt: skip
 
@@ -322,13 +340,14 @@ class Echo(Struct, frozen=True, forbid_unknown_fields=True, array_like=True, tag
     wanted: EchoSize
 
 
+Data = Chunk | Part  # of a plan
 _encode = msgspec.msgpack.Encoder().encode
 _control = msgspec.msgpack.Decoder(Control)
-_chunk = msgspec.msgpack.Decoder(Chunk)
-_data = msgspec.msgpack.Decoder(Chunk | Echo)
+_chunk = msgspec.msgpack.Decoder(Chunk | Part)
+_data = msgspec.msgpack.Decoder(Chunk | Part | Echo)
 
 
-def encode(message: Control | Chunk | Echo) -> bytes:
+def encode(message: Control | Chunk | Part | Echo) -> bytes:
     """A message as bytes."""
     return _encode(message)
 
@@ -345,23 +364,23 @@ def decode_control(data: bytes | memoryview) -> Control:
         raise WireError(f"no control message: {error}") from None
 
 
-def decode_chunk(data: bytes | memoryview, payload_bytes: int) -> Chunk:
-    """A chunk's header.
+def decode_chunk(data: bytes | memoryview, payload_bytes: int) -> Data:
+    """The header of a chunk of rows, or of a part of a packet.
 
     Raises:
-        WireError: it is none, or the bytes beside it lie outside its piece.
+        WireError: it is none, or the bytes beside it lie outside its piece or packet.
     """
     return _checked(_decoded(_chunk, data), payload_bytes)
 
 
-def decode_data(data: bytes | memoryview, payload_bytes: int) -> Chunk | Echo:
-    """The header of a chunk or an echo.
+def decode_data(data: bytes | memoryview, payload_bytes: int) -> Data | Echo:
+    """The header of a chunk, a part or an echo.
 
     Raises:
-        WireError: it is neither, or the bytes beside it lie outside its piece or message.
+        WireError: it is none, or the bytes beside it lie outside its piece, packet or message.
     """
     found = _decoded(_data, data)
-    if isinstance(found, Chunk):
+    if not isinstance(found, Echo):
         return _checked(found, payload_bytes)
     if found.offset + payload_bytes > found.size or (payload_bytes == 0) != (found.size == 0):
         raise WireError(f"{payload_bytes} bytes at {found.offset} do not fit a message of {found.size}")
@@ -375,7 +394,8 @@ def _decoded(decoder: Any, data: bytes | memoryview) -> Any:
         raise WireError(f"no data: {error}") from None
 
 
-def _checked(chunk: Chunk, payload_bytes: int) -> Chunk:
-    if not (payload_bytes > 0 and chunk.offset + payload_bytes <= chunk.size <= chunk.message_bytes):
-        raise WireError(f"{payload_bytes} bytes at {chunk.offset} do not fit a piece of {chunk.size}")
-    return chunk
+def _checked(found: Data, payload_bytes: int) -> Data:
+    most = found.message_bytes if isinstance(found, Chunk) else found.size
+    if not (payload_bytes > 0 and found.offset + payload_bytes <= found.size <= most):
+        raise WireError(f"{payload_bytes} bytes at {found.offset} do not fit a piece of {found.size}")
+    return found

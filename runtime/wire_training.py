@@ -291,11 +291,11 @@ def encode(envelope: Envelope) -> bytes:
     return _encode(envelope)
 
 
-def decode(data: bytes | memoryview, payload_bytes: Sequence[int]) -> Envelope:
+def decode(data: bytes | memoryview, payload_bytes: Sequence[int] | int) -> Envelope:
     """An envelope, if exactly the bytes that its tensors have lie beside it.
 
     Args:
-        payload_bytes: of every tensor.
+        payload_bytes: of every tensor, or of all together.
 
     Raises:
         WireError: it is none, or what lies beside it is something else.
@@ -307,8 +307,10 @@ def decode(data: bytes | memoryview, payload_bytes: Sequence[int]) -> Envelope:
     if isinstance(envelope.header, Forward) and envelope.header.counted >= 0:
         raise WireError("a soft filter is for members in one process")
     due = [spec.size_bytes for spec in envelope.tensors]
-    if due != list(payload_bytes) or sum(due) > MOST_PIECE_BYTES:
-        raise WireError(f"{sum(payload_bytes)} bytes do not fit {len(due)} tensors of {sum(due)}")
+    total = payload_bytes if isinstance(payload_bytes, int) else sum(payload_bytes)
+    fits = total == sum(due) <= MOST_PIECE_BYTES if isinstance(payload_bytes, int) else due == list(payload_bytes)
+    if not fits or total > MOST_PIECE_BYTES:
+        raise WireError(f"{total} bytes do not fit {len(due)} tensors of {sum(due)}")
     if len({spec.name for spec in envelope.tensors}) != len(due):
         raise WireError("two tensors have one name")
     return envelope

@@ -30,3 +30,11 @@ class WireError(ValueError):
 
 class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="is"):
     """Any message."""
+
+
+class Peer(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a device of the plan listens for data, and which start of it that is."""
+
+    name: Name
+    address: Text
+    incarnation: Count

@@ -1,9 +1,10 @@
 """A worker's shell: five threads round :class:`.worker_core.WorkerCore`, none of which waits without a deadline.
 
 *Control* (the caller's thread) answers the controller and beats; *receive* takes chunks in; *compute* builds and runs
-parts, and measures; *send* lets messages leave one after another; *keep* writes weights to the disk. What they share
-is guarded by one lock that is held for bookkeeping only, never for work. What the core decides, whichever thread asked
-it, the control thread does in the order of the decisions.
+what a plan asks for, and measures; *send* lets messages leave one after another; *keep* writes weights to the disk.
+What they share is guarded by one lock that is held for bookkeeping only, never for work. What the core decides,
+whichever thread asked it, the control thread does in the order of the decisions. Plans are of several kinds: what is
+done for one is its :class:`.epoch.Epoch`'s.
 """
 
 from __future__ import annotations
@@ -12,32 +13,30 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-from ..models.plans import SpatialPlan
-from ..models.serial import model_from
 from ..ui.errors import InputError
 from . import wire, wire_types
 from .assembly import Rejected
 from .bench import Bench
 from .blobs import BlobStore
+from .builder import Builder
 from .echo import answer
-from .epoch import Epoch, Incoming, Outgoing, paced
-from .geometry import REQUESTER, Geometry
+from .epoch import End, Epoch, Incoming, JobFailed, Left, Outgoing
 from .keeper import Keeper
-from .pacing import Receiver, Sender
+from .packet_links import Broken
 from .patience import send_unless, wait
 from .power import NO_METER, PowerMeter
-from .spatial import Job, Spatial
-from .transport import CHUNK_BYTES, Buffer, Dialer, Event, Listener, Network, PeerGone
+from .transport import Buffer, Dialer, Event, Listener, Network, PeerGone
 from .worker_core import Action, Build, Drop, Measure, Reply, Store, WorkerCore
 
 POLL_S = 0.02
 SHORT_S = 0.002  # sockets are waited for in whole milliseconds
 SEND_TIMEOUT_S = 5.0
+LOOK_S = 0.2
 
 
 class Worker:
@@ -66,15 +65,15 @@ class Worker:
     ) -> None:
         self.core, self.control, self.data, self.store = core, control, data, store
         self.drops = core.drops
-        self._network, self._roles, self._meter, self._backend = network, roles, meter, backend
+        self._network, self._roles, self._meter = network, roles, meter
         self._lock = threading.RLock()
         self._work = threading.Condition(self._lock)
         self._stopping = threading.Event()
-        self._network_of: Any = None  # the last plan's network, whose weights the next one may use too
+        self._builder = Builder(store, backend, core.name, self.drops)
         self._epoch: Epoch | None = None
-        self._build: wire.PlanMessage | None = None
+        self._build: wire.AnyPlan | None = None
         self._bench = Bench(backend)
-        self._outbox: queue.Queue[Outgoing | Epoch] = queue.Queue()
+        self._outbox: queue.Queue[Outgoing | End | Epoch] = queue.Queue()
         self._actions: queue.Queue[tuple[Action, Buffer]] = queue.Queue()  # in the order of the decisions
         self._keeper = Keeper(
             store,
@@ -128,10 +127,8 @@ class Worker:
         self._act()
 
     def _lacks(self) -> str:
-        """The peer whose rows the oldest item waits for."""
-        epoch = self._epoch
-        index = None if epoch is None else epoch.spatial.lacks()
-        return "" if epoch is None or index is None else epoch.name(index)
+        """The peer whose data are waited for."""
+        return "" if self._epoch is None else self._epoch.lacks()
 
     def _controlled(self, event: Event) -> None:
         if event.kind != "message":
@@ -172,6 +169,7 @@ class Worker:
                         self._bench.forget()
                     if action.leaves:
                         self._keeper.abandon()
+                        self._builder.forget()
 
     def _report(self, decide: Callable[[float], list[Action]], payload: Buffer = b"") -> None:
         """Tell the core something; what it decides is done by the control thread."""
@@ -186,7 +184,6 @@ class Worker:
 
     def _receive(self) -> None:
         pending: deque[Incoming] = deque()
-        clock: tuple[Epoch, Receiver] | None = None
         while not self._stopping.is_set():
             left_s = pending[0].ready_s - time.monotonic() if pending else POLL_S
             events = self.data.poll(0.0 if left_s < SHORT_S else min(left_s, POLL_S))
@@ -196,22 +193,17 @@ class Worker:
                 found = self._accepted(event)
                 if found is None:
                     continue
-                epoch, sender, chunk, payload = found
-                if not epoch.hold(sender, len(payload)):
+                epoch, data, payload = found
+                came_s = time.monotonic()
+                ready_s = epoch.arrives_s(event.peer, data, len(payload), came_s)
+                if ready_s is None:
                     self.drops.add("rows beyond what the plan has under way")
                     continue
-                ready_s = came_s = time.monotonic()
-                pace = epoch.plan.pace
-                if pace is not None:
-                    if clock is None or clock[0] is not epoch:
-                        clock = epoch, Receiver()
-                    byte_s = pace.scatter_byte_s if sender == REQUESTER else pace.in_byte_s
-                    ready_s = clock[1].ready_s(byte_s, chunk.begun_s, len(payload), came_s)
-                pending.append(Incoming(ready_s, ready_s - came_s, epoch, sender, chunk, payload))
+                pending.append(Incoming(ready_s, ready_s - came_s, epoch, event.peer, data, payload))
             while pending and pending[0].ready_s <= time.monotonic():
                 self._take(pending.popleft())
 
-    def _accepted(self, event: Event) -> tuple[Epoch, int, wire.Chunk, memoryview] | None:
+    def _accepted(self, event: Event) -> tuple[Epoch, wire.Data, memoryview] | None:
         if event.kind != "message":
             return None
         payload = event.payload or memoryview(b"")
@@ -228,7 +220,7 @@ class Worker:
             if epoch is None or not self.core.accepts(event.peer, found):
                 self.drops.add("rows of another plan or sender")
                 return None
-            return epoch, epoch.index(event.peer), found, payload
+            return epoch, found, payload
 
     def _echo(self, peer: str, echo: wire.Echo, payload_bytes: int) -> None:
         with self._lock:
@@ -240,17 +232,20 @@ class Worker:
             answer(echo, payload_bytes, partial(self.data.reply, peer))
 
     def _take(self, incoming: Incoming) -> None:
-        epoch, sender, chunk, payload = incoming.epoch, incoming.sender, incoming.chunk, incoming.payload
-        epoch.held_bytes[sender] -= len(payload)
+        epoch = incoming.epoch
+        epoch.freed(incoming)
         with self._work:
             if self._epoch is not epoch:
                 return
             try:
-                complete = epoch.spatial.add(sender, chunk, payload)
+                complete = epoch.take(incoming, time.monotonic())
             except Rejected:
                 self.drops.add("rows that nobody waits for")
                 return
-            epoch.received(incoming, time.monotonic())
+            except Broken as error:
+                number, reason = epoch.plan.epoch, str(error)
+                self._report(lambda now_s: self.core.failed(number, reason, now_s, incoming.sender))
+                return
             if complete:
                 self._work.notify_all()
 
@@ -272,22 +267,24 @@ class Worker:
             elif epoch is not None and job is not None:
                 self._run(epoch, job)
 
-    def _due(self) -> tuple[wire.PlanMessage | None, Epoch | None, Job | None]:
+    def _due(self) -> tuple[wire.AnyPlan | None, Epoch | None, Any]:
         plan, self._build = self._build, None
         now_s = time.monotonic()
         if plan is not None or self._epoch is None:
             return plan if plan is not None and self.core.builds(plan, now_s) else None, None, None
-        job = self._epoch.spatial.next_job()
+        job = self._epoch.next_job()
         if job is not None:
             self.core.phase("compute", job.item, now_s)
         elif self.core.state == "READY":
             self.core.phase("waiting", 0, now_s)
         return None, self._epoch, job
 
-    def _prepare(self, message: wire.PlanMessage) -> None:
-        """Build the parts of a plan and be ready for its items."""
+    def _prepare(self, message: wire.AnyPlan) -> None:
+        """Build what a plan needs and be ready for its items."""
         try:
-            epoch = self._built(message)
+            with self._lock:
+                controller, results = self.core.controller, self.core.results
+            epoch = self._builder.build(message, self.core.incarnation, controller, results)
         except Exception as error:  # whatever torch or a GPU says
             reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             self._report(lambda now_s: self.core.failed(message.epoch, reason, now_s))
@@ -296,146 +293,103 @@ class Worker:
         with self._lock:
             if self.core.plan is message:
                 self._epoch = epoch
-                self._report(partial(self.core.built, message.epoch))
+                self._report(partial(self.core.built, message.epoch, holds=epoch.holds))
 
-    def _built(self, message: wire.PlanMessage) -> Epoch:
-        from .compute import Executor, Network  # torch, only where something is computed
-
-        model = model_from(message.model)
-        plan = SpatialPlan.from_json(message.plan, "plan").validate(model)
-        fits = len(message.peers) == len(plan.devices) > message.device and len(message.weights) == len(model.steps)
-        if not fits or not 0 < message.volumes <= len(plan.ranges) or not paced(message, len(plan.devices)):
-            raise InputError("plan: peers, device, weights, volumes or pace do not go with it")
-        geometry = Geometry(model, plan, message.value_bytes, message.volumes)
-        steps = geometry.steps(message.device)
-        if self._network_of is None or not self._network_of.is_of(model, message.weights):
-            self._network_of = Network(model, self.store, message.weights)
-        torch_model = self._network_of.with_steps(steps)
-        parts = None
-        if self._backend == "tensorrt":
-            from .engine_parts import EngineParts
-
-            parts = EngineParts(torch_model, geometry.parts(message.device))
-        executor = Executor(
-            geometry, message.device, torch_model, message.dtype, message.pace, parts, message.image_dtype
-        )
-        spatial = Spatial(geometry, message.device, message.in_flight, message.first)
-        with self._lock:
-            return Epoch(message, spatial, executor, self.core.controller, self.core.results)
-
-    def _run(self, epoch: Epoch, job: Job) -> None:
-        before = self._meter.joules()
+    def _run(self, epoch: Epoch, job: Any) -> None:
         try:
-            begin_s, end_s, overrun_s = epoch.executor.run(job, lambda: self._epoch is not epoch)
+            leaves = epoch.do(job, self._lock, lambda: self._epoch is not epoch, self._meter.joules)
         except Exception as error:  # whatever torch or a GPU says
-            reason = f"volume {job.label} failed ({type(error).__name__}: {error})"
+            reason = str(error) if isinstance(error, InputError | JobFailed) else f"{type(error).__name__}: {error}"
             self._report(lambda now_s: self.core.failed(epoch.plan.epoch, reason, now_s))
             return
-        joules = self._meter.joules() - before
-        with self._lock:
-            if self._epoch is not epoch:
-                return  # finished into another plan: nobody waits for it
-            epoch.span(job.item, wire.Span("compute", begin_s, end_s, job.label, joules=joules))
-            epoch.overrun_s[job.item] = epoch.overrun_s.get(job.item, 0.0) + overrun_s
-            sends, ended = epoch.spatial.computed(job)
-        for send in sends:
-            rows = tuple(epoch.executor.rows(job.item, piece) for piece in send.pieces)
-            self._outbox.put(Outgoing(epoch, job.item, send, rows))
-        if ended:
-            epoch.executor.over(job.item)
-            self._outbox.put(Outgoing(epoch, job.item, None))
+        for due in leaves:
+            self._outbox.put(due)
 
     # send ---------------------------------------------------------------------------------------------------------
 
     def _send(self) -> None:
-        with self._connections() as (connect, dialers):
+        with self._connections() as (connect, attend):
             while not self._stopping.is_set():
                 try:
-                    due = self._outbox.get(timeout=0.2)
+                    due = self._outbox.get(timeout=LOOK_S)
                 except queue.Empty:
-                    for dialer in dialers():
-                        dialer.attend()
+                    attend()
                     continue
+                epoch = due if isinstance(due, Epoch) else due.epoch
                 try:
                     if isinstance(due, Epoch):
                         connect(due)
-                    elif self._epoch is not due.epoch:
+                    elif self._epoch is not epoch:
                         continue
-                    elif due.send is None:
-                        self._finished(due.epoch, due.item)
+                    elif isinstance(due, End):
+                        self._finished(due)
                     else:
-                        self._leave(due, connect(due.epoch))
+                        self._leave(due, connect(epoch)[due.to])
                 except InputError as error:  # an address that is none, or somebody who is not on the roster
-                    number, reason = (due if isinstance(due, Epoch) else due.epoch).plan.epoch, str(error)
-                    self._report(partial(self.core.failed, number, reason))
+                    self._report(partial(self.core.failed, epoch.plan.epoch, str(error)))
 
     @contextmanager
-    def _connections(self) -> Iterator[tuple[Callable[[Epoch], dict[int, Dialer]], Callable[[], Iterable[Dialer]]]]:
-        """Connections to everybody of the epoch that is asked for, those of the one before are closed; and all."""
-        current: list[Any] = [None, {}]
+    def _connections(self) -> Iterator[tuple[Callable[[Epoch], dict[str, Dialer]], Callable[[], None]]]:
+        """Connections to everybody of the epoch that is asked for, those of the one before are closed; and who sees to
+        them where there is nothing to say."""
+        current: Epoch | None = None
+        dialers: dict[str, Dialer] = {}
 
-        def connect(epoch: Epoch) -> dict[int, Dialer]:
-            if current[0] is not epoch:
+        def connect(epoch: Epoch) -> dict[str, Dialer]:
+            nonlocal current
+            if current is not epoch:
                 close()
-                peers = {i: peer.address for i, peer in enumerate(epoch.plan.peers) if i != epoch.plan.device}
-                found: dict[int, Dialer] = current[1]
-                for i, address in peers.items():
-                    found[i] = self._network.dial(address, epoch.names[i])
-                found[REQUESTER] = self._network.dial(epoch.results, epoch.controller)
-                current[0] = epoch
-            return current[1]
+                for name, address in epoch.addresses.items():
+                    dialers[name] = self._network.dial(address, name)
+                current = epoch
+            return dialers
+
+        def attend() -> None:
+            for name, dialer in dialers.items():
+                if current is None or not current.ordered:
+                    dialer.attend()
+                elif any(event.kind == "down" for event in dialer.poll(0.0)):
+                    self._report(partial(self._unreachable, current.plan.epoch, "its connection has ended", name))
 
         def close() -> None:
-            for dialer in current[1].values():
+            nonlocal current
+            for dialer in dialers.values():
                 dialer.close()
-            current[:] = None, {}
+            dialers.clear()
+            current = None
 
         try:
-            yield connect, lambda: current[1].values()
+            yield connect, attend
         finally:
             close()
 
-    def _leave(self, due: Outgoing, connections: dict[int, Dialer]) -> None:
-        from .compute import to_bytes
-
-        epoch, send = due.epoch, due.send
-        assert send is not None
+    def _leave(self, due: Outgoing, dialer: Dialer) -> None:
+        epoch, paced = due.epoch, due.pace
 
         def given_up() -> bool:
             return self._epoch is not epoch
 
-        begun_s, plan = time.monotonic(), epoch.plan
-        pacer = None if plan.pace is None else Sender(plan.pace.message_s, plan.pace.byte_s)
-        data = [to_bytes(rows, plan.dtype) for rows in due.rows]
-        copied_s = time.monotonic()
-        total, sent, first_s = sum(len(d) for d in data), 0, 0.0
+        begun_s = time.monotonic()
+        total = due.encode()
+        copied_s, sent_bytes, first_s = time.monotonic(), 0, 0.0
         try:
-            for piece, payload in zip(send.pieces, data, strict=True):
-                for offset in range(0, len(payload), CHUNK_BYTES):
-                    part = payload[offset : offset + CHUNK_BYTES]
-                    sent += len(part)
-                    if pacer is not None:
-                        wait(pacer.due_s(send.receiver, begun_s, sent), given_up)
-                    chunk = wire.Chunk(
-                        self.core.session, plan.epoch, self.core.incarnation, due.item, piece.boundary, piece.tensor,
-                        piece.lo, piece.hi, plan.dtype, plan.weights[0], offset, len(payload), total, begun_s,
-                    )  # fmt: skip
-                    if not send_unless(connections[send.receiver], wire.encode(chunk), part, SEND_TIMEOUT_S, given_up):
-                        return
-                    first_s = first_s or time.monotonic()
+            for header, payload in due.chunks(begun_s):
+                sent_bytes += len(payload)
+                if paced is not None:
+                    wait(begun_s + paced[0] + sent_bytes * paced[1], given_up)
+                if not send_unless(dialer, header, payload, SEND_TIMEOUT_S, given_up):
+                    return
+                first_s = first_s or time.monotonic()
         except PeerGone as error:
-            reason, peer = str(error), epoch.name(send.receiver)
-            self._report(lambda now_s: self.core.failed(plan.epoch, reason, now_s, peer))
+            self._report(partial(self._unreachable, epoch.plan.epoch, str(error), due.to))
             return
-        label = "R" if send.receiver == REQUESTER else str(send.receiver)
-        wait_s = first_s - begun_s if pacer is None else pacer.message_s[send.receiver]
-        copy_s = 0.0 if pacer is not None else copied_s - begun_s
-        ended_s, boundary = time.monotonic(), send.pieces[0].boundary
         with self._lock:
-            epoch.span(due.item, wire.Span("send", begun_s, ended_s, label, total, boundary, wait_s - copy_s, copy_s))
+            due.left(Left(begun_s, copied_s, first_s, time.monotonic(), total))
 
-    def _finished(self, epoch: Epoch, item: int) -> None:
+    def _unreachable(self, epoch: int, reason: str, peer: str, now_s: float) -> list[Action]:
+        return self.core.failed(epoch, reason, now_s, peer)
+
+    def _finished(self, due: End) -> None:
         with self._lock:
-            done, overrun_s = tuple(epoch.spans.pop(item, ())), epoch.overrun_s.pop(item, 0.0)
-            spans = wire.Spans(epoch.plan.session, epoch.plan.epoch, item, done, overrun_s, self._meter.joules())
+            spans = due.epoch.told(due.item, self._meter.joules())
             self._report(lambda now_s: self.core.spans(spans))

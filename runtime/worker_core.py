@@ -17,10 +17,11 @@ from typing import Literal
 from .drops import Drops
 from .wire import (
     VERSION,
+    AnyPlan,
     Blob,
     Bye,
-    Chunk,
     Control,
+    Data,
     Echo,
     Failed,
     Heartbeat,
@@ -34,6 +35,7 @@ from .wire import (
     Welcome,
 )
 from .wire_requests import AnyAnswer, AnyRequest, Request
+from .wire_training_plan import TrainingPlan
 
 State = Literal["FREE", "JOINED", "LOADING", "READY"]
 HEARTBEAT_S = 0.1
@@ -52,7 +54,7 @@ class Reply:
 class Build:
     """Build the parts of a plan; all its weights are here. Ends in :meth:`WorkerCore.built` or ``failed``."""
 
-    plan: PlanMessage
+    plan: AnyPlan
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class WorkerCore:
         self._has = has
         self.state: State = "FREE"
         self.session = self.controller = self.results = ""
-        self.plan: PlanMessage | None = None
+        self.plan: AnyPlan | None = None
         self._wanted: set[str] = set()
         self._asked = 0  # number of the request that is under way
         self._measured = False  # whether there may be something to drop
@@ -153,7 +155,7 @@ class WorkerCore:
             return []
         self._heard_s = now_s
         match message:
-            case PlanMessage():
+            case PlanMessage() | TrainingPlan():
                 return self._plan(message, now_s)
             case Blob() if message.digest in self._wanted and message.epoch == self.epoch:
                 self._chunks += 1
@@ -193,16 +195,16 @@ class WorkerCore:
         welcome = Welcome(hello.session, self.incarnation, *self._about, hello.asked)
         return [*dropped, Reply(peer, welcome)]
 
-    def _plan(self, plan: PlanMessage, now_s: float) -> list[Action]:
+    def _plan(self, plan: AnyPlan, now_s: float) -> list[Action]:
         if plan.epoch <= self.epoch:
             self.drops.add("plans that are no newer")
             return []  # again, or older than what is here
-        if plan.device < len(plan.peers) and plan.peers[plan.device].incarnation != self.incarnation:
+        if not plan.is_for(self.incarnation):
             self.drops.add("plans for another start")
             return []
         dropped = self._forget("LOADING", now_s)
         self.plan = plan
-        self._wanted, self._chunks = {digest for digest in _needed(plan) if not self._has(digest)}, 0
+        self._wanted, self._chunks = {digest for digest in plan.needed if not self._has(digest)}, 0
         if self._wanted:
             self.phase("loading", 0, now_s)
             return [*dropped, Reply(self.controller, Want(self.session, plan.epoch, tuple(sorted(self._wanted))))]
@@ -213,7 +215,7 @@ class WorkerCore:
         self.phase("queued", 0, now_s)
         return [Build(self.plan)]
 
-    def builds(self, plan: PlanMessage, now_s: float) -> bool:
+    def builds(self, plan: AnyPlan, now_s: float) -> bool:
         """The parts of a plan are about to be built; whether they are wanted still."""
         if self.plan is not plan:
             return False
@@ -227,13 +229,13 @@ class WorkerCore:
         self._wanted.discard(digest)
         return [] if self._wanted or self.state != "LOADING" else self._build(now_s)
 
-    def built(self, epoch: int, now_s: float) -> list[Action]:
-        """The parts of an epoch's plan are built."""
+    def built(self, epoch: int, now_s: float, holds: bool = False) -> list[Action]:
+        """The parts of an epoch's plan are built; whether they go on with what was there of the same training."""
         if epoch != self.epoch or self.state != "LOADING":
             return []
         self.state = "READY"
         self.phase("waiting", 0, now_s)
-        return [Reply(self.controller, Ready(self.session, epoch))]
+        return [Reply(self.controller, Ready(self.session, epoch, holds))]
 
     def failed(self, epoch: int, reason: str, now_s: float, peer: str = "") -> list[Action]:
         """An epoch cannot be carried out here; since a peer cannot be reached, where one is named."""
@@ -246,16 +248,16 @@ class WorkerCore:
         """What was done for an item."""
         return [Reply(self.controller, spans)] if spans.epoch == self.epoch and self.state == "READY" else []
 
-    def accepts(self, sender: str, chunk: Chunk) -> bool:
-        """Whether a chunk belongs to the present: session, epoch, weights, and the very start of its sender."""
+    def accepts(self, sender: str, data: Data) -> bool:
+        """Whether data belong to the present: session, epoch, what the plan carries, and the very start of a sender."""
         plan = self.plan
-        if plan is None or self.state != "READY":
+        if plan is None or self.state != "READY" or not plan.carries(data):
             return False
-        if (chunk.session, chunk.epoch, chunk.weights) != (self.session, plan.epoch, plan.weights[0]):
+        if (data.session, data.epoch) != (self.session, plan.epoch):
             return False
         if sender == self.controller:
             return True
-        return any((peer.name, peer.incarnation) == (sender, chunk.incarnation) for peer in plan.peers)
+        return any((peer.name, peer.incarnation) == (sender, data.incarnation) for peer in plan.peers)
 
     def _measure(self, request: AnyRequest, now_s: float) -> list[Action]:
         if not self.measures:
@@ -318,7 +320,3 @@ class WorkerCore:
             self.session = self.controller = self.results = ""
         self.phase("free" if state == "FREE" else "joined", 0, now_s)
         return [Drop(state == "FREE")] if had else []
-
-
-def _needed(plan: PlanMessage) -> set[str]:
-    return {plan.weights[step] for step in plan.steps if step < len(plan.weights)}

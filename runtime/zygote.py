@@ -69,9 +69,14 @@ def main() -> int:
 def _warm_up() -> None:
     import torch
 
-    from . import compute  # noqa: F401
+    from . import compute
+    from .training import epoch
 
+    del compute, epoch  # they are imported now
     torch.set_num_threads(1)
+    weight = torch.nn.Parameter(torch.zeros(1))
+    weight.grad = torch.zeros(1)
+    torch.optim.SGD([weight], 0.1, 0.9).step()  # the first of a process imports for seconds
 
 
 def _bury(children: set[int]) -> None:

@@ -67,7 +67,9 @@ class SimController(Start):
                 is_other = message.session == self.session.session and message.incarnation != self._start_of(sender)
                 self.world.checks.never(is_other, f"an older start of {sender} is in use")
         else:
-            self._result(sender, wire.decode_chunk(header, len(payload or b"")), payload or b"")
+            chunk = wire.decode_chunk(header, len(payload or b""))
+            assert isinstance(chunk, wire.Chunk)
+            self._result(sender, chunk, payload or b"")
 
     def _start_of(self, worker: str) -> int:
         return self.session.welcomes[worker].incarnation

@@ -79,7 +79,9 @@ class SimWorker(Start):
             if sender == self.core.controller and getattr(message, "session", self.core.session) == self.core.session:
                 self._heard_s = self.world.loop.now_s
         else:
-            self._rows(sender, wire.decode_chunk(header, len(payload or b"")), payload or b"")
+            chunk = wire.decode_chunk(header, len(payload or b""))
+            assert isinstance(chunk, wire.Chunk)
+            self._rows(sender, chunk, payload or b"")
 
     def down(self, channel: Channel, peer: str) -> None:
         if channel == "data":
@@ -135,8 +137,8 @@ class SimWorker(Start):
                     now_s = self.world.loop.now_s
                     self._written_s = max(self._written_s, now_s) + self.disk.slow_s
                     self._later(self._written_s - now_s, self._store, action, payload)
-                case Build():
-                    self._plan = action.plan
+                case Build(plan=wire.PlanMessage() as plan):
+                    self._plan = plan
                     self._work()
                 case Drop():
                     self._epoch = self._plan = None

@@ -69,6 +69,9 @@ class Back(Member):
         elif header is not None:
             self._cut = header.boundary
 
+    def commits(self, number: int) -> bool:
+        return not self._at_once or self.waiting == number
+
     def _train(self, sender: str, packet: Packet, header: Forward) -> list[Outgoing]:
         tensors, labels = self._checked(packet, header)
         measures, gradients = self.half.finish(header.number, header.boundary, tensors, labels)

@@ -24,6 +24,7 @@ from .order import RESET, Batches, generator
 from .packets import Outgoing, Packet, expect
 from .settings import Settings
 from .state import State, load_state, state_of
+from .watch import NO_WATCH, Watch
 
 CLIENT, SERVER = "client", "server"
 MAPS, FILTER, OTHER = "maps", "filter", "other."
@@ -36,7 +37,12 @@ class Held:
     Args:
         module: in training mode.
         recipe: of its updates; the filter's logits decay no more than their budget says.
+
+    Attributes:
+        watch: takes notice of what is computed.
     """
+
+    watch: Watch = NO_WATCH
 
     def __init__(self, module: nn.Module, recipe: Recipe) -> None:
         self._module = module
@@ -92,6 +98,11 @@ class CompressedClient(Member):
         self._open: Compressed | Redraw | None = None
         self._message: Message | None = None
 
+    @property
+    def _step(self) -> int:
+        """Of the model, in which the cut is."""
+        return self.module.interface.cut.step
+
     def begin_epoch(self) -> None:
         self._open = self._message = None
 
@@ -114,7 +125,8 @@ class CompressedClient(Member):
         entry, self._open = self._open, None
         compressor = self.module.compressor
         if isinstance(entry, Compressed):
-            self._held.apply(entry.rate)
+            with self._held.watch.over("update", number, 0, self._step):
+                self._held.apply(entry.rate)
         elif entry is not None and compressor is not None:
             reset_filter(compressor.logits, generator(self._settings.seed, RESET, entry.before_epoch))
 
@@ -123,12 +135,13 @@ class CompressedClient(Member):
         self._held.begin()
         client.budget = entry.budget
         images, labels = self._batches.batch(entry.batch)
-        message = self._message = client(self._scale(images), labels)
+        with self._held.watch.over("forward", number, 0, self._step, len(labels)):
+            message = self._message = client(self._scale(images), labels)
         tensors = {MAPS: message.maps, **numbered(message.others), LABELS: labels}
         if message.filter is not None:
             tensors[FILTER] = message.filter
         counted = message.counted if message.counted not in (None, message.maps.shape[1]) else -1
-        header = Forward(self.epoch, number, client.interface.cut.step, entry.rate, client.trains, counted)
+        header = Forward(self.epoch, number, self._step, entry.rate, client.trains, counted)
         send = Outgoing(SERVER, Packet(header, tensors))
         return [send] if client.trains else [send, self.prepared(number, self._measures(message, Reply(None)))]
 
@@ -137,7 +150,8 @@ class CompressedClient(Member):
         tensors = expect(packet, {name: (value.shape, value.dtype) for name, value in sent.items()})
         reply = Reply(tensors[MAPS], in_order(tensors), message.counted)
         measures, self._message = self._measures(message, reply), None
-        self.module.backward(reply, self._filter_gradient(measures))
+        with self._held.watch.over("backward", number, 0, self._step, len(message.maps)):
+            self.module.backward(reply, self._filter_gradient(measures))
         return [self.prepared(number, measures)]
 
     def _measures(self, message: Message, reply: Reply) -> dict[str, float]:
@@ -192,8 +206,9 @@ class CompressedServer(Member):
         message = self._message(packet, header)
         self._rate, self.waiting = header.rate, header.number
         self._held.begin()
-        reply, loss, output = self.module.step(message, reply=header.returns)
         assert message.labels is not None
+        with self._held.watch.over("train", header.number, *self._steps, len(message.labels)):
+            reply, loss, output = self.module.step(message, reply=header.returns)
         prepared = self.prepared(header.number, measured(loss, output, message.labels))
         if reply.gradients is None:
             return [prepared]
@@ -203,7 +218,13 @@ class CompressedServer(Member):
     def committed(self, number: int) -> None:
         rate, self._rate = self._rate, None
         if rate is not None:
-            self._held.apply(rate)
+            with self._held.watch.over("update", number, *self._steps):
+                self._held.apply(rate)
+
+    @property
+    def _steps(self) -> tuple[int, int]:
+        """Of the model, behind the cut."""
+        return self.module.interface.cut.step, self.module.body.stop
 
     def _message(self, packet: Packet, header: Forward) -> Message:
         labels, maps = packet.tensors.get(LABELS), packet.tensors.get(MAPS)

@@ -88,6 +88,14 @@ class Rules:
         """Whether it comes into force by its commit."""
         return True
 
+    def is_determined(self, entries: Sequence[AnyEntry], number: int) -> bool:
+        """Whether an entry can be logged without word of what comes behind all that were submitted."""
+        return True
+
+    def drain(self, entries: Sequence[AnyEntry]) -> AnyEntry | None:
+        """What makes all that were submitted be logged; None where they are without."""
+        return None
+
     def snapshots(self, entry: AnyEntry) -> bool:
         """Whether members run ahead of it, and send their states unasked where a checkpoint is due behind it."""
         return False
@@ -136,6 +144,13 @@ class TrainingCore:
     def entries(self) -> Sequence[AnyEntry]:
         """All that were submitted, the logged ones first."""
         return self._entries
+
+    @property
+    def awaits(self) -> bool:
+        """Whether something is due from members: that they go back, or the next entry."""
+        if self.phase == "RUNNING":
+            return self._counted < len(self._entries) and self.rules.is_determined(self._entries, self._counted)
+        return self.phase == "RESTORING"
 
     @property
     def idle(self) -> bool:

@@ -22,6 +22,7 @@ from ...models.runnable.units import Stage, TorchModel, build
 from ...ui.validation import Share
 from .data import Dataset
 from .state import State, load_state, state_of
+from .watch import NO_WATCH, Watch
 
 LABELS = "labels"
 
@@ -102,6 +103,7 @@ class Pass:
         version: the weights that it runs on, by name.
         statistics: of the batch norms before it.
         gradients: of the weights, by name; of those that the loss reaches.
+        start, stop, samples: steps of the model that it is over, and images of its batch.
     """
 
     inputs: dict[str, Tensor]
@@ -109,6 +111,9 @@ class Pass:
     version: dict[str, Tensor]
     statistics: dict[str, Tensor]
     gradients: dict[str, Tensor] = field(default_factory=dict)
+    start: int = 0
+    stop: int = 0
+    samples: int = 0
 
 
 class Half:
@@ -119,7 +124,12 @@ class Half:
         recipe: of its updates.
         scale: of the images.
         stashes: whether passes overlap with updates, so that each keeps the weights that it began with.
+
+    Attributes:
+        watch: takes notice of what is computed.
     """
+
+    watch: Watch = NO_WATCH
 
     def __init__(self, network: TorchModel, recipe: Recipe, scale: Scale, stashes: bool = False) -> None:
         self.network, self.model, self.scale, self.stashes = network, network.model, scale, stashes
@@ -157,19 +167,26 @@ class Half:
         Returns:
             What crosses behind, with its graph.
         """
-        if start == 0:
-            inputs = {MAIN: self.scale(tensors[MAIN])}
-        else:
-            inputs = {name: value.detach().requires_grad_() for name, value in tensors.items()}
-        stage = self.network[start:stop]
-        statistics = {name: value.clone() for name, value in self._statistics.items() if name in self._own(stage)}
-        outputs, used = self._run(stage, inputs, version)
-        self._passes[number] = Pass(inputs if start else {}, outputs, used, statistics)
+        samples = len(tensors[MAIN])
+        with self.watch.over("forward", number, start, stop, samples):
+            if start == 0:
+                inputs = {MAIN: self.scale(tensors[MAIN])}
+            else:
+                inputs = {name: value.detach().requires_grad_() for name, value in tensors.items()}
+            stage = self.network[start:stop]
+            statistics = {name: value.clone() for name, value in self._statistics.items() if name in self._own(stage)}
+            outputs, used = self._run(stage, inputs, version)
+        found = Pass(inputs if start else {}, outputs, used, statistics, start=start, stop=stop, samples=samples)
+        self._passes[number] = found
         return outputs
 
     def backward(self, number: int, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The gradients of what crossed in, from those of what crossed out; the weights' are held."""
         found = self._passes[number]
+        with self.watch.over("backward", number, found.start, found.stop, found.samples):
+            return self._backward(found, gradients)
+
+    def _backward(self, found: Pass, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
         pairs = [(found.outputs[n], g) for n, g in gradients.items() if found.outputs[n].requires_grad]
         leaves = {**found.version, **found.inputs}
         if not pairs or not leaves:  # nothing here has weights
@@ -221,12 +238,13 @@ class Half:
         found = self._passes.pop(number, None)
         if found is None or not found.gradients:
             return
-        for name, gradient in found.gradients.items():
-            self._parameters[name].grad = gradient
-        set_rate(self._optimizer, rate)
-        self._optimizer.step()
-        for name in found.gradients:
-            self._parameters[name].grad = None
+        with self.watch.over("update", number, found.start, found.stop):
+            for name, gradient in found.gradients.items():
+                self._parameters[name].grad = gradient
+            set_rate(self._optimizer, rate)
+            self._optimizer.step()
+            for name in found.gradients:
+                self._parameters[name].grad = None
 
     def version(self, number: int) -> dict[str, Tensor]:
         """The weights that a held pass runs on."""

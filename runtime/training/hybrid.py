@@ -59,18 +59,26 @@ class JoiningHalf(Half):
             if current is None:
                 current = dict(joining)
             else:
-                mine, _ = self.network[at:boundary](current)
+                mine = self._own_part(number, at, boundary, current)
                 current = {name: torch.cat([value, joining[name]]) for name, value in mine.items()}
             at = boundary
         assert current is not None
-        outputs, _ = self.network[at:](current)
+        outputs = self._own_part(number, at, len(self.network), current)
         output = outputs[MAIN].flatten(1)
         loss = F.cross_entropy(output, labels)
         inputs = {f"{i}:{name}": value for i, joining in enumerate(leaves) for name, value in joining.items()}
-        self._passes[number] = Pass(inputs, {MAIN: loss}, dict(self._parameters), before)
-        found = self.backward(number, {MAIN: torch.ones_like(loss)})
-        back = [{name: found[f"{i}:{name}"] for name in joining} for i, joining in enumerate(leaves)]
+        found = Pass(inputs, {MAIN: loss}, dict(self._parameters), before)
+        found.stop, found.samples = len(self.network), len(labels)
+        self._passes[number] = found
+        gradients = self.backward(number, {MAIN: torch.ones_like(loss)})
+        back = [{name: gradients[f"{i}:{name}"] for name in joining} for i, joining in enumerate(leaves)]
         return measured(loss, output, labels), back
+
+    def _own_part(self, number: int, start: int, stop: int, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What comes out of some steps."""
+        with self.watch.over("forward", number, start, stop, len(tensors[MAIN])):
+            outputs, _ = self.network[start:stop](tensors)
+        return outputs
 
     def check(self, tensors: Tensors, steps: int) -> Tensors:
         """Gradients and statistics of the first steps of the model, if they are.

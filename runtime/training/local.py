@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 
 from ..journal import Journal
-from ..wire_training import AnyEntry, entry_from_json, entry_to_json
+from ..wire_training import AnyEntry
 from .core import EVERY, Action, Append, Done, Keep, Rules, Tell, TrainingCore
 from .half import numerics
+from .log import TrainingLog
 from .member import CONTROLLER, Member
 from .packets import Outgoing, Packet, from_wire, to_wire
 from .state import State
@@ -31,7 +32,7 @@ class LocalTraining:
 
     Attributes:
         done: entries in the order in which they were logged.
-        checkpoint: the last one: entries that it lies behind, every member's state.
+        log: what is on record.
     """
 
     def __init__(
@@ -45,18 +46,28 @@ class LocalTraining:
         threads: int = 1,
         checkpoint: tuple[int, Mapping[str, State]] | None = None,
     ) -> None:
-        log = [] if journal is None else [_entry(line) for line in journal.entries]
-        self.core = TrainingCore(rules, every, log, checkpoint)
+        self.log = TrainingLog(journal, checkpoint=checkpoint)
+        self.core = TrainingCore(rules, every, self.log.entries, checkpoint)
         self.done: list[Done] = []
-        self.checkpoint: tuple[int, Mapping[str, State]] = checkpoint or (0, {})
-        self._make, self._journal, self._encoded, self._threads = make, journal, encoded, threads
+        self._yielded = 0  # of them
+        self._make, self._encoded, self._threads = make, encoded, threads
         self._random = None if seed is None else random.Random(seed)
         self._links: dict[tuple[str, str], deque[Packet]] = {}
         self._order: deque[tuple[str, str]] = deque()  # links in the order in which their packets were sent
         self.members: dict[str, Member] = {}
         for name in rules.members:
             self.revive(name)
-        self.run()
+        self.deliver()
+
+    @property
+    def checkpoint(self) -> tuple[int, Mapping[str, State]]:
+        """The last one: entries that it lies behind, every member's state."""
+        return self.log.checkpoint or (0, {})
+
+    @property
+    def logged(self) -> int:
+        """Entries that count."""
+        return self.core.logged
 
     def submit(self, *entries: AnyEntry) -> None:
         """More entries, which :meth:`run` does."""
@@ -64,12 +75,30 @@ class LocalTraining:
             self._act(self.core.submit(entry))
 
     def do(self, entry: AnyEntry) -> Done:
-        """Do one entry; returns what its members told of it."""
-        self.submit(entry)
-        self.run()
-        return self.done[-1]
+        """Do one entry behind those that were submitted; of a pipeline that drains it."""
+        found = list(self.run([entry], drains=True))
+        return next(done for done in reversed(found) if done.entry is entry)
 
-    def run(self, most: int | None = None) -> int:
+    def run(self, entries: Iterable[AnyEntry] = (), drains: bool = False) -> Iterator[Done]:
+        """Do entries and yield what became of them and of those that were submitted before: each once, in order.
+
+        Args:
+            entries: asked for as they can be worked on.
+            drains: have a pipeline finish all of them; otherwise it keeps the last in flight, for what comes next.
+        """
+        source = iter(entries)
+        while True:
+            wanted = self.core.logged + self.core.rules.window + 1 - len(self.core.entries)
+            found = list(islice(source, max(0, wanted)))
+            self.submit(*found)
+            if len(found) < wanted and drains:
+                self._drain()
+            self.deliver()
+            yield from self._told()
+            if len(found) < wanted:
+                return
+
+    def deliver(self, most: int | None = None) -> int:
         """Deliver packets until there are none, or so many; returns how many were."""
         delivered = 0
         with numerics(self._threads):
@@ -79,10 +108,29 @@ class LocalTraining:
         return delivered
 
     def states(self) -> Mapping[str, State]:
-        """Every member's part of the training, as a checkpoint in front of the next entry."""
+        """Every member's part of the training behind all that was submitted, as a checkpoint."""
+        self._drain()
+        self.deliver()
         self._act(self.core.ask_states())
-        self.run()
+        self.deliver()
         return self.checkpoint[1]
+
+    def switch(self, role: str, worker: str = "") -> None:
+        """Have another start play a role: it takes the old one's state over."""
+        self.states()
+        self.kill(role)
+        self.revive(role)
+        self.deliver()
+
+    def _drain(self) -> None:
+        if (entry := self.core.rules.drain(self.core.entries)) is not None:
+            self.submit(entry)
+
+    def _told(self) -> Iterator[Done]:
+        """What is logged and was not yielded."""
+        while self._yielded < len(self.done):
+            self._yielded += 1
+            yield self.done[self._yielded - 1]
 
     def kill(self, name: str) -> None:
         """A member is lost, with all that is on its way to it or from it."""
@@ -128,13 +176,8 @@ class LocalTraining:
                     packet = Packet(action.header, action.state or {})
                     self._send(CONTROLLER, Outgoing(action.member, packet))
                 case Append():
-                    if self._journal is not None:
-                        self._journal.append(entry_to_json(action.entry))
+                    self.log.append(action.entry)
                 case Keep():
-                    self.checkpoint = action.number, action.states
+                    self.log.keep(action.number, action.states)
                 case Done():
                     self.done.append(action)
-
-
-def _entry(line: Mapping[str, Any]) -> AnyEntry:
-    return entry_from_json({name: value for name, value in line.items() if name != "item"})

@@ -18,13 +18,20 @@ from ..wire_training import Commit, Exchange, Kept, Prepared, Restore, Restored,
 from ..wire_training import State as StateHeader
 from .packets import Outgoing, Packet
 from .state import State
+from .watch import Watch
 
 CONTROLLER = "controller"
 MOST_SEEN, OLD = 1000, 100  # packets that are remembered, and entries after which one does not come again
 
 
 class Stateful(Protocol):
-    """What has a state that can be copied and taken back to."""
+    """What has a state that can be copied and taken back to.
+
+    Attributes:
+        watch: takes notice of what is computed.
+    """
+
+    watch: Watch
 
     def state(self, steps: Sequence[int]) -> State:
         """A copy of what some steps of the model are, in front of whatever is held."""
@@ -107,6 +114,10 @@ class Member(ABC):
     @abstractmethod
     def committed(self, number: int) -> None:
         """An entry is logged: what is held for it comes into force."""
+
+    def commits(self, number: int) -> bool:
+        """Whether an entry that is prepared here comes into force by its commit."""
+        return True
 
     @abstractmethod
     def held(self) -> Sequence[int]:

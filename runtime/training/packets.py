@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..compute import DTYPES as ROW_DTYPES
+from ..packet_links import Sealed
 from ..transport import Buffer
 from ..wire_training import INT64, AnyHeader, Envelope, Spec, decode, encode
 from ..wire_types import WireError
@@ -46,13 +47,31 @@ def from_wire(envelope: bytes | memoryview, payloads: Sequence[Buffer]) -> Packe
         WireError: they are none.
     """
     found = decode(envelope, [len(payload) for payload in payloads])
-    tensors = {
-        spec.name: torch.frombuffer(bytearray(payload), dtype=DTYPES[spec.dtype]).view(spec.shape)
-        if payload
-        else torch.empty(spec.shape, dtype=DTYPES[spec.dtype])
-        for spec, payload in zip(found.tensors, payloads, strict=True)
-    }
-    return Packet(found.header, tensors)
+    return Packet(found.header, {s.name: _tensor(s, data) for s, data in zip(found.tensors, payloads, strict=True)})
+
+
+def seal(packet: Packet) -> Sealed:
+    """A packet as one row of bytes."""
+    envelope, payloads = to_wire(packet)
+    return Sealed(b"".join([envelope, *payloads]), len(envelope))
+
+
+def opened(sealed: Sealed) -> Envelope:
+    """What a row of bytes says of itself.
+
+    Raises:
+        WireError: it is no packet.
+    """
+    return decode(memoryview(sealed.data)[: sealed.envelope_bytes], len(sealed.data) - sealed.envelope_bytes)
+
+
+def unseal(sealed: Sealed, envelope: Envelope) -> Packet:
+    """The packet that a row of bytes is; its tensors have memory of their own."""
+    view, at, tensors = memoryview(sealed.data), sealed.envelope_bytes, dict[str, Tensor]()
+    for spec in envelope.tensors:
+        tensors[spec.name] = _tensor(spec, view[at : at + spec.size_bytes])
+        at += spec.size_bytes
+    return Packet(envelope.header, tensors)
 
 
 def expect(packet: Packet, due: Mapping[str, tuple[Sequence[int], torch.dtype]]) -> Mapping[str, Tensor]:
@@ -71,6 +90,12 @@ def expect(packet: Packet, due: Mapping[str, tuple[Sequence[int], torch.dtype]])
         kind = type(packet.header).__name__.lower()
         raise WireError(f"{kind} {packet.header.number}: {bad} is {came.get(bad)}, due is {wanted.get(bad)}")
     return packet.tensors
+
+
+def _tensor(spec: Spec, data: Buffer) -> Tensor:
+    if not len(data):
+        return torch.empty(spec.shape, dtype=DTYPES[spec.dtype])
+    return torch.frombuffer(bytearray(data), dtype=DTYPES[spec.dtype]).view(spec.shape)
 
 
 def _bytes(value: Tensor) -> memoryview:

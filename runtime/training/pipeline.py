@@ -57,7 +57,7 @@ class Client(Member):
         self._flying: deque[tuple[int, Minibatch]] = deque()  # between their passes
         self._samples: dict[int, int] = {}  # of their batches
         self._gradients: dict[int, dict[str, Tensor]] = {}  # that came back
-        self._waiting: AnyEntry | None = None  # for its commit
+        self._waiting: tuple[int, AnyEntry] | None = None  # for its commit
         self._stashed: dict[int, dict[str, Tensor]] = {}  # versions of minibatches that are begun again
 
     def begin_epoch(self) -> None:
@@ -100,11 +100,15 @@ class Client(Member):
         return self._advance()
 
     def committed(self, number: int) -> None:
-        entry, self._waiting = self._waiting, None
+        _, entry = self._waiting or (number, None)
+        self._waiting = None
         if isinstance(entry, Minibatch):
             self.half.apply(number, entry.rate)
         elif isinstance(entry, Move):
             self._cut = entry.after
+
+    def commits(self, number: int) -> bool:
+        return self._waiting is not None and self._waiting[0] == number
 
     def go_on(self) -> list[Outgoing]:
         return self._advance()
@@ -135,7 +139,7 @@ class Client(Member):
         images, labels = self._batches.batch(entry.batch)
         if entry.cut == len(self.half.network):  # alone: one minibatch after another
             measures, _ = self.half.finish(number, 0, {MAIN: images}, labels)
-            self._waiting = entry
+            self._waiting = number, entry
             return [self.prepared(number, measures)]
         self._flying.append((number, entry))
         self._samples[number] = len(labels)
@@ -152,7 +156,7 @@ class Client(Member):
 
     def _move(self, number: int, entry: AnyEntry) -> list[Outgoing]:
         assert isinstance(entry, Move)
-        self._waiting = entry
+        self._waiting = number, entry
         if entry.before == entry.after == len(self.half.network):
             return [self.prepared(number)]
         gives, wants = range(entry.after, entry.before), tuple(range(entry.before, entry.after))
@@ -185,6 +189,18 @@ class PipelineRules(Rules):
 
     def waits(self, entry: AnyEntry) -> bool:
         return isinstance(entry, Move) or (isinstance(entry, Minibatch) and entry.cut == self.steps)
+
+    def is_determined(self, entries: Sequence[AnyEntry], number: int) -> bool:
+        """A backward pass waits for the forward pass of the K-th minibatch, or for a drain."""
+        behind = entries[number : number + self.in_flight]
+        return len(behind) == self.in_flight or any(self.waits(entry) for entry in behind)
+
+    def drain(self, entries: Sequence[AnyEntry]) -> AnyEntry | None:
+        if not entries or self.is_determined(entries, len(entries) - 1):
+            return None
+        last = entries[-1]
+        assert isinstance(last, Minibatch)
+        return Move(last.cut, last.cut)
 
     def snapshots(self, entry: AnyEntry) -> bool:
         return not self.waits(entry)

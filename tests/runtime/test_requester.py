@@ -9,7 +9,7 @@ import pytest
 
 from splitgym.runtime import wire
 from splitgym.runtime.deployment import Deployment
-from splitgym.runtime.epoch import Epoch
+from splitgym.runtime.spatial_epoch import SpatialEpoch
 from splitgym.runtime.geometry import REQUESTER
 from splitgym.runtime.requester import Requester
 from splitgym.runtime.spatial import Spatial
@@ -53,7 +53,7 @@ def test_and_of_nothing_else(bad: wire.Span) -> None:
 def test_a_link_holds_back_what_a_plan_lets_a_sender_send_and_no_more() -> None:
     message: Any = None
     device = next(d for d in range(3) if GEOMETRY.inbox(d, 0))
-    epoch = Epoch(message, Spatial(GEOMETRY, device, in_flight=2), None, "me", "here:1")
+    epoch = SpatialEpoch(message, Spatial(GEOMETRY, device, in_flight=2), None, 1, "me", "here:1")
     most = epoch.spatial.assembly.most_bytes(REQUESTER)
     due = sum(GEOMETRY.piece_bytes(piece) for piece in GEOMETRY.inbox(device, 0))
     assert most == 3 * due > 0

@@ -22,6 +22,6 @@ def run_with_losses(training: LocalTraining, losses: int, packets: int, seed: in
     """Run to the end; now and then somebody is lost."""
     draw = random.Random(seed)
     for _ in range(losses):
-        training.run(draw.randint(0, 2 * packets // losses))
+        training.deliver(draw.randint(0, 2 * packets // losses))
         lose(training, draw.choice(list(training.members)))
-    training.run()
+    training.deliver()

@@ -62,7 +62,7 @@ def test_lost_halves_are_rebuilt_bit_by_bit(
     def submit_and_lose(*entries: Any) -> None:
         submit(*entries)
         if next(count) % 5 == 2:
-            training.members.run(draw.randint(0, 6))
+            training.members.deliver(draw.randint(0, 6))
             lose(training.members, draw.choice(["client", "server"]))
 
     training.members.submit = submit_and_lose  # type: ignore[method-assign]
@@ -101,7 +101,7 @@ def test_fifty_losses_over_five_hundred_steps_leave_no_trace() -> None:
     whole, broken = (training_of(PLAIN, {"layer": 3}, every=20).members for _ in range(2))
     for members in (whole, broken):
         members.submit(*entries)
-    whole.run()
+    whole.deliver()
     run_with_losses(broken, 50, 3500, 7)
     assert all(same(whole.states()[who], broken.states()[who]) for who in whole.members)
     assert [done.number for done in broken.done] == list(range(500))

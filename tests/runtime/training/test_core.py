@@ -101,9 +101,9 @@ def test_every_entry_counts_once_and_comes_into_force_once(
     training = toys(every, kind, seed=seed, journal=journal)
     training.submit(*rounds(1, 0, 20))
     for packets, who in losses:
-        training.run(packets)
+        training.deliver(packets)
         lose(training, who)
-    training.run()
+    training.deliver()
     assert applied(training) == [list(range(20))] * 2
     assert [done.number for done in training.done] == list(range(20))
     assert [entry["batch"] for entry in journal.entries] == list(range(20))
@@ -116,13 +116,13 @@ def test_a_controller_that_starts_anew_goes_on_from_its_journal(packets: int, ev
     file = io.BytesIO()
     first = toys(every, journal=Journal(file))
     first.submit(*rounds(1, 0, 12))
-    first.run(packets)
+    first.deliver(packets)
     counted = first.core.logged
     checkpoint = first.checkpoint if first.checkpoint[0] else None
     second = toys(every, journal=Journal(file), checkpoint=checkpoint)
     assert applied(second) == [list(range(counted))] * 2
     second.submit(*rounds(1, counted, 12 - counted))
-    second.run()
+    second.deliver()
     assert applied(second) == [list(range(12))] * 2
     assert [done.number for done in second.done] == list(range(counted, 12))
 
@@ -130,14 +130,14 @@ def test_a_controller_that_starts_anew_goes_on_from_its_journal(packets: int, ev
 def test_a_training_goes_on_from_its_journal_and_checkpoint_bit_by_bit() -> None:
     file, whole = io.BytesIO(), cut_training(PLAIN, digits(), every=3)
     whole.submit(*rounds(2, 0, 10))
-    whole.run()
+    whole.deliver()
     first = cut_training(PLAIN, digits(), every=3, journal=Journal(file))
     first.submit(*rounds(2, 0, 8))
-    first.run()
+    first.deliver()
     assert first.checkpoint[0] == 6
     second = cut_training(PLAIN, digits(), every=3, journal=Journal(file), checkpoint=first.checkpoint)
     second.submit(*rounds(2, 8, 2))
-    second.run()
+    second.deliver()
     assert all(same(whole.states()[who], second.states()[who]) for who in ("device", "edge"))
 
 
@@ -160,7 +160,7 @@ def test_no_commit_leaves_before_the_entry_is_on_the_disk() -> None:
 def test_a_survivor_goes_back_to_its_own_copy_and_only_the_lost_one_is_sent_its_state() -> None:
     training = cut_training(PLAIN, digits(), every=2)
     training.submit(*rounds(2, 0, 5))
-    training.run()
+    training.deliver()
     training.kill("edge")
     restores: list[tuple[str, bool]] = []
     send = training._send
@@ -178,7 +178,7 @@ def test_a_survivor_goes_back_to_its_own_copy_and_only_the_lost_one_is_sent_its_
 def test_members_keep_no_copies_that_nobody_goes_back_to() -> None:
     training = pipeline_training(PLAIN, digits(), 2, every=2)
     training.submit(*minibatches([(2, 11)]))
-    training.run()
+    training.deliver()
     assert training.core.checkpoint == 12
     assert all(len(member._kept) <= 2 for member in training.members.values())
 
@@ -187,6 +187,6 @@ def test_members_keep_no_copies_that_nobody_goes_back_to() -> None:
 def test_without_losses_it_needs_no_checkpoints(every: int | None) -> None:
     training = toys(every)
     training.submit(*rounds(1, 0, 5))
-    training.run()
+    training.deliver()
     assert applied(training) == [list(range(5))] * 2
     assert (training.core.checkpoint == 0) == (every is None)

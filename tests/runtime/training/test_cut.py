@@ -52,7 +52,7 @@ def test_a_front_without_weights_learns_nothing_and_hinders_nothing() -> None:
     net, optimizer, _ = plain(pool_first, digits(), 3)
     training = cut_training(pool_first, digits())
     training.submit(*rounds(1, 0, 3))
-    training.run()
+    training.deliver()
     assert same(trained(training, 1), remembered(net, optimizer))
 
 
@@ -64,9 +64,9 @@ def test_a_lost_half_is_rebuilt_bit_by_bit_wherever_that_was(
     net, optimizer, _ = plain(NORMS, digits(), STEPS)
     training = cut_training(NORMS, digits(), every=4, seed=seed)
     training.submit(*rounds(cut, 0, STEPS))
-    training.run(packets)
+    training.deliver(packets)
     lose(training, who)
-    training.run()
+    training.deliver()
     assert same(trained(training, cut), remembered(net, optimizer))
     assert [done.number for done in training.done] == list(range(STEPS))
 
@@ -81,9 +81,9 @@ def moving(
         entry = Round(number, cut, RATE)
         training.submit(entry)
         if number in lost:
-            training.run(number % 4)
+            training.deliver(number % 4)
             lose(training, "device" if number % 2 else "edge")
-        training.run()
+        training.deliver()
         ledger.book(entry)
         if (sync := ledger.due_behind()) is not None:
             training.do(sync)
@@ -186,7 +186,7 @@ def test_fifty_losses_over_five_hundred_rounds_leave_no_trace() -> None:
     whole, broken = (cut_training(PLAIN, digits(), seed=1) for _ in range(2))
     for training in (whole, broken):
         training.submit(*(Round(number, cut, RATE) for number, cut in enumerate(cuts)))
-    whole.run()
+    whole.deliver()
     run_with_losses(broken, 50, 3500, 7)
     assert all(same(whole.states()[who], broken.states()[who]) for who in ("device", "edge"))
     assert [done.number for done in broken.done] == list(range(500))

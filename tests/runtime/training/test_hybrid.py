@@ -32,7 +32,7 @@ def test_it_is_the_same_concatenations_in_one_process_bit_by_bit(
 ) -> None:
     training = hybrid_training(model, digits(), encoded=True, seed=2)
     training.submit(*shares(0, STEPS, m_s, m_l, b))
-    training.run()
+    training.deliver()
     states, expected = training.states(), remembered(*hybrid(model, digits(), STEPS, m_s, m_l, b))
     assert same(states["edge"], expected)  # plays o
     for who, m, samples in (("device", m_s, b[1]), ("cloud", m_l, b[2])):
@@ -44,7 +44,7 @@ def test_it_is_the_same_concatenations_in_one_process_bit_by_bit(
 def test_without_batch_norm_it_is_the_full_batch(m_s: int, m_l: int, b: tuple[int, int, int]) -> None:
     training = hybrid_training(PLAIN, digits())
     training.submit(*shares(0, STEPS, m_s, m_l, b))
-    training.run()
+    training.deliver()
     net, optimizer, losses = plain(PLAIN, digits(), STEPS)
     found, expected = training.states()["edge"], remembered(net, optimizer)
     assert all((found[n] - value).abs().max() <= 1e-5 for n, value in expected.items())
@@ -60,9 +60,9 @@ def test_a_lost_worker_is_rebuilt_bit_by_bit_wherever_that_was(
 ) -> None:
     training = hybrid_training(NORMS, digits(), every=3, seed=seed)
     training.submit(*shares(0, STEPS, *schedule))
-    training.run(packets)
+    training.deliver(packets)
     lose(training, who)
-    training.run()
+    training.deliver()
     assert same(training.states()["edge"], remembered(*hybrid(NORMS, digits(), STEPS, *schedule)))
     assert [done.number for done in training.done] == list(range(STEPS))
 
@@ -75,9 +75,9 @@ def test_other_roles_begin_with_the_layers_that_they_lack() -> None:
     assert (given_.giver, given_.takers) == ("edge", {"device": 5, "cloud": 7})
     training = hybrid_training(NORMS, digits(), every=2, seed=4)
     training.submit(*first, given_, *second)
-    training.run(60)
+    training.deliver(60)
     lose(training, "device")
-    training.run()
+    training.deliver()
     states = training.states()
     for who, m in (("edge", 2), ("device", 5)):
         assert same(states[who], {n: value for n, value in states["cloud"].items() if step_of(n) < m})
@@ -90,7 +90,7 @@ def test_it_does_not_matter_who_has_the_data() -> None:
     for roles in permutations(("device", "edge", "cloud")):
         training = hybrid_training(NORMS, digits(), seed=5)
         training.submit(*shares(0, 2, 1, 3, (4, 3, 5), roles))
-        training.run()
+        training.deliver()
         assert same(training.states()[roles[0]], expected)
 
 
@@ -104,7 +104,7 @@ def test_fifty_losses_over_five_hundred_steps_leave_no_trace() -> None:
     whole, broken = (hybrid_training(PLAIN, digits(), seed=1) for _ in range(2))
     for training in (whole, broken):
         training.submit(*shares(0, 500, 1, 3, (4, 4, 4)))
-    whole.run()
+    whole.deliver()
     run_with_losses(broken, 50, 8000, 7)
     assert all(same(whole.states()[who], broken.states()[who]) for who in whole.members)
     assert [done.number for done in broken.done] == list(range(500))

@@ -34,7 +34,7 @@ def test_it_is_one_process_with_the_same_versions_bit_by_bit(model: Model, in_fl
     segments = [*SEGMENTS, (len(model.steps), 3), (3, 4)]  # for a while on the device alone
     training = pipeline_training(model, digits(), 2, in_flight, encoded=True)
     training.submit(*minibatches(segments))
-    training.run()
+    training.deliver()
     assert same(trained(training), remembered(*pipelined(model, digits(), segments, in_flight)))
 
 
@@ -43,7 +43,7 @@ def test_one_in_flight_is_plain_sgd_and_two_are_not() -> None:
     for in_flight, is_plain in ((1, True), (2, False)):
         training = pipeline_training(PLAIN, digits(), 3, in_flight)
         training.submit(*minibatches([(3, 6)]))
-        training.run()
+        training.deliver()
         assert same(trained(training), remembered(net, optimizer)) == is_plain
 
 
@@ -54,9 +54,9 @@ def test_a_lost_half_is_rebuilt_bit_by_bit_wherever_that_was(
 ) -> None:
     training = pipeline_training(NORMS, digits(), 2, in_flight, every, seed=seed)
     training.submit(*minibatches(SEGMENTS))
-    training.run(packets)
+    training.deliver(packets)
     lose(training, who)
-    training.run()
+    training.deliver()
     assert same(trained(training), remembered(*pipelined(NORMS, digits(), SEGMENTS, in_flight)))
     assert [done.number for done in training.done] == list(range(18))
 
@@ -64,13 +64,13 @@ def test_a_lost_half_is_rebuilt_bit_by_bit_wherever_that_was(
 def test_a_switch_of_the_worker_takes_the_whole_partition_along() -> None:
     training = pipeline_training(NORMS, digits(), 2)
     training.submit(*minibatches([(2, 5)]))
-    training.run()
+    training.deliver()
     training.states()  # drained: the old worker's partition leaves
     lose(training, "server")  # a new one plays its part
-    training.run()
+    training.deliver()
     assert training.core.checkpoint == training.core.logged == 6
     training.submit(*(Minibatch(5 + k, 2, RATE) for k in range(4)), Move(2, 2))
-    training.run()
+    training.deliver()
     assert same(trained(training), remembered(*pipelined(NORMS, digits(), [(2, 5), (2, 4)], 2)))
 
 
@@ -83,7 +83,7 @@ def test_the_client_is_strict_whatever_arrives_when() -> None:
         client._forward = lambda n, e: (said.append(("F", n)), forward(n, e))[1]  # type: ignore[attr-defined]  # noqa: B023
         client._backward = lambda: (said.append(("B", client._flying[0][0])), backward())[1]  # type: ignore  # noqa: B023
         training.submit(*minibatches([(2, 6)]))
-        training.run()
+        training.deliver()
         steady = [said_ for i in range(4) for said_ in (("B", i), ("F", i + 2))]
         assert said == [("F", 0), ("F", 1), *steady, ("B", 4), ("B", 5)]
 
@@ -91,10 +91,10 @@ def test_the_client_is_strict_whatever_arrives_when() -> None:
 def test_without_word_of_what_comes_next_the_client_waits() -> None:
     training = pipeline_training(PLAIN, digits(), 2)
     training.submit(Minibatch(0, 2, RATE), Minibatch(1, 2, RATE), Minibatch(2, 2, RATE))
-    training.run()
+    training.deliver()
     assert [done.number for done in training.done] == [0, 1]  # B2 comes behind F3, or in a drain
     training.submit(Move(2, 2))
-    training.run()
+    training.deliver()
     assert len(training.done) == 4
 
 
@@ -103,7 +103,7 @@ def test_gradients_go_back_once_for_every_forward() -> None:
     send = training._send
     training._send = lambda who, out: (kinds.append(type(out.packet.header)), send(who, out))[1]  # type: ignore
     training.submit(*minibatches([(2, 6)]))
-    training.run()
+    training.deliver()
     assert kinds.count(Forward) == kinds.count(Backward) == 6
 
 
