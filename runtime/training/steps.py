@@ -67,8 +67,9 @@ class Steps:
         self._concerned: dict[int, set[str]] = {}
 
     def issued(self, number: int, now_s: float) -> None:
-        """An entry is told to its members; again, where it was under way when somebody was lost."""
-        if number >= self.next:
+        """An entry is told to its members; again, where somebody was lost. One that is logged stays as it was."""
+        found = self._open.get(number)
+        if number >= self.next and (found is None or found.done is None):
             self._open[number] = _Open(now_s)
 
     def told(self, told: Told, now_s: float) -> None:
