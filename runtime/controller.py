@@ -385,11 +385,11 @@ class Controller:
             due = () if self.receiver is None else self.receiver.offers
             self._supplies.begin(action.worker, action.epoch, [digest for digest in action.digests if digest in due])
             return
-        if isinstance(action.message, wire.PlanMessage | wire.Reset | wire.Bye):  # what was before it is over
+        if isinstance(action.message, wire.AnyPlan | wire.Reset | wire.Bye):  # what was before it is over
             self._supplies.end(action.worker)
             self._late.pop(action.worker, None)
         message = wire.encode(action.message)
-        if isinstance(action.message, wire.PlanMessage):
+        if isinstance(action.message, wire.AnyPlan):
             self._plan(action.worker, message, dialers, SHORT_S)
             return
         try:

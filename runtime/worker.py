@@ -177,6 +177,12 @@ class Worker:
             for action in decide(time.monotonic()):
                 self._actions.put((action, payload))
 
+    def _fail(self, plan: wire.AnyPlan, reason: str, peer: str = "") -> None:
+        """A plan cannot be carried out, unless it is over anyway: another session's epochs have the same numbers."""
+        self._report(
+            lambda now_s: self.core.failed(plan.epoch, reason, now_s, peer) if self.core.plan is plan else []
+        )
+
     def _keep(self) -> None:
         self._keeper.run(self._stopping)
 
@@ -243,8 +249,7 @@ class Worker:
                 self.drops.add("rows that nobody waits for")
                 return
             except Broken as error:
-                number, reason = epoch.plan.epoch, str(error)
-                self._report(lambda now_s: self.core.failed(number, reason, now_s, incoming.sender))
+                self._fail(epoch.plan, str(error), incoming.sender)
                 return
             if complete:
                 self._work.notify_all()
@@ -287,7 +292,7 @@ class Worker:
             epoch = self._builder.build(message, self.core.incarnation, controller, results)
         except Exception as error:  # whatever torch or a GPU says
             reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-            self._report(lambda now_s: self.core.failed(message.epoch, reason, now_s))
+            self._fail(message, reason)
             return
         self._outbox.put(epoch)  # connect
         with self._lock:
@@ -300,7 +305,7 @@ class Worker:
             leaves = epoch.do(job, self._lock, lambda: self._epoch is not epoch, self._meter.joules)
         except Exception as error:  # whatever torch or a GPU says
             reason = str(error) if isinstance(error, InputError | JobFailed) else f"{type(error).__name__}: {error}"
-            self._report(lambda now_s: self.core.failed(epoch.plan.epoch, reason, now_s))
+            self._fail(epoch.plan, reason)
             return
         for due in leaves:
             self._outbox.put(due)
@@ -326,7 +331,7 @@ class Worker:
                     else:
                         self._leave(due, connect(epoch)[due.to])
                 except InputError as error:  # an address that is none, or somebody who is not on the roster
-                    self._report(partial(self.core.failed, epoch.plan.epoch, str(error)))
+                    self._fail(epoch.plan, str(error))
 
     @contextmanager
     def _connections(self) -> Iterator[tuple[Callable[[Epoch], dict[str, Dialer]], Callable[[], None]]]:
@@ -345,11 +350,14 @@ class Worker:
             return dialers
 
         def attend() -> None:
+            if current is None or current.plan is not self.core.plan:
+                close()
+                return
             for name, dialer in dialers.items():
-                if current is None or not current.ordered:
+                if not current.ordered:
                     dialer.attend()
                 elif any(event.kind == "down" for event in dialer.poll(0.0)):
-                    self._report(partial(self._unreachable, current.plan.epoch, "its connection has ended", name))
+                    self._fail(current.plan, "its connection has ended", name)
 
         def close() -> None:
             nonlocal current
@@ -381,13 +389,10 @@ class Worker:
                     return
                 first_s = first_s or time.monotonic()
         except PeerGone as error:
-            self._report(partial(self._unreachable, epoch.plan.epoch, str(error), due.to))
+            self._fail(epoch.plan, str(error), due.to)
             return
         with self._lock:
             due.left(Left(begun_s, copied_s, first_s, time.monotonic(), total))
-
-    def _unreachable(self, epoch: int, reason: str, peer: str, now_s: float) -> list[Action]:
-        return self.core.failed(epoch, reason, now_s, peer)
 
     def _finished(self, due: End) -> None:
         with self._lock:

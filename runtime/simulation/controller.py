@@ -110,7 +110,7 @@ class SimController(Start):
         for action in actions:
             match action:
                 case Tell():
-                    if isinstance(action.message, wire.PlanMessage | wire.Reset | wire.Bye):
+                    if isinstance(action.message, wire.AnyPlan | wire.Reset | wire.Bye):
                         self._supplies.pop(action.worker, None)
                     self.world.net.send(self, action.worker, "control", wire.encode(action.message))
                 case Supply():

@@ -66,7 +66,7 @@ class Training:
     ) -> None:
         self._controller, self.job, self.events = controller, job, list[Event]()
         self.log = log or TrainingLog()
-        self._workers = _assigned(job.roles, workers, tuple(controller.members))
+        assigned = _assigned(job.roles, workers, tuple(controller.members))
         self._limits = limits_of(job.setup, job.model)
         self._data = put_data(controller.store, job.data)
         core = TrainingCore(job.rules, job.every, self.log.entries, self.log.checkpoint)
@@ -78,7 +78,7 @@ class Training:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._guarded, name="training", daemon=True)
         with controller.lock:
-            self.session = TrainingSession(controller.core, core, self._workers, time.monotonic(), **options)
+            self.session = TrainingSession(controller.core, core, assigned, time.monotonic(), **options)
             controller.follow(self.session)
         self._thread.start()
 
@@ -161,11 +161,14 @@ class Training:
 
         Raises:
             InputError: it plays another role, or there is no such worker.
-            ClusterFailure: the training cannot go on.
+            ClusterFailure: it cannot be used now, or the training cannot go on.
         """
-        self._workers = _assigned(self.job.roles, {**self.session.workers, role: worker}, self._controller.members)
+        _assigned(self.job.roles, {**self.session.workers, role: worker}, self._controller.members)
         self.states()
         with self._controller.lock:
+            if worker not in self.session.session.membership.usable:
+                why = self.session.session.lost.get(worker, "has not answered")
+                raise ClusterFailure(f"worker {worker} cannot take {role} over: {why}")
             self._controller.act(self.session.assign(role, worker))
 
     @property

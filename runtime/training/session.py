@@ -93,10 +93,9 @@ class TrainingSession:
 
     def control(self, worker: str, message: Control, now_s: float) -> list[Action]:
         """A control message came in from a worker of that verified name."""
-        found = self._follow(self.session.control(worker, message, now_s), now_s)
-        if isinstance(message, Failed) and not message.peer:
-            return found + self._failed(worker, message)
-        return found
+        ends = isinstance(message, Failed) and message.epoch == self.session.epoch and worker in self.workers.values()
+        found = self._follow(self.session.control(worker, message, now_s), now_s, ends)
+        return found + self._failed(worker, message) if ends and isinstance(message, Failed) else found
 
     def down(self, worker: str, now_s: float) -> list[Action]:
         """The control connection to a worker has ended."""
@@ -116,10 +115,14 @@ class TrainingSession:
         """No items come in here: packets do."""
         return []
 
-    def _follow(self, actions: Sequence[SessionAction], now_s: float) -> list[Action]:
-        """What the session's actions mean for the training."""
+    def _follow(self, actions: Sequence[SessionAction], now_s: float, ends: bool = False) -> list[Action]:
+        """What the session's actions mean for the training.
+
+        Args:
+            ends: whether a worker has left the epoch, whoever that was due to.
+        """
         found: list[Action] = list(actions)
-        if any(isinstance(action, Lost) for action in actions) and not self._all_usable():
+        if ends or (any(isinstance(action, Lost) for action in actions) and not self._all_usable()):
             self._stop()
         if self.state == "WAITING":
             found += self._begin()
@@ -131,8 +134,8 @@ class TrainingSession:
         return self.session.membership.usable.issuperset(self.workers.values())
 
     def _failed(self, worker: str, message: Failed) -> list[Action]:
-        """A worker says that it cannot go on: not for ever again."""
-        if message.epoch != self.session.epoch:
+        """A worker says that it cannot go on: not for ever again, unless that is due to another."""
+        if message.peer:
             return []
         self._failures[worker] = self._failures.get(worker, 0) + 1
         return [GiveUp(f"worker {worker}: {message.reason}")] if self._failures[worker] >= MOST_FAILURES else []

@@ -9,10 +9,10 @@ import pytest
 
 from splitgym.runtime import wire
 from splitgym.runtime.deployment import Deployment
-from splitgym.runtime.spatial_epoch import SpatialEpoch
 from splitgym.runtime.geometry import REQUESTER
 from splitgym.runtime.requester import Requester
 from splitgym.runtime.spatial import Spatial
+from splitgym.runtime.spatial_epoch import SpatialEpoch
 
 from .live import small
 from .plans import random_plan
