@@ -12,8 +12,9 @@ from contextlib import contextmanager, nullcontext
 from ..ui.console import Parser, entry, listed, note, stdout, whole, wrapped
 from ..ui.errors import InputError
 from ..ui.progress import Bar
-from .simulation.checks import SOMETIMES
-from .simulation.world import Outcome, simulate
+from .simulation.checks import STREAM
+from .simulation.stream_world import simulate
+from .simulation.world import Outcome
 
 PROG = "python -m splitgym.runtime.simulate"
 SEEDS, BATCH = 1000, 25
@@ -134,7 +135,7 @@ def _told(found: Sequence[Outcome], seconds: float) -> int:
     console.print(f"{len(found)} seeds: {words}, {len(failed)} violations{speed}", style="bold", soft_wrap=True)
     if len(found) > 1:
         console.print("seeds in which it happened:", style="bold")
-        for what in SOMETIMES:
+        for what in STREAM:
             console.print(f"  {counts[what]:6d}  {what}", soft_wrap=True)
     for outcome in failed[:SHOWN]:
         console.print(f"seed {outcome.seed}: {outcome.violation}", style="red", soft_wrap=True)

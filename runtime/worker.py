@@ -179,9 +179,7 @@ class Worker:
 
     def _fail(self, plan: wire.AnyPlan, reason: str, peer: str = "") -> None:
         """A plan cannot be carried out, unless it is over anyway: another session's epochs have the same numbers."""
-        self._report(
-            lambda now_s: self.core.failed(plan.epoch, reason, now_s, peer) if self.core.plan is plan else []
-        )
+        self._report(lambda now_s: self.core.failed(plan.epoch, reason, now_s, peer) if self.core.plan is plan else [])
 
     def _keep(self) -> None:
         self._keeper.run(self._stopping)

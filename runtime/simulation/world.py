@@ -1,13 +1,13 @@
-"""One seed: some workers, a controller, a stream, and the faults that are drawn for them."""
+"""One seed: some workers, a controller, something to do, and the faults that are drawn for them."""
 
 from __future__ import annotations
 
-import io
 import random
 import traceback
+from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from math import inf
 
 from ..progress import BUILD_S
@@ -16,7 +16,6 @@ from .controller import SimController
 from .disk import Disk
 from .loop import Loop
 from .network import Net
-from .rows import MODELS
 from .worker import SimWorker
 
 FAULTS_S = 6.0  # in which they begin
@@ -49,28 +48,27 @@ class Outcome:
     log: tuple[str, ...]
 
 
-class World:
+class World(ABC):
     """Everything of one seed.
 
     Args:
         seed: all that happens follows from it.
         keeps_log: whether what happens is written down.
+        sometimes: what must happen at least once over all seeds.
+        kinds: of faults.
     """
 
     controller_name = "controller"
+    items = ITEMS
 
-    def __init__(self, seed: int, keeps_log: bool = False) -> None:
+    def __init__(self, seed: int, keeps_log: bool, sometimes: Sequence[str], kinds: Sequence[str] = KINDS) -> None:
         self.rng = random.Random(seed)
-        self.loop, self.checks = Loop(), Checks(keeps_log)
-        self.net = Net(self.loop, self.rng)
-        self.workers = tuple(f"w{i}" for i in range(self.rng.randint(2, 4)))
-        self.model, self.items = self.rng.randrange(len(MODELS)), ITEMS
-        self.in_flight = self.rng.randint(1, 3)
-        self.pace_s = FAULTS_S / ITEMS
+        self.loop, self.checks = Loop(), Checks(keeps_log, sometimes)
+        self.net, self._kinds = Net(self.loop, self.rng), kinds
+        self.workers = self._begin()
+        self.pace_s = FAULTS_S / self.items
         self.supply_s = 0.01 * 10.0 ** self.rng.random()  # that a chunk of weights takes
-        self.digests = tuple(sha256(f"{i}".encode()).hexdigest() for i in range(len(MODELS[self.model].steps)))
         self.faults = self.epochs = 0
-        self._journal = io.BytesIO()
         self._starts = 0
         self._disks = {name: Disk() for name in self.workers}
         self._lame: set[str] = set()  # machines whose worker nobody restarts
@@ -82,18 +80,43 @@ class World:
         for _ in range(self.rng.randint(1, 5)):
             self.loop.after(FAULTS_S * self.rng.random(), self._fault)
 
+    @abstractmethod
+    def _begin(self) -> tuple[str, ...]:
+        """Draw what there is to do; returns the workers."""
+
+    @abstractmethod
+    def _new_worker(self, name: str, number: int, disk: Disk) -> SimWorker:
+        """Another start of a worker."""
+
+    @abstractmethod
+    def _new_controller(self, number: int) -> SimController:
+        """Another start of the controller."""
+
+    @abstractmethod
+    def _is_spare(self, lame: set[str]) -> bool:
+        """Whether all can be done though nobody restarts these machines' workers."""
+
+    def wrong(self) -> str:
+        """What is wrong once all is done, empty for nothing."""
+        return ""
+
     def run(self) -> str:
         """Let it all happen; returns what was violated, empty for nothing."""
         try:
-            done = self.loop.run(lambda: len(self.checks.delivered) == self.items or self._is_late, inf)
+            done = self.loop.run(lambda: self.is_done() or self._is_late, inf) and not self._is_late
+            wrong = self.wrong() if done else ""
         except Violation as violation:
             return str(violation)
         except Exception as error:  # a core that breaks is a violation, too
             self.checks.note(self.loop.now_s, traceback.format_exc())
             return f"{type(error).__name__}: {error}"
-        if self._is_late or not done:
+        if not done:
             return f"item {len(self.checks.delivered)} was not delivered within {self._enough_s:g} s without faults"
-        return ""
+        return wrong
+
+    def is_done(self) -> bool:
+        """Whether there is nothing left to do."""
+        return len(self.checks.delivered) == self.items
 
     @property
     def _enough_s(self) -> float:
@@ -118,15 +141,15 @@ class World:
         self._starts += 1
         self._silent_s.pop(name, None)
         self.started_s[name] = self.loop.now_s
-        self.net.parties[name] = SimWorker(self, name, self._starts, self._disks[name])
+        self.net.parties[name] = self._new_worker(name, self._starts, self._disks[name])
 
     def _control(self) -> None:
         self._starts += 1
         before = self.net.parties.get(self.controller_name)
-        self.net.parties[self.controller_name] = found = SimController(self, self._starts, self._journal)
+        self.net.parties[self.controller_name] = self._new_controller(self._starts)
         if before is not None:
             self.net.haunt(self.controller_name)
-            if found.journal.next:
+            if self.checks.delivered:
                 self.checks.sometimes("a controller that went on from its journal")
 
     @property
@@ -143,7 +166,7 @@ class World:
     # faults -------------------------------------------------------------------------------------------------------
 
     def _fault(self) -> None:
-        kind, name = self.rng.choice(KINDS), self.rng.choice(self.workers)
+        kind, name = self.rng.choice(self._kinds), self.rng.choice(self.workers)
         lasts_s = LASTS_S * self.rng.random() ** 2
         self.faults += 1
         self.checks.note(self.loop.now_s, f"FAULT {kind} {name} for {lasts_s:.2f} s")
@@ -225,7 +248,7 @@ class World:
     def _fault_stuck(self, name: str, lasts_s: float) -> None:
         worker = self._worker(name)
         worker.stuck = True
-        if self.rng.random() < FOR_EVER and len(self._lame | {name}) < len(self.workers):
+        if self.rng.random() < FOR_EVER and self._is_spare(self._lame | {name}):
             self._lame.add(name)
             return
         self.loop.after(lasts_s + STUCK_S * self.rng.random(), self._end_stuck, worker)
@@ -235,9 +258,8 @@ class World:
             self._fault_restart(worker.name, 0.0)
 
 
-def simulate(seed: int, keeps_log: bool = False) -> Outcome:
-    """All that happens under a seed."""
-    world = World(seed, keeps_log)
+def outcome_of(seed: int, world: World) -> Outcome:
+    """All that happens in a world."""
     violation = world.run()
     epochs = world.epochs + world.controller.session.epoch
     return Outcome(
