@@ -26,13 +26,19 @@ class Sealed:
 
 
 def parts(
-    packet: Sealed, session: str, epoch: int, incarnation: int, number: int, begun_s: float
+    packet: Sealed,
+    session: str,
+    epoch: int,
+    incarnation: int,
+    number: int,
+    begun_s: float,
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> Iterator[tuple[Part, memoryview]]:
     """Headers, and the bytes beside them."""
     view, size = memoryview(packet.data), len(packet.data)
-    for offset in range(0, size, CHUNK_BYTES):
+    for offset in range(0, size, chunk_bytes):
         part = Part(session, epoch, incarnation, number, offset, size, packet.envelope_bytes, begun_s)
-        yield part, view[offset : offset + CHUNK_BYTES]
+        yield part, view[offset : offset + chunk_bytes]
 
 
 class PacketLink:

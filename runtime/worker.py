@@ -181,6 +181,10 @@ class Worker:
         """A plan cannot be carried out, unless it is over anyway: another session's epochs have the same numbers."""
         self._report(lambda now_s: self.core.failed(plan.epoch, reason, now_s, peer) if self.core.plan is plan else [])
 
+    def _is_over(self, epoch: Epoch) -> bool:
+        """Whether nothing more is to be done for an epoch; it may not be dropped yet."""
+        return self._epoch is not epoch or self.core.plan is not epoch.plan
+
     def _keep(self) -> None:
         self._keeper.run(self._stopping)
 
@@ -300,7 +304,7 @@ class Worker:
 
     def _run(self, epoch: Epoch, job: Any) -> None:
         try:
-            leaves = epoch.do(job, self._lock, lambda: self._epoch is not epoch, self._meter.joules)
+            leaves = epoch.do(job, self._lock, lambda: self._is_over(epoch), self._meter.joules)
         except Exception as error:  # whatever torch or a GPU says
             reason = str(error) if isinstance(error, InputError | JobFailed) else f"{type(error).__name__}: {error}"
             self._fail(epoch.plan, reason)
@@ -322,7 +326,7 @@ class Worker:
                 try:
                     if isinstance(due, Epoch):
                         connect(due)
-                    elif self._epoch is not epoch:
+                    elif self._is_over(epoch):
                         continue
                     elif isinstance(due, End):
                         self._finished(due)
@@ -373,9 +377,9 @@ class Worker:
         epoch, paced = due.epoch, due.pace
 
         def given_up() -> bool:
-            return self._epoch is not epoch
+            return self._is_over(epoch)
 
-        begun_s = time.monotonic()
+        begun_s, self.core.sending = time.monotonic(), True
         total = due.encode()
         copied_s, sent_bytes, first_s = time.monotonic(), 0, 0.0
         try:
@@ -389,6 +393,8 @@ class Worker:
         except PeerGone as error:
             self._fail(epoch.plan, str(error), due.to)
             return
+        finally:
+            self.core.sending = False
         with self._lock:
             due.left(Left(begun_s, copied_s, first_s, time.monotonic(), total))
 

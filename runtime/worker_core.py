@@ -2,10 +2,10 @@
 
 The states: FREE until a controller's hello, JOINED, LOADING an epoch's plan (weights come in, parts are built),
 READY for its items. What it does within them is its phase, which heartbeats tell: loading, queued behind what is still
-being computed, building, waiting, compute; joined, or ending what belongs to an epoch that is over. Whoever allows it
-is measured while JOINED: one request of the controller's after the other. A worker serves one session at a time; a
-controller that is silent for a lease has left, and everything of its session is dropped. Whatever belongs to another
-session, an older epoch or another start of a peer is refused or ignored, never mixed in.
+being computed, building, waiting, compute, sending; joined, or ending what belongs to an epoch that is over. Whoever
+allows it is measured while JOINED: one request of the controller's after the other. A worker serves one session at a
+time; a controller that is silent for a lease has left, and everything of its session is dropped. Whatever belongs to
+another session, an older epoch or another start of a peer is refused or ignored, never mixed in.
 """
 
 from __future__ import annotations
@@ -128,6 +128,7 @@ class WorkerCore:
         self._measured = False  # whether there may be something to drop
         self._chunks = 0  # of the plan's weights
         self.busy = False  # whether something is being computed, for whatever epoch
+        self.sending = False  # whether a message is leaving
         self._heard_s = self._beat_s = self._since_s = 0.0
         self._phase: tuple[str, int] = ("free", 0)
         self._echo = (0.0, 0.0)  # when the controller's last heartbeat left, on its clock, and when it came
@@ -136,7 +137,9 @@ class WorkerCore:
     def doing(self) -> str:
         """The phase."""
         name = self._phase[0]
-        return "ending" if name == "joined" and self.busy else name
+        if name == "joined" and self.busy:
+            return "ending"
+        return "sending" if name == "waiting" and self.sending else name
 
     @property
     def epoch(self) -> int:

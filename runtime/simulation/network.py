@@ -46,11 +46,13 @@ class _Link:
         cut: nothing gets through any more; who sends is told at once (broken) or never (stalled).
         factor: by which it is slower than usual.
         free_s: when the last message of a channel arrives; order is kept.
+        swallows: messages that vanish, though nobody is told.
     """
 
     cut: Literal["", "broken", "stalled"] = ""
     factor: float = 1.0
     free_s: float = 0.0
+    swallows: int = 0
 
 
 class Net:
@@ -79,6 +81,9 @@ class Net:
             return False
         if link.cut == "stalled" or not target.alive:
             return True  # and nobody will ever hear of it
+        if link.swallows:
+            link.swallows -= 1
+            return True
         took_s = LATENCY_S * link.factor * (1.0 + self.rng.random() + len(payload or b"") / 4096)
         link.free_s = max(link.free_s, self.loop.now_s) + took_s
         self._last.setdefault((sender.name, receiver, channel), deque(maxlen=KEPT)).append((sender, header, payload))

@@ -59,7 +59,7 @@ class World(ABC):
     """
 
     controller_name = "controller"
-    items = ITEMS
+    items, enough_s = ITEMS, ENOUGH_S
 
     def __init__(self, seed: int, keeps_log: bool, sometimes: Sequence[str], kinds: Sequence[str] = KINDS) -> None:
         self.rng = random.Random(seed)
@@ -121,7 +121,7 @@ class World(ABC):
     @property
     def _enough_s(self) -> float:
         """For everything once there are no faults any more."""
-        return ENOUGH_S + BUILD_S * len(self._lame)
+        return self.enough_s + BUILD_S * len(self._lame)
 
     @property
     def _is_late(self) -> bool:
@@ -209,6 +209,10 @@ class World(ABC):
         channel = self.rng.choice(("control", "data")) if other == self.controller_name else "data"
         kind = self.rng.choice(("broken", "stalled"))
         self.net.cut(name, other, channel, kind, lasts_s)
+
+    def _fault_gap(self, name: str, lasts_s: float) -> None:
+        other = self.rng.choice([n for n in (*self.workers, self.controller_name) if n != name])
+        self.net.link(name, other, "data").swallows += self.rng.randint(1, 3)
 
     def _fault_slow(self, name: str, lasts_s: float) -> None:
         other = self.rng.choice([n for n in (*self.workers, self.controller_name) if n != name])

@@ -21,6 +21,7 @@ from ..wire_training_plan import TrainingPlan
 from ..wire_types import WireError
 from .blobs import data_of
 from .half import numerics
+from .last import LastMember
 from .limits import Limits, limits_of
 from .member import CONTROLLER, Member
 from .members import make_member
@@ -214,7 +215,7 @@ class TrainingBuilder:
 
     def __init__(self, store: BlobStore, name: str, drops: Drops) -> None:
         self._store, self._name, self._drops = store, name, drops
-        self._kept: tuple[object, Member, Limits] | None = None
+        self._last = LastMember()
 
     def build(self, plan: TrainingPlan, incarnation: int, controller: str, results: str) -> TrainingEpoch:
         """Everything of a plan.
@@ -223,21 +224,20 @@ class TrainingBuilder:
             InputError: it makes no sense, or the data do not fit.
         """
         self._check(plan)
-        key = plan.session, plan.role, plan.setup, plan.data
-        holds = self._kept is not None and self._kept[0] == key
-        if not holds:
-            self._kept = None  # before another takes its memory
-            model = model_from(plan.setup.model)
+        setup = plan.setup
+        key, model = (plan.session, plan.role, setup, plan.data), model_from(setup.model)
+
+        def make() -> Member:
             data = data_of(self._store, plan.data, model.input) if plan.data else None
-            member = make_member(plan.setup, model, plan.setup.roles[plan.role], data)
-            self._kept = key, member, limits_of(plan.setup, model)
-        assert self._kept is not None
-        _, member, limits = self._kept
+            return make_member(setup, model, setup.roles[plan.role], data)
+
+        member, holds = self._last.member(key, make)
+        limits = limits_of(setup, model)
         return TrainingEpoch(plan, member, limits, holds, incarnation, controller, results, self._drops)
 
     def forget(self) -> None:
         """What was trained is not gone on with."""
-        self._kept = None
+        self._last.forget()
 
     def _check(self, plan: TrainingPlan) -> None:
         roles, names = plan.setup.roles, [peer.name for peer in plan.peers]

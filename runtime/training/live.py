@@ -303,6 +303,7 @@ class Training:
         with controller.lock:
             if isinstance(action.header, Do):
                 self._steps.issued(action.header.number, begun_s)
+        self.session.sends = True
         sealed = seal(Packet(action.header, action.state or {}))
         try:
             for part, payload in parts(sealed, controller.session, reception.epoch, 0, number, begun_s):
@@ -310,6 +311,8 @@ class Training:
                     return
         except PeerGone as error:
             self._lose(worker, f"cannot be reached for packets ({error.why})", reception.epoch)
+        finally:
+            self.session.sends = False
 
     def _attend(self) -> None:
         """See to connections: one that ends may have lost something."""

@@ -74,7 +74,7 @@ class Client(Member):
     def state(self) -> State:
         """Beside its steps' state the weights that minibatches in flight began with."""
         state = super().state()
-        for number, _ in self._flying:
+        for number in (number for number, entry in self._flying if entry.cut):
             state |= {f"{STASH}{number}:{name}": value for name, value in self.half.version(number).items()}
         return state
 
@@ -142,15 +142,20 @@ class Client(Member):
             self._waiting = number, entry
             return [self.prepared(number, measures)]
         self._flying.append((number, entry))
-        self._samples[number] = len(labels)
-        crossing = self.half.forward(number, 0, entry.cut, {MAIN: images}, self._stashed.pop(number, None))
+        if entry.cut:
+            self._samples[number] = len(labels)
+            crossing = self.half.forward(number, 0, entry.cut, {MAIN: images}, self._stashed.pop(number, None))
+        else:  # the images themselves are sent, and nothing returns
+            self._gradients[number], crossing = {}, {MAIN: images}
         packet = forward_packet(self.epoch, number, entry.cut, entry.rate, crossing, labels)
         return [Outgoing(SERVER, packet)]
 
     def _backward(self) -> list[Outgoing]:
         number, entry = self._flying.popleft()
-        self.half.backward(number, self._gradients.pop(number))
-        self.half.apply(number, entry.rate)
+        gradients = self._gradients.pop(number)
+        if entry.cut:
+            self.half.backward(number, gradients)
+            self.half.apply(number, entry.rate)
         sends, behind = [self.prepared(number)], number + 1
         return [*sends, self.snapshot(behind)] if self._every and behind % self._every == 0 else sends
 

@@ -5,8 +5,8 @@ WAITING until somebody can play every role, BEGINNING an epoch, DEPLOYING it, RU
 ends the epoch at once; its role goes to a spare worker, or waits for its return. In the next one everybody goes back
 to the last checkpoint: a worker that kept its own copy to that, others to the controller's.
 
-A link that loses something, or a worker that computes for too long, ends an epoch too. What an entry may take follows
-from those before it; where nobody computes and nothing comes for longer, all begin anew, each time with twice as long.
+A link that loses something, or a worker that computes for too long, ends an epoch too. Where nobody computes, nothing
+is on its way and nothing comes for a while, all begin anew over new connections, each time with twice as long a while.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from .core import Action as TrainingAction
 from .core import Append, Keep, TrainingCore
 
 State = Literal["WAITING", "BEGINNING", "DEPLOYING", "RUNNING"]
-OVERDUE_S = 3.0  # least that an entry may take
-OVERDUE_FACTOR = 5.0  # times what recent ones took
-UNKNOWN_S = 30.0  # that one may take before any is logged
+QUIET_S = 3.0  # in which somebody computes, or something is on its way
+MOST_DOUBLED = 10
+COMPUTE_FACTOR, COMPUTE_S = 5.0, 5.0  # what one computation may take: times what recent entries took, and at least
+UNKNOWN_S = 60.0  # that it may take before any is logged
 RECENT = 8
-MOST_PATIENCE = 10  # doublings of what one may take
 ENDING_S = 10.0  # least that a worker may go on computing for an epoch that is over
 PATIENCE_S = 120.0  # without anything logged that is due
-MOST_FAILURES = 3  # of a worker, one after another, with nothing logged between
+MOST_FAILURES, FAILING_S = 3, 10.0  # of a worker with nothing logged between, and for how long at least
 AWAY_S = 1.0  # a tick that comes later was not waited for: this machine was stopped
 
 
@@ -65,7 +65,10 @@ class TrainingSession:
         workers: who plays each role; the session's others are spare.
         now_s: the time now.
         patience_s: how long nothing may be logged that is due, or a role be without a worker.
-        overdue_s: least that an entry may take before somebody is held to be stuck.
+        quiet_s: how long nobody may do anything while something is due.
+
+    Attributes:
+        sends: whether the controller is sending something.
     """
 
     def __init__(
@@ -75,19 +78,20 @@ class TrainingSession:
         workers: Mapping[str, str],
         now_s: float,
         patience_s: float = PATIENCE_S,
-        overdue_s: float = OVERDUE_S,
+        quiet_s: float = QUIET_S,
     ) -> None:
         self.session, self.core = session, core
         self.workers = dict(workers)
-        self.patience_s, self.overdue_s = patience_s, overdue_s
+        self._played: dict[str, str] = {}  # who played each role when it last did
+        self.patience_s, self.quiet_s, self.sends = patience_s, quiet_s, False
         self.state: State = "WAITING"
         self.asks = False  # for a checkpoint of what is logged
         self._asked = -1  # the core's epoch in which it was asked for
         self._deployed_s = self._moved_s = self._ticked_s = self._logged_s = now_s
         self._waited_s = 0.0
         self._took_s: list[float] = []  # by recent entries
-        self._doubled = 0  # times that what one may take was, since one was logged
-        self._failures: dict[str, int] = {}  # of workers since an entry was logged
+        self._doubled = 0  # times that the while of quiet was, since an entry was logged
+        self._failures: dict[str, list[float]] = {}  # of workers since an entry was logged
 
     # what goes on with workers ------------------------------------------------------------------------------------
 
@@ -95,7 +99,7 @@ class TrainingSession:
         """A control message came in from a worker of that verified name."""
         ends = isinstance(message, Failed) and message.epoch == self.session.epoch and worker in self.workers.values()
         found = self._follow(self.session.control(worker, message, now_s), now_s, ends)
-        return found + self._failed(worker, message) if ends and isinstance(message, Failed) else found
+        return found + self._failed(worker, message, now_s) if ends and isinstance(message, Failed) else found
 
     def down(self, worker: str, now_s: float) -> list[Action]:
         """The control connection to a worker has ended."""
@@ -133,12 +137,14 @@ class TrainingSession:
     def _all_usable(self) -> bool:
         return self.session.membership.usable.issuperset(self.workers.values())
 
-    def _failed(self, worker: str, message: Failed) -> list[Action]:
+    def _failed(self, worker: str, message: Failed, now_s: float) -> list[Action]:
         """A worker says that it cannot go on: not for ever again, unless that is due to another."""
         if message.peer:
             return []
-        self._failures[worker] = self._failures.get(worker, 0) + 1
-        return [GiveUp(f"worker {worker}: {message.reason}")] if self._failures[worker] >= MOST_FAILURES else []
+        failures_s = self._failures.setdefault(worker, [])
+        failures_s.append(now_s)
+        for_ever = len(failures_s) >= MOST_FAILURES and now_s - failures_s[0] >= FAILING_S
+        return [GiveUp(f"worker {worker}: {message.reason}")] if for_ever else []
 
     # epochs -------------------------------------------------------------------------------------------------------
 
@@ -173,10 +179,12 @@ class TrainingSession:
 
     def _run(self, now_s: float) -> list[Action]:
         """All are ready: everybody goes back to the last checkpoint."""
-        self.state, self._moved_s = "RUNNING", now_s
+        self.state, self._moved_s, self._logged_s = "RUNNING", now_s, now_s
         actions: list[Action] = []
         for role, worker in self.workers.items():
-            actions += self.core.came(role, anew=not self.session.holds(worker))
+            holds = self.session.holds(worker) and self._played.get(role) == worker
+            actions += self.core.came(role, anew=not holds)
+        self._played = dict(self.workers)
         return actions
 
     def assign(self, role: str, worker: str) -> list[Action]:
@@ -228,32 +236,39 @@ class TrainingSession:
 
     # who is stuck -------------------------------------------------------------------------------------------------
 
-    @property
-    def may_take_s(self) -> float:
-        """What an entry may take."""
-        usual_s = OVERDUE_FACTOR * max(self._took_s) if self._took_s else UNKNOWN_S
-        return max(self.overdue_s, usual_s) * 2.0 ** min(self._doubled, MOST_PATIENCE)
-
     def _hurry(self, now_s: float) -> list[Action]:
         """End an epoch in which somebody is not ready, or is stuck, for too long."""
-        due_s, beats = self.may_take_s, self.session.beats
         found: Culprit | None = None
         if self.state == "DEPLOYING":
             late = [name for name in self.session.missing if name in self.session.membership.usable]
-            ending_s = max(ENDING_S, due_s)
-            found = unready(late, beats, self.session.epoch, now_s - self._deployed_s, ending_s)
+            ending_s = max(ENDING_S, self._compute_s)
+            found = unready(late, self.session.beats, self.session.epoch, now_s - self._deployed_s, ending_s)
         elif self.state == "RUNNING" and (self.core.awaits or self.asks):
-            found = next(
-                (
-                    Culprit(name, f"has computed entry {beats[name].item} for {beats[name].since_s:.1f} s")
-                    for name in self.workers.values()
-                    if name in beats and beats[name].phase == "compute" and beats[name].since_s > due_s
-                ),
-                None,
-            )
-            if found is None and now_s - self._moved_s > due_s:
+            found = self._stuck()
+            if found is None and self._is_quiet(now_s):
                 return self._anew(now_s)
         return [] if found is None else self.lose(found.worker, found.reason, now_s)
+
+    @property
+    def _compute_s(self) -> float:
+        """What one computation may take."""
+        return max(COMPUTE_S, COMPUTE_FACTOR * max(self._took_s)) if self._took_s else UNKNOWN_S
+
+    def _stuck(self) -> Culprit | None:
+        """Who computes for too long."""
+        for name in self.workers.values():
+            beat = self.session.beats.get(name)
+            if beat is not None and beat.phase == "compute" and beat.since_s > self._compute_s:
+                return Culprit(name, f"has computed entry {beat.item} for {beat.since_s:.1f} s")
+        return None
+
+    def _is_quiet(self, now_s: float) -> bool:
+        """Whether nobody does anything, and has not for too long."""
+        beats = [self.session.beats[name] for name in self.workers.values() if name in self.session.beats]
+        busy = self.sends or any(beat.phase in ("compute", "sending") for beat in beats)
+        if busy:
+            self._moved_s = max(self._moved_s, now_s)
+        return now_s - self._moved_s > self.quiet_s * 2.0 ** min(self._doubled, MOST_DOUBLED)
 
     def _anew(self, now_s: float) -> list[Action]:
         """Nothing came for too long, and nobody says why: the same once more, over new connections."""

@@ -31,7 +31,7 @@ def trained(training: LocalTraining) -> dict[str, Tensor]:
 @pytest.mark.parametrize("in_flight", [1, 2, 3])
 @pytest.mark.parametrize("model", [PLAIN, NORMS], ids=lambda model: model.name)
 def test_it_is_one_process_with_the_same_versions_bit_by_bit(model: Model, in_flight: int) -> None:
-    segments = [*SEGMENTS, (len(model.steps), 3), (3, 4)]  # for a while on the device alone
+    segments = [*SEGMENTS, (len(model.steps), 3), (3, 4), (0, 4)]  # for a while on one side alone
     training = pipeline_training(model, digits(), 2, in_flight, encoded=True)
     training.submit(*minibatches(segments))
     training.deliver()
