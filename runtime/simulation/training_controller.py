@@ -20,6 +20,7 @@ from ..training.reception import Arrived
 from ..training.session import Deploy, GiveUp, TrainingSession
 from ..wire_training_plan import TrainingPlan
 from .controller import SimController
+from .network import Channel
 from .packets_worker import CHUNK_BYTES, MOST_BYTES
 
 TURN_S, WRITE_S = 0.0005, 0.003  # that the thread takes for what was decided, and for what goes to the disk
@@ -63,6 +64,14 @@ class TrainingController(SimController):
         """Links do not matter to who plays which role."""
 
     # what comes in ------------------------------------------------------------------------------------------------
+
+    def message(self, channel: Channel, sender: str, header: bytes, payload: bytes | None) -> None:
+        epoch = self.session.epoch if channel == "control" and sender in self._plans else 0
+        super().message(channel, sender, header, payload)
+        message = wire.decode_control(header) if epoch else None
+        if isinstance(message, wire.Failed) and message.epoch == epoch:
+            goes_on = self.core.state in ("DEPLOYING", "RUNNING") and self.session.epoch == epoch
+            self.world.checks.never(goes_on, f"{sender} is waited for though it has left epoch {epoch}")
 
     def _data(self, sender: str, data: wire.Data, payload: bytes) -> None:
         checks = self.world.checks

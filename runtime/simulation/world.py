@@ -212,7 +212,11 @@ class World(ABC):
 
     def _fault_gap(self, name: str, lasts_s: float) -> None:
         other = self.rng.choice([n for n in (*self.workers, self.controller_name) if n != name])
-        self.net.link(name, other, "data").swallows += self.rng.randint(1, 3)
+        self.net.link(name, other, "data").swallows = self.rng.randint(1, 3)
+        self.loop.after(lasts_s, self._end_gap, name, other)
+
+    def _end_gap(self, name: str, other: str) -> None:
+        self.net.link(name, other, "data").swallows = 0
 
     def _fault_slow(self, name: str, lasts_s: float) -> None:
         other = self.rng.choice([n for n in (*self.workers, self.controller_name) if n != name])

@@ -97,9 +97,8 @@ class TrainingSession:
 
     def control(self, worker: str, message: Control, now_s: float) -> list[Action]:
         """A control message came in from a worker of that verified name."""
-        ends = isinstance(message, Failed) and message.epoch == self.session.epoch and worker in self.workers.values()
-        found = self._follow(self.session.control(worker, message, now_s), now_s, ends)
-        return found + self._failed(worker, message, now_s) if ends and isinstance(message, Failed) else found
+        found = self._follow(self.session.control(worker, message, now_s), now_s)
+        return found + self._failed(worker, message, now_s) if isinstance(message, Failed) else found
 
     def down(self, worker: str, now_s: float) -> list[Action]:
         """The control connection to a worker has ended."""
@@ -119,14 +118,10 @@ class TrainingSession:
         """No items come in here: packets do."""
         return []
 
-    def _follow(self, actions: Sequence[SessionAction], now_s: float, ends: bool = False) -> list[Action]:
-        """What the session's actions mean for the training.
-
-        Args:
-            ends: whether a worker has left the epoch, whoever that was due to.
-        """
+    def _follow(self, actions: Sequence[SessionAction], now_s: float) -> list[Action]:
+        """What the session's actions mean for the training."""
         found: list[Action] = list(actions)
-        if ends or (any(isinstance(action, Lost) for action in actions) and not self._all_usable()):
+        if any(isinstance(action, Lost) for action in actions) and not self._all_usable():
             self._stop()
         if self.state == "WAITING":
             found += self._begin()
@@ -139,7 +134,7 @@ class TrainingSession:
 
     def _failed(self, worker: str, message: Failed, now_s: float) -> list[Action]:
         """A worker says that it cannot go on: not for ever again, unless that is due to another."""
-        if message.peer:
+        if message.peer or message.epoch != self.session.epoch:
             return []
         failures_s = self._failures.setdefault(worker, [])
         failures_s.append(now_s)

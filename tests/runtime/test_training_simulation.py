@@ -1,0 +1,60 @@
+"""Trainings under simulated faults: no entry lost, doubled or wrong, and planted bugs are found."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import pytest
+
+from splitgym.runtime.simulate import main
+from splitgym.runtime.simulation.checks import TRAINING
+from splitgym.runtime.simulation.training_world import simulate
+
+from .training_mutants import MUTANTS
+
+FEWEST, MOST, SECONDS = 300, 1500, 15.0  # seeds: all that the time allows, in several tests
+SHARDS = 2
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_no_entry_is_lost_doubled_or_wrong(shard: int) -> None:
+    counts, begun_s, done = Counter[str](), time.monotonic(), 0
+    for seed in range(shard, MOST, SHARDS):
+        if done >= FEWEST // SHARDS and time.monotonic() - begun_s > SECONDS / SHARDS:
+            break
+        outcome = simulate(seed)
+        assert outcome.violation == "", f"python -m splitgym.runtime.simulate --training --seed {seed} --log"
+        counts.update(dict.fromkeys(outcome.counts, 1))
+        done += 1
+    assert done >= FEWEST // SHARDS
+    assert set(TRAINING) <= set(counts)
+
+
+@pytest.mark.slow
+def test_nor_in_many_seeds() -> None:
+    for seed in range(MOST, 20_000):
+        assert simulate(seed).violation == "", f"python -m splitgym.runtime.simulate --training --seed {seed} --log"
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    patch, words = MUTANTS[name]
+    patch(monkeypatch)
+    assert any(words in simulate(seed).violation for seed in range(MOST)), f"no seed says '{words}'"
+
+
+def test_a_seed_repeats_itself() -> None:
+    first, second = simulate(14, keeps_log=True), simulate(14, keeps_log=True)
+    assert first == second
+    assert any("FAULT" in line for line in first.log)
+
+
+def test_the_command_simulates_trainings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    assert main(["--training", "--seeds", "30", "--workers", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "30 seeds: " in out
+    assert "a member that went back to its own copy" in out
+    MUTANTS["members do not go back"][0](monkeypatch)
+    assert main(["--training", "--seeds", "5", "--workers", "1"]) == 1
+    assert "--training --seed" in capsys.readouterr().out
