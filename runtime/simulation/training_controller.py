@@ -69,7 +69,7 @@ class TrainingController(SimController):
         epoch = self.session.epoch if channel == "control" and sender in self._plans else 0
         super().message(channel, sender, header, payload)
         message = wire.decode_control(header) if epoch else None
-        if isinstance(message, wire.Failed) and message.epoch == epoch:
+        if isinstance(message, wire.Failed) and (message.session, message.epoch) == (self.session.session, epoch):
             goes_on = self.core.state in ("DEPLOYING", "RUNNING") and self.session.epoch == epoch
             self.world.checks.never(goes_on, f"{sender} is waited for though it has left epoch {epoch}")
 

@@ -21,6 +21,7 @@ from .symbols import STEPS, make_symbolic
 from .training_controller import TrainingController
 from .world import KINDS, Outcome, World, outcome_of
 
+FAULTS = (*(kind for kind in KINDS if kind != "links"), *["gap"] * 3)
 OTHERS = " from another start's log"
 
 
@@ -37,7 +38,7 @@ class TrainingWorld(World):
         self._checkpoint: tuple[int, Mapping[str, State]] | None = None
         self._prepared: set[tuple[str, int, str, int]] = set()
         self.switched = False
-        super().__init__(seed, keeps_log, TRAINING, [*(kind for kind in KINDS if kind != "links"), "gap"])
+        super().__init__(seed, keeps_log, TRAINING, FAULTS)
 
     def _begin(self) -> tuple[str, ...]:
         self.setup = draw_setup(self.rng)

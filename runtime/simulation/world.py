@@ -59,7 +59,7 @@ class World(ABC):
     """
 
     controller_name = "controller"
-    items, enough_s = ITEMS, ENOUGH_S
+    items = ITEMS
 
     def __init__(self, seed: int, keeps_log: bool, sometimes: Sequence[str], kinds: Sequence[str] = KINDS) -> None:
         self.rng = random.Random(seed)
@@ -121,7 +121,7 @@ class World(ABC):
     @property
     def _enough_s(self) -> float:
         """For everything once there are no faults any more."""
-        return self.enough_s + BUILD_S * len(self._lame)
+        return ENOUGH_S + BUILD_S * len(self._lame)
 
     @property
     def _is_late(self) -> bool:

@@ -43,7 +43,7 @@ class Taking:
 
 def test_all_comes_to_all_in_order_and_a_slow_one_keeps_no_other_waiting(tmp_path: Path) -> None:
     store = BlobStore(tmp_path)
-    digests, supplies = [store.put(BLOB), store.put(b"more")], Supplies(store)
+    digests, supplies = [store.put(BLOB), store.put(b"more")], Supplies("ab" * 16, store)
     workers = {"gone": Taking(0), "slow": Taking(1), "fast": Taking(100)}
     for name in workers:
         supplies.begin(name, 1, digests)
@@ -67,7 +67,7 @@ def test_a_turn_has_an_end_where_much_is_taken(tmp_path: Path) -> None:
             time.sleep(0.05)
 
     store = BlobStore(tmp_path)
-    supplies, busy = Supplies(store), Busy(100)
+    supplies, busy = Supplies("ab" * 16, store), Busy(100)
     supplies.begin("busy", 1, [store.put(BLOB)])
     supplies.go_on({"busy": busy})
     assert len(busy.came) == 1
@@ -76,7 +76,7 @@ def test_a_turn_has_an_end_where_much_is_taken(tmp_path: Path) -> None:
 
 def test_what_is_not_wanted_any_more_ends(tmp_path: Path) -> None:
     store = BlobStore(tmp_path)
-    supplies, taking = Supplies(store), Taking(1)
+    supplies, taking = Supplies("ab" * 16, store), Taking(1)
     supplies.begin("pi", 1, [store.put(BLOB)])
     supplies.go_on({"pi": taking})
     supplies.end("pi")

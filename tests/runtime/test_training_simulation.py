@@ -15,6 +15,7 @@ from .training_mutants import MUTANTS
 
 FEWEST, MOST, SECONDS = 300, 1500, 15.0  # seeds: all that the time allows, in several tests
 SHARDS = 2
+RARE = {"a worker failed by a full disk", "a worker held back while it computed what was over"}  # in a few seeds
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
@@ -28,13 +29,17 @@ def test_no_entry_is_lost_doubled_or_wrong(shard: int) -> None:
         counts.update(dict.fromkeys(outcome.counts, 1))
         done += 1
     assert done >= FEWEST // SHARDS
-    assert set(TRAINING) <= set(counts)
+    assert set(TRAINING) - set(counts) <= RARE
 
 
 @pytest.mark.slow
 def test_nor_in_many_seeds() -> None:
-    for seed in range(MOST, 20_000):
-        assert simulate(seed).violation == "", f"python -m splitgym.runtime.simulate --training --seed {seed} --log"
+    counts = Counter[str]()
+    for seed in range(MOST, 10 * MOST):
+        outcome = simulate(seed)
+        assert outcome.violation == "", f"python -m splitgym.runtime.simulate --training --seed {seed} --log"
+        counts.update(dict.fromkeys(outcome.counts, 1))
+    assert set(TRAINING) <= set(counts)
 
 
 @pytest.mark.parametrize("name", MUTANTS)

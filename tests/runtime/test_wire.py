@@ -11,10 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitgym.runtime import wire, wire_requests, wire_types
+from splitgym.runtime.wire_training_plan import Part, Setup, TrainingPace, TrainingPlan
 
 TOKEN, DIGEST = "ab" * 16, "11" * 32
 PACE = wire.Pace("table", (0.1, 0.2), 0.3, 1.0, (0.001,) * 3, (1e-8,) * 3, 1e-8, 2e-8)
 PEER = wire.Peer("ann", "there:7412", 9)
+SETUP = Setup(
+    "cut", ("device", "edge"), {"is": "Model"}, "sgd", 0.9, 5e-4, 16, 0, 0, False, (0.5,), (0.2,), 20
+)  # fmt: skip
+TRAINING = TrainingPlan(
+    TOKEN, 3, 0, SETUP, (PEER, PEER), (DIGEST,), TrainingPace((0.1,), (0.2,), (0.0,), (0.0, 0.1), (0.0, 1e-7))
+)
 MESSAGES: list[wire.Control] = [
     wire.Hello(1, "1.0", TOKEN, "here:1"),
     wire.Welcome(TOKEN, 2**52, "1.0", 7412, "a board", "jtop"),
@@ -38,9 +45,11 @@ MESSAGES: list[wire.Control] = [
     ),
     wire_requests.Timed(TOKEN, 2, (0.25, 0.5)),
     wire_requests.Unable(TOKEN, 2, "why", True),
+    TRAINING,
 ]
 ECHO = wire.Echo(TOKEN, 1, 0, 100, 5000)
 CHUNK = wire.Chunk(TOKEN, 1, 2, 3, 4, "main", 0, 7, wire_types.FLOAT16, DIGEST, 0, 100, 200, 1.5)
+PART = Part(TOKEN, 1, 2, 3, 0, 100, 20, 1.5)
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
@@ -52,16 +61,16 @@ def test_every_control_message_is_tried_here() -> None:
     assert {type(message) for message in MESSAGES} == set(wire.Control.__args__)
 
 
-@pytest.mark.parametrize("header", [CHUNK, ECHO])
-def test_chunks_and_echoes_come_back(header: wire.Chunk | wire.Echo) -> None:
+@pytest.mark.parametrize("header", [CHUNK, PART, ECHO])
+def test_chunks_parts_and_echoes_come_back(header: wire.Data | wire.Echo) -> None:
     assert wire.decode_data(wire.encode(header), 100) == header
-    if isinstance(header, wire.Chunk):
+    if not isinstance(header, wire.Echo):
         assert wire.decode_chunk(wire.encode(header), 100) == header
 
 
-@pytest.mark.parametrize("header", [CHUNK, ECHO])
+@pytest.mark.parametrize("header", [CHUNK, PART, ECHO])
 @pytest.mark.parametrize(("offset", "n"), [(0, 0), (0, 101), (50, 51), (100, 1)])
-def test_bytes_beyond_their_piece_are_refused(offset: int, n: int, header: wire.Chunk | wire.Echo) -> None:
+def test_bytes_beyond_their_piece_are_refused(offset: int, n: int, header: wire.Data | wire.Echo) -> None:
     data = wire.encode(msgspec.structs.replace(header, offset=offset))
     with pytest.raises(wire_types.WireError):
         wire.decode_data(data, n)
@@ -109,10 +118,32 @@ def test_what_is_out_of_bounds_is_refused(message: Any, field: str, value: Any) 
         wire.decode_control(msgspec.msgpack.encode(fields))
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("kind", "soft"), ("roles", []), ("roles", ["a"] * 9), ("optimizer", "lbfgs"), ("momentum", 1.0), ("batch", 0),
+        ("batch", 2**20 + 1), ("mean", []), ("mean", [float("nan")]), ("deviation", [1e7]), ("every", -1),
+        ("in_flight", 0), ("in_flight", 65), ("threads", 0), ("threads", 65), ("more", 1),
+    ],
+)  # fmt: skip
+def test_trainings_out_of_bounds_are_refused(field: str, value: Any) -> None:
+    fields = msgspec.to_builtins(TRAINING)
+    fields["setup"] = {**fields["setup"], field: value}
+    with pytest.raises(wire_types.WireError):
+        wire.decode_control(msgspec.msgpack.encode(fields))
+
+
+@pytest.mark.parametrize("changes", [{"size": 2**30 + 1}, {"number": -1}, {"envelope_bytes": -1}, {"session": "x"}])
+def test_parts_are_bounded(changes: dict[str, Any]) -> None:
+    with pytest.raises(wire_types.WireError):
+        wire.decode_data(wire.encode(msgspec.structs.replace(PART, **changes)), 100)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 1e300])
 def test_moments_are_on_a_clock(value: float) -> None:
-    with pytest.raises(wire_types.WireError):
-        wire.decode_data(wire.encode(msgspec.structs.replace(CHUNK, begun_s=value)), 100)
+    for header in (CHUNK, PART):
+        with pytest.raises(wire_types.WireError):
+            wire.decode_data(wire.encode(msgspec.structs.replace(header, begun_s=value)), 100)
     for message in (
         wire.Heartbeat(TOKEN, sent_s=value),
         wire.Heartbeat(TOKEN, echo_s=value),

@@ -16,6 +16,7 @@ from splitgym.runtime.training.local import LocalTraining
 from splitgym.runtime.training.member import Member
 from splitgym.runtime.training.packets import Outgoing, Packet
 from splitgym.runtime.training.state import State
+from splitgym.runtime.training.watch import NO_WATCH
 from splitgym.runtime.wire_training import Backward, Commit, Do, Forward, Prepared, Restore, Restored, Round
 
 from .faults import lose
@@ -25,6 +26,8 @@ from .nets import PLAIN, digits, same
 
 class Applied:
     """Instead of a network: the entries that came into force, in order."""
+
+    watch = NO_WATCH
 
     def __init__(self) -> None:
         self.numbers: list[int] = []
