@@ -29,10 +29,12 @@ from splitgym.runtime import wire, wire_requests, wire_types
 from splitgym.runtime.keys import ROSTER_FILE, Identity, load_identity, load_roster, make_identity
 from splitgym.runtime.keys_command import key_path
 from splitgym.runtime.transport import CHUNK_BYTES, MOST_HEADER_BYTES
+from splitgym.runtime.wire_training_plan import Setup, TrainingPlan
 
 TOKEN, DIGEST, NAME = "ab" * 16, "11" * 32, "pi-1"
 HOST = "127.0.0.1"
 PEER = wire.Peer(NAME, f"{HOST}:1", 9)
+SETUP = Setup("cut", ("device", "edge"), {"is": "Model"}, "sgd", 0.9, 0.0, 16, 0, 0, False, (0.5,), (0.2,), 20)
 PACE = wire.Pace("table", (0.1,), 0.3, 1.0, (0.001,) * 2, (1e-8,) * 2, 1e-8, 2e-8)
 MOST_OPEN, MOST_SLOW = 200, 32  # connections of strangers at once: that say nothing, and that say a byte at a time
 ENDLESS_BYTES = 2**26
@@ -62,6 +64,7 @@ def orders(session: str = TOKEN) -> list[bytes]:
         wire.Welcome(session, 7, "1.0", 7412, "a board"),
         wire.Refuse("no"),
         wire.PlanMessage(session, 2**40, 0, {"is": "Model"}, (DIGEST,), (0,), {"cuts": [1]}, 1, 0, (PEER,), 2, PACE),
+        TrainingPlan(session, 2**40, 0, SETUP, (PEER, PEER), (DIGEST,)),
         wire.Want(session, 1, (DIGEST,)),
         wire.Blob(session, 1, DIGEST, 0, 10),
         wire.Ready(session, 1),
@@ -77,7 +80,8 @@ def orders(session: str = TOKEN) -> list[bytes]:
 
 
 def rows(session: str = TOKEN, weights: str = DIGEST) -> list[bytes]:
-    """Well-formed headers of bytes: an image's first, a later item's, another's, a crumb's, and a link's measuring."""
+    """Well-formed headers of bytes: an image's first, a later item's, another's, a crumb's, a training's packets, and a
+    link's measuring."""
     found = wire.Chunk(session, 1, 9, 0, 0, "main", 0, 8, wire_types.UINT8, weights, 0, CHUNK_BYTES, CHUNK_BYTES, 0.0)
     changes: list[dict[str, Any]] = [
         {}, {"item": 2**50}, {"epoch": 2**50}, {"incarnation": 0}, {"boundary": 3, "tensor": "result"}, {"offset": 1},
@@ -85,6 +89,9 @@ def rows(session: str = TOKEN, weights: str = DIGEST) -> list[bytes]:
         {"lo": 5, "hi": 2},
     ]  # fmt: skip
     chunks = [wire.encode(msgspec.structs.replace(found, **change)) for change in changes]
+    part = wire.Part(session, 1, 9, 0, 0, CHUNK_BYTES, 100, 0.0)
+    changes = [{}, {"number": 2**50}, {"size": wire_types.MOST_PIECE_BYTES}, {"envelope_bytes": 0}, {"offset": 1}]
+    chunks += [wire.encode(msgspec.structs.replace(part, **change)) for change in changes]
     return [*chunks, wire.encode(wire.Echo(session, 1, 0, 0, wire_types.MOST_ECHO_BYTES))]
 
 
