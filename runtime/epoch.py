@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -125,8 +125,8 @@ class Epoch(ABC):
     @abstractmethod
     def do(
         self, job: Any, lock: AbstractContextManager[object], given_up: Callable[[], bool], joules: Callable[[], float]
-    ) -> Sequence[Outgoing | End]:
-        """Compute; returns what is to leave. By the thread that computes, without the lock.
+    ) -> Iterable[Outgoing | End]:
+        """Compute; tells what is to leave as soon as it is there. By the thread that computes, without the lock.
 
         Args:
             given_up: whether the epoch is over.

@@ -304,13 +304,11 @@ class Worker:
 
     def _run(self, epoch: Epoch, job: Any) -> None:
         try:
-            leaves = epoch.do(job, self._lock, lambda: self._is_over(epoch), self._meter.joules)
+            for due in epoch.do(job, self._lock, lambda: self._is_over(epoch), self._meter.joules):
+                self._outbox.put(due)
         except Exception as error:  # whatever torch or a GPU says
             reason = str(error) if isinstance(error, InputError | JobFailed) else f"{type(error).__name__}: {error}"
             self._fail(epoch.plan, reason)
-            return
-        for due in leaves:
-            self._outbox.put(due)
 
     # send ---------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ of order or of other weights shows in the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -106,16 +106,29 @@ class SymbolicHalf:
         found = self.backward(number, {MAIN: torch.tensor(_losses(output, labels))})
         return {"samples": float(len(labels))}, found
 
-    def finish_joined(
-        self, number: int, images: Tensor, joins: Sequence[tuple[int, Mapping[str, Tensor]]], labels: Tensor
-    ) -> tuple[dict[str, float], list[dict[str, Tensor]]]:
-        own = [(0, [value]) for value in images.tolist()]
-        joined = [(boundary, [value]) for boundary, tensors in joins for value in tensors[MAIN].tolist()]
-        found = self._passes[number] = _Pass(0, [*own, *joined], list(self.weights))
-        _run(found, STEPS)
-        back = self._backward(found, _losses([path[-1] for _, path in found.values], labels))
-        parts = torch.tensor(back, dtype=torch.int64).split([len(images), *(len(t[MAIN]) for _, t in joins)])
-        return {"samples": float(len(labels))}, [{MAIN: part} for part in parts[1:]]
+    def begin_joined(self, number: int, images: Tensor) -> None:
+        values = [(0, [value]) for value in images.tolist()]
+        self._passes[number] = _Pass(0, values, list(self.weights))
+        self._joins: list[int] = [len(values)]  # samples that were there, and that joined
+        self._current = self._passes[number]
+
+    def reach(self, number: int, boundary: int) -> None:
+        _run(self._current, boundary)
+
+    def join(self, boundary: int, tensors: Mapping[str, Tensor]) -> None:
+        joining = [(boundary, [value]) for value in tensors[MAIN].tolist()]
+        self._current.values.extend(joining)
+        self._joins.append(len(joining))
+
+    def finish_joined(self, number: int, labels: Tensor) -> dict[str, float]:
+        _run(self._current, STEPS)
+        self._losses = _losses([path[-1] for _, path in self._current.values], labels)
+        return {"samples": float(len(labels))}
+
+    def back_joined(self, number: int) -> Iterator[dict[str, Tensor]]:
+        back = self._backward(self._current, self._losses)
+        for part in reversed(torch.tensor(back, dtype=torch.int64).split(self._joins)[1:]):
+            yield {MAIN: part}
 
     def gradients(self, number: int) -> dict[str, Tensor]:
         return {_name(step): torch.tensor(value) for step, value in self._passes[number].gradients.items()}
@@ -188,8 +201,9 @@ def make_symbolic(setup: Setup, role: str, applied: Applied) -> Member:
 
 
 def _run(found: _Pass, stop: int) -> None:
+    """Run every sample from where it stands."""
     for start, path in found.values:
-        for step in range(start, stop):
+        for step in range(start + len(path) - 1, stop):
             path.append(mix("front", found.version[step], path[-1]))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -53,7 +53,7 @@ class Back(Member):
         self._cut = min((step_of(name) for name in state), default=len(self.half.network))
         super().take_state(state)
 
-    def take(self, sender: str, packet: Packet) -> list[Outgoing]:
+    def take(self, sender: str, packet: Packet) -> Iterable[Outgoing]:
         match packet.header:
             case Forward():
                 return self._train(sender, packet, packet.header)
@@ -72,18 +72,19 @@ class Back(Member):
     def commits(self, number: int) -> bool:
         return not self._at_once or self.waiting == number
 
-    def _train(self, sender: str, packet: Packet, header: Forward) -> list[Outgoing]:
+    def _train(self, sender: str, packet: Packet, header: Forward) -> Iterator[Outgoing]:
         tensors, labels = self._checked(packet, header)
         measures, gradients = self.half.finish(header.number, header.boundary, tensors, labels)
-        back = Outgoing(sender, Packet(Backward(self.epoch, header.number), gradients))
-        sends = [back] if header.returns else []
-        sends.append(self.prepared(header.number, measures))
         if not self._at_once:
             self._open, self.waiting = header, header.number
-            return sends
-        self.half.apply(header.number, header.rate)
-        behind = header.number + 1
-        return [*sends, self.snapshot(behind)] if self._every and behind % self._every == 0 else sends
+        if header.returns:
+            yield Outgoing(sender, Packet(Backward(self.epoch, header.number), gradients))
+        yield self.prepared(header.number, measures)
+        if self._at_once:
+            self.half.apply(header.number, header.rate)
+            behind = header.number + 1
+            if self._every and behind % self._every == 0:
+                yield self.snapshot(behind)
 
     def _checked(self, packet: Packet, header: Forward) -> tuple[dict[str, Tensor], Tensor]:
         labels = packet.tensors.get(LABELS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -125,23 +125,25 @@ class TrainingEpoch(Epoch):
         lock: AbstractContextManager[object],
         given_up: Callable[[], bool],
         joules: Callable[[], float],
-    ) -> Sequence[Leaving | End]:
+    ) -> Iterator[Leaving | End]:
         self._clock.given_up = given_up
-        number, member = job.item, self.member
+        ends: set[int] = set()
         try:
             with numerics(self.plan.setup.threads):
-                outgoing = member.handle(job.sender, unseal(job.sealed, job.envelope))
+                for out in self.member.work(job.sender, unseal(job.sealed, job.envelope)):
+                    header = out.packet.header
+                    if isinstance(header, Prepared) and not self.member.commits(header.number):
+                        ends.add(header.number)
+                    yield self._leaving(out.to, out.packet)
         except WireError:
             self._drops.add("packets that are not due")
-            return []
         finally:
             self._noted(lock)
-        leaves: list[Leaving | End] = [self._leaving(out.to, out.packet) for out in outgoing]
-        told = {out.packet.header.number for out in outgoing if isinstance(out.packet.header, Prepared)}
-        ends = {n for n in told if not member.commits(n)}
-        if isinstance(job.envelope.header, Commit) and job.envelope.header.epoch == member.epoch:
-            ends.add(number)
-        return [*leaves, *(End(self, n) for n in sorted(ends))]
+        header = job.envelope.header
+        if isinstance(header, Commit) and header.epoch == self.member.epoch:
+            ends.add(header.number)
+        for number in sorted(ends):
+            yield End(self, number)
 
     def lacks(self) -> str:
         return ""

@@ -13,7 +13,7 @@ replicas agree on them too. They are not those of the whole batch, which no sing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,51 +34,88 @@ from .state import State
 Tensors = Mapping[str, Tensor]
 
 
-class JoiningHalf(Half):
-    """A half at which samples of other workers join on the way."""
+@dataclass
+class Stage:
+    """What is run of a pass between two joins.
 
-    def finish_joined(
-        self, number: int, images: Tensor, joins: Sequence[tuple[int, Tensors]], labels: Tensor
-    ) -> tuple[dict[str, float], list[dict[str, Tensor]]]:
-        """Run the whole network forward and backward.
+    Attributes:
+        run: its forward pass.
+        before, joined: samples in it that were there, and that joined in front of it.
+    """
+
+    run: Pass
+    before: int
+    joined: int
+
+
+class JoiningHalf(Half):
+    """A half at which samples of other workers join on the way.
+
+    A pass is :meth:`begin_joined`, for every join :meth:`reach` and :meth:`join`, :meth:`finish_joined` and
+    :meth:`back_joined`.
+    """
+
+    _stages: list[Stage]  # of the pass
+
+    def begin_joined(self, number: int, images: Tensor) -> None:
+        """Begin a pass with this worker's own images, as bytes; there may be none."""
+        before = {name: value.clone() for name, value in self._statistics.items()}
+        self._passes[number] = Pass({}, {}, {}, before, stop=len(self.network))
+        self._stages = []
+        if len(images):
+            own = Pass({}, {MAIN: self.scale(images)}, {}, {}, samples=len(images))
+            self._stages.append(Stage(own, len(images), 0))
+
+    def reach(self, number: int, boundary: int) -> None:
+        """Run what is here as far as a boundary; nothing where it stands there."""
+        run = self._stages[-1].run if self._stages else None
+        if run is not None and run.stop < boundary:
+            with self.watch.over("forward", number, run.start, boundary, run.samples):
+                run.outputs, run.version = self._run(self.network[run.start : boundary], run.outputs, None)
+            run.stop = boundary
+
+    def join(self, boundary: int, tensors: Tensors) -> None:
+        """Others' samples join at a boundary, behind those that are here."""
+        joined, before = len(tensors[MAIN]), self._stages[-1].run.samples if self._stages else 0
+        whole = dict(tensors)
+        if self._stages:
+            mine = self._stages[-1].run.outputs
+            whole = {name: torch.cat([value.detach(), tensors[name]]) for name, value in mine.items()}
+        inputs = {name: value.detach().requires_grad_() for name, value in whole.items()}
+        run = Pass(inputs, inputs, {}, {}, start=boundary, stop=boundary, samples=before + joined)
+        self._stages.append(Stage(run, before, joined))
+
+    def finish_joined(self, number: int, labels: Tensor) -> dict[str, float]:
+        """Run the rest of the network forward.
 
         Args:
-            images: of this worker, as bytes; there may be none.
-            joins: (boundary, what crosses there) of the others, by rising boundary.
-            labels: of all samples, in the order in which they join.
+            labels: of all samples, in the order in which they joined.
 
         Returns:
-            Measures of the batch, and for every join the gradients of what crossed.
+            Measures of the batch.
         """
-        before = {name: value.clone() for name, value in self._statistics.items()}
-        current = {MAIN: self.scale(images)} if len(images) else None
-        at, leaves = 0, list[dict[str, Tensor]]()
-        for boundary, tensors in joins:
-            joining = {name: value.detach().requires_grad_() for name, value in tensors.items()}
-            leaves.append(joining)
-            if current is None:
-                current = dict(joining)
-            else:
-                mine = self._own_part(number, at, boundary, current)
-                current = {name: torch.cat([value, joining[name]]) for name, value in mine.items()}
-            at = boundary
-        assert current is not None
-        outputs = self._own_part(number, at, len(self.network), current)
-        output = outputs[MAIN].flatten(1)
+        self.reach(number, len(self.network))
+        last = self._stages[-1].run
+        output = last.outputs[MAIN].flatten(1)
         loss = F.cross_entropy(output, labels)
-        inputs = {f"{i}:{name}": value for i, joining in enumerate(leaves) for name, value in joining.items()}
-        found = Pass(inputs, {MAIN: loss}, dict(self._parameters), before)
-        found.stop, found.samples = len(self.network), len(labels)
-        self._passes[number] = found
-        gradients = self.backward(number, {MAIN: torch.ones_like(loss)})
-        back = [{name: gradients[f"{i}:{name}"] for name in joining} for i, joining in enumerate(leaves)]
-        return measured(loss, output, labels), back
+        last.outputs = {MAIN: loss}
+        return measured(loss, output, labels)
 
-    def _own_part(self, number: int, start: int, stop: int, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What comes out of some steps."""
-        with self.watch.over("forward", number, start, stop, len(tensors[MAIN])):
-            outputs, _ = self.network[start:stop](tensors)
-        return outputs
+    def back_joined(self, number: int) -> Iterator[dict[str, Tensor]]:
+        """Run backward; for every join, the last one first, the gradients of what crossed, as soon as they are here."""
+        gradients: dict[str, Tensor] = {MAIN: torch.ones_like(self._stages[-1].run.outputs[MAIN])}
+        held: dict[str, Tensor] = {}
+        for stage in reversed(self._stages):
+            run = stage.run
+            with self.watch.over("backward", number, run.start, run.stop, run.samples):
+                found = self._backward(run, gradients)
+            held |= run.gradients
+            if stage.joined:
+                parts = {name: value.split([stage.before, stage.joined]) for name, value in found.items()}
+                gradients = {name: before for name, (before, _) in parts.items()}
+                yield {name: joined for name, (_, joined) in parts.items()}
+        self._passes[number].gradients = held
+        self._stages = []
 
     def check(self, tensors: Tensors, steps: int) -> Tensors:
         """Gradients and statistics of the first steps of the model, if they are.
@@ -123,6 +160,7 @@ class Worker(Member):
         self._own: tuple[Tensor, Tensor] | None = None  # images and labels
         self._crossed: dict[str, tuple[int, Tensors, Tensor]] = {}  # at o, by sender: boundary, tensors, labels
         self._sums: dict[str, Tensors] = {}  # gradients at o, by sender
+        self._joined = 0  # of s and l, at o
         self._measures: dict[str, float] | None = None  # of o's own pass, once it is done
 
     def held(self) -> Sequence[int]:
@@ -132,7 +170,7 @@ class Worker(Member):
         self._steps = self._next_steps = 1 + max((step_of(name) for name in state), default=-1)
         super().take_state(state)
 
-    def take(self, sender: str, packet: Packet) -> list[Outgoing]:
+    def take(self, sender: str, packet: Packet) -> Iterable[Outgoing]:
         header = packet.header
         match header:
             case Do(entry=Share() as share) if self._batches is not None:
@@ -160,26 +198,23 @@ class Worker(Member):
 
     # the batch ----------------------------------------------------------------------------------------------------
 
-    def _begin(self, number: int, share: Share) -> list[Outgoing]:
+    def _begin(self, number: int, share: Share) -> Iterator[Outgoing]:
         """Hand the samples of a batch out: the first to o, the next to s, then l."""
         assert self._batches is not None
         images, labels = self._batches.batch(share.batch)
         if sum(share.b) != len(labels):
             raise WireError(f"{self.name}: share {number} is of {sum(share.b)} samples, its batch of {len(labels)}")
-        sends: list[Outgoing] = []
         mine: tuple[Tensor, Tensor] | None = None
         for i, part in enumerate(zip(images.split(share.b), labels.split(share.b), strict=True)):
             party = share.roles[i]
             if party == self.name:
                 mine = part
             elif i == 0 or share.b[i]:
-                sends.append(
-                    Outgoing(party, Packet(Input(self.epoch, number, share), {MAIN: part[0], LABELS: part[1]}))
-                )
+                packet = Packet(Input(self.epoch, number, share), {MAIN: part[0], LABELS: part[1]})
+                yield Outgoing(party, packet)
         role = share.roles.index(self.name)
         if mine is not None and (role == 0 or share.b[role]):
-            sends += self._input(number, share, mine)
-        return sends
+            yield from self._input(number, share, mine)
 
     def _checked_input(self, packet: Packet, share: Share) -> tuple[Tensor, Tensor]:
         fits = sum(share.b) <= self._largest and share.m_s <= share.m_l <= len(self.half.network)
@@ -191,19 +226,21 @@ class Worker(Member):
         tensors = expect(packet, {**self.half.due(0, count), LABELS: ((count,), torch.int64)})
         return tensors[MAIN], tensors[LABELS]
 
-    def _input(self, number: int, share: Share, part: tuple[Tensor, Tensor]) -> list[Outgoing]:
+    def _input(self, number: int, share: Share, part: tuple[Tensor, Tensor]) -> Iterator[Outgoing]:
         self._share, self._own, self.waiting = share, part, number
         role = share.roles.index(self.name)
         self._next_steps = (len(self.half.network), share.m_s, share.m_l)[role]
         if role == 0:
-            return self._join(number)
+            self.half.begin_joined(number, part[0])
+            yield from self._join(number)
+            return
         crossing = self.half.forward(number, 0, self._next_steps, {MAIN: part[0]})
         packet = forward_packet(self.epoch, number, self._next_steps, share.rate, crossing, part[1])
-        return [Outgoing(share.roles[0], packet)]
+        yield Outgoing(share.roles[0], packet)
 
     # at o ---------------------------------------------------------------------------------------------------------
 
-    def _crossing(self, sender: str, packet: Packet, header: Forward) -> list[Outgoing]:
+    def _crossing(self, sender: str, packet: Packet, header: Forward) -> Iterator[Outgoing]:
         labels = packet.tensors.get(LABELS)
         if labels is None or not 0 < labels.numel() <= self._largest or header.boundary > len(self.half.network):
             raise WireError(f"{self.name}: forward {header.number} has no labels of 1 to {self._largest} samples")
@@ -211,27 +248,30 @@ class Worker(Member):
         tensors = dict(expect(packet, due))
         self._crossed[sender] = header.boundary, tensors, tensors.pop(LABELS)
         self.waiting = header.number
-        return self._join(header.number)
+        yield from self._join(header.number)
 
-    def _join(self, number: int) -> list[Outgoing]:
-        """Run o's pass once its own samples and the others' activations are here."""
+    def _join(self, number: int) -> Iterator[Outgoing]:
+        """Go on with o's pass as far as samples are here, and back once it is at its end."""
         share = self._share
         if share is None or self._own is None or self._measures is not None or share.roles[0] != self.name:
-            return []
-        others = _helpers(share)
-        if not self._crossed.keys() >= {party for party, _, _ in others}:
-            return []
-        came = [self._crossed[party] for party, _, _ in others]
-        if [(m, len(labels)) for m, _, labels in came] != [(m, count) for _, m, count in others]:
-            raise WireError(f"{self.name}: what crossed for share {number} is not what it shares out")
-        labels = torch.cat([self._own[1], *(labels for _, _, labels in came)])
-        joins = [(m, tensors) for m, tensors, _ in came]
-        self._measures, back = self.half.finish_joined(number, self._own[0], joins, labels)
-        sends = [
-            Outgoing(party, Packet(Backward(self.epoch, number), gradients))
-            for (party, _, _), gradients in zip(others, back, strict=True)
-        ]
-        return sends if others else [self.prepared(number, self._measures)]
+            return
+        helpers = _helpers(share)
+        for party, m, count in helpers[self._joined :]:
+            self.half.reach(number, m)
+            if party not in self._crossed:
+                return
+            boundary, tensors, labels = self._crossed[party]
+            if (boundary, len(labels)) != (m, count):
+                raise WireError(f"{self.name}: what crossed for share {number} is not what it shares out")
+            self.half.join(m, tensors)
+            self._joined += 1
+        labels = torch.cat([self._own[1], *(self._crossed[party][2] for party, _, _ in helpers)])
+        self._measures = self.half.finish_joined(number, labels)
+        parties = [party for party, _, _ in helpers]
+        for gradients in self.half.back_joined(number):
+            yield Outgoing(parties.pop(), Packet(Backward(self.epoch, number), gradients))
+        if not helpers:
+            yield self.prepared(number, self._measures)
 
     def _gradients(self, sender: str, packet: Packet) -> list[Outgoing]:
         """At o: sum once all are here. Elsewhere: the sums."""

@@ -7,7 +7,8 @@ behind :class:`Computes`; a simulation puts something else there.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Protocol
 
 from torch import Tensor
@@ -75,6 +76,12 @@ class Member(ABC):
             WireError: it carries something else than is due.
             InputError: a state does not fit this member.
         """
+        return list(self.work(sender, packet))
+
+    def work(self, sender: str, packet: Packet) -> Iterable[Outgoing]:
+        """As :meth:`handle`, but what is to be sent comes as soon as it is there, and the rest is done behind it; to be
+        gone through to its end.
+        """
         header = packet.header
         if isinstance(header, Restore):
             return self._restore(packet, header) if header.epoch > self.epoch else []
@@ -96,11 +103,11 @@ class Member(ABC):
                 self.committed(header.number)
                 self.waiting = None
                 kept = [self.snapshot(header.number + 1)] if header.snapshot else []
-                return [*kept, *self.go_on()]
+                return chain(kept, self.go_on())
         self._fresh = False
         return self._in_turn(sender, packet)
 
-    def _in_turn(self, sender: str, packet: Packet) -> list[Outgoing]:
+    def _in_turn(self, sender: str, packet: Packet) -> Iterable[Outgoing]:
         """Take a packet, now or behind the commit that is waited for: others may have heard of it before us."""
         if self.waiting is not None and packet.header.number > self.waiting:
             self._early.append((sender, packet))
@@ -108,7 +115,7 @@ class Member(ABC):
         return self.take(sender, packet)
 
     @abstractmethod
-    def take(self, sender: str, packet: Packet) -> list[Outgoing]:
+    def take(self, sender: str, packet: Packet) -> Iterable[Outgoing]:
         """A packet of the protocol."""
 
     @abstractmethod
@@ -123,10 +130,11 @@ class Member(ABC):
     def held(self) -> Sequence[int]:
         """The steps of the model whose state is this member's part of the training."""
 
-    def go_on(self) -> list[Outgoing]:
+    def go_on(self) -> Iterable[Outgoing]:
         """Do what waited for a commit."""
         early, self._early = self._early, []
-        return [outgoing for sender, packet in early for outgoing in self._in_turn(sender, packet)]
+        for sender, packet in early:
+            yield from self._in_turn(sender, packet)
 
     def begin_epoch(self) -> None:  # noqa: B027
         """Everything of the epoch before is forgotten."""

