@@ -11,9 +11,8 @@ from . import wire
 class Receiver(Protocol):
     """What takes in what workers of an epoch send. For who has the lock, but for :meth:`held_s`."""
 
-    @property
-    def offers(self) -> Collection[str]:
-        """Digests of what workers may ask for."""
+    def offers(self, worker: str) -> Collection[str]:
+        """Digests of what a worker may ask for."""
         ...
 
     @property

@@ -382,7 +382,7 @@ class Controller:
 
     def _say(self, action: Tell | Supply, dialers: Mapping[str, Dialer]) -> None:
         if isinstance(action, Supply):
-            due = () if self.receiver is None else self.receiver.offers
+            due = () if self.receiver is None else self.receiver.offers(action.worker)
             self._supplies.begin(action.worker, action.epoch, [digest for digest in action.digests if digest in due])
             return
         if isinstance(action.message, wire.AnyPlan | wire.Reset | wire.Bye):  # what was before it is over

@@ -97,9 +97,8 @@ class Requester:
         self._items: dict[int, _UnderWay] = {}
         self.next = first  # item that was not begun
 
-    @property
-    def offers(self) -> tuple[str, ...]:
-        """Digests of what workers may ask for."""
+    def offers(self, worker: str) -> tuple[str, ...]:
+        """Digests of what a worker may ask for."""
         return self.deployment.weights
 
     def begin(self, item: int) -> None:

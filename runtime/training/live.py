@@ -53,7 +53,7 @@ class Training:
         events: what happened so far.
 
     Raises:
-        InputError: a worker or role that there is none of; the store does not hold the data.
+        InputError: a worker or role that there is none of; the store does not hold the data; workers may not return.
     """
 
     def __init__(
@@ -64,6 +64,8 @@ class Training:
         log: TrainingLog | None = None,
         **options: float,
     ) -> None:
+        if not controller.core.membership.returns:
+            raise InputError("a training needs a session whose workers may return (returns=True)")
         self._controller, self.job, self.events = controller, job, list[Event]()
         self.log = log or TrainingLog()
         assigned = _assigned(job.roles, workers, tuple(controller.members))

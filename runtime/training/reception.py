@@ -69,10 +69,10 @@ class Reception:
         self._waiting: Counter[str] = Counter()
         self._broken: set[str] = set()
 
-    @property
-    def offers(self) -> Collection[str]:
-        """Digests of what workers may ask for; those of the data set are for the member that has it."""
-        return {digest for plan in self.plans.values() for digest in plan.data}
+    def offers(self, worker: str) -> Collection[str]:
+        """Digests of what a worker may ask for: the data set is for the member that has it."""
+        plan = self.plans.get(worker)
+        return () if plan is None else plan.data
 
     @property
     def lacks(self) -> str:
