@@ -32,7 +32,7 @@ def _main(argv: Sequence[str] | None) -> int:
         raise InputError("--log is for one seed: name it with --seed")
     seeds = range(args.first, args.first + args.seeds) if args.seed is None else range(args.seed, args.seed + 1)
     if args.log:
-        outcome = _simulate(args.training, seeds[0], keeps_log=True)
+        outcome = simulate(args.training, seeds[0], keeps_log=True)
         print("\n".join(outcome.log))
         return _told([outcome], 0.0, args.training)
     begun_s = time.monotonic()
@@ -120,7 +120,7 @@ def _in_order(
         for seed in (s for batch in batches for s in batch):
             if due_s is not None and time.monotonic() > due_s:
                 return
-            yield _simulate(training, seed)
+            yield simulate(training, seed)
         return
     waiting = [pool.submit(_simulate_all, training, batch) for batch in batches[: 2 * workers]]
     for following in [*batches[2 * workers :], *([None] * len(waiting))]:
@@ -131,12 +131,13 @@ def _in_order(
             waiting.append(pool.submit(_simulate_all, training, following))
 
 
-def _simulate(training: bool, seed: int, keeps_log: bool = False) -> Outcome:
+def simulate(training: bool, seed: int, keeps_log: bool = False) -> Outcome:
+    """All that happens under a seed, in a training or a stream."""
     return (training_world if training else stream_world).simulate(seed, keeps_log)
 
 
 def _simulate_all(training: bool, seeds: Sequence[int]) -> list[Outcome]:
-    return [_simulate(training, seed) for seed in seeds]
+    return [simulate(training, seed) for seed in seeds]
 
 
 def _told(found: Sequence[Outcome], seconds: float, training: bool) -> int:
