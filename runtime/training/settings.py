@@ -111,7 +111,8 @@ class EpochRecord:
         wire_accuracy: the same behind a hard mask: what is left where only the top B maps cross.
         sent_bytes: by kind, over the epoch: maps, filter, labels, others up; gradients, other_gradients down.
         seconds: of the epoch without the test.
-        module_s: seconds a step spends in encoder, filter and decoder, forward and backward.
+        module_s: seconds a step spends in encoder, filter and decoder, forward and backward; 0 where the halves are on
+            workers.
         filter_sum, kept_sum: Σf at the end, of all maps and of the top B.
         entered_maps: how many of the kept maps were not kept when the epoch began.
     """

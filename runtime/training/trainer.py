@@ -1,8 +1,8 @@
 """Split training over budgets that change from epoch to epoch: deprune, prune and from scratch (Algorithms 1-3).
 
 All three are the same loop. Only the schedule differs: when a budget rises the filter goes on as it is (deprune), when
-it falls :func:`.budget.reset_filter` comes first (prune), and a schedule of one budget is training from scratch. Here
-client and server are in one process; what goes between them is what would on a wire.
+it falls :func:`.budget.reset_filter` comes first (prune), and a schedule of one budget is training from scratch. Client
+and server are in this process, or on workers: then what they hold is fetched for every test.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ...ui.errors import InputError
 from ...ui.validation import validated
 from ..wire_training import Compressed, Redraw
 from .budget import selected_lr
+from .channel import Channel
 from .compressed import CLIENT, SERVER, CompressedClient, CompressedRules, CompressedServer, others_of
 from .data import Dataset
 from .half import Scale, numerics
@@ -31,7 +32,7 @@ from .local import LocalTraining
 from .member import Member
 from .order import Batches
 from .settings import EpochRecord, Settings
-from .state import State, by_member, flat, read_state, save_state
+from .state import OPTIMIZER, State, by_member, flat, load_state, read_state, save_state
 
 TEST_BATCH = 500
 KINDS = ("maps", "filter", "labels", "others", "gradients", "other_gradients")
@@ -55,9 +56,9 @@ class Training:
         device: by default :func:`pick_device`.
         threads: of torch on a CPU. Resuming with another number may change the last bits.
         every: steps between two checkpoints from which a half that is lost is rebuilt; None for none.
+        over: a training of the same model, data and settings on workers; by default in this process.
 
     Attributes:
-        members: client and server, and what is between them.
         records: of the epochs so far.
 
     Raises:
@@ -72,6 +73,7 @@ class Training:
         device: torch.device | str | None = None,
         threads: int = 1,
         every: int | None = None,
+        over: Channel | None = None,
     ) -> None:
         self.model, self.data = model, data
         self.settings = validated(Settings, vars(settings or Settings()), "settings")
@@ -86,7 +88,9 @@ class Training:
         self._others: list[tuple[int, ...]] = []
         self._spare: dict[str, Any] = {}  # halves that no member has
         self.records: list[EpochRecord] = []
-        self.members = self._start(None)
+        self._local = None if over is not None else self._start(None)
+        self._over = over
+        self._fetched: tuple[int, Halves] | None = None  # entries that they lie behind
 
     def _start(self, checkpoint: tuple[int, Mapping[str, State]] | None) -> LocalTraining:
         rules, make = CompressedRules((CLIENT, SERVER)), {CLIENT: self._client, SERVER: self._server}
@@ -109,12 +113,34 @@ class Training:
         return CompressedServer(half, self.settings, self._others, self.batches.largest, recovers)
 
     @property
+    def members(self) -> LocalTraining:
+        """Client and server, and what is between them, in this process."""
+        assert self._local is not None
+        return self._local
+
+    @property
+    def channel(self) -> Channel:
+        """Client and server, and what is between them, wherever they are."""
+        return self._over or self.members
+
+    @property
     def halves(self) -> Halves:
-        """Client and server as they are now."""
+        """Client and server as they are now; copies, where they are on workers."""
+        if self._local is None:
+            return self._fetch()
         client, server = self.members.members[CLIENT], self.members.members[SERVER]
         assert isinstance(client, CompressedClient)
         assert isinstance(server, CompressedServer)
         return Halves(client.module, server.module)
+
+    def _fetch(self) -> Halves:
+        if self._fetched is None or self._fetched[0] != self.channel.logged:
+            halves = Halves(self._half(CLIENT), self._half(SERVER)) if self._fetched is None else self._fetched[1]
+            states = self.channel.states()
+            for half, state in zip(halves, (states[CLIENT], states[SERVER]), strict=True):
+                load_state(half, None, {name: value for name, value in state.items() if OPTIMIZER not in name})
+            self._fetched = self.channel.logged, halves
+        return self._fetched[1]
 
     @property
     def budgets(self) -> tuple[int, ...]:
@@ -169,9 +195,9 @@ class Training:
         s, (client, server), number = self.settings, self.halves, len(self.records)
         rate = selected_lr(s.learning_rate * s.decay**number, (*self.budgets, budget), s.gamma, s.boosted_epochs)
         if self.records and budget < self.records[-1].budget:
-            self.members.do(Redraw(number))
+            self.channel.do(Redraw(number))
         before = self.kept(budget)
-        client.watch.seconds = server.watch.seconds = 0.0
+        client.watch.seconds = server.watch.seconds = 0.0  # where the halves are on workers it stays there
         totals: dict[str, float] = dict.fromkeys(("loss", "right", "samples", "prune", *KINDS), 0.0)
         steps, begin = self.batches.steps, time.perf_counter()
         for i in range(steps):
@@ -180,10 +206,10 @@ class Training:
                 on_step((i + 1) / steps)
         seconds = time.perf_counter() - begin
         module_s = (client.watch.seconds + server.watch.seconds) / steps
-        test_loss, test_accuracy = self.evaluate()
+        test_loss, test_accuracy = self.evaluate(budget)
         wire_accuracy = test_accuracy
         if s.mask == "soft" and budget < self.interface.phi:
-            wire_accuracy = self.evaluate(mask="hard")[1]
+            wire_accuracy = self.evaluate(budget, "hard")[1]
         filter_sum, kept_sum = self._filter_sums(budget)
         count = int(totals["samples"])
         return EpochRecord(
@@ -195,7 +221,7 @@ class Training:
 
     def _step(self, entry: Compressed, totals: dict[str, float]) -> None:
         """One batch: forward, send, backward, send back, both optimisers."""
-        for name, value in self.members.do(entry).measures.items():
+        for name, value in self.channel.do(entry).measures.items():
             totals[name] += value
 
     def _filter_sums(self, budget: int) -> tuple[float, float]:
@@ -217,7 +243,10 @@ class Training:
         Raises:
             InputError: it cannot be written.
         """
-        states = {name: member.state() for name, member in self.members.members.items()}
+        if self._local is None:
+            states = self.channel.states()
+        else:
+            states = {name: member.state() for name, member in self.members.members.items()}
         about = {"identity": self.identity(self.budgets), "records": [record.to_json() for record in self.records]}
         save_state(path, flat(states), about)
 
@@ -227,6 +256,8 @@ class Training:
         Raises:
             InputError: it cannot be read, or is of another model, data set or settings.
         """
+        if self._local is None:
+            raise InputError(f"{path}: a training on workers goes on from its own log")
         what = "a checkpoint of a split training"
         state, about = read_state(path, what)
         try:
@@ -238,7 +269,7 @@ class Training:
             if identity.get(name) != value:
                 raise InputError(f"{path}: its {name} differ from those of this training; start anew or use its own")
         self._spare = {CLIENT: self.halves.client, SERVER: self.halves.server}
-        self.members = self._start((0, by_member(state)))
+        self._local = self._start((0, by_member(state)))
         self.records = records
 
 

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from splitgym.runtime.training.job import TrainingJob
 from splitgym.runtime.training.live import Training
 from splitgym.runtime.training.log import TrainingLog, open_log
 from splitgym.runtime.training.state import State
+from splitgym.runtime.training.trainer import Training as Trainer
+from splitgym.runtime.training.trainer import train
 from splitgym.runtime.wire_training import AnyEntry, Compressed, Redraw, Round
 
 from .live import NAMES, SETTINGS, job, kill, merged, run, training
@@ -157,6 +160,16 @@ def test_compressed_is_the_loop_with_its_records_and_bytes(bench: Bench) -> None
         for told, (loss, right, sent) in zip(sums, loop.epochs, strict=True):
             assert (told["loss"] / told["samples"], told["right"] / told["samples"]) == (loss, right)
             assert {kind: told[kind] for kind in sent} == sent
+
+
+def test_the_same_trainer_tells_the_same_over_workers(testbed: Testbed, tmp_path: Path) -> None:
+    what, local = job("compressed", PLAIN), Trainer(PLAIN, digits(), SETTINGS, "cpu")
+    train(local, BUDGETS)
+    with training(testbed, tmp_path, what) as found:
+        remote = Trainer(PLAIN, digits(), SETTINGS, "cpu", over=found)
+        train(remote, BUDGETS, on_epoch=lambda record: kill(testbed, "w0"))
+    times = {"seconds": 0.0, "module_s": 0.0}
+    assert [replace(r, **times) for r in remote.records] == [replace(r, **times) for r in local.records]
 
 
 def test_a_role_goes_to_a_spare_worker_and_moves_on_request(testbed: Testbed, tmp_path: Path) -> None:
