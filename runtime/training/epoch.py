@@ -22,13 +22,11 @@ from ..wire_types import WireError
 from .blobs import data_of
 from .half import numerics
 from .last import LastMember
-from .limits import Limits, limits_of
+from .limits import Limits, kept_bytes, limits_of
 from .member import CONTROLLER, Member
 from .members import make_member
 from .packets import Packet, opened, seal, unseal
 from .watch import Clock
-
-MOST_WAITING = 256  # packets of one sender that wait to be handled
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,8 @@ class TrainingEpoch(Epoch):
         self._roles = {name: role for role, name in self.names.items()}
         self._links = {name: PacketLink(limits.packet_bytes, limits.envelope_bytes) for name in self.addresses}
         self._waiting: deque[Arrival] = deque()
-        self._waiting_of: Counter[str] = Counter()
+        self._waiting_bytes: Counter[str] = Counter()  # by sender
+        self._most_bytes = limits.waiting_bytes
         self._sent: Counter[str] = Counter()  # packets, by receiver
         self._clock = Clock(plan.setup.batch, plan.pace)
         member.half.watch = self._clock
@@ -105,9 +104,9 @@ class TrainingEpoch(Epoch):
             envelope = opened(sealed)
         except WireError as error:
             raise Rejected(str(error)) from None
-        if self._waiting_of[sender] >= MOST_WAITING:
+        self._waiting_bytes[sender] += kept_bytes(sealed)
+        if self._waiting_bytes[sender] > self._most_bytes:
             raise Broken(f"{sender} sends more than can be handled")
-        self._waiting_of[sender] += 1
         self._waiting.append(Arrival(sender, sealed, envelope, part.begun_s, now_s))
         self.span(envelope.header.number, wire.Span("receive", part.begun_s, now_s, sender, part.size))
         return True
@@ -116,7 +115,7 @@ class TrainingEpoch(Epoch):
         if not self._waiting:
             return None
         arrival = self._waiting.popleft()
-        self._waiting_of[arrival.sender] -= 1
+        self._waiting_bytes[arrival.sender] -= kept_bytes(arrival.sealed)
         return arrival
 
     def do(

@@ -279,7 +279,8 @@ class Training:
         reception = self._reception
         if reception is None or action.epoch != reception.epoch:
             return
-        reception.handled(action.worker)
+        with self._controller.lock:
+            reception.handled(action)
         try:
             packet = unseal(action.sealed, opened(action.sealed))
         except WireError:

@@ -11,11 +11,9 @@ from .. import wire
 from ..assembly import Rejected
 from ..packet_links import Broken, PacketLink, Sealed
 from ..wire_training_plan import TrainingPlan
-from .limits import Limits
+from .limits import Limits, kept_bytes
 from .member import CONTROLLER
 from .watch import WORKS, steps_label
-
-MOST_WAITING = 1024  # packets of one member that wait to be handled
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,8 @@ class Reception:
         plan = next(iter(plans.values()))
         self.epoch, self._roles = plan.epoch, plan.setup.roles
         self._steps = {steps_label(a, b) for a in range(steps + 1) for b in range(a, steps + 1)}
-        self._waiting: Counter[str] = Counter()
+        self._waiting_bytes: Counter[str] = Counter()  # by worker
+        self._most_bytes = limits.waiting_bytes
         self._broken: set[str] = set()
 
     def offers(self, worker: str) -> Collection[str]:
@@ -108,17 +107,17 @@ class Reception:
             raise Rejected("a link that has lost something")
         try:
             sealed = self._links[worker].add(data, payload)
-            if sealed is not None and self._waiting[worker] >= MOST_WAITING:
+            self._waiting_bytes[worker] += 0 if sealed is None else kept_bytes(sealed)
+            if self._waiting_bytes[worker] > self._most_bytes:
                 raise Broken("sends more than can be handled")
         except Broken as error:
             self._broken.add(worker)
             self._put(Unreachable(self.epoch, worker, str(error)))
             return False
         if sealed is not None:
-            self._waiting[worker] += 1
             self._put(Arrived(self.epoch, worker, sealed))
         return False
 
-    def handled(self, worker: str) -> None:
+    def handled(self, arrived: Arrived) -> None:
         """A packet waits no longer."""
-        self._waiting[worker] -= 1
+        self._waiting_bytes[arrived.worker] -= kept_bytes(arrived.sealed)

@@ -17,7 +17,7 @@ from splitgym.runtime.blobs import BlobStore
 from splitgym.runtime.packet_links import parts
 from splitgym.runtime.training.blobs import data_of, put_data
 from splitgym.runtime.training.core import Done
-from splitgym.runtime.training.limits import Limits, limits_of
+from splitgym.runtime.training.limits import Limits, kept_bytes, limits_of
 from splitgym.runtime.training.local import LocalTraining
 from splitgym.runtime.training.log import CHECKPOINT, JOURNAL, TrainingLog, open_log
 from splitgym.runtime.training.packets import Packet, opened, seal, unseal
@@ -114,7 +114,7 @@ def plans(controller_epoch: int = 1) -> dict[str, TrainingPlan]:
 
 
 def reception(put: list[Any]) -> Reception:
-    return Reception(plans(), Limits(10_000, 1000), len(PLAIN.steps), put.append)
+    return Reception(plans(), Limits(10_000, 1000, 5000), len(PLAIN.steps), put.append)
 
 
 def test_the_data_are_for_who_has_them_alone() -> None:
@@ -153,6 +153,22 @@ def test_a_link_to_the_controller_that_loses_something_is_told_once() -> None:
     with pytest.raises(Rejected):
         found.take("eve", next(parts(sealed, TOKEN, 1, 2, 0, 0.0))[0], memoryview(b"x"), 0.0)
     assert [type(what) for what in put] == [Arrived, Unreachable]
+
+
+def test_more_than_can_be_handled_is_not_kept() -> None:
+    put: list[Any] = []
+    found, sealed, sent = reception(put), seal(Packet(Prepared(1, 0))), 0
+    while not any(isinstance(what, Unreachable) for what in put):
+        for part, payload in parts(sealed, TOKEN, 1, 2, sent, 0.0):
+            found.take("b", part, payload, 0.0)
+        sent += 1
+    assert sent == 5000 // kept_bytes(sealed) + 1
+    others = reception(put := [])
+    for number in range(2 * sent):
+        for part, payload in parts(sealed, TOKEN, 1, 2, number, 0.0):
+            others.take("b", part, payload, 0.0)
+        others.handled(put[-1])
+    assert [type(what) for what in put] == [Arrived] * 2 * sent
 
 
 @pytest.mark.parametrize("model", [PLAIN, NORMS], ids=lambda model: model.name)
