@@ -16,7 +16,7 @@ from .cut import CutRules, Device
 from .data import Dataset
 from .half import Half, Recipe, Scale, untrained
 from .hybrid import HybridRules, JoiningHalf, Worker
-from .member import Member
+from .member import CONTROLLER, Member
 from .order import Batches
 from .pipeline import Client, PipelineRules
 from .settings import Settings
@@ -27,7 +27,11 @@ def rules_of(setup: Setup, steps: int) -> Rules:
 
     Args:
         steps: of the model.
+
+    Raises:
+        InputError: its roles are none of its kind's.
     """
+    _check_roles(setup)
     match setup.kind:
         case "cut":
             return CutRules(setup.roles, steps)
@@ -48,9 +52,7 @@ def make_member(setup: Setup, model: Model, role: str, data: Dataset | None) -> 
     Raises:
         InputError: what was agreed on makes no sense.
     """
-    fits = len(set(setup.roles)) == len(setup.roles) == len(ROLES[setup.kind])
-    if not fits or (setup.kind != "hybrid" and setup.roles != ROLES[setup.kind]):
-        raise InputError(f"roles are {', '.join(setup.roles)}, allowed: {', '.join(ROLES[setup.kind])}")
+    _check_roles(setup)
     if setup.cut > len(model.steps):
         raise InputError(f"cut is {setup.cut}, allowed: 0 to {len(model.steps)}")
     if len(setup.mean) not in (1, model.input.folded_channels) or len(setup.mean) != len(setup.deviation):
@@ -66,6 +68,15 @@ def make_member(setup: Setup, model: Model, role: str, data: Dataset | None) -> 
             return Worker(role, half, setup.batch, _batches(setup, data, whole=True), recovers=bool(setup.every))
         case kind:
             return _front_or_back(setup, model, role, _batches(setup, data), piped=kind == "pipeline")
+
+
+def _check_roles(setup: Setup) -> None:
+    """A hybrid training's workers may be called as they like, but not as the controller; "/" parts names in files."""
+    due = ROLES[setup.kind]
+    fits = len(set(setup.roles)) == len(setup.roles) == len(due)
+    named = all(role and role != CONTROLLER and "/" not in role for role in setup.roles)
+    if not fits or not named or (setup.kind != "hybrid" and setup.roles != due):
+        raise InputError(f"roles are {', '.join(setup.roles)}, allowed: as in {', '.join(due)}")
 
 
 def _front_or_back(setup: Setup, model: Model, role: str, batches: Batches | None, piped: bool) -> Member:

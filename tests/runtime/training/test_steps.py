@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,28 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from splitgym.models.compression import Cut
 from splitgym.runtime import wire
 from splitgym.runtime.assembly import Rejected
 from splitgym.runtime.blobs import BlobStore
 from splitgym.runtime.packet_links import parts
 from splitgym.runtime.training.blobs import data_of, put_data
 from splitgym.runtime.training.core import Done
+from splitgym.runtime.training.job import TrainingJob
 from splitgym.runtime.training.limits import Limits, kept_bytes, limits_of
 from splitgym.runtime.training.local import LocalTraining
 from splitgym.runtime.training.log import CHECKPOINT, JOURNAL, TrainingLog, open_log
+from splitgym.runtime.training.members import make_member
 from splitgym.runtime.training.packets import Packet, opened, seal, unseal
 from splitgym.runtime.training.reception import Arrived, Reception, Told, Unreachable
+from splitgym.runtime.training.settings import Settings
 from splitgym.runtime.training.steps import GRACE_S, Step, Steps
 from splitgym.runtime.wire_training import Prepared, Round
 from splitgym.runtime.wire_training_plan import TrainingPlan
 from splitgym.ui.errors import InputError
+from splitgym.ui.validation import validated
 
-from .live import job
+from .live import SETTINGS, job
 from .nets import NORMS, PLAIN, digits, same
 from .reference import RATE
 
@@ -169,6 +175,24 @@ def test_more_than_can_be_handled_is_not_kept() -> None:
             others.take("b", part, payload, 0.0)
         others.handled(put[-1])
     assert [type(what) for what in put] == [Arrived] * 2 * sent
+
+
+@pytest.mark.parametrize(
+    "roles", [("a", "b"), ("a", "a", "b"), ("a", "controller", "b"), ("a", "b/c", "d"), ("", "b", "c")]
+)
+def test_roles_that_are_none_are_refused(roles: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="roles are"):
+        _ = job("hybrid", PLAIN, hybrid_roles=roles).rules
+
+
+def test_settings_come_as_they_were_sent() -> None:
+    for layer in (3, Cut(2)):
+        what = TrainingJob("compressed", PLAIN, digits(), settings=replace(SETTINGS, layer=layer))
+        plan = TrainingPlan(TOKEN, 1, 0, what.setup, (wire.Peer("a", "a:1", 1),) * 2)
+        found = wire.decode_control(wire.encode(plan))
+        assert isinstance(found, TrainingPlan)
+        assert validated(Settings, found.setup.settings, "settings") == what.settings
+        assert make_member(found.setup, PLAIN, "server", None).name == "server"
 
 
 @pytest.mark.parametrize("model", [PLAIN, NORMS], ids=lambda model: model.name)
