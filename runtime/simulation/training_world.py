@@ -8,9 +8,11 @@ from collections.abc import Mapping
 
 import torch
 
+from ..progress import BUILD_S
 from ..training.core import Append, TrainingCore
 from ..training.local import LocalTraining
 from ..training.members import rules_of
+from ..training.session import UNKNOWN_S
 from ..training.state import State
 from ..wire_training import AnyHeader, Do, Prepared
 from .checks import TRAINING
@@ -32,6 +34,8 @@ class TrainingWorld(World):
         seed: all that happens follows from it.
         keeps_log: whether what happens is written down.
     """
+
+    stuck_s = UNKNOWN_S + BUILD_S
 
     def __init__(self, seed: int, keeps_log: bool = False) -> None:
         self._journal = io.BytesIO()

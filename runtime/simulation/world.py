@@ -60,6 +60,7 @@ class World(ABC):
 
     controller_name = "controller"
     items = ITEMS
+    stuck_s = BUILD_S  # until somebody is found stuck for whom nothing is usual yet
 
     def __init__(self, seed: int, keeps_log: bool, sometimes: Sequence[str], kinds: Sequence[str] = KINDS) -> None:
         self.rng = random.Random(seed)
@@ -121,7 +122,7 @@ class World(ABC):
     @property
     def _enough_s(self) -> float:
         """For everything once there are no faults any more."""
-        return ENOUGH_S + BUILD_S * len(self._lame)
+        return ENOUGH_S + self.stuck_s * len(self._lame)
 
     @property
     def _is_late(self) -> bool:

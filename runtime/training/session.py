@@ -6,7 +6,8 @@ ends the epoch at once; its role goes to a spare worker, or waits for its return
 to the last checkpoint: a worker that kept its own copy to that, others to the controller's.
 
 A link that loses something, or a worker that computes for too long, ends an epoch too. Where nobody computes, nothing
-is on its way and nothing comes for a while, all begin anew over new connections, each time with twice as long a while.
+is on its way and nothing comes for a while, all begin anew over new connections. Each time both are given twice as
+long, until something is logged: an entry may take longer than any before, where layers have moved to a slow device.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from .core import Append, Keep, TrainingCore
 State = Literal["WAITING", "BEGINNING", "DEPLOYING", "RUNNING"]
 QUIET_S = 3.0  # in which somebody computes, or something is on its way
 MOST_DOUBLED = 10
-COMPUTE_FACTOR, COMPUTE_S = 5.0, 5.0  # what one computation may take: times what recent entries took, and at least
-UNKNOWN_S = 60.0  # that it may take before any is logged
+COMPUTE_FACTOR, COMPUTE_S = 10.0, 30.0  # what one computation may take: times what recent entries took, and at least
+UNKNOWN_S = 120.0  # that it may take before any is logged
 RECENT = 8
 ENDING_S = 10.0  # least that a worker may go on computing for an epoch that is over
-PATIENCE_S = 120.0  # without anything logged that is due
+PATIENCE_S = 120.0  # in which nobody does anything for what is due
 MOST_FAILURES, FAILING_S = 3, 10.0  # of a worker with nothing logged between, and for how long at least
 AWAY_S = 1.0  # a tick that comes later was not waited for: this machine was stopped
 
@@ -64,7 +65,7 @@ class TrainingSession:
         core: of the training.
         workers: who plays each role; the session's others are spare.
         now_s: the time now.
-        patience_s: how long nothing may be logged that is due, or a role be without a worker.
+        patience_s: how long a role may be without a worker, and nobody do anything for what is due.
         quiet_s: how long nobody may do anything while something is due.
 
     Attributes:
@@ -90,7 +91,7 @@ class TrainingSession:
         self._deployed_s = self._moved_s = self._ticked_s = self._logged_s = now_s
         self._waited_s = 0.0
         self._took_s: list[float] = []  # by recent entries
-        self._doubled = 0  # times that the while of quiet was, since an entry was logged
+        self._doubled = 0  # times that what is given was, since an entry was logged
         self._failures: dict[str, list[float]] = {}  # of workers since an entry was logged
 
     # what goes on with workers ------------------------------------------------------------------------------------
@@ -98,7 +99,9 @@ class TrainingSession:
     def control(self, worker: str, message: Control, now_s: float) -> list[Action]:
         """A control message came in from a worker of that verified name."""
         found = self._follow(self.session.control(worker, message, now_s), now_s)
-        return found + self._failed(worker, message, now_s) if isinstance(message, Failed) else found
+        if isinstance(message, Failed) and message.epoch == self.session.epoch and not message.peer:
+            found += self._failed(worker, message.reason, now_s)
+        return found
 
     def down(self, worker: str, now_s: float) -> list[Action]:
         """The control connection to a worker has ended."""
@@ -132,14 +135,12 @@ class TrainingSession:
     def _all_usable(self) -> bool:
         return self.session.membership.usable.issuperset(self.workers.values())
 
-    def _failed(self, worker: str, message: Failed, now_s: float) -> list[Action]:
-        """A worker says that it cannot go on: not for ever again, unless that is due to another."""
-        if message.peer or message.epoch != self.session.epoch:
-            return []
+    def _failed(self, worker: str, reason: str, now_s: float) -> list[Action]:
+        """A worker cannot go on, by its own fault: not for ever again."""
         failures_s = self._failures.setdefault(worker, [])
         failures_s.append(now_s)
         for_ever = len(failures_s) >= MOST_FAILURES and now_s - failures_s[0] >= FAILING_S
-        return [GiveUp(f"worker {worker}: {message.reason}")] if for_ever else []
+        return [GiveUp(f"worker {worker}: {reason}")] if for_ever else []
 
     # epochs -------------------------------------------------------------------------------------------------------
 
@@ -242,12 +243,21 @@ class TrainingSession:
             found = self._stuck()
             if found is None and self._is_quiet(now_s):
                 return self._anew(now_s)
-        return [] if found is None else self.lose(found.worker, found.reason, now_s)
+        if found is None:
+            return []
+        self._doubled += 1
+        return self.lose(found.worker, found.reason, now_s) + self._failed(found.worker, found.reason, now_s)
+
+    @property
+    def _given(self) -> float:
+        """By how much longer than usual anything may take."""
+        return 2.0 ** min(self._doubled, MOST_DOUBLED)
 
     @property
     def _compute_s(self) -> float:
         """What one computation may take."""
-        return max(COMPUTE_S, COMPUTE_FACTOR * max(self._took_s)) if self._took_s else UNKNOWN_S
+        usual_s = max(COMPUTE_S, COMPUTE_FACTOR * max(self._took_s)) if self._took_s else UNKNOWN_S
+        return usual_s * self._given
 
     def _stuck(self) -> Culprit | None:
         """Who computes for too long."""
@@ -257,13 +267,17 @@ class TrainingSession:
                 return Culprit(name, f"has computed entry {beat.item} for {beat.since_s:.1f} s")
         return None
 
+    @property
+    def _is_busy(self) -> bool:
+        """Whether anybody does anything for the training."""
+        beats = [self.session.beats[name] for name in self.workers.values() if name in self.session.beats]
+        return self.sends or any(beat.phase in ("compute", "sending") for beat in beats)
+
     def _is_quiet(self, now_s: float) -> bool:
         """Whether nobody does anything, and has not for too long."""
-        beats = [self.session.beats[name] for name in self.workers.values() if name in self.session.beats]
-        busy = self.sends or any(beat.phase in ("compute", "sending") for beat in beats)
-        if busy:
+        if self._is_busy:
             self._moved_s = max(self._moved_s, now_s)
-        return now_s - self._moved_s > self.quiet_s * 2.0 ** min(self._doubled, MOST_DOUBLED)
+        return now_s - self._moved_s > self.quiet_s * self._given
 
     def _anew(self, now_s: float) -> list[Action]:
         """Nothing came for too long, and nobody says why: the same once more, over new connections."""
@@ -273,12 +287,12 @@ class TrainingSession:
         return self._begin()
 
     def _despair(self, now_s: float) -> list[Action]:
-        """Give up where nothing has been logged for too long."""
+        """Give up where nobody has done anything for too long."""
         passed_s, self._ticked_s = min(now_s - self._ticked_s, AWAY_S), now_s
-        waits = self.state != "RUNNING" or self.core.awaits or self.asks
-        self._waited_s = self._waited_s + passed_s if waits and self.state != "DEPLOYING" else self._waited_s
-        if not waits:
+        if self.state == "RUNNING" and not (self.core.awaits or self.asks):
             self._waited_s = 0.0
+        elif self.state != "DEPLOYING" and not (self.state == "RUNNING" and self._is_busy):
+            self._waited_s += passed_s
         if self._waited_s <= self.patience_s:
             return []
         self._waited_s = 0.0

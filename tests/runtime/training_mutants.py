@@ -203,7 +203,7 @@ _ALL: Mapping[Patch, str] = {
     _whoever_plays_is_held_to_have_its_roles_copies: "has no state in front of entry",
     _who_never_began_is_held_to_have_copies: "has no state in front of entry",
     _quiet_is_not_noticed: "was not delivered within",
-    _stuck_workers_are_not_noticed: "gives up: nothing was logged",
+    _stuck_workers_are_not_noticed: "was not delivered within",
     _spare_workers_stay_spare: "gives up: nothing was logged",
     _loss_does_not_end_the_epoch: "is waited for though it has left",
     _who_is_lost_may_play: "gets a plan though it cannot be used",
