@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +20,12 @@ from splitgym.runtime.testbed import Testbed
 from splitgym.runtime.training.job import TrainingJob
 from splitgym.runtime.training.live import Training
 from splitgym.runtime.training.local import LocalTraining
+from splitgym.runtime.training.log import open_log
 from splitgym.runtime.wire_training import AnyEntry, Compressed, Minibatch, Move, Round, Share
 from splitgym.runtime.wire_training_plan import Kind, TrainingPace
 from splitgym.ui.errors import InputError
 
+from ... import ROOT
 from .live import NAMES, job, kill, run, session, training
 from .nets import PLAIN, same
 from .reference import RATE
@@ -73,6 +78,53 @@ def test_fifty_kills_over_five_hundred_steps_leave_no_trace(kind: Kind, testbed:
         assert sum(event.kind == "lost" for event in found.events) > 25  # not one for each: two may meet one worker
     assert [step.number for step in steps] == list(range(len(entries)))
     assert is_whole(what, entries, states)
+
+
+CONTROLLER = """
+import json, sys
+from pathlib import Path
+from splitgym.runtime.controller import Member
+from splitgym.runtime.keys import Identity, Member as Listed, Roster
+from splitgym.runtime.session import open_session
+from splitgym.runtime.blobs import BlobStore
+from splitgym.runtime.training.live import Training
+from splitgym.runtime.training.log import open_log
+from tests.runtime.training.live import job
+from tests.runtime.training.nets import PLAIN
+from tests.runtime.training.test_live_faults import entries_of
+told = json.loads(sys.argv[1])
+folder, members = Path(told["folder"]), [Member(*member) for member in told["members"]]
+roster = Roster(Listed(*listed) for listed in told["roster"])
+with (
+    open_log(folder / "log") as log,
+    open_session(members, Identity(*told["identity"]), roster, BlobStore(folder / "own"), returns=True) as controller,
+    Training(controller, job("pipeline", PLAIN, cut=2, every=7), log=log) as training,
+):
+    for step in training.run(entries_of("pipeline", 200)):
+        print(step.number, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_controller_that_is_killed_is_followed_by_another(testbed: Testbed, tmp_path: Path) -> None:
+    identity = testbed.identity
+    told = {
+        "folder": str(tmp_path), "identity": [identity.name, identity.public, identity.secret],
+        "members": [[member.name, member.address] for member in testbed.members],
+        "roster": [[m.name, m.public, m.role] for m in testbed.roster.members.values()],
+    }  # fmt: skip
+    words = [sys.executable, "-c", CONTROLLER, json.dumps(told)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT) as first:
+        assert first.stdout is not None
+        while int(first.stdout.readline()) < 30:
+            pass
+        first.kill()
+    what, entries = job("pipeline", PLAIN, cut=2, every=7), entries_of("pipeline", 200)
+    with open_log(tmp_path / "log") as log, training(testbed, tmp_path / "own", what, log) as found:
+        assert 30 < found.logged < len(entries)
+        assert log.checkpoint is not None
+        run(found, entries[found.logged :], {})
+        assert is_whole(what, entries, found.states())
 
 
 def test_a_worker_that_hangs_is_replaced_and_what_it_had_begun_is_done_again(testbed: Testbed, tmp_path: Path) -> None:
