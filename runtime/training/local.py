@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
@@ -33,6 +33,7 @@ class LocalTraining:
     Attributes:
         done: entries in the order in which they were logged.
         log: what is on record.
+        wire_bytes: what crossed every link, (sender, receiver), with the envelopes; of packets that were encoded.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class LocalTraining:
         self.done: list[Done] = []
         self._yielded = 0  # of them
         self._make, self._encoded, self._threads = make, encoded, threads
+        self.wire_bytes: Counter[tuple[str, str]] = Counter()
         self._random = None if seed is None else random.Random(seed)
         self._links: dict[tuple[str, str], deque[Packet]] = {}
         self._order: deque[tuple[str, str]] = deque()  # links in the order in which their packets were sent
@@ -156,7 +158,9 @@ class LocalTraining:
         sender, receiver = link
         packet = self._links[link].popleft()
         if self._encoded:
-            packet = from_wire(*to_wire(packet))
+            envelope, payloads = to_wire(packet)
+            self.wire_bytes[link] += len(envelope) + sum(payload.nbytes for payload in payloads)
+            packet = from_wire(envelope, payloads)
         if receiver == CONTROLLER:
             self._act(self.core.handle(sender, packet.header, packet.tensors))
         else:

@@ -57,6 +57,7 @@ class Training:
         threads: of torch on a CPU. Resuming with another number may change the last bits.
         every: steps between two checkpoints from which a half that is lost is rebuilt; None for none.
         over: a training of the same model, data and settings on workers; by default in this process.
+        encoded: whether all that crosses travels as the bytes that it is on a wire; a soft filter cannot.
 
     Attributes:
         records: of the epochs so far.
@@ -74,13 +75,16 @@ class Training:
         threads: int = 1,
         every: int | None = None,
         over: Channel | None = None,
+        encoded: bool = False,
     ) -> None:
         self.model, self.data = model, data
         self.settings = validated(Settings, vars(settings or Settings()), "settings")
+        if encoded and self.settings.mask == "soft":
+            raise InputError("mask is 'soft', allowed where packets are encoded: hard; more crosses than a budget says")
         self.interface = self.settings.interface(model)
         _check_fit(model, data)
         self.device = torch.device(device) if device is not None else pick_device()
-        self.threads, self._every = threads, every
+        self.threads, self._every, self._encoded = threads, every, encoded
         self._scale = Scale.of(data, self.device)
         s = self.settings
         self.batches = Batches(data, s.batch, s.seed, s.images, s.flips, self.device)
@@ -94,7 +98,9 @@ class Training:
 
     def _start(self, checkpoint: tuple[int, Mapping[str, State]] | None) -> LocalTraining:
         rules, make = CompressedRules((CLIENT, SERVER)), {CLIENT: self._client, SERVER: self._server}
-        return LocalTraining(rules, make, self._every, threads=self.threads, checkpoint=checkpoint)
+        return LocalTraining(
+            rules, make, self._every, encoded=self._encoded, threads=self.threads, checkpoint=checkpoint
+        )
 
     def _half(self, name: str) -> Any:
         """A half as it is at the beginning."""

@@ -14,6 +14,7 @@ from splitgym.runtime.training.packets import from_wire, to_wire
 from splitgym.runtime.training.settings import Settings
 from splitgym.runtime.training.trainer import Training, train
 from splitgym.runtime.wire_training import Compressed as CompressedStep
+from splitgym.ui.errors import InputError
 
 from .faults import lose, run_with_losses
 from .nets import NORMS, PLAIN, digits, same
@@ -72,10 +73,23 @@ def test_lost_halves_are_rebuilt_bit_by_bit(
 
 
 def test_it_is_the_same_over_bytes() -> None:
-    training = training_of(PLAIN, {"layer": 3})
-    training.members._encoded = True
+    training = training_of(PLAIN, {"layer": 3}, encoded=True)
     train(training, BUDGETS)
     assert same_as_the_loop(training, PLAIN, {"layer": 3}, BUDGETS)
+
+
+def test_the_bytes_of_the_wire_are_those_counted_and_small_envelopes() -> None:
+    training = training_of(PLAIN, {"layer": 3}, encoded=True)
+    (record,) = train(training, [3])
+    sent = training.members.wire_bytes
+    envelopes = sent["client", "server"] + sent["server", "client"] - record.total_bytes
+    assert 0 < envelopes <= 200 * 2 * record.steps
+    assert training_of(PLAIN, {"layer": 3}).members.wire_bytes == {}
+
+
+def test_a_soft_filter_is_refused_where_packets_are_encoded() -> None:
+    with pytest.raises(InputError, match="mask is 'soft', allowed where packets are encoded: hard"):
+        training_of(PLAIN, {"layer": 3, "mask": "soft"}, encoded=True)
 
 
 def test_what_crosses_is_what_is_counted() -> None:
