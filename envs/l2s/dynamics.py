@@ -62,7 +62,7 @@ class L2SDynamics(ScenarioDynamics):
         self.scenario_name = setting.name
         self.total_reward, self.asks = reward == "total", sync == "ask"
         self.links = LinkRates([setting.mbps], num_lanes, self.system.traces, setting.dynamic)
-        self.stale_reward = setting.stale_cost * setting.accuracy_worth
+        self._accuracy_worth = setting.accuracy_worth
         self.is_random = self.links.is_random or setting.noise > 0
         self.episode_steps = setting.rounds
         self.ledger = SyncLedger(self.system, num_lanes, every_change=sync == "change")
@@ -118,7 +118,7 @@ class L2SDynamics(ScenarioDynamics):
         self._round = np.zeros(n, dtype=np.intp)
         self._choice = np.full(n, -1, dtype=np.intp)  # feasible point of the last round, -1 before the first
         self._edge = np.zeros(n)  # observed d^e of the last round
-        figures = ("delay_s", "edge_delay_s", "oracle_delay_s", "sync_s", "regret_s", "stale")
+        figures = ("delay_s", "edge_delay_s", "oracle_delay_s", "sync_s", "regret_s", "stale", "accuracy_cost")
         self._sums = {name: np.zeros(n) for name in figures}
         self._now: dict[str, np.ndarray] = {}  # the last round's figures, for step_info
         self.trace: dict[str, np.ndarray] | None = None  # (rounds, lanes) of the episode under way
@@ -158,15 +158,16 @@ class L2SDynamics(ScenarioDynamics):
         self._edge[where] = edge_s
         self._round[where] = rounds + 1
         stale = self.ledger.trained_stale[where]
-        self._add(where, delay_s, edge_s, oracle_s, sync_s, expected_s - oracle_s, stale)
+        lost = np.where(stale, self.system.stale_costs[self.ledger.age[where]], 0.0)
+        self._add(where, delay_s, edge_s, oracle_s, sync_s, expected_s - oracle_s, stale, lost)
         if self.trace is not None:
             self._write(where, rounds, delay_s, expected_s, edge_s, oracle_s, sync_s, mbps)
         if self.links.varies:
             self._clock[where] += delay_s + sync_s
         reward, terminated = np.zeros(self.num_lanes), np.zeros(self.num_lanes, dtype=bool)
         reward[where] = (delay_s + sync_s if self.total_reward else delay_s) / -self.system.pdt_s
-        if self.stale_reward:
-            reward[where] -= self.stale_reward * stale
+        if self._accuracy_worth:
+            reward[where] -= self._accuracy_worth * lost
         terminated[where] = rounds == self.episode_steps - 1
         return reward, terminated
 
@@ -268,7 +269,7 @@ class L2SDynamics(ScenarioDynamics):
             "saved": 1.0 - total / (rounds * self.system.pdt_s),
             "regret_s": sums["regret_s"],
             "stale_rounds": sums["stale"],
-            "accuracy_cost": self.system.scenario.stale_cost * sums["stale"],
+            "accuracy_cost": sums["accuracy_cost"],
         }
 
     def details(self, lane: int) -> dict[str, Any]:
@@ -302,7 +303,9 @@ class L2SDynamics(ScenarioDynamics):
         if self.links.is_random:
             link = "modelled (seeded traces)"
         profiles = (f"training of {p.model} on {p.provenance.label()}" for p in (self.system.device, self.system.edge))
-        return (*profiles, f"link: {link}", *self.system.scenario.provenance)
+        curve = self.system.stale_curve
+        lost = () if curve is None else (curve.label(),)
+        return (*profiles, f"link: {link}", *lost, *self.system.scenario.provenance)
 
     def render_lane(self, lane: int) -> np.ndarray:
         from .viewer import points_frame

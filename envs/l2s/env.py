@@ -45,8 +45,10 @@ class L2SEnv(ScalarEnv):
 
     ## Rewards
     Minus the round's delay over PDT's. ``reward="total"`` charges the time of synchronisation too. A round that trains
-    layers on old copies costs ``stale_cost * accuracy_worth`` more, nothing by default: no published figure says what
-    accuracy a single one loses.
+    layers on old copies costs ``accuracy_worth`` times the accuracy that it loses, nothing by default. No published
+    figure says what a single one loses: it is ``stale_cost``, or, where ``stale_curve`` names recorded trainings, what
+    a curve says that was fitted to this suite's own recordings (:mod:`splitgym.envs.l2s.staleness`): the longer ago the
+    last synchronisation, the more. With it and ``reward="total"`` ``sync_period`` has an optimum.
 
     ## Starting State
     Both sides hold the same weights and nothing is known of the edge. Where the link follows a trace, ``reset()``
@@ -55,10 +57,10 @@ class L2SEnv(ScalarEnv):
     ## Episode End
     Terminated after T rounds. ``info["round"]`` tells of every round: ``point``, ``delay_s``, ``edge_delay_s`` as
     observed, ``oracle_delay_s`` (least expected delay of all points), ``sync_s``, ``stale`` (1 where layers were trained
-    on copies that the other side has changed since), ``regret_s`` so far. At the end
-    ``info`` holds ``delay_s``, ``edge_delay_s`` and ``oracle_delay_s`` a round, ``sync_s``, ``total_s`` (rounds and
+    on copies that the other side has changed since), ``accuracy_cost`` (the accuracy which that loses), ``regret_s`` so
+    far. At the end ``info`` holds ``delay_s``, ``edge_delay_s`` and ``oracle_delay_s`` a round, ``sync_s``, ``total_s`` (rounds and
     synchronisation), ``saved`` (share of PDT's time), ``regret_s`` (expected delay beyond the optimum's, summed),
-    ``stale_rounds`` and ``accuracy_cost`` (the share of accuracy that they lose at ``stale_cost`` each),
+    ``stale_rounds`` and ``accuracy_cost`` (the share of accuracy that they lose),
     the ``trace`` of all rounds (``mbps``: the rate that they begin with), ``plan``, and the flat figures again under
     ``metrics``.
 

@@ -27,6 +27,7 @@ class SyncLedger:
 
     Attributes:
         trained_stale: (n,) whether the last round trained layers on old copies.
+        age: (n,) rounds since the last synchronisation, 1 for the first one behind it.
     """
 
     def __init__(self, system: System, lanes: int, every_change: bool) -> None:
@@ -35,6 +36,8 @@ class SyncLedger:
         self._low = np.zeros(lanes, dtype=np.intp)
         self._high = np.zeros(lanes, dtype=np.intp)
         self.trained_stale = np.zeros(lanes, dtype=bool)
+        self.age = np.zeros(lanes, dtype=np.intp)
+        self._begins = np.ones(lanes, dtype=bool)  # the next round is the first one behind a synchronisation
         self._layers = np.arange(1, system.last + 1)
 
     def clear(self, lanes: np.ndarray) -> None:
@@ -42,6 +45,8 @@ class SyncLedger:
         self._point[lanes] = -1
         self._low[lanes] = self._high[lanes] = 0
         self.trained_stale[lanes] = False
+        self.age[lanes] = 0
+        self._begins[lanes] = True
 
     def synchronise(self, where: Any, asked: np.ndarray, send_s: SendS) -> np.ndarray:
         """Synchronise in front of a round where it is asked for.
@@ -57,6 +62,7 @@ class SyncLedger:
         low, high = self._low[where], self._high[where]
         spent = np.where(asked, send_s(low, high), 0.0)
         self._low[where] = np.where(asked, high, low)  # as both are alike: nothing has changed sides
+        self._begins[where] |= asked
         return spent
 
     def advance(self, where: Any, point: np.ndarray, rounds: np.ndarray, send_s: SendS) -> Any:
@@ -81,6 +87,8 @@ class SyncLedger:
         if not self.every_change:
             self.trained_stale[where] = apart
         due = apart if self.every_change else (rounds + 1) % self.period == 0
+        self.age[where] = np.where(self._begins[where], 1, self.age[where] + 1)
+        self._begins[where] = due
         spent: Any = 0.0
         if due.any():
             spent = np.where(due, send_s(low, high), 0.0)

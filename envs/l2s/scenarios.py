@@ -53,6 +53,8 @@ class Scenario(BaseScenario):
         noise: standard deviation of a round's delay as a share of it (assumption).
         sync_period: rounds between two synchronisations of the weights.
         stale_cost: accuracy that a round loses which trains layers on old copies, as a share; 0 where not known.
+        stale_curve: recorded trainings whose fit says what such a round loses instead, by rounds since the last
+            synchronisation: digits or cifar10; an episode is taken as a whole training (assumption).
         accuracy_worth: rounds on the device alone that all of the accuracy is worth to the reward.
         label_bytes: bytes of a sample's label on the wire (assumption).
         eta: share of a shaped rate that payload gets (assumption).
@@ -81,6 +83,7 @@ class Scenario(BaseScenario):
     noise: Annotated[float, Interval(ge=0, le=0.2)] = 0.02  # beyond, a normal distribution would make delays negative
     sync_period: Annotated[int, Interval(ge=1, le=10**9)] = 100
     stale_cost: Share = 0.0
+    stale_curve: str = ""
     accuracy_worth: NonNegative = 0.0
     label_bytes: Annotated[int, Interval(ge=0, le=10**6)] = 8
     eta: PayloadShare = PAYLOAD_FRACTION
@@ -95,6 +98,8 @@ class Scenario(BaseScenario):
         get_device(self.device)
         _check_changes("mbps_changes", self.mbps_changes, self.rounds)
         _check_changes("load_changes", self.load_changes, self.rounds)
+        if self.stale_curve and self.stale_cost:
+            raise InputError(f"stale_cost is {self.stale_cost} and stale_curve {self.stale_curve!r}; give one of them")
         if len(self.traces) > 1:
             raise InputError(f"traces has {len(self.traces)} files, there is one link; name one")
         if self.varies and self.mbps_changes:

@@ -22,6 +22,7 @@ from ...profiling.training import VALUE_BYTES, TrainingProfile, load_profile, mo
 from ...ui.errors import InputError
 from ..links import load_traces
 from .scenarios import PRIVACY_POINT, Scenario, Side
+from .staleness import get_curve
 
 FEATURES = ("conv MACs", "fc MACs", "elementwise operations", "forward bytes", "backward bytes",
             "conv weights", "fc weights", "norm weights")  # fmt: skip
@@ -50,6 +51,8 @@ class System:
         message_costs_s: (2, K) the same of each message.
         contexts: (K, 8) x_p of Sec. IV-A, each feature divided by its maximum; the last row is 0.
         weight_bytes: (P + 1,) bytes of all weights in front of every point 0..P.
+        stale_curve: what old copies cost, where recorded trainings are named for it.
+        stale_costs: (T + 1,) share of accuracy that a round on old copies loses, by rounds since the last sync.
     """
 
     def __init__(self, scenario: Scenario, model: Model | None = None) -> None:
@@ -66,7 +69,18 @@ class System:
         self.device = self._profile("device", scenario.device)
         self.edge = self._profile("edge", scenario.edge_device)
         self.traces: list[BandwidthTrace] = load_traces(scenario.traces, scenario.trace_factor, 1)
+        self.stale_curve = (
+            get_curve(scenario.stale_curve, f"scenario {scenario.name}") if scenario.stale_curve else None
+        )
+        self.stale_costs = self._stale_costs()
         self._lay_out()
+
+    def _stale_costs(self) -> np.ndarray:
+        """An episode is taken as a whole training, of whose loss every round has its share."""
+        if self.stale_curve is None:
+            return np.full(self.scenario.rounds + 1, self.scenario.stale_cost)
+        ages = np.arange(1, self.scenario.rounds + 1)
+        return np.concatenate([[0.0], self.stale_curve.lost(ages) / len(ages)])
 
     def _profile(self, side: Side, device: str) -> TrainingProfile:
         scenario = self.scenario
@@ -208,7 +222,7 @@ class System:
         """Hash of every input that a result depends on."""
         digest = hashlib.sha256(f"{self.model.fingerprint}{sorted(asdict(self.scenario).items())}".encode())
         arrays = [self.front_s, self.forward_s, self.edge_s, self.message_bits, self.message_costs_s, self.weight_bytes]
-        arrays += [a for trace in self.traces for a in (trace.times_s, trace.mbps)]
+        arrays += [self.stale_costs, *(a for trace in self.traces for a in (trace.times_s, trace.mbps))]
         for array in arrays:
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]

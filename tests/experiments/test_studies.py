@@ -20,7 +20,7 @@ from splitgym.runtime.training.data import Dataset
 from ..command_line import PNG, Command, edit, names, read
 
 STUDIES: dict[str, Study] = {
-    name: importlib.import_module(f"splitgym.experiments.{name}").STUDY for name in ("deprune.filters",)
+    name: importlib.import_module(f"splitgym.experiments.{name}").STUDY for name in ("l2s.staleness", "deprune.filters")
 }
 SOME = 3  # trials of a toy study
 

@@ -88,7 +88,8 @@ OTHER: dict[str, Any] = {
     "edge_load": 1.5, "load_changes": [[3, 2.0]], "dynamic": True, "traces": ["TRACE"], "trace_factor": 2.0,
     "rounds": 400, "batch": 8, "optimizer": "adam", "privacy_point": 3, "noise": 0.03, "sync_period": 50,
     "label_bytes": 4, "eta": 0.9, "tiles": False, "inputs": "devices", "image_bytes": 1,
-    "backward": 1.5, "update_bytes": 60, "stale_cost": 1e-4, "accuracy_worth": 100.0, "profiles": {"device": "PROFILE"},
+    "backward": 1.5, "update_bytes": 60, "stale_cost": 1e-4, "stale_curve": "cifar10",
+    "accuracy_worth": 100.0, "profiles": {"device": "PROFILE"},
 }  # fmt: skip
 
 

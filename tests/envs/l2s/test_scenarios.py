@@ -187,6 +187,8 @@ BAD_FIELD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no backward pass": ({"backward": 0}, ["backward is 0", "1e-6..1e6"]),
     "negative update": ({"update_bytes": -1}, ["update_bytes is -1", "0..1000"]),
     "more accuracy than all": ({"stale_cost": 1.1}, ["stale_cost is 1.1", "0..1"]),
+    "no such recordings": ({"stale_curve": "imagenet"}, ["unknown stale_curve 'imagenet'", "cifar10"]),
+    "two costs": ({"stale_curve": "cifar10", "stale_cost": 0.1}, ["stale_cost is 0.1", "'cifar10'", "give one"]),
     "accuracy worth less than nothing": ({"accuracy_worth": -1}, ["accuracy_worth is -1", "0 or more"]),
     "other inputs": ({"inputs": "ours"}, ["inputs is 'ours'", "paper, devices"]),
     "negative labels": ({"label_bytes": -1}, ["label_bytes is -1", "0..1000000"]),
