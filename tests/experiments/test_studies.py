@@ -19,9 +19,8 @@ from splitgym.runtime.training.data import Dataset
 
 from ..command_line import PNG, Command, edit, names, read
 
-STUDIES: dict[str, Study] = {
-    name: importlib.import_module(f"splitgym.experiments.{name}").STUDY for name in ("l2s.staleness", "deprune.filters")
-}
+NAMES = ("l2s.staleness", "edgemove.staleness", "deprune.filters")
+STUDIES: dict[str, Study] = {name: importlib.import_module(f"splitgym.experiments.{name}").STUDY for name in NAMES}
 SOME = 3  # trials of a toy study
 
 
