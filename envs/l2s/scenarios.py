@@ -54,7 +54,7 @@ class Scenario(BaseScenario):
         sync_period: rounds between two synchronisations of the weights.
         stale_cost: accuracy that a round loses which trains layers on old copies, as a share; 0 where not known.
         stale_curve: recorded trainings whose fit says what such a round loses instead, by rounds since the last
-            synchronisation: digits or cifar10; an episode is taken as a whole training (assumption).
+            synchronisation: cifar10; an episode is taken as a whole training (assumption).
         accuracy_worth: rounds on the device alone that all of the accuracy is worth to the reward.
         label_bytes: bytes of a sample's label on the wire (assumption).
         eta: share of a shaped rate that payload gets (assumption).

@@ -32,6 +32,7 @@ from ...models.model import MAIN, Model
 from ...models.runnable.units import TorchModel
 from ...ui.errors import InputError
 from .digits import OnProgress
+from .private_point import private_point
 
 PIXELS_AT_ONCE = 2**16  # of the images that go through a network together: bounds memory, and fits the cache
 
@@ -126,13 +127,13 @@ def point_for(model: Model, kl: np.ndarray, target: float) -> int:
     if len(kl) != len(model.steps) or not np.isfinite(kl).all():
         raise InputError(f"the KL divergence by cut must be finite numbers, one for each of {len(model.steps)} cuts")
     kl = kl[np.array(cut_points(model)[1:]) - 1]
-    reached = np.minimum.accumulate(kl[::-1])[::-1] >= target
-    if not reached.any():
+    point = private_point(kl, target)
+    if point is None:
         raise InputError(
             f"no cut keeps the KL divergence at {target:g} nats or more from there on; "
             f"the largest target that can be reached is that of the last cut, {kl[-1]:.4g}"
         )
-    return int(reached.argmax()) + 1
+    return point
 
 
 def first_conv_point(model: Model) -> int:

@@ -19,7 +19,9 @@ from splitgym.runtime.training.data import Dataset
 
 from ..command_line import PNG, Command, edit, names, read
 
-NAMES = ("l2s.staleness", "edgemove.staleness", "deprune.filters")
+NAMES = (
+    "l2s.staleness", "l2s.privacy_networks", "edgemove.staleness", "hiertrain.eight_bits", "deprune.filters",
+)  # fmt: skip
 STUDIES: dict[str, Study] = {name: importlib.import_module(f"splitgym.experiments.{name}").STUDY for name in NAMES}
 SOME = 3  # trials of a toy study
 
