@@ -197,8 +197,19 @@ def table(summary: Summary) -> tuple[Table, list[str]]:
         f"lost by a round r behind the last sync: {100 * fit['scale']:.2f} r^{fit['power']:.3f} points over the whole "
         f"training (errors {_error(fit['scale_error'], 100)}, {_error(fit['power_error'])}); the curve is off by "
         f"{fit['error_points']:.2f} points, on L2S's own moves, which it has not seen, by {fit['held_out_points']:.2f}",
+        *_change_lines(summary),
     ]
     return made, lines
+
+
+def _change_lines(summary: Summary) -> list[str]:
+    """How far weights move in the end where the cut moves in every round, beside those of a cut that stays."""
+    by_sync = summary["changes_by_sync"]
+    told = ["the change of weights in the end, of that with a cut that stays:"]
+    for sync in (name for name in ("100", "never") if name in by_sync):
+        shares = (f"{layer} {100 * by_sync[sync][layer] / by_sync['change'][layer]:.0f}" for layer in by_sync[sync])
+        told.append(f"  another cut in every round, sync {sync}: {', '.join(shares)} %")
+    return told
 
 
 def _error(value: float | None, factor: float = 1.0) -> str:
