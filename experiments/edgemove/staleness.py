@@ -85,10 +85,10 @@ def train(settings: Settings, data: Dataset, on_share: OnShare) -> Result:
                 after = _moved(cut, steps, rng)
                 local.submit(Move(cut, after))
                 cut, drains = after, drains + 1
-            local.run()
+            local.deliver()
         if mark == count:
             local.submit(Move(cut, cut))  # the last minibatches leave the pipeline
-            local.run()
+            local.deliver()
         parts = [(network_of(local, CLIENT), 0, cut), (network_of(local, SERVER), cut, steps)]
         curve.append(accuracy(parts, data, scale))
         on_share(done / count)
