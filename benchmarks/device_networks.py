@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from splitgym.models.layers import Block, Conv, GlobalPool, Layer, Pool, Shape
+from splitgym.models.blocks import Block
+from splitgym.models.chain import Kernel, Unit
+from splitgym.models.layers import Conv, GlobalPool, Layer, Pool, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Kernel, Model, Unit
+from splitgym.models.model import Model
 from splitgym.models.zoo.classifiers import basic_block, bottleneck, classifier, conv, conv_bn, vgg_units
 
 IMAGE = Shape(3, 224, 224)

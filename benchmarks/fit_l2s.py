@@ -20,8 +20,9 @@ import numpy as np
 from device_networks import resnet, tiny_yolo
 from scipy.optimize import least_squares
 
+from splitgym.models.chain import Kernel
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Kernel, Model
+from splitgym.models.model import Model
 from splitgym.models.zoo.classifiers import bottleneck
 from splitgym.profiling.devices import Device, get_device
 from splitgym.profiling.latency import kernel_seconds

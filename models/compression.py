@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ..ui.errors import InputError
-from .layers import Block, Conv, ConvTranspose, Linear, Shape
-from .model import Model, Unit
+from .blocks import Block
+from .chain import Unit
+from .layers import Conv, ConvTranspose, Linear, Shape
+from .model import Model
 
 Padding = Literal["sound", "paper"]
 Mask = Literal["hard", "soft"]  # whether only the top B maps reach the decoder, or all of them, weighted by f

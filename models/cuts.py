@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .layers import Block
+from .blocks import Block
 from .model import Model
 
 

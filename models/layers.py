@@ -6,18 +6,26 @@ interval of a layer is *clipped* to the rows that exist, so padding rows are nev
 (DistrEdge Eq. 1-2 count them). ``input_lo`` needs only the first output row and ``input_hi`` only the
 last, and both accept integers or NumPy arrays: the row algebra of a whole network is therefore two
 independent monotone maps.
+
+What kind of layer it is follows from how its rows depend on those of its input (``RowKind``); how many of them there
+are is ``input_lo`` and ``input_hi`` alone. Nothing else in the suite knows what rows a layer needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from dataclasses import Field, dataclass, field, fields, is_dataclass
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
+from .activations import Activation
+
 Rows = Any  # int or integer ndarray
 Pair = tuple[int, int]
+
+# pointwise: a row of the same row; windowed: of its neighbours; remapped: of others by a rule (resizing, depth to
+# space); channels: of the same row, channels mixed; global: of every row
+RowKind = Literal["pointwise", "windowed", "remapped", "channels", "global"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,25 @@ class Shape:
         return self.channels * self.depth
 
 
+# Of fields that came after fingerprints were first recorded: they enter those where they have another value.
+LATER = {"later": True}
+
+
+def stated_fields(value: Any) -> list[Field[Any]]:
+    """Fields of plain data, without ``LATER`` ones at their default."""
+    return [f for f in fields(value) if not (f.metadata.get("later") and getattr(value, f.name) == f.default)]
+
+
+def described(value: Any) -> str:
+    """Plain data as text, as ``repr`` has it but for ``LATER`` fields at their default."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(described, value))}{',' * (len(value) == 1)})"
+    if not is_dataclass(value):
+        return repr(value)
+    stated = (f"{f.name}={described(getattr(value, f.name))}" for f in stated_fields(value))
+    return f"{type(value).__qualname__}({', '.join(stated)})"
+
+
 def _pair(value: int | Pair) -> Pair:
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
@@ -67,6 +94,8 @@ class Layer:
     rows ``[a, b)`` (a < b) read from an input of ``height`` rows.
     """
 
+    kind_of_rows: ClassVar[RowKind] = "pointwise"
+
     def out_shape(self, shape: Shape) -> Shape:
         """Shape of the output for an input of ``shape``."""
         return shape
@@ -85,6 +114,25 @@ class Layer:
     def input_hi(self, b: Rows, height: int) -> Rows:
         return b
 
+    def most_rows(self, rows: Rows, height: int) -> Rows:
+        """Most input rows that any ``rows`` consecutive output rows read, away from the edges of the map."""
+        return rows
+
+
+class GlobalLayer(Layer):
+    """A layer of which any output row reads every row of the input."""
+
+    kind_of_rows: ClassVar[RowKind] = "global"
+
+    def input_lo(self, a: Rows, height: int) -> Rows:
+        return a * 0
+
+    def input_hi(self, b: Rows, height: int) -> Rows:
+        return b * 0 + height
+
+    def most_rows(self, rows: Rows, height: int) -> Rows:
+        return rows * 0 + height
+
 
 @dataclass(frozen=True)
 class _Window(Layer):
@@ -94,6 +142,7 @@ class _Window(Layer):
     stride: int | Pair = 1
     padding: int | Pair = 0
     dilation: int | Pair = 1
+    kind_of_rows: ClassVar[RowKind] = "windowed"
 
     def __post_init__(self) -> None:
         for name in ("kernel", "stride", "padding", "dilation"):
@@ -119,28 +168,9 @@ class _Window(Layer):
         (kh, _), (sh, _), (ph, _), (dh, _) = self.window
         return np.clip((b - 1) * sh - ph + dh * (kh - 1) + 1, 0, height)
 
-
-# Names of torch's activations; "leaky" has darknet's slope of 0.1, "leaky=0.01" any other. Softmax runs over channels.
-Activation = str
-ACTIVATIONS = (
-    "none", "relu", "leaky", "relu6", "sigmoid", "tanh", "silu", "hardsigmoid", "hardswish", "gelu", "elu", "softmax",
-    "log_softmax",
-)  # fmt: skip
-LEAKY_SLOPE = 0.1
-
-
-def leaky_slope(activation: Activation) -> float | None:
-    """The slope of a leaky ReLU, None for another activation.
-
-    Raises:
-        ValueError: no such activation.
-    """
-    name, equals, slope = activation.partition("=")
-    if name == "leaky":
-        return float(slope) if equals else LEAKY_SLOPE
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {activation!r}, known: {', '.join(ACTIVATIONS)}, leaky=<slope>")
-    return None
+    def most_rows(self, rows: Rows, height: int) -> Rows:
+        (kh, _), (sh, _), _, (dh, _) = self.window
+        return np.minimum(height, (rows - 1) * sh + dh * (kh - 1) + 1)
 
 
 @dataclass(frozen=True)
@@ -195,24 +225,33 @@ class Conv3d(_Window):
 
 @dataclass(frozen=True)
 class ConvTranspose(_Window):
-    """A transposed 2-D convolution (dilation 1, no output padding)."""
+    """A transposed 2-D convolution (dilation 1); ``extra`` rows and columns come behind (torch's output padding)."""
 
     out_channels: int = 1
     bias: bool = True
     norm: bool = False
     activation: Activation = "relu"
+    groups: int = field(default=1, metadata=LATER)
+    extra: Pair = field(default=(0, 0), metadata=LATER)
 
     def out_shape(self, shape: Shape) -> Shape:
         (kh, kw), (sh, sw), (ph, pw), _ = self.window
-        return Shape(self.out_channels, (shape.height - 1) * sh - 2 * ph + kh, (shape.width - 1) * sw - 2 * pw + kw)
+        height, width = ((shape.height - 1) * sh - 2 * ph + kh, (shape.width - 1) * sw - 2 * pw + kw)
+        height, width = height + self.extra[0], width + self.extra[1]
+        if min(height, width, self.out_channels) < 1 or self.out_channels % self.groups:
+            raise ValueError(
+                f"a transposed window of {kh} x {kw} with padding {ph} x {pw} makes {self.out_channels} x {height} x "
+                f"{width} of {shape.folded_channels} x {shape.height} x {shape.width}, allowed: 1 or more of each"
+            )
+        return Shape(self.out_channels, height, width)
 
     def macs(self, shape: Shape) -> int:
         kh, kw = self.window[0]
-        return shape.height * shape.width * shape.folded_channels * self.out_channels * kh * kw
+        return shape.height * shape.width * shape.folded_channels * self.out_channels // self.groups * kh * kw
 
     def params(self, shape: Shape) -> int:
         kh, kw = self.window[0]
-        weights = self.out_channels * shape.folded_channels * kh * kw
+        weights = self.out_channels // self.groups * shape.folded_channels * kh * kw
         return weights + (self.out_channels if self.bias else 0) + (2 * self.out_channels if self.norm else 0)
 
     def input_lo(self, a: Rows, height: int) -> Rows:
@@ -222,6 +261,10 @@ class ConvTranspose(_Window):
     def input_hi(self, b: Rows, height: int) -> Rows:
         _, (sh, _), (ph, _), _ = self.window
         return np.clip((b - 1 + ph) // sh + 1, 0, height)
+
+    def most_rows(self, rows: Rows, height: int) -> Rows:
+        (kh, _), (sh, _), _, _ = self.window
+        return np.minimum(height, -(-(rows + kh - 1) // sh))
 
 
 @dataclass(frozen=True)
@@ -239,22 +282,18 @@ class Pool(_Window):
 
 
 @dataclass(frozen=True)
-class GlobalPool(Layer):
-    """Average over the whole map: reads every row, so it belongs to the tail."""
+class GlobalPool(GlobalLayer):
+    """One value for every channel of the whole map: the average, the largest, the sum, or the Euclidean norm."""
+
+    kind: Literal["avg", "max", "sum", "l2"] = field(default="avg", metadata=LATER)
 
     def out_shape(self, shape: Shape) -> Shape:
         return Shape(shape.folded_channels, 1, 1)
 
-    def input_lo(self, a: Rows, height: int) -> Rows:
-        return a * 0
-
-    def input_hi(self, b: Rows, height: int) -> Rows:
-        return b * 0 + height
-
 
 @dataclass(frozen=True)
-class Linear(Layer):
-    """A fully connected layer over the flattened input: reads every row, so it belongs to the tail."""
+class Linear(GlobalLayer):
+    """A fully connected layer over the flattened input."""
 
     out_features: int = 1
     bias: bool = True
@@ -269,31 +308,6 @@ class Linear(Layer):
     def params(self, shape: Shape) -> int:
         return shape.elements * self.out_features + (self.out_features if self.bias else 0)
 
-    def input_lo(self, a: Rows, height: int) -> Rows:
-        return a * 0
-
-    def input_hi(self, b: Rows, height: int) -> Rows:
-        return b * 0 + height
-
-
-@dataclass(frozen=True)
-class Reorg(Layer):
-    """Space to depth: each ``stride`` x ``stride`` patch becomes channels (YOLOv2's passthrough)."""
-
-    stride: int = 2
-
-    def out_shape(self, shape: Shape) -> Shape:
-        s = self.stride
-        if shape.height % s or shape.width % s:
-            raise ValueError(f"reorg with stride {s} needs height and width divisible by it, got {shape}")
-        return Shape(shape.folded_channels * s * s, shape.height // s, shape.width // s)
-
-    def input_lo(self, a: Rows, height: int) -> Rows:
-        return np.clip(a * self.stride, 0, height)
-
-    def input_hi(self, b: Rows, height: int) -> Rows:
-        return np.clip(b * self.stride, 0, height)
-
 
 @dataclass(frozen=True)
 class Pointwise(Layer):
@@ -304,118 +318,3 @@ class Pointwise(Layer):
 
     def params(self, shape: Shape) -> int:
         return 2 * shape.folded_channels if self.norm else 0
-
-
-@dataclass(frozen=True)
-class Pad(Layer):
-    """A border of one value around a map, where a window's own padding is not the same on both sides."""
-
-    top: int = 0
-    bottom: int = 0
-    left: int = 0
-    right: int = 0
-    value: float = 0.0
-
-    def out_shape(self, shape: Shape) -> Shape:
-        return Shape(shape.folded_channels, shape.height + self.top + self.bottom, shape.width + self.left + self.right)
-
-    def input_lo(self, a: Rows, height: int) -> Rows:
-        return np.clip(a - self.top, 0, height)
-
-    def input_hi(self, b: Rows, height: int) -> Rows:
-        return np.clip(b - self.top, 0, height)
-
-
-@dataclass(frozen=True)
-class Block(Layer):
-    """Parallel branches over one input, added or concatenated, then an optional activation.
-
-    An empty branch is the identity. With ``split_channels`` each branch reads its own slice of the
-    input's channels instead of all of them (OpenPose's two branches side by side).
-    """
-
-    branches: tuple[tuple[Layer, ...], ...] = ()
-    combine: Literal["add", "concat"] = "concat"
-    activation: Activation = "none"
-    split_channels: tuple[int, ...] | None = None
-
-    def branch_shape(self, shape: Shape, index: int) -> Shape:
-        """Input shape that branch ``index`` sees."""
-        if self.split_channels is None:
-            return shape
-        return replace(shape, channels=self.split_channels[index], depth=1)
-
-    def out_shape(self, shape: Shape) -> Shape:
-        sizes = self.split_channels
-        if sizes is not None and (len(sizes) != len(self.branches) or sum(sizes) != shape.folded_channels):
-            raise ValueError(f"split_channels {sizes} does not divide {shape} among {len(self.branches)} branches")
-        outs = [chain_out(b, self.branch_shape(shape, i)) for i, b in enumerate(self.branches)]
-        first = outs[0]
-        same_map = all((o.height, o.width) == (first.height, first.width) for o in outs)
-        same_channels = all(o.folded_channels == first.folded_channels for o in outs)
-        if not same_map or (self.combine == "add" and not same_channels):
-            raise ValueError(f"the branches of a block do not fit together: {outs}")
-        channels = first.folded_channels if self.combine == "add" else sum(o.folded_channels for o in outs)
-        return Shape(channels, first.height, first.width)
-
-    def macs(self, shape: Shape) -> int:
-        return sum(leaf.layer.macs(leaf.in_shape) for leaf in leaves((self,), shape))
-
-    def params(self, shape: Shape) -> int:
-        return sum(leaf.layer.params(leaf.in_shape) for leaf in leaves((self,), shape))
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """One kernel inside a chain: a layer that is not a block, with its shapes and place."""
-
-    path: str
-    layer: Layer
-    in_shape: Shape
-    out_shape: Shape
-
-
-def chain_out(layers: tuple[Layer, ...], shape: Shape) -> Shape:
-    """Output shape of layers applied one after another."""
-    for layer in layers:
-        shape = layer.out_shape(shape)
-    return shape
-
-
-def leaves(layers: tuple[Layer, ...], shape: Shape, prefix: str = "") -> Iterator[Leaf]:
-    """The kernels of a chain in execution order, blocks opened; ``path`` is like ``0.b1.2``."""
-    for i, layer in enumerate(layers):
-        path = f"{prefix}{i}"
-        out = layer.out_shape(shape)
-        if isinstance(layer, Block):
-            for j, branch in enumerate(layer.branches):
-                yield from leaves(branch, layer.branch_shape(shape, j), f"{path}.b{j}.")
-        else:
-            yield Leaf(path, layer, shape, out)
-        shape = out
-
-
-def trace_rows(
-    layers: tuple[Layer, ...], shape: Shape, lo: Rows, hi: Rows
-) -> tuple[Rows, Rows, list[tuple[Rows, Rows]]]:
-    """Carry output rows ``[lo, hi)`` of a chain back to its input.
-
-    ``lo`` and ``hi`` are integers or arrays (each mapped on its own). Returns the input rows that are read
-    and, for every kernel in the order of :func:`leaves`, the output rows that it computes.
-    """
-    shapes = [shape]
-    for layer in layers:
-        shapes.append(layer.out_shape(shapes[-1]))
-    computed: list[tuple[Rows, Rows]] = []
-    for layer, in_shape in zip(reversed(layers), reversed(shapes[:-1]), strict=True):
-        if isinstance(layer, Block):
-            traces = [
-                trace_rows(branch, layer.branch_shape(in_shape, j), lo, hi) for j, branch in enumerate(layer.branches)
-            ]
-            computed[:0] = [rows for trace in traces for rows in trace[2]]
-            lo = np.minimum.reduce([t[0] for t in traces])
-            hi = np.maximum.reduce([t[1] for t in traces])
-        else:
-            computed.insert(0, (lo, hi))
-            lo, hi = layer.input_lo(lo, in_shape.height), layer.input_hi(hi, in_shape.height)
-    return lo, hi, computed

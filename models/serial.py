@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from typing import Any
 
 from ..ui.errors import InputError
-from . import layers
-from .layers import Layer, Shape
-from .model import Join, Model, Unit
+from . import blocks, channels, layers, programs, remaps
+from .chain import Join, Unit
+from .layers import Layer, Shape, stated_fields
+from .model import Model
 
 _KINDS: dict[str, type] = {
-    **{name: kind for name, kind in vars(layers).items() if isinstance(kind, type) and issubclass(kind, Layer)},
-    **{kind.__name__: kind for kind in (Shape, Join, Unit, Model)},
+    **{
+        name: kind
+        for module in (layers, blocks, remaps, channels, programs)
+        for name, kind in vars(module).items()
+        if isinstance(kind, type) and issubclass(kind, Layer)
+    },
+    **{kind.__name__: kind for kind in (Shape, Join, Unit, Model, programs.Operation, programs.Constant)},
 }
 _MOST_DEPTH = 32
 
@@ -21,7 +27,7 @@ _MOST_DEPTH = 32
 def to_plain(value: Any) -> Any:
     """A model, or part of one, as mappings, lists, numbers and texts."""
     if is_dataclass(value):
-        own = {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+        own = {f.name: to_plain(getattr(value, f.name)) for f in stated_fields(value)}
         return {"is": type(value).__name__, **own}
     if isinstance(value, tuple):
         return [to_plain(v) for v in value]

@@ -15,8 +15,10 @@ Winograd's algorithm: rows and columns are rounded up to its tile q, t_comp is d
 
 A kernel is a convolution with its norm, activation and residual add (kernels of their own in eager frameworks,
 but for the add), a pool, a norm or activation that follows no convolution, or a fully connected layer. Concatenation
-is free, and so are space-to-depth and a border: they only place values. A transposed convolution computes each output
-position from the taps that meet it.
+is free, and so are space-to-depth and back, slices, shuffles and a border: they only place values. What works value by
+value or over channels, resizes, or norms a whole map moves its values through memory, as a pool does; a program moves
+what each of its operators reads and writes, or computes its products if that takes longer. A transposed convolution
+computes each output position from the taps that meet it.
 """
 
 from __future__ import annotations
@@ -28,13 +30,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Linear, Pad, Pointwise, Pool, Reorg
-from ..models.model import Kernel
+from ..models.blocks import Merge
+from ..models.chain import Kernel
+from ..models.channels import ChannelNorm, ChannelReduce, LocalNorm, MapNorm, PRelu, Shuffle, WithConstant
+from ..models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Linear, Pointwise, Pool
+from ..models.programs import Program
+from ..models.remaps import DepthToSpace, Pad, Reorg, Resize, Slice
 from .devices import Coefficients, Device
 
 SPLIT_K_COST = 0.15  # extra work of every doubling of split-K
 MIN_SPLIT_K_LENGTH = 64  # a piece of the reduction axis is never shorter
 WINOGRAD_MIN_CHANNELS = 16
+
+# Kernels that only place values, and those that move theirs through memory once.
+_PLACES = (Reorg, Pad, Slice, Shuffle, DepthToSpace)
+_MOVES = (
+    Pool, GlobalPool, Pointwise, PRelu, LocalNorm, ChannelNorm, ChannelReduce, MapNorm, WithConstant, Resize
+)  # fmt: skip
 
 _IntArray = npt.NDArray[np.int64]
 _FloatArray = npt.NDArray[np.float64]
@@ -78,34 +90,29 @@ def kernel_seconds(
     """
     r = np.asarray(rows, dtype=np.int64)
     layer, c = kernel.layer, device.coefficients(tiles)
-    if isinstance(layer, Reorg | Pad):
+    if isinstance(layer, _PLACES):
         return np.zeros(r.shape)
-    moved = batch * (_in_rows(kernel, r) * kernel.in_shape.row_elements + r * kernel.out_shape.row_elements)
+    moved = batch * (
+        layer.most_rows(r, kernel.in_shape.height) * kernel.in_shape.row_elements + r * kernel.out_shape.row_elements
+    )
     if isinstance(layer, Conv | Conv3d | ConvTranspose):
         seconds = _conv_seconds(device, c, kernel, r, moved, batch)
     elif isinstance(layer, Linear):
         macs = layer.macs(kernel.in_shape)
         compute = batch * r * (2 * macs / (device.peak_flops * c.e_c))
         seconds = c.t0_s + np.maximum(compute, _memory_s(device, c, moved + macs))
-    elif isinstance(layer, Pool | GlobalPool | Pointwise):
+    elif isinstance(layer, Program):
+        compute = batch * (r > 0) * (2 * layer.macs(kernel.in_shape) / (device.peak_flops * c.e_c))
+        moved = batch * (r > 0) * layer.moved(kernel.in_shape)
+        seconds = len(layer.operations) * c.light_t0_s + np.maximum(compute, _memory_s(device, c, moved))
+    elif isinstance(layer, Merge):
+        moved = batch * (layer.inputs + 1) * r * kernel.out_shape.row_elements
+        seconds = c.light_t0_s + _memory_s(device, c, moved)
+    elif isinstance(layer, _MOVES):
         seconds = c.light_t0_s + _memory_s(device, c, moved)
     else:
         raise TypeError(f"kernel {kernel.name}: no latency model for a layer of type {type(layer).__name__}")
     return np.where(r > 0, seconds, 0.0)
-
-
-def _in_rows(kernel: Kernel, rows: _IntArray) -> _IntArray:
-    """Most input rows that any ``rows`` consecutive output rows read."""
-    layer, height = kernel.layer, kernel.in_shape.height
-    if isinstance(layer, Conv | Conv3d | Pool):
-        (size, _), (stride, _), _, (dilation, _) = layer.window
-        return np.minimum(height, (rows - 1) * stride + dilation * (size - 1) + 1)
-    if isinstance(layer, ConvTranspose):
-        (size, _), (stride, _), _, _ = layer.window
-        return np.minimum(height, -(-(rows + size - 1) // stride))
-    if isinstance(layer, Pointwise):
-        return rows
-    return np.full_like(rows, height)  # global pool, fully connected
 
 
 def _gemm(kernel: Kernel) -> _Gemm:
@@ -113,9 +120,10 @@ def _gemm(kernel: Kernel) -> _Gemm:
     assert isinstance(layer, Conv | Conv3d | ConvTranspose)
     size, stride, _, dilation = layer.window
     taps, channels_in, groups, winograd = prod(size), shape.folded_channels, 1, False
-    if isinstance(layer, Conv):
+    if isinstance(layer, Conv | ConvTranspose):
         groups = layer.groups
         channels_in //= groups
+    if isinstance(layer, Conv):
         winograd = (size, stride, dilation, groups) == ((3, 3), (1, 1), (1, 1), 1)
     elif isinstance(layer, Conv3d):
         taps, channels_in = layer.kernel_depth * taps, shape.channels

@@ -24,8 +24,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..models.chain import Kernel
 from ..models.layers import Conv, Conv3d, ConvTranspose, Linear
-from ..models.model import Kernel, Model
+from ..models.model import Model
 from ..ui.errors import InputError
 from ..ui.faults import Faults, few
 from .devices import Device, calibration_date, get_device

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .geometry import HEAD, REQUESTER, RESULT, Geometry, Piece
+from ..models.chain import head_name
+from .geometry import REQUESTER, RESULT, Geometry, Piece
 from .transport import CHUNK_BYTES, Buffer
 from .wire import Chunk
 
@@ -179,7 +180,7 @@ class Assembly:
 def outputs(geometry: Geometry, came: Mapping[Piece, bytearray], dtype: type) -> tuple[np.ndarray, ...]:
     """The network's output and its side heads, put together from their rows."""
     model = geometry.model
-    heads = [f"{HEAD}{u}" for u, unit in enumerate(model.units) if unit.head]
+    heads = [] if model.tail else list(map(head_name, model.heads))
     found = []
     for tensor in (RESULT, *heads):
         pieces = sorted((p for p in came if p.tensor == tensor), key=lambda p: p.lo)

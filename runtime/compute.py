@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ..models.model import MAIN, Model
+from ..models.chain import HEAD, MAIN, head_name
+from ..models.model import Model
 from ..models.runnable.units import PartOutput, RowSlice, TorchModel
 from ..ui.errors import InputError
 from .blobs import BlobStore
-from .geometry import HEAD, RESULT, Geometry, Part, Piece
+from .geometry import RESULT, Geometry, Part, Piece
 from .patience import wait
 from .spatial import Job
 from .wire import Pace
@@ -134,8 +135,11 @@ class Executor:
 
     def _part(self, kept: _Kept, part: Part, came: Mapping[Piece, bytearray]) -> None:
         needs = self.geometry.needs(part.volume, self.device)
-        own = kept.tensors if kept.volume == part.volume - 1 else {}
-        inputs = {name: self._rows(name, part.start, rows, own, came) for name, rows in needs.items()}
+        own = kept.tensors if part.start and kept.volume == part.volume - 1 else {}
+        inputs = {
+            name: self._rows(name, part.start, rows, [own[name]] if name in own else [], came)
+            for name, rows in needs.items()
+        }
         output = self._parts.run_part(part.start, part.stop, inputs, part.a, part.b)
         kept.tensors, kept.volume = output.tensors, part.volume
         for unit, rows in output.heads.items():
@@ -143,8 +147,12 @@ class Executor:
 
     def _tail(self, kept: _Kept, came: Mapping[Piece, bytearray]) -> Tensor:
         height = self.geometry.model.in_shapes[-1].height
-        whole = self._rows(MAIN, self.geometry.last, (0, height), kept.tensors, came)
-        tensors, _ = self.torch_model[self.geometry.last :]({MAIN: whole.tensor})
+        last, model = self.geometry.last, self.geometry.model
+        tensors = {MAIN: self._rows(MAIN, last, (0, height), [kept.tensors[MAIN]], came).tensor}
+        for unit in model.heads:
+            rows = (0, model.head_shape(unit).height)
+            tensors[head_name(unit)] = self._rows(head_name(unit), last, rows, kept.heads.get(unit, []), came).tensor
+        tensors, _ = self.torch_model[last:](tensors)
         return tensors[MAIN]
 
     def _rows(
@@ -152,14 +160,14 @@ class Executor:
         name: str,
         boundary: int,
         rows: tuple[int, int],
-        own: Mapping[str, RowSlice],
+        own: Sequence[RowSlice],
         came: Mapping[Piece, bytearray],
     ) -> RowSlice:
         """Rows of a tensor put together from what this device has and what came in."""
         lo, hi = rows
         whole = torch.empty(self.geometry.shape(name, boundary, hi - lo))
-        if boundary and name in own:
-            mine = own[name].crop(max(lo, own[name].lo), min(hi, own[name].hi))
+        for rows_here in own:
+            mine = rows_here.crop(max(lo, rows_here.lo), min(hi, rows_here.hi))
             whole[:, :, mine.lo - lo : mine.lo - lo + mine.tensor.shape[2]] = mine.tensor
         for piece, data in came.items():
             if piece.tensor == name:

@@ -13,12 +13,12 @@ from functools import cached_property
 
 import numpy as np
 
-from ..models.model import MAIN, Model, ValueBytes
+from ..models.chain import HEAD, MAIN, head_name
+from ..models.model import Model, ValueBytes
 from ..models.plans import SpatialPlan
 
 REQUESTER = -1  # whoever has the image and wants the result, beside the devices 0..D-1
 RESULT = "result"  # what comes back: the tail's output, or rows of the last map
-HEAD = "head:"  # before the number of a unit: rows of its side head
 
 Rows = tuple[int, int]
 
@@ -149,14 +149,13 @@ class Geometry:
         return messages
 
     def gather(self, sender: int) -> list[Piece]:
-        """What a device sends at the end: rows of the last map to the host, or, without a tail, rows and heads."""
+        """What a device sends in the end: rows of the last map and of side heads, to the host or the requester."""
         if sender == self.host or not self.is_whole:
             return []
         rows = self.holds(len(self.ranges) - 1, sender).get(MAIN, (0, 0))
-        target = self.host if self.host != REQUESTER else REQUESTER
         name = MAIN if self.host != REQUESTER else RESULT
-        pieces = [Piece(sender, target, self.last, name, *rows)] if rows[0] < rows[1] else []
-        return pieces + (self.head_pieces(sender) if self.host == REQUESTER else [])
+        pieces = [Piece(sender, self.host, self.last, name, *rows)] if rows[0] < rows[1] else []
+        return pieces + self.head_pieces(sender)
 
     def head_pieces(self, sender: int) -> list[Piece]:
         """Rows of the side heads that a device makes on the way."""
@@ -166,7 +165,7 @@ class Geometry:
             for h, unit in enumerate(rows.heads):
                 lo, hi = int(rows.head_post[h, part.a]), int(rows.head_post[h, part.b])
                 if lo < hi:
-                    pieces.append(Piece(sender, REQUESTER, self.last, f"{HEAD}{unit}", lo, hi))
+                    pieces.append(Piece(sender, self.host, self.last, head_name(unit), lo, hi))
         return pieces
 
     def result(self) -> list[Piece]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .assembly import Assembly
-from .geometry import REQUESTER, Geometry, Part, Piece
+from .geometry import Geometry, Part, Piece
 from .transport import CHUNK_BYTES, Buffer
 from .wire import Chunk
 
@@ -123,12 +123,11 @@ class Spatial:
             ends = True
         else:
             self._items[job.item].parts += 1
-            last = job.part.volume == self.geometry.volumes - 1
-            if not last:
+            if job.part.volume < self.geometry.volumes - 1:
                 sends = self.geometry.exchange(job.part.volume + 1, self.device)
             done = self._items[job.item].parts == len(self._parts)
             ends = done and not self._is_host
-            if last or (done and self.geometry.host == REQUESTER):
+            if done:
                 sends = [*sends, self.geometry.gather(self.device)]
         if ends:
             del self._items[job.item]

@@ -104,11 +104,13 @@ class Graph:
         )  # fmt: skip
         return self.added(layer)
 
-    def deconvolution(self, tensor: Any, kernel: npt.NDArray[Any], bias: npt.NDArray[Any] | None) -> Any:
+    def deconvolution(
+        self, tensor: Any, kernel: npt.NDArray[Any], bias: npt.NDArray[Any] | None, groups: int = 1
+    ) -> Any:
         """A transposed convolution layer of stride 1 without padding, to be changed; its kernel is torch's."""
         layer = self.network.add_deconvolution_nd(
-            input=tensor, num_output_maps=kernel.shape[1], kernel_shape=kernel.shape[2:], kernel=self.weights(kernel),
-            bias=self._optional(bias),
+            input=tensor, num_output_maps=groups * kernel.shape[1], kernel_shape=kernel.shape[2:],
+            kernel=self.weights(kernel), bias=self._optional(bias),
         )  # fmt: skip
         return self.added(layer)
 
@@ -130,6 +132,17 @@ class Graph:
         mask = sum(1 << axis for axis in axes)
         layer = self.network.add_reduce(input=tensor, op=kind, axes=mask, keep_dims=True)
         return self.added(layer, "reduce").get_output(0)
+
+    def function(self, tensor: Any, kind: Any, what: str) -> Any:
+        """One of ``UnaryOperation``."""
+        return self.added(self.network.add_unary(input=tensor, op=kind), what).get_output(0)
+
+    def product(self, matrix: Any, tensor: Any, first: bool) -> Any:
+        """Matrices over rows and columns multiplied; axes of size 1 are repeated."""
+        none = self.trt.MatrixOperation.NONE
+        left, right = (matrix, tensor) if first else (tensor, matrix)
+        layer = self.network.add_matrix_multiply(input0=left, op0=none, input1=right, op1=none)
+        return self.added(layer, "matrix").get_output(0)
 
     def scaled(self, tensor: Any, shift: npt.NDArray[Any], scale: npt.NDArray[Any] | None = None) -> Any:
         """``scale * tensor + shift`` by channel."""

@@ -7,14 +7,17 @@ padding's place.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pad, Pair, Pointwise, Pool, Reorg
+from ..models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pair, Pointwise, Pool
+from ..ui.errors import InputError
 from .activations import activate
 from .graph import HEIGHT, WIDTH, Graph, MapRows, Sizes, map_sizes
+from .maps import MAP_KERNELS, bordered, root_of_squares
 from .weights import KernelWeights, folded, norm_scale_shift
 
 
@@ -27,6 +30,9 @@ def add_kernel(graph: Graph, layer: Layer, weights: KernelWeights, x: MapRows, a
     Raises:
         InputError: TensorRT refuses a layer, or weights do not fit the precision.
     """
+    if type(layer) not in _KERNELS:
+        what = type(layer).__name__
+        raise InputError(f"kernel {graph.kernel}: a layer of type {what} has no form in TensorRT here; run it by torch")
     return _KERNELS[type(layer)](graph, layer, weights, x, a, b)
 
 
@@ -36,15 +42,6 @@ def _edge_rows(layer: Conv | Conv3d | Pool, height: int, a: int, b: int) -> Pair
     above = padding - a * stride
     below = (b - 1) * stride - padding + dilation * (size - 1) + 1 - height
     return max(0, above), max(0, below)
-
-
-def _bordered(graph: Graph, x: MapRows, above: int, below: int, left: int, right: int, value: float) -> Any:
-    """A map with a border of one value."""
-    _, channels, rows, width = x.sizes
-    sizes = (1, channels, above + rows + below, left + width + right)
-    if x.tensor is None:
-        return graph.constant(np.full(sizes, value))
-    return x.tensor if sizes == x.sizes else graph.window(x.tensor, (0, 0, -above, -left), sizes, fill=value)
 
 
 def _only_bias(graph: Graph, bias: npt.NDArray[Any] | None, sizes: Sizes) -> Any:
@@ -108,14 +105,16 @@ def _conv_transpose(graph: Graph, layer: ConvTranspose, weights: KernelWeights, 
     size, stride, (padding, side), _ = layer.window
     first = x.lo * stride[0] - padding  # first output row that the input reaches
     end = first + (x.hi - x.lo - 1) * stride[0] + size[0]
-    outside = first > a or end < b  # rows between two windows at the ends: no window, only the bias
-    conv = graph.deconvolution(x.tensor, kernel, None if outside else bias)
-    conv.stride_nd = stride
-    conv.pre_padding, conv.post_padding = (max(0, a - first), side), (max(0, end - b), side)
+    right = max(0, layer.extra[1] - side)
+    outside = first > a or end < b or right  # rows between two windows at the ends: no window, only the bias
+    conv = graph.deconvolution(x.tensor, kernel, None if outside else bias, layer.groups)
+    conv.stride_nd, conv.num_groups = stride, layer.groups
+    conv.pre_padding = (max(0, a - first), side)
+    conv.post_padding = (max(0, end - b), max(0, side - layer.extra[1]))
     tensor = conv.get_output(0)
     if outside:
-        inside = MapRows(tensor, max(a, first), min(b, end), out)
-        tensor = _bordered(graph, inside, inside.lo - a, b - inside.hi, 0, 0, 0.0)
+        inside = MapRows(tensor, max(a, first), min(b, end), replace(out, width=out.width - right))
+        tensor = bordered(graph, inside, inside.lo - a, b - inside.hi, 0, right, 0.0)
         tensor = tensor if bias is None else graph.scaled(tensor, bias)
     return activate(graph, tensor, layer.activation)
 
@@ -134,7 +133,7 @@ def _pool(graph: Graph, layer: Pool, weights: KernelWeights, x: MapRows, a: int,
     if layer.kind == "avg" and beyond:
         # The padding counts, what lies beyond does not: make the padding part of the map.
         counted = min(after[0], padding[0]), min(after[1], padding[1])
-        tensor = _bordered(graph, x, before[0], counted[0], before[1], counted[1], 0.0)
+        tensor = bordered(graph, x, before[0], counted[0], before[1], counted[1], 0.0)
         before, after = (0, 0), (after[0] - counted[0], after[1] - counted[1])
     types = graph.trt.PoolingType
     kind = types.MAX if layer.kind == "max" else types.AVERAGE
@@ -157,19 +156,17 @@ def _dilated_max(graph: Graph, layer: Pool, x: MapRows, before: Pair, sizes: Siz
 
 
 def _global_pool(graph: Graph, layer: GlobalPool, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
-    return graph.reduced(x.tensor, graph.trt.ReduceOperation.AVG, (HEIGHT, WIDTH))
+    kinds = graph.trt.ReduceOperation
+    axes = (HEIGHT, WIDTH)
+    if layer.kind == "l2":
+        return root_of_squares(graph, x.tensor, axes)
+    return graph.reduced(x.tensor, {"avg": kinds.AVG, "max": kinds.MAX, "sum": kinds.SUM}[layer.kind], axes)
 
 
 def _linear(graph: Graph, layer: Linear, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
     kernel = weights["linear.weight"][:, :, None, None]
     conv = graph.convolution(graph.flattened(x), kernel, weights.get("linear.bias"))
     return activate(graph, conv.get_output(0), layer.activation)
-
-
-def _reorg(graph: Graph, layer: Reorg, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
-    out, s = layer.out_shape(x.shape), layer.stride
-    patches = (1, x.shape.folded_channels, b - a, s, out.width, s)
-    return graph.reshaped(graph.reshaped(x.tensor, patches, (0, 1, 3, 5, 2, 4)), map_sizes(out, b - a))
 
 
 def _pointwise(graph: Graph, layer: Pointwise, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
@@ -180,20 +177,13 @@ def _pointwise(graph: Graph, layer: Pointwise, weights: KernelWeights, x: MapRow
     return activate(graph, tensor, layer.activation)
 
 
-def _pad(graph: Graph, layer: Pad, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
-    above = max(0, min(b, layer.top) - a)
-    below = max(0, b - max(a, layer.top + x.shape.height))
-    return _bordered(graph, x, above, below, layer.left, layer.right, layer.value)
-
-
 _KERNELS: dict[type[Layer], Callable[[Graph, Any, KernelWeights, MapRows, int, int], Any]] = {
+    **MAP_KERNELS,
     Conv: _conv,
     Conv3d: _conv3d,
     ConvTranspose: _conv_transpose,
     GlobalPool: _global_pool,
     Linear: _linear,
-    Pad: _pad,
     Pointwise: _pointwise,
     Pool: _pool,
-    Reorg: _reorg,
 }

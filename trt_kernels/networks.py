@@ -9,11 +9,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..models.layers import Block, Layer, Shape
-from ..models.model import MAIN, Kernel, Model, Volume
+from ..models.blocks import Block, Combine, Merge
+from ..models.chain import MAIN, Kernel
+from ..models.layers import Layer, Shape
+from ..models.model import Model
+from ..models.rows import Volume
 from .activations import activate
 from .graph import CHANNELS, Graph, MapRows, Sizes, map_sizes
 from .layers import add_kernel
+from .maps import put_together
 from .versions import set_output_type
 from .weights import KernelWeights
 
@@ -55,10 +59,12 @@ def middle_rows(kernel: Kernel, rows: int) -> tuple[int, int]:
 
 
 def kernel_ports(kernel: Kernel, a: int, b: int) -> Ports:
-    """Input and output of the network of output rows ``[a, b)`` of a kernel."""
+    """Input and output of the network of output rows ``[a, b)`` of a kernel; a merge has several inputs."""
     height = kernel.in_shape.height
     lo, hi = int(kernel.layer.input_lo(a, height)), int(kernel.layer.input_hi(b, height))
-    inputs = (Port("in.", MAIN, lo, hi, kernel.in_shape),)
+    count = kernel.layer.inputs if isinstance(kernel.layer, Merge) else 1
+    names = [MAIN, *map(str, range(1, count))]
+    inputs = tuple(Port(f"in.{name}", name, lo, hi, kernel.in_shape) for name in names)
     return Ports(inputs if lo < hi else (), (Port("out.", MAIN, a, b, kernel.out_shape),))
 
 
@@ -80,7 +86,12 @@ def kernel_network(
     tensors = _add_inputs(graph, ports, layouts)
     lo = ports.inputs[0].lo if ports.inputs else 0
     x = MapRows(tensors.get(MAIN), lo, ports.inputs[0].hi if ports.inputs else lo, kernel.in_shape)
-    out = add_kernel(graph, kernel.layer, weights, x, a, b)
+    if isinstance(kernel.layer, Merge):
+        out = x.tensor
+        for port in ports.inputs[1:]:
+            out = put_together(graph, kernel.layer.combine, out, tensors[port.tensor])
+    else:
+        out = add_kernel(graph, kernel.layer, weights, x, a, b)
     _mark_outputs(graph, ports, {MAIN: out}, layouts)
     return ports
 
@@ -167,9 +178,11 @@ class _Units:
         heads: dict[int, MapRows] = {}
         for i in range(start, stop):
             unit = self.model.units[i]
-            joins = [self._chain(join.layers, carried[join.source]) for join in unit.joins]
+            inputs = [self._chain(join.layers, carried[join.source]) for join in self.model.sources(i)]
             self.unit = self.graph.kernel = unit.name
-            x = self.graph.concatenated([*joins, carried[MAIN]]) if joins else carried[MAIN]
+            x = inputs[0]
+            if len(inputs) > 1:
+                x = self._merged(unit.combine or "concat", inputs, self.model.joined_shapes[i], self.model.merge(i))
             carried[MAIN] = self._chain(unit.layers, x)
             if unit.save is not None:
                 carried[unit.save] = carried[MAIN]
@@ -194,11 +207,7 @@ class _Units:
     def _block(self, block: Block, x: MapRows) -> MapRows:
         shape = block.out_shape(x.shape)
         parts = [self._chain(branch, self._branch_input(block, i, x)) for i, branch in enumerate(block.branches)]
-        self.graph.kernel = self.unit
-        if block.combine == "concat":
-            whole = self.graph.concatenated(parts)
-        else:
-            whole = self._sum(self.graph.common_rows(parts))
+        whole = self._merged(block.combine, parts, shape, block.merge(x.shape))
         if whole.tensor is None:
             return whole._replace(shape=shape)
         return MapRows(activate(self.graph, whole.tensor, block.activation), whole.lo, whole.hi, shape)
@@ -213,13 +222,24 @@ class _Units:
         start[CHANNELS] = sum(sizes[:index])
         return MapRows(self.graph.window(x.tensor, start, map_sizes(shape, x.hi - x.lo)), x.lo, x.hi, shape)
 
-    def _sum(self, parts: Sequence[MapRows]) -> MapRows:
-        total = parts[0]
-        if total.tensor is not None:
-            operation = self.graph.trt.ElementWiseOperation.SUM
-            for part in parts[1:]:
-                total = total._replace(tensor=self.graph.binary(total.tensor, part.tensor, operation, "sum"))
-        return total
+    def _merged(self, combine: Combine, parts: Sequence[MapRows], shape: Shape, merge: Merge | None) -> MapRows:
+        """Maps put together: the rows that all have, or those that the kernel of it computes."""
+        self.graph.kernel = self.unit
+        if combine == "concat":
+            return self.graph.concatenated(parts)
+        wanted: tuple[int, int] | None = None
+        if merge is not None:
+            index, *rows = next(self.plan)
+            self.graph.kernel, wanted = self.model.kernels[index].name, (rows[0], rows[1])
+        whole = [x for x in parts if x.shape.height == shape.height]
+        lo, hi = wanted or (max(x.lo for x in whole), min(x.hi for x in whole))
+        if hi <= lo:
+            return MapRows(None, lo, lo, shape)
+        total: Any = None
+        for x in parts:
+            tensor = (self.graph.cropped(x, lo, hi) if x.shape.height == shape.height else x).tensor
+            total = tensor if total is None else put_together(self.graph, combine, total, tensor)
+        return MapRows(total, lo, hi, shape)
 
 
 def _add_inputs(graph: Graph, ports: Ports, layouts: int | None = None) -> dict[str | int, Any]:

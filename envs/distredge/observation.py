@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...models.model import MAIN, Model, ValueBytes
+from ...models.chain import MAIN
+from ...models.model import Model, ValueBytes
 from ...models.plans import volume_ranges
 from .system import System
 

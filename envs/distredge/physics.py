@@ -332,6 +332,7 @@ class Physics:
             return self._collect(at, out_bytes + at.head_bytes, None, rates, events)
         lanes = np.arange(rows.shape[1])
         host = rows.argmax(axis=0)
+        out_bytes = out_bytes + at.head_bytes
         out_bytes[host, lanes] = 0.0
         gathered = self._collect(at, out_bytes, host, rates, events)
         begin = np.maximum(at.done_s[host, lanes], gathered)

@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from ...models.layers import Rows
-from ...models.model import BackwardWalk, Model, ValueBytes
+from ...models.model import Model, ValueBytes
 from ...models.plans import volume_ranges
+from ...models.rows import BackwardWalk
 from .system import PlanBatch, System
 
 ALPHA_GRID = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...models.model import BackwardWalk, Model, ValueBytes
+from ...models.model import Model, ValueBytes
+from ...models.rows import BackwardWalk
 from ...profiling.tables import LatencyTable
 from ...ui.errors import InputError
 

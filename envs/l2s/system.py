@@ -12,10 +12,11 @@ from functools import cached_property
 
 import numpy as np
 
+from ...models.chain import Kernel
 from ...models.cuts import cut_points
 from ...models.layers import Conv, Conv3d, ConvTranspose, Linear, Pointwise
 from ...models.lookup import get_model
-from ...models.model import Kernel, Model
+from ...models.model import Model
 from ...profiling.devices import get_device
 from ...profiling.network import BandwidthTrace
 from ...profiling.training import VALUE_BYTES, TrainingProfile, load_profile, modelled_profile

@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...models.chain import Unit
 from ...models.layers import Shape
-from ...models.model import Model, Unit
+from ...models.model import Model
 from ...models.runnable.units import TorchModel, build
 from ...models.zoo.classifiers import classifier, conv, max_pool
 

@@ -26,9 +26,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...models.chain import MAIN
 from ...models.cuts import cut_points
 from ...models.layers import Conv
-from ...models.model import MAIN, Model
+from ...models.model import Model
 from ...models.runnable.units import TorchModel
 from ...ui.errors import InputError
 from .digits import OnProgress

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...envs.distredge.system import System
-from ...models.model import MAIN
+from ...models.chain import MAIN
 from ...models.plans import SpatialPlan
 from ...runtime.geometry import REQUESTER, Geometry
 from ...runtime.requester import Item

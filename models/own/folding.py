@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ...ui.errors import InputError
-from ..layers import Block, Conv, Conv3d, ConvTranspose, Layer, Linear, Pad, Pointwise
+from ..blocks import Block
+from ..layers import Conv, Conv3d, ConvTranspose, Layer, Linear, Pointwise
+from ..remaps import Pad
 from .graph import Graph, Node, Weights
 
 

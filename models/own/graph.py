@@ -13,7 +13,9 @@ from typing import Literal
 import numpy as np
 
 from ...ui.errors import InputError
-from ..layers import Activation, GlobalPool, Layer, Linear, Pad, Pointwise, Pool, Shape
+from ..activations import Activation
+from ..layers import GlobalPool, Layer, Linear, Pointwise, Pool, Shape
+from ..remaps import Pad
 
 Weights = Mapping[str, np.ndarray]  # by the names that the layer's torch module gives them, and "norm.eps"
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...ui.errors import InputError
-from ..layers import Conv, ConvTranspose, GlobalPool, Linear, Pad, Pair, Pointwise, Pool
+from ..layers import Conv, ConvTranspose, GlobalPool, Linear, Pair, Pointwise, Pool
+from ..remaps import Pad
 from .graph import GraphBuilder, Weights, norm_weights
 
 

@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...ui.errors import InputError
-from ..layers import Block, Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pad, Pool, Reorg, Shape
-from ..model import Model, Unit
+from ..blocks import Block
+from ..chain import Unit
+from ..layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pool, Shape
+from ..model import Model
+from ..remaps import Pad, Reorg
 from .factory import made_by
 from .folding import Kernel, Link, fold
 from .graph import Graph, Weights

@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from ...ui.errors import InputError
-from ..layers import Conv, ConvTranspose, GlobalPool, Linear, Pad, Pointwise, Pool, Reorg, Shape
+from ..layers import Conv, ConvTranspose, GlobalPool, Linear, Pointwise, Pool, Shape
+from ..remaps import Pad, Reorg
 from .graph import Graph, GraphBuilder, norm_weights
 
 

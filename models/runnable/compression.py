@@ -22,10 +22,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..chain import MAIN
 from ..compression import Interface, Mask
-from ..model import MAIN, Model
+from ..model import Model
 from .layers import ConvModule, LinearModule
-from .units import Stage, TorchModel, UnitModule, build
+from .units import Stage, TailModule, TorchModel, UnitModule, build
 
 LossFunction = Callable[[Tensor, list[Tensor], Tensor], Tensor]  # (main output, side heads, labels) -> scalar
 
@@ -370,7 +371,7 @@ def split_model(
     inside = _modules(network.steps[cut.step]) if cut.modules else []
     begin = cut.step + bool(cut.modules)
     client = ClientHalf(interface, network[: cut.step], inside[: cut.modules], mask)
-    server = ServerHalf(interface, inside[cut.modules :], network[begin:], model.crossing(begin)[1:])
+    server = ServerHalf(interface, inside[cut.modules :], network[begin:], model.carried(begin)[1:])
     if client.compressor is not None and server.decompressor is not None:
         _initialise(client.compressor, server.decompressor, torch.Generator().manual_seed(seed))
     return Halves(client.train(), server.train())
@@ -378,7 +379,7 @@ def split_model(
 
 def _modules(step: nn.Module) -> list[nn.Module]:
     """The torch modules of a step that is one kernel, in order."""
-    assert isinstance(step, UnitModule)
+    assert isinstance(step, UnitModule | TailModule)
     (kernel,) = step.layers
     if isinstance(kernel, ConvModule):
         parts = [kernel.conv, kernel.norm, kernel.act]

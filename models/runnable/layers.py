@@ -7,30 +7,15 @@ channels. Fully connected layers give (batch, features). ``forward`` runs a whol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import (
-    Activation,
-    Block,
-    Conv,
-    Conv3d,
-    ConvTranspose,
-    GlobalPool,
-    Layer,
-    Linear,
-    Pad,
-    Pair,
-    Pointwise,
-    Pool,
-    Reorg,
-    Shape,
-    leaky_slope,
-)
+from ..layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pair, Pointwise, Pool, Shape
+from .activations import activation_module
 
 
 class RowSlice(NamedTuple):
@@ -58,33 +43,6 @@ class RowSlice(NamedTuple):
 
 
 Plan = Iterator[Pair]  # output rows of one kernel after another, in the order of Model.kernels
-
-
-def common_rows(slices: Sequence[RowSlice]) -> list[RowSlice]:
-    """The rows that all slices have."""
-    lo, hi = max(s.lo for s in slices), min(s.hi for s in slices)
-    return [s.crop(lo, hi) for s in slices]
-
-
-_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "none": nn.Identity,
-    "relu": nn.ReLU,
-    "relu6": nn.ReLU6,
-    "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "silu": nn.SiLU,
-    "hardsigmoid": nn.Hardsigmoid,
-    "hardswish": nn.Hardswish,
-    "gelu": nn.GELU,
-    "elu": nn.ELU,
-    "softmax": lambda: nn.Softmax(1),
-    "log_softmax": lambda: nn.LogSoftmax(1),
-}
-
-
-def _activation(kind: Activation) -> nn.Module:
-    slope = leaky_slope(kind)
-    return _ACTIVATIONS[kind]() if slope is None else nn.LeakyReLU(slope)
 
 
 def _padding_rows(window: tuple[Pair, Pair, Pair, Pair], height: int, a: int, b: int) -> Pair:
@@ -133,7 +91,7 @@ class ConvModule(KernelModule):
         channels = in_shape.folded_channels
         self.conv = nn.Conv2d(channels, layer.out_channels, *self.window, layer.groups, layer.bias)
         self.norm = nn.BatchNorm2d(layer.out_channels) if layer.norm else nn.Identity()
-        self.act = _activation(layer.activation)
+        self.act = activation_module(layer.activation)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.norm(self.conv(x)))
@@ -163,7 +121,7 @@ class Conv3dModule(KernelModule):
         )
         self.padding_depth = layer.padding_depth
         self.norm = nn.BatchNorm3d(layer.out_channels) if layer.norm else nn.Identity()
-        self.act = _activation(layer.activation)
+        self.act = activation_module(layer.activation)
 
     def _unfold(self, x: Tensor) -> Tensor:
         return x.unflatten(1, (self.in_shape.channels, self.in_shape.depth))
@@ -186,11 +144,16 @@ class ConvTransposeModule(KernelModule):
         self.window = layer.window
         kernel, stride, padding, _ = self.window
         channels = in_shape.folded_channels
-        self.conv = nn.ConvTranspose2d(channels, layer.out_channels, kernel, stride, padding, bias=layer.bias)
+        self.extra, self.groups = layer.extra, layer.groups
+        self.conv = nn.ConvTranspose2d(
+            channels, layer.out_channels, kernel, stride, padding, bias=layer.bias, groups=layer.groups
+        )
         self.norm = nn.BatchNorm2d(layer.out_channels) if layer.norm else nn.Identity()
-        self.act = _activation(layer.activation)
+        self.act = activation_module(layer.activation)
 
     def forward(self, x: Tensor) -> Tensor:
+        if any(self.extra):
+            return self.part(x, 0, self.out_shape.height)
         return self.act(self.norm(self.conv(x)))
 
     def part(self, x: Tensor, a: int, b: int) -> Tensor:
@@ -198,8 +161,10 @@ class ConvTransposeModule(KernelModule):
         if x.shape[2]:
             first = int(self.layer.input_lo(a, self.in_shape.height)) * stride - padding  # first output row x reaches
             end = first + (x.shape[2] - 1) * stride + kernel
-            y = F.conv_transpose2d(x, self.conv.weight, None, self.window[1], (0, side))
-            y = F.pad(y, (0, 0, first - a, b - end))  # crops to [a, b); a row between two windows is zero
+            y = F.conv_transpose2d(x, self.conv.weight, None, self.window[1], (0, 0), groups=self.groups)
+            y = F.pad(
+                y, (-side, self.extra[1] - side, first - a, b - end)
+            )  # crops to [a, b); a row between two windows is zero
         else:  # every row lies between two windows
             y = x.new_zeros(len(x), self.out_shape.channels, b - a, self.out_shape.width)
         if self.conv.bias is not None:
@@ -250,8 +215,16 @@ class PoolModule(KernelModule):
 class GlobalPoolModule(KernelModule):
     """:class:`GlobalPool`."""
 
+    def __init__(self, layer: GlobalPool, in_shape: Shape) -> None:
+        super().__init__(layer, in_shape)
+        self.kind = layer.kind
+
     def forward(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3), keepdim=True)
+        if self.kind == "max":
+            return x.amax((2, 3), keepdim=True)
+        if self.kind == "l2":
+            return x.square().sum((2, 3), keepdim=True).sqrt()
+        return x.sum((2, 3), keepdim=True) if self.kind == "sum" else x.mean((2, 3), keepdim=True)
 
 
 class LinearModule(KernelModule):
@@ -260,21 +233,10 @@ class LinearModule(KernelModule):
     def __init__(self, layer: Linear, in_shape: Shape) -> None:
         super().__init__(layer, in_shape)
         self.linear = nn.Linear(in_shape.elements, layer.out_features, layer.bias)
-        self.act = _activation(layer.activation)
+        self.act = activation_module(layer.activation)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.linear(x.flatten(1)))
-
-
-class ReorgModule(KernelModule):
-    """:class:`Reorg`, with the channel order of torch's pixel_unshuffle."""
-
-    def __init__(self, layer: Reorg, in_shape: Shape) -> None:
-        super().__init__(layer, in_shape)
-        self.stride = layer.stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pixel_unshuffle(x, self.stride)
 
 
 class PointwiseModule(KernelModule):
@@ -283,99 +245,8 @@ class PointwiseModule(KernelModule):
     def __init__(self, layer: Pointwise, in_shape: Shape) -> None:
         super().__init__(layer, in_shape)
         self.norm = nn.BatchNorm2d(in_shape.folded_channels) if layer.norm else nn.Identity()
-        self.act = _activation(layer.activation)
+        self.act = activation_module(layer.activation)
 
     def forward(self, x: Tensor) -> Tensor:
         maps = x[..., None, None] if x.ndim == 2 else x
         return self.act(self.norm(maps)).reshape(x.shape)
-
-
-class PadModule(KernelModule):
-    """:class:`Pad`."""
-
-    def __init__(self, layer: Pad, in_shape: Shape) -> None:
-        super().__init__(layer, in_shape)
-        self.border = layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.part(x, 0, self.out_shape.height)
-
-    def part(self, x: Tensor, a: int, b: int) -> Tensor:
-        pad, height = self.border, self.in_shape.height
-        above = max(0, min(b, pad.top) - a)
-        below = max(0, b - max(a, pad.top + height))
-        return F.pad(x, (pad.left, pad.right, above, below), value=pad.value)
-
-
-class ChainModule(nn.Sequential):
-    """Layers one after another."""
-
-    def __init__(self, layers: tuple[Layer, ...], shape: Shape) -> None:
-        modules: list[nn.Module] = []
-        for layer in layers:
-            modules.append(layer_module(layer, shape))
-            shape = layer.out_shape(shape)
-        super().__init__(*modules)
-
-    def rows(self, x: RowSlice, plan: Plan) -> RowSlice:
-        """The output rows that ``plan`` says, kernel by kernel."""
-        for module in self:
-            x = module.rows(x, plan)  # pyright: ignore[reportCallIssue]
-        return x
-
-
-class BlockModule(nn.Module):
-    """:class:`Block`: parallel branches."""
-
-    def __init__(self, layer: Block, in_shape: Shape) -> None:
-        super().__init__()
-        layer.out_shape(in_shape)  # the branches must fit together
-        self.layer = layer
-        self.branches = nn.ModuleList(
-            ChainModule(branch, layer.branch_shape(in_shape, i)) for i, branch in enumerate(layer.branches)
-        )
-        self.act = _activation(layer.activation)
-
-    def _inputs(self, x: Tensor) -> Sequence[Tensor]:
-        sizes = self.layer.split_channels
-        return [x] * len(self.branches) if sizes is None else x.split(list(sizes), 1)
-
-    def merge(self, outs: list[Tensor]) -> Tensor:
-        """The branches' outputs put together; features and maps of one value a channel give features."""
-        if len({out.ndim for out in outs}) > 1:
-            outs = [out.flatten(1) for out in outs]
-        merged = torch.cat(outs, 1) if self.layer.combine == "concat" else torch.stack(outs).sum(0)
-        return self.act(merged)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.merge([branch(part) for branch, part in zip(self.branches, self._inputs(x), strict=True)])
-
-    def rows(self, x: RowSlice, plan: Plan) -> RowSlice:
-        """The output rows that ``plan`` says, branch by branch."""
-        parts = [RowSlice(part, x.lo) for part in self._inputs(x.tensor)]
-        outs = [branch.rows(part, plan) for branch, part in zip(self.branches, parts, strict=True)]  # pyright: ignore
-        outs = common_rows(outs)  # an identity branch hands on every row it has
-        return RowSlice(self.merge([out.tensor for out in outs]), outs[0].lo)
-
-
-_MODULES: dict[type[Layer], Any] = {
-    Block: BlockModule,
-    Conv: ConvModule,
-    Conv3d: Conv3dModule,
-    ConvTranspose: ConvTransposeModule,
-    GlobalPool: GlobalPoolModule,
-    Linear: LinearModule,
-    Pad: PadModule,
-    Pointwise: PointwiseModule,
-    Pool: PoolModule,
-    Reorg: ReorgModule,
-}
-
-
-def layer_module(layer: Layer, in_shape: Shape) -> KernelModule | BlockModule:
-    """A layer as a torch module.
-
-    Raises:
-        ValueError: the layer does not fit its input, or torch has no such layer.
-    """
-    return _MODULES[type(layer)](layer, in_shape)

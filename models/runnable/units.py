@@ -13,9 +13,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..layers import Shape, chain_out
-from ..model import MAIN, Model, Unit
-from .layers import ChainModule, KernelModule, Plan, RowSlice, common_rows, layer_module
+from ..chain import MAIN, head_name
+from ..layers import Layer, Shape
+from ..model import Model
+from .blocks import ChainModule, aligned_rows, layer_module
+from .layers import KernelModule, Plan, RowSlice
+from .maps import MergeModule
+from .merging import put_together
 
 __all__ = [
     "PartOutput",
@@ -32,30 +36,66 @@ __all__ = [
 
 
 class UnitModule(nn.Module):
-    """One unit: joins in front of the main input's channels, layers, side head."""
+    """One unit: its input put together, layers, side head."""
 
-    def __init__(self, unit: Unit, joined: Shape, saved: Mapping[str, Shape]) -> None:
+    def __init__(self, model: Model, index: int) -> None:
         super().__init__()
-        self.sources = tuple(join.source for join in unit.joins)
-        self.joins = nn.ModuleList(ChainModule(join.layers, saved[join.source]) for join in unit.joins)
+        unit, sources = model.units[index], model.sources(index)
+        self.sources = tuple(join.source for join in sources)
+        self.joins = nn.ModuleList(
+            ChainModule(join.layers, model.tensor_shape(join.source, index)) for join in unit.joins
+        )
+        self.combine = unit.combine or "concat"
+        joined, merge = model.joined_shapes[index], model.merge(index)
+        self.repeated = [shape.height < joined.height for shape in model.source_shapes(index)]
+        self.merging = None if merge is None else MergeModule(merge, joined)
         self.layers = ChainModule(unit.layers, joined)
-        self.head = ChainModule(unit.head, chain_out(unit.layers, joined)) if unit.head else None
+        self.head = ChainModule(unit.head, model.out_shape(index)) if unit.head else None
         self.save = unit.save
 
-    def forward(self, x: Tensor, carried: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Main output and head output of a whole map; ``carried`` holds the saved tensors."""
-        joins = [join(carried[name]) for join, name in zip(self.joins, self.sources, strict=True)]
-        y = self.layers(torch.cat([*joins, x], 1) if joins else x)
+    def forward(self, carried: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Main output and head output of whole maps, by name."""
+        inputs = [
+            self.joins[j](carried[name]) if j < len(self.joins) else carried[name]
+            for j, name in enumerate(self.sources)
+        ]
+        y = self.layers(put_together(self.combine, inputs) if len(inputs) > 1 else inputs[0])
         return y, self.head(y) if self.head is not None else None
 
-    def rows(self, x: RowSlice, carried: Mapping[str, RowSlice], plan: Plan) -> tuple[RowSlice, RowSlice | None]:
+    def rows(self, carried: Mapping[str, RowSlice], plan: Plan) -> tuple[RowSlice, RowSlice | None]:
         """The same for the rows that ``plan`` says."""
-        joins = [join.rows(carried[name], plan) for join, name in zip(self.joins, self.sources, strict=True)]  # pyright: ignore
-        if joins:
-            inputs = common_rows([*joins, x])
-            x = RowSlice(torch.cat([s.tensor for s in inputs], 1), inputs[0].lo)
+        inputs = [
+            self.joins[j].rows(carried[name], plan) if j < len(self.joins) else carried[name]  # pyright: ignore
+            for j, name in enumerate(self.sources)
+        ]
+        x = inputs[0]
+        if len(inputs) > 1:
+            wanted = next(plan) if self.merging is not None else None
+            inputs, lo = aligned_rows(inputs, self.repeated, wanted)
+            x = RowSlice(put_together(self.combine, [s.tensor for s in inputs]), lo)
         y = self.layers.rows(x, plan)
         return y, self.head.rows(y, plan) if self.head is not None else None
+
+
+class TailModule(nn.Module):
+    """One layer of the tail; the first reads the side heads too, behind the last map, as one vector.
+
+    Args:
+        shape: of what the layer reads.
+        heads: units whose heads it reads.
+    """
+
+    def __init__(self, layer: Layer, shape: Shape, heads: Sequence[int]) -> None:
+        super().__init__()
+        self.layers, self.heads, self.save = ChainModule((layer,), shape), tuple(heads), None
+
+    def forward(self, carried: Mapping[str, Tensor]) -> tuple[Tensor, None]:
+        """The layer's output; nothing leaves sideways."""
+        x = carried[MAIN]
+        if self.heads:
+            x = torch.cat([x.flatten(1), *(carried[head_name(unit)].flatten(1) for unit in self.heads)], 1)
+            x = x[:, :, None, None]
+        return self.layers(x), None
 
 
 class PartOutput(NamedTuple):
@@ -69,7 +109,8 @@ class Stage(nn.Module):
     """Steps ``[start, stop)`` of a model, a step being a unit or a layer of the tail.
 
     ``forward`` takes the tensors that cross its front boundary by name (the main one is ``MAIN``) and returns those
-    that cross its back boundary, and the outputs of its side heads. Stages of one model share its parameters.
+    that cross its back boundary, among them the side heads that the tail reads, and the outputs of its own side heads
+    where there is no tail. Stages of one model share its parameters.
     """
 
     def __init__(self, model: Model, start: int, stop: int, steps: Sequence[nn.Module]) -> None:
@@ -80,14 +121,16 @@ class Stage(nn.Module):
     def forward(self, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[Tensor]]:
         carried = _carried(self.model, self.start, tensors)
         heads: list[Tensor] = []
-        for step in self.steps:
-            x, head = step(carried[MAIN], carried)
+        for i, step in enumerate(self.steps, start=self.start):
+            x, head = step(carried)
             carried[MAIN] = x
             if step.save is not None:
                 carried[step.save] = x  # pyright: ignore[reportArgumentType]
-            if head is not None:
+            if head is not None and self.model.tail:
+                carried[head_name(i)] = head
+            elif head is not None:
                 heads.append(head)
-        return {name: carried[name] for name in self.model.crossing(self.stop)}, heads
+        return {name: carried[name] for name in self.model.carried(self.stop)}, heads
 
 
 def _carried(model: Model, start: int, tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,11 +150,10 @@ class TorchModel(nn.Module):
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
-        saved = {name: model.saved_shape(name) for name in model.saved}
-        steps = [UnitModule(u, shape, saved) for u, shape in zip(model.units, model.joined_shapes, strict=True)]
-        shape = model.in_shapes[-1]
+        steps: list[nn.Module] = [UnitModule(model, i) for i in range(len(model.units))]
+        shape = model.tail_shape
         for i, layer in enumerate(model.tail):
-            steps.append(UnitModule(Unit(f"tail.{i}", (layer,)), shape, saved))
+            steps.append(TailModule(layer, shape, model.heads if i == 0 else ()))
             shape = layer.out_shape(shape)
         self.steps = nn.ModuleList(steps)
 
@@ -149,7 +191,7 @@ class TorchModel(nn.Module):
         plan = iter(zip(volume.kernel_lo[:, a].tolist(), volume.kernel_hi[:, b].tolist(), strict=True))
         heads: dict[int, RowSlice] = {}
         for i in range(start, stop):
-            x, head = self.steps[i].rows(carried[MAIN], carried, plan)  # pyright: ignore[reportCallIssue]
+            x, head = self.steps[i].rows(carried, plan)  # pyright: ignore[reportCallIssue]
             carried[MAIN] = x
             if (saved := self.model.units[i].save) is not None:
                 carried[saved] = x
@@ -193,6 +235,11 @@ def _initialise(module: nn.Module, generator: torch.Generator) -> None:
         assert module.running_var is not None
         nn.init.normal_(module.running_mean, 0.0, 0.1, generator=generator)
         nn.init.uniform_(module.running_var, 0.5, 1.5, generator=generator)
+    elif isinstance(module, nn.LayerNorm | nn.GroupNorm | nn.PReLU):
+        module.reset_parameters()
+    else:  # constants of a kernel
+        for value in (*module.parameters(False), *module.buffers(False)):
+            value.data.normal_(0.0, 0.1, generator=generator) if value.is_floating_point() else value.data.zero_()
 
 
 def gather(pieces: Sequence[RowSlice], lo: int, hi: int) -> RowSlice:
@@ -244,5 +291,7 @@ def run_split(
     if start != len(model.units):
         raise ValueError(f"the last volume stops at unit {start}, the model has {len(model.units)}")
     main = gather(held[MAIN], 0, model.in_shapes[-1].height).tensor
-    tensors, _ = torch_model[start:]({MAIN: main})
-    return tensors[MAIN], [torch.cat([piece.tensor for piece in heads[u]], 2) for u in sorted(heads)]
+    whole = {u: torch.cat([piece.tensor for piece in pieces], 2) for u, pieces in sorted(heads.items())}
+    beside = {head_name(u): head for u, head in whole.items()} if model.tail else {}
+    tensors, _ = torch_model[start:]({MAIN: main, **beside})
+    return tensors[MAIN], [] if model.tail else list(whole.values())

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ..layers import Activation, Block, Conv, GlobalPool, Layer, Linear, Pair, Pool, Shape
-from ..model import Model, Unit
+from ..activations import Activation
+from ..blocks import Block
+from ..chain import Unit
+from ..layers import Conv, GlobalPool, Layer, Linear, Pair, Pool, Shape
+from ..model import Model
 
 Chain = tuple[Layer, ...]
 

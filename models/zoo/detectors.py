@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from ..layers import Block, Conv, Conv3d, ConvTranspose, Reorg, Shape
-from ..model import Join, Model, Unit
+from ..blocks import Block
+from ..chain import Join, Unit
+from ..layers import Conv, Conv3d, ConvTranspose, Shape
+from ..model import Model
+from ..remaps import Reorg
 from .classifiers import VGG_CONVS, bottleneck, conv, conv_bn, max_pool, resnet_stem, resnet_units, vgg_units
 
 COCO_CLASSES = 80

@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 
+from ...models.chain import Kernel
 from ...models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Linear, Pointwise, Pool
-from ...models.model import Kernel, Model
+from ...models.model import Model
 from ...ui.errors import InputError
 from ...ui.faults import Faults
 from .common import Batches, File, number, read_text

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ...models.model import Kernel, Model
+from ...models.chain import Kernel
+from ...models.model import Model
 from ...ui.errors import InputError
 from ...ui.faults import Faults
 from ...ui.files import writing

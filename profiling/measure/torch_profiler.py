@@ -22,9 +22,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ...models.layers import Block, Layer, Shape, chain_out, leaves
-from ...models.model import Kernel, Model
-from ...models.runnable.layers import BlockModule
+from ...models.blocks import Block, Merge, leaves
+from ...models.chain import Kernel
+from ...models.layers import Layer, Shape
+from ...models.model import Model
+from ...models.runnable.blocks import BlockModule
+from ...models.runnable.merging import put_together
 from ...models.runnable.units import TorchModel, build, kernel_modules
 from ...ui.errors import InputError
 from .machine import board_name, keep_freed_memory, slug, usable_cpus
@@ -165,9 +168,11 @@ class TorchBackend(TorchDevice):
         """
         module, about = self._modules[kernel], self.model.kernels[kernel]
         first, last, lo, hi = _middle(about, rows)
-        (x,) = self.inputs([_map(about.in_shape, hi - lo)])
-        whole = rows == about.out_shape.height
-        return self._timed(partial(module, x) if whole else partial(module.part, x, first, last), [x])
+        count = about.layer.inputs if isinstance(about.layer, Merge) else 1
+        xs = self.inputs([_map(about.in_shape, hi - lo)] * count)
+        if count > 1 or rows == about.out_shape.height:
+            return self._timed(partial(module, *xs), xs)
+        return self._timed(partial(module.part, xs[0], first, last), xs)
 
     def prepare_whole(self) -> Run:
         """What runs the whole model on one image.
@@ -188,20 +193,19 @@ class TorchBackend(TorchDevice):
     def _extras(self) -> Iterator[Extra]:
         first = 0
         for i, unit in enumerate(self.model.units):
-            shapes = [self.model.in_shapes[i]]
             for j, join in enumerate(unit.joins):
-                saved = self.model.saved_shape(join.source)
-                yield from self._merges(join.layers, saved, f"{unit.name}.join{j}.", first)
-                first += sum(1 for _ in leaves(join.layers, saved))
-                shapes.insert(j, chain_out(join.layers, saved))
-            joined, out = self.model.joined_shapes[i], self.model.out_shape(i)
+                source = self.model.tensor_shape(join.source, i)
+                yield from self._merges(join.layers, source, f"{unit.name}.join{j}.", first)
+                first += sum(1 for _ in leaves(join.layers, source))
+            joined, out, merge = self.model.joined_shapes[i], self.model.out_shape(i), self.model.merge(i)
+            first += merge is not None
             inside = sum(1 for _ in leaves(unit.layers, joined))
-            if unit.joins and inside:
-                yield Extra(f"{unit.name} join", first, partial(self._prepare_join, shapes, first))
+            if len(self.model.sources(i)) > 1 and merge is None and inside:
+                yield Extra(f"{unit.name} join", first, partial(self._prepare_join, i, first))
             yield from self._merges(unit.layers, joined, f"{unit.name}.", first)
             yield from self._merges(unit.head, out, f"{unit.name}.head.", first + inside)
             first += inside + sum(1 for _ in leaves(unit.head, out))
-        yield from self._merges(self.model.tail, self.model.in_shapes[-1], "tail.", first)
+        yield from self._merges(self.model.tail, self.model.tail_shape, "tail.", first)
 
     def _merges(self, layers: tuple[Layer, ...], shape: Shape, prefix: str, kernel: int) -> Iterator[Extra]:
         """Merges of the blocks of a chain whose first kernel has the index ``kernel``."""
@@ -213,23 +217,23 @@ class TorchBackend(TorchDevice):
                     shape_j = layer.branch_shape(shape, j)
                     yield from self._merges(branch, shape_j, f"{prefix}{i}.b{j}.", inner)
                     inner += sum(1 for _ in leaves(branch, shape_j))
-                if inside:
+                if inside and layer.merge(shape) is None:
                     prepare = partial(self._prepare_merge, layer, shape)
                     yield Extra(f"{prefix}{i} merge", kernel + inside - 1, prepare)
             kernel += inside
             shape = layer.out_shape(shape)
 
     def _prepare_merge(self, block: Block, shape: Shape, rows: int) -> Run:
-        outs = [chain_out(branch, block.branch_shape(shape, j)) for j, branch in enumerate(block.branches)]
+        outs = block.branch_outs(shape)
         with torch.device("meta"):  # it is run without its branches
             module = BlockModule(block, shape)
         inputs = self.inputs([_map(out, rows) for out in outs])
         return self._timed(partial(module.merge, inputs), inputs)
 
-    def _prepare_join(self, shapes: Sequence[Shape], kernel: int, rows: int) -> Run:
+    def _prepare_join(self, unit: int, kernel: int, rows: int) -> Run:
         _, _, lo, hi = _middle(self.model.kernels[kernel], rows)
-        inputs = self.inputs([_map(shape, hi - lo) for shape in shapes])
-        return self._timed(partial(torch.cat, inputs, 1), inputs)
+        inputs = self.inputs([_map(shape, hi - lo) for shape in self.model.source_shapes(unit)])
+        return self._timed(partial(put_together, self.model.units[unit].combine or "concat", inputs), inputs)
 
 
 def _middle(kernel: Kernel, rows: int) -> tuple[int, int, int, int]:

@@ -17,9 +17,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ...models.layers import Shape, chain_out
+from ...models.blocks import chain_out
+from ...models.chain import MAIN, head_name
+from ...models.layers import Shape
 from ...models.model import Model
-from ...models.runnable.units import TorchModel, UnitModule, build
+from ...models.runnable.units import TorchModel, build
 from ...ui.errors import InputError
 from ..training import OPTIMIZER_BYTES, VALUE_BYTES, TrainingProfile
 from .journal import Journal
@@ -77,8 +79,8 @@ class TorchTrainer(TorchDevice):
             InputError: the step cannot be trained at that batch size; the run raises it.
         """
         module = self._steps[step]
-        assert isinstance(module, UnitModule)
-        shapes = [(batch, shape.folded_channels, shape.height, shape.width) for shape in self._inputs_of(step)]
+        given = self._inputs_of(step)
+        shapes = [(batch, shape.folded_channels, shape.height, shape.width) for shape in given.values()]
         xs = [x.detach() for x in self.inputs(shapes)]
         for i, x in enumerate(xs):
             x.requires_grad_(step > 0 or i > 0)
@@ -88,7 +90,7 @@ class TorchTrainer(TorchDevice):
         gradients: list[Tensor] = []
 
         def forward() -> None:
-            y, head = module(xs[0], dict(zip(module.sources, xs[1:], strict=True)))
+            y, head = module(dict(zip(given, xs, strict=True)))
             outs.extend(out for out in (y, head) if out is not None and out.requires_grad)
 
         def backward() -> None:
@@ -111,12 +113,16 @@ class TorchTrainer(TorchDevice):
 
         return run
 
-    def _inputs_of(self, step: int) -> list[Shape]:
-        """Shapes of a step's inputs: the main one, then those it joins."""
-        model = self.model
-        if step >= len(model.units):
-            return [chain_out(model.tail[: step - len(model.units)], model.in_shapes[-1])]
-        return [model.in_shapes[step], *(model.saved_shape(join.source) for join in model.units[step].joins)]
+    def _inputs_of(self, step: int) -> dict[str, Shape]:
+        """Shapes of a step's inputs by name: the main one, those it joins, heads for the tail's first."""
+        model, behind = self.model, step - len(self.model.units)
+        if behind > 0:
+            return {MAIN: chain_out(model.tail[:behind], model.tail_shape)}
+        if behind == 0:
+            heads = {head_name(unit): model.head_shape(unit) for unit in model.heads}
+            return {MAIN: model.in_shapes[step], **heads}
+        joins = (join.source for join in model.units[step].joins)
+        return {MAIN: model.in_shapes[step], **{name: model.tensor_shape(name, step) for name in joins}}
 
 
 @contextmanager

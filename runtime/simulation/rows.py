@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from functools import cache
 from hashlib import blake2b
 
+from ...models.chain import Join, Unit
 from ...models.layers import Conv, Linear, Pool, Shape
-from ...models.model import Join, Model, Unit, ValueBytes
+from ...models.model import Model, ValueBytes
 from ...models.plans import SpatialPlan
 from ...models.serial import to_plain
 from ..geometry import REQUESTER, RESULT, Geometry, Piece

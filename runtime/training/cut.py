@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...models.model import MAIN
+from ...models.chain import MAIN
 from ..wire_training import AnyEntry, Backward, Do, Exchange, Round, Sync
 from ..wire_types import WireError
 from .back import forward_packet

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from annotated_types import Interval
 from torch import Tensor, nn
 
-from ...models.model import MAIN, Model
+from ...models.chain import MAIN
+from ...models.model import Model
 from ...models.runnable.units import Stage, TorchModel, build
 from ...ui.validation import Share
 from .data import Dataset

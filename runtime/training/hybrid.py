@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...models.model import MAIN
+from ...models.chain import MAIN
 from ..wire_training import AnyEntry, Backward, Do, Exchange, Forward, Gradients, Input, Rearrange, Share
 from ..wire_types import WireError
 from .back import forward_packet

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ...models.model import MAIN
+from ...models.chain import MAIN
 from ..wire_training import AnyEntry, Backward, Do, Exchange, Minibatch, Move
 from ..wire_types import WireError
 from .back import forward_packet

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...models.chain import MAIN
 from ...models.layers import Conv, Conv3d, ConvTranspose, Linear
-from ...models.model import MAIN, Model
+from ...models.model import Model
 from ...models.serial import model_from, to_plain
 from ..wire_training import Probe, Probed
 from ..wire_types import WireError

@@ -6,22 +6,13 @@ from typing import Literal
 
 from hypothesis import strategies as st
 
-from splitgym.models.layers import (
-    Activation,
-    Block,
-    Conv,
-    Conv3d,
-    ConvTranspose,
-    GlobalPool,
-    Layer,
-    Linear,
-    Pad,
-    Pointwise,
-    Pool,
-    Reorg,
-    Shape,
-)
-from splitgym.models.model import Join, Model, Unit
+from splitgym.models.activations import Activation
+from splitgym.models.blocks import Block
+from splitgym.models.chain import MAIN, Join, Unit
+from splitgym.models.channels import ChannelNorm, ChannelReduce, LocalNorm, MapNorm, PRelu, Shuffle, WithConstant
+from splitgym.models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pointwise, Pool, Shape
+from splitgym.models.model import Model
+from splitgym.models.remaps import DepthToSpace, Pad, Reorg, Resize, Slice
 
 MAX_ROWS, MAX_CHANNELS = 40, 24
 Plan = tuple[list[int], list[list[int]]]  # stop units, fence posts of each volume
@@ -134,6 +125,53 @@ def pads(draw: st.DrawFn, shape: Shape) -> Layer:
     return Pad(draw(sides), draw(sides), draw(sides), draw(sides), draw(st.sampled_from([0.0, -3.5])))
 
 
+@st.composite
+def remaps(draw: st.DrawFn, shape: Shape) -> Layer:
+    """Slices, resizes, depth to space."""
+    height, width = draw(st.integers(1, 20)), draw(st.integers(1, 10))
+    scales = (height / shape.height, width / shape.width)
+    coordinates = draw(st.sampled_from(["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]))
+    rounding = draw(st.sampled_from(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]))
+    mode = draw(st.sampled_from(["nearest", "linear", "cubic"]))
+    first, apart = draw(st.integers(0, shape.height - 1)), draw(st.integers(1, 3))
+    rows = (first, draw(st.integers(1, (shape.height - 1 - first) // apart + 1)), apart)
+    return draw(
+        st.sampled_from(
+            [
+                Resize(height, width, mode, coordinates, scales, rounding),
+                Slice(rows=rows),
+                Slice(rows=rows, columns=(shape.width - 1, shape.width, -1), channels=(0, 1, 1)),
+                DepthToSpace(draw(st.integers(2, 3)), draw(st.sampled_from(["channel", "patch"]))),
+            ]
+        )
+    )
+
+
+@st.composite
+def channel_layers(draw: st.DrawFn, shape: Shape) -> Layer:
+    """What works on every row by itself, and norms over a whole map."""
+    constant = (draw(st.sampled_from([1, shape.folded_channels])), draw(st.sampled_from([1, shape.height])), 1)
+    options = [
+        PRelu(draw(st.booleans())),
+        LocalNorm(draw(st.integers(1, 4))),
+        ChannelNorm(),
+        ChannelReduce(draw(st.sampled_from(["mean", "sum", "max", "min", "l2"]))),
+        Shuffle(2),
+        WithConstant(draw(st.sampled_from(["add", "sub", "mul", "max"])), *constant, draw(st.booleans())),
+        MapNorm(draw(st.sampled_from([1, shape.folded_channels]))),
+    ]
+    return draw(st.sampled_from(options))
+
+
+@st.composite
+def gates(draw: st.DrawFn, shape: Shape) -> Layer:
+    """A product with what a global pool leads to, or another merge whose one branch has a single row or channel."""
+    out = shape.folded_channels
+    gate = (GlobalPool(draw(st.sampled_from(["avg", "max"]))), Conv(1, out_channels=out, activation="sigmoid"))
+    branches = [(), draw(st.sampled_from([gate, (ChannelReduce(),), (Conv(3, 1, 1, out_channels=out),)]))]
+    return Block(tuple(draw(st.permutations(branches))), draw(st.sampled_from(["mul", "add", "sub", "max"])))
+
+
 def _fits(layer: Layer, shape: Shape) -> bool:
     try:
         out = layer.out_shape(shape)
@@ -142,7 +180,10 @@ def _fits(layer: Layer, shape: Shape) -> bool:
     return 0 < out.height <= MAX_ROWS and 0 < out.width <= MAX_ROWS and out.folded_channels <= MAX_CHANNELS
 
 
-KINDS = (convs, pools, transposed, convs_3d, pointwise, pads, residuals, inceptions, side_by_side)
+KINDS = (
+    convs, pools, transposed, convs_3d, pointwise, pads, residuals, inceptions, side_by_side, remaps, channel_layers,
+    gates,
+)  # fmt: skip
 
 
 @st.composite
@@ -179,6 +220,14 @@ def _join(source: str, saved: Shape, main: Shape) -> Join | None:
     return None
 
 
+def _combined(draw: st.DrawFn, saved: dict[str, Shape], main: Shape) -> tuple[Join, ...]:
+    """The main tensor and others of its shape, some through layers, in any order."""
+    conv = (Conv(3, 1, 1, out_channels=main.folded_channels),)
+    fit = [Join(name) for name, shape in saved.items() if shape == main]
+    joins = [Join(MAIN, draw(st.sampled_from([(), conv]))), *fit[:1]]
+    return tuple(draw(st.permutations(joins if len(joins) > 1 else [*joins, Join(MAIN, conv)])))
+
+
 @st.composite
 def models(draw: st.DrawFn) -> Model:
     """A chain of up to seven units with saved tensors and joins, then a tail or side heads."""
@@ -192,6 +241,11 @@ def models(draw: st.DrawFn) -> Model:
         extra = sum(Model("", saved[j.source], (Unit("", j.layers),)).out_shape(0).folded_channels for j in joins)
         if joins:
             shape = Shape(shape.folded_channels + extra, shape.height, shape.width)
+        combine = None
+        if not joins and shape.depth == 1 and draw(st.integers(0, 3)) == 0:
+            combine, joins = draw(st.sampled_from(["add", "mul", "concat"])), _combined(draw, saved, shape)
+            if combine == "concat":
+                shape = Shape(shape.folded_channels * len(joins), shape.height, shape.width)
         chain: list[Layer] = []
         for _ in range(draw(st.integers(1, 2))):
             chain.append(draw(layers(shape)))
@@ -202,8 +256,10 @@ def models(draw: st.DrawFn) -> Model:
         head: list[Layer] = []
         if with_heads and draw(st.booleans()):
             head.append(draw(layers(shape)))
-        units.append(Unit(f"unit{i}", tuple(chain), joins, save, tuple(head)))
+        units.append(Unit(f"unit{i}", tuple(chain), joins, save, tuple(head), combine))
     tail = () if with_heads else draw(st.sampled_from([(), (GlobalPool(), Linear(3, activation="none"))]))
+    if with_heads and draw(st.booleans()):
+        tail = (Linear(3, activation="none"),)  # of the last map and the heads
     return Model("random", image, tuple(units), tail)
 
 

@@ -7,10 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from splitgym.models.blocks import Block
+from splitgym.models.chain import Unit
 from splitgym.models.cuts import cut_points
-from splitgym.models.layers import Block, Conv, Linear, Shape
+from splitgym.models.layers import Conv, Linear, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Model, Unit
+from splitgym.models.model import Model
 from splitgym.models.zoo.catalogue import MODELS
 
 CHAINS = {"lenet5": 7, "alexnet": 11, "alexnet_64": 11, "vgg11": 16, "vgg16": 21, "vgg19": 24, "googlenet": 18}

@@ -9,21 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from splitgym.models.layers import (
-    Block,
-    Conv,
-    Conv3d,
-    ConvTranspose,
-    GlobalPool,
-    Layer,
-    Linear,
-    Pool,
-    Reorg,
-    Shape,
-    leaves,
-    trace_rows,
-)
-from splitgym.models.model import Join, Model, Unit
+from splitgym.models.blocks import Block, leaves, trace_rows
+from splitgym.models.chain import Join, Unit
+from splitgym.models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pool, Shape
+from splitgym.models.model import Model
+from splitgym.models.remaps import Reorg
 from splitgym.models.runnable.units import layer_module
 
 from .strategies import convs, convs_3d, layers, pools, shapes, transposed

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from splitgym.models.layers import Block, Conv, GlobalPool, Layer, Linear, Pool, Shape
+from splitgym.models.blocks import Block
+from splitgym.models.chain import Unit
+from splitgym.models.layers import Conv, GlobalPool, Layer, Linear, Pool, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Model, Unit
+from splitgym.models.model import Model
 from splitgym.profiling.devices import calibration_date, device_names, get_device
 from splitgym.profiling.latency import kernel_seconds
 

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitgym.models.layers import Block, Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pool, Reorg, Shape
+from splitgym.models.blocks import Block
+from splitgym.models.chain import Kernel
+from splitgym.models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pool, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Kernel
+from splitgym.models.remaps import Reorg
 from splitgym.models.zoo.catalogue import MODELS
 from splitgym.profiling.devices import Device, device_names, get_device
 from splitgym.profiling.latency import kernel_seconds

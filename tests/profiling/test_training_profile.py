@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from splitgym.models.chain import Unit
 from splitgym.models.layers import Conv, Linear, Pool, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Model, Unit
+from splitgym.models.model import Model
 from splitgym.models.zoo.catalogue import MODELS
 from splitgym.profiling.devices import Device, get_device
 from splitgym.profiling.latency import kernel_seconds

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from . import tensorrt_fake_layers as trt
+from . import tensorrt_fake_math as values
 
 
 class INetworkDefinition:
@@ -79,19 +80,21 @@ class INetworkDefinition:
     ) -> trt.IPoolingLayer:
         return self._recorded(trt.IPoolingLayer(self, input, type, window_size))
 
-    def add_activation(self, input: trt.ITensor, type: IntEnum) -> trt.IActivationLayer:
-        return self._recorded(trt.IActivationLayer(self, input, type))
+    def add_activation(self, input: trt.ITensor, type: IntEnum) -> values.IActivationLayer:
+        return self._recorded(values.IActivationLayer(self, input, type))
 
     def add_elementwise(
         self, input1: trt.ITensor, input2: trt.ITensor, op: trt.ElementWiseOperation
-    ) -> trt.IElementWiseLayer:
-        return self._recorded(trt.IElementWiseLayer(self, input1, input2, op))
+    ) -> values.IElementWiseLayer:
+        return self._recorded(values.IElementWiseLayer(self, input1, input2, op))
 
-    def add_unary(self, input: trt.ITensor, op: trt.UnaryOperation) -> trt.IUnaryLayer:
-        return self._recorded(trt.IUnaryLayer(self, input, op))
+    def add_unary(self, input: trt.ITensor, op: trt.UnaryOperation) -> values.IUnaryLayer:
+        return self._recorded(values.IUnaryLayer(self, input, op))
 
-    def add_reduce(self, input: trt.ITensor, op: trt.ReduceOperation, axes: int, keep_dims: bool) -> trt.IReduceLayer:
-        return self._recorded(trt.IReduceLayer(self, input, op, axes, keep_dims))
+    def add_reduce(
+        self, input: trt.ITensor, op: trt.ReduceOperation, axes: int, keep_dims: bool
+    ) -> values.IReduceLayer:
+        return self._recorded(values.IReduceLayer(self, input, op, axes, keep_dims))
 
     def add_scale_nd(
         self, input: trt.ITensor, mode: trt.ScaleMode, shift: trt.Weights | None = None,
@@ -115,6 +118,11 @@ class INetworkDefinition:
 
     def add_softmax(self, input: trt.ITensor) -> trt.ISoftMaxLayer:
         return self._recorded(trt.ISoftMaxLayer(self, input))
+
+    def add_matrix_multiply(
+        self, input0: trt.ITensor, op0: trt.MatrixOperation, input1: trt.ITensor, op1: trt.MatrixOperation
+    ) -> values.IMatrixMultiplyLayer:
+        return self._recorded(values.IMatrixMultiplyLayer(self, input0, op0, input1, op1))
 
     def add_identity(self, input: trt.ITensor) -> trt.IIdentityLayer:
         return self._recorded(trt.IIdentityLayer(self, input))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -33,12 +33,17 @@ class NewActivationType(IntEnum):
 
 
 class ElementWiseOperation(IntEnum):
-    SUM, PROD, MAX, MIN, SUB = range(5)
+    SUM, PROD, MAX, MIN, SUB, DIV, POW = range(7)
 
 
 class UnaryOperation(IntEnum):
-    EXP, LOG = 0, 1
-    ERF = 19
+    EXP, LOG, SQRT, RECIP, ABS, NEG, SIN, COS = range(8)
+    CEIL, FLOOR, ERF = 17, 18, 19
+    ROUND = 22
+
+
+class MatrixOperation(IntEnum):
+    NONE = 0
 
 
 class ReduceOperation(IntEnum):
@@ -238,15 +243,19 @@ class IConvolutionLayer(_Windows):
 
 
 class IDeconvolutionLayer(_Windows):
-    __slots__ = ()
+    __slots__ = ("num_groups",)
+
+    def __init__(self, network: INetworkDefinition, *given: Any) -> None:
+        super().__init__(network, *given)
+        self.num_groups = 1
 
     def _evaluate(self, *inputs: torch.Tensor) -> torch.Tensor:
         x = inputs[0]
         stride, before, after = self._window()
-        shape = (x.shape[1], self._maps, *self._size)
+        shape = (x.shape[1], self._maps // self.num_groups, *self._size)
         kernel = self._weights(self._kernel, prod(shape))
         assert kernel is not None
-        y = F.conv_transpose2d(x, kernel.reshape(shape), None, stride)
+        y = F.conv_transpose2d(x, kernel.reshape(shape), None, stride, groups=self.num_groups)
         y = y[:, :, before[0] : y.shape[2] - after[0], before[1] : y.shape[3] - after[1]]
         bias = self._weights(self._bias, self._maps)
         return y if bias is None else y + bias[:, None, None]
@@ -270,68 +279,6 @@ class IPoolingLayer(_Windows):
     def _windows(self, x: torch.Tensor) -> torch.Tensor:
         (rows, columns), (down, right) = self._size, self._window()[0]
         return x.unfold(2, rows, down).unfold(3, columns, right)
-
-
-class IActivationLayer(ILayer):
-    __slots__ = ("_type", "alpha", "beta")
-
-    def __init__(self, network: INetworkDefinition, tensor: ITensor, kind: IntEnum) -> None:
-        super().__init__(network, tensor)
-        self._type, self.alpha, self.beta = kind.name, 0.0, 0.0
-
-    def _evaluate(self, *inputs: torch.Tensor) -> torch.Tensor:
-        x, a, b = inputs[0], self.alpha, self.beta
-        return {
-            "RELU": lambda: x.clamp(min=0),
-            "SIGMOID": lambda: 1 / (1 + torch.exp(-x)),
-            "TANH": lambda: torch.tanh(x),
-            "LEAKY_RELU": lambda: torch.where(x >= 0, x, a * x),
-            "ELU": lambda: torch.where(x >= 0, x, a * (torch.exp(x) - 1)),
-            "CLIP": lambda: x.clamp(a, b),
-            "HARD_SIGMOID": lambda: (a * x + b).clamp(0, 1),
-            "GELU_ERF": lambda: 0.5 * x * (1 + torch.erf(x / 2**0.5)),
-        }[self._type]()
-
-
-class IElementWiseLayer(ILayer):
-    __slots__ = ("_operation",)
-
-    def __init__(self, network: INetworkDefinition, first: ITensor, second: ITensor, op: ElementWiseOperation) -> None:
-        super().__init__(network, first, second)
-        assert len(first.shape) == len(second.shape), "inputs of different ranks"
-        self._operation = op
-
-    def _evaluate(self, *inputs: torch.Tensor) -> torch.Tensor:
-        operations: dict[str, Callable[..., torch.Tensor]] = {
-            "SUM": torch.add, "PROD": torch.mul, "MAX": torch.maximum, "SUB": torch.sub,
-        }  # fmt: skip
-        return operations[self._operation.name](*inputs)
-
-
-class IUnaryLayer(ILayer):
-    __slots__ = ("_operation",)
-
-    def __init__(self, network: INetworkDefinition, tensor: ITensor, op: UnaryOperation) -> None:
-        super().__init__(network, tensor)
-        self._operation = op
-
-    def _evaluate(self, *inputs: torch.Tensor) -> torch.Tensor:
-        return {"EXP": torch.exp, "LOG": torch.log, "ERF": torch.erf}[self._operation.name](inputs[0])
-
-
-class IReduceLayer(ILayer):
-    __slots__ = ("_axes", "_keep", "_operation")
-
-    def __init__(
-        self, network: INetworkDefinition, tensor: ITensor, op: ReduceOperation, axes: int, keep: bool
-    ) -> None:
-        super().__init__(network, tensor)
-        self._operation, self._keep = op, keep
-        self._axes = [axis for axis in range(len(tensor.shape)) if axes >> axis & 1]
-
-    def _evaluate(self, *inputs: torch.Tensor) -> torch.Tensor:
-        operation = {"SUM": torch.sum, "MAX": torch.amax, "AVG": torch.mean}[self._operation.name]
-        return operation(inputs[0], self._axes, self._keep)
 
 
 class IScaleLayer(ILayer):

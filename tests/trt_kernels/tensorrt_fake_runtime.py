@@ -344,6 +344,7 @@ class World:
             ScaleMode=fake.ScaleMode,
             TensorFormat=fake.TensorFormat,
             UnaryOperation=fake.UnaryOperation,
+            MatrixOperation=fake.MatrixOperation,
             Weights=fake.Weights,
         )
 

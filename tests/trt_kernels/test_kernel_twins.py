@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from splitgym.models.chain import Unit
 from splitgym.models.compression import compressing_cut, layer_cut
 from splitgym.models.layers import Conv, Linear, Shape
-from splitgym.models.model import Model, Unit
+from splitgym.models.model import Model
 from splitgym.models.runnable.compression import Compressor, Decompressor, kept_maps, split_model
 from splitgym.trt_kernels import twins
 from splitgym.trt_kernels.selection import Selection, top_maps

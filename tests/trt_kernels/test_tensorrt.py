@@ -13,23 +13,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitgym.models.layers import (
-    ACTIVATIONS,
-    Block,
-    Conv,
-    Conv3d,
-    ConvTranspose,
-    GlobalPool,
-    Layer,
-    Linear,
-    Pad,
-    Pointwise,
-    Pool,
-    Reorg,
-    Shape,
-)
+from splitgym.models.activations import ACTIVATIONS
+from splitgym.models.blocks import Block
+from splitgym.models.chain import MAIN, Join, Unit
+from splitgym.models.channels import ChannelNorm, ChannelReduce, LocalNorm, MapNorm, PRelu, Shuffle, WithConstant
+from splitgym.models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pointwise, Pool, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import MAIN, Join, Model, Unit
+from splitgym.models.model import Model
+from splitgym.models.remaps import DepthToSpace, Pad, Reorg, Resize, Slice
 from splitgym.models.runnable.units import RowSlice, TorchModel, build, kernel_modules
 from splitgym.trt_kernels.graph import Graph
 from splitgym.trt_kernels.networks import (
@@ -83,11 +74,14 @@ def check_kernel(torch_model: TorchModel, index: int, a: int, b: int, precision:
     x = torch.randn(1, shape.folded_channels, shape.height, shape.width, generator=generator)
     given_rows = [x[:, :, port.lo : port.hi] for port in ports.inputs]
     found = graph.network.evaluate({port.name: rows for port, rows in zip(ports.inputs, given_rows, strict=True)})
-    whole = kernel_modules(torch_model)[index](x).reshape(
+    whole = kernel_modules(torch_model)[index](*[x] * max(1, len(ports.inputs))).reshape(
         1, kernel.out_shape.folded_channels, kernel.out_shape.height, kernel.out_shape.width
     )
     assert found.keys() == {"out."}
     assert_close(found["out."], whole[:, :, a:b], rtol)
+
+
+GATE = Block(((), (GlobalPool(), Conv(1, out_channels=2), Conv(1, out_channels=3, activation="sigmoid"))), "mul")
 
 
 def alone(layer: Layer, shape: Shape) -> TorchModel:
@@ -136,11 +130,50 @@ def check_every_part(layer: Layer, shape: Shape) -> None:
         Linear(5, activation="none"),
         Linear(4, bias=False),
         GlobalPool(),
+        GlobalPool("max"),
+        GlobalPool("l2"),
+        ConvTranspose(3, 2, 1, out_channels=6, groups=3, extra=(1, 1)),
+        ConvTranspose(2, 2, out_channels=3, extra=(1, 0), bias=False),
+        Reorg(3, "patch"),
+        DepthToSpace(2),
+        DepthToSpace(3, "patch"),
+        Slice(channels=(0, 2, 1), rows=(1, 2, 2), columns=(2, 2, -1)),
+        Resize(12, 9, "linear", "half_pixel", (12 / 5, 9 / 4)),
+        Resize(3, 7, "cubic", "align_corners", (3 / 5, 7 / 4)),
+        Resize(10, 8, "nearest", "asymmetric", (2.0, 2.0)),
+        PRelu(),
+        LocalNorm(3, 0.5, 0.75, 2.0),
+        ChannelNorm(1e-3),
+        ChannelReduce("mean"),
+        ChannelReduce("l2"),
+        Shuffle(3),
+        WithConstant("mul", 1, 5, 4),
+        WithConstant("sub", 3, 1, 4, first=True),
+        MapNorm(3),
+        GATE,
     ],
     ids=repr,
 )
 def test_a_kernel_computes_every_range_of_its_rows(layer: Layer) -> None:
-    check_every_part(layer, Shape(3, 9, 9) if isinstance(layer, Reorg) else SIDE)
+    shapes = {Reorg: Shape(3, 9, 9), DepthToSpace: Shape(36, 3, 4), Slice: Shape(3, 5, 4), Resize: Shape(3, 5, 4)}
+    shapes |= {WithConstant: Shape(3, 5, 4)}
+    if isinstance(layer, Block):
+        check_every_unit_part(layer, SIDE)
+    else:
+        check_every_part(layer, shapes.get(type(layer), SIDE))
+
+
+def check_every_unit_part(layer: Layer, shape: Shape) -> None:
+    """Of a model that is one unit."""
+    torch_model = build(Model("one", shape, (Unit("only", (layer,)),)), seed=3)
+    maps, height = slices(torch_model.model, 0, seed=0), torch_model.model.out_shape(0).height
+    with torch.inference_mode():
+        for a in range(height):
+            for b in range(a + 1, height + 1):
+                graph = new_graph()
+                ports = part_network(graph, torch_model.model, torch_weights(torch_model), 0, 1, a, b)
+                wanted = torch_model.run_part(0, 1, maps, a, b).tensors[MAIN].tensor
+                assert_close(graph.network.evaluate(feed(ports, maps))["out."], wanted)
 
 
 @pytest.mark.parametrize("kind", ["avg", "avg_valid"])
@@ -167,13 +200,14 @@ def test_a_norm_keeps_its_epsilon(layer: Layer) -> None:
         check_kernel(torch_model, 0, 1, 3)
 
 
-@pytest.mark.parametrize("activation", [*ACTIVATIONS, "leaky=0.25"])
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, "leaky=0.25", "clip=-1,2", "pow=3", "swish=1.7", "elu=0.5"])
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_activations(activation: str, generation: str) -> None:
     torch_model = alone(Pointwise(activation=activation), Shape(5, 3, 2))
     graph = new_graph(generation=generation)
     kernel_network(graph, torch_model.model.kernels[0], {}, 0, 3)
     x = torch.linspace(-8, 8, 30).reshape(1, 5, 3, 2)
+    x = x.abs() if activation in ("log", "sqrt") else x
     with torch.inference_mode():
         assert_close(graph.network.evaluate({"in.": x})["out."], kernel_modules(torch_model)[0](x), rtol=1e-5)
 

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from splitgym.models.layers import Block, Conv, GlobalPool, Linear, Pool, Shape
-from splitgym.models.model import Join, Model, Unit
+from splitgym.models.blocks import Block
+from splitgym.models.chain import Join, Unit
+from splitgym.models.layers import Conv, GlobalPool, Linear, Pool, Shape
+from splitgym.models.model import Model
 from splitgym.models.runnable.units import RowSlice, TorchModel, build
 from splitgym.profiling.measure import tensorrt_profiler
 from splitgym.profiling.measure.journal import Journal

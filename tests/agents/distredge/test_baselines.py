@@ -26,9 +26,11 @@ from splitgym.agents.distredge.linear import LinearModel
 from splitgym.agents.registry import agents_of
 from splitgym.envs.distredge.scenarios import get_scenario
 from splitgym.envs.distredge.system import System
-from splitgym.models.layers import Conv, Layer, Pool, Shape, chain_out
+from splitgym.models.blocks import chain_out
+from splitgym.models.chain import MAIN, Unit
+from splitgym.models.layers import Conv, Layer, Pool, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import MAIN, Model, Unit
+from splitgym.models.model import Model
 from splitgym.models.plans import SpatialPlan
 
 from ... import slow

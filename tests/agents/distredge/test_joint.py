@@ -15,8 +15,9 @@ from splitgym.agents.distredge.baselines import PLANNERS
 from splitgym.agents.distredge.joint import JointSearch, Population, encode
 from splitgym.envs.distredge.scenarios import SCENARIOS, get_scenario
 from splitgym.envs.distredge.system import PlanBatch, System
+from splitgym.models.chain import Unit
 from splitgym.models.layers import Conv, Pool, Shape
-from splitgym.models.model import Model, Unit
+from splitgym.models.model import Model
 from splitgym.models.plans import SpatialPlan
 
 from ... import slow

@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from splitgym.models.blocks import Block
+from splitgym.models.chain import MAIN, Join, Unit
 from splitgym.models.compression import Cut, Interface, Mask, Padding, compressing_cut, layer_cut, step_modules
-from splitgym.models.layers import Block, Conv, GlobalPool, Linear, Pool, Shape
+from splitgym.models.layers import Conv, GlobalPool, Linear, Pool, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import MAIN, Join, Model, Unit
+from splitgym.models.model import Model
 from splitgym.models.runnable.compression import Halves, kept_maps, split_model
 from splitgym.models.runnable.units import TorchModel, build
 from splitgym.models.zoo.catalogue import MODELS

@@ -22,10 +22,11 @@ from splitgym.envs.deprune.learners import learning_model
 from splitgym.envs.deprune.scenarios import DEFAULT_SCENARIO, GROUPS, SCENARIOS, SHARES, Scenario, get_scenario
 from splitgym.envs.deprune.schedules import deprune, high_compression, no_compression
 from splitgym.envs.deprune.system import System
+from splitgym.models.chain import Unit
 from splitgym.models.compression import encoder
 from splitgym.models.layers import Conv, ConvTranspose
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Model, Unit
+from splitgym.models.model import Model
 from splitgym.models.plans import CompressedPlan
 from splitgym.profiling.training import modelled_profile
 from splitgym.ui.errors import InputError

@@ -15,9 +15,10 @@ from splitgym.envs.deprune.schedules import (
     deprune,
     no_compression,
 )
+from splitgym.models.chain import Unit
 from splitgym.models.compression import Cut, Mask
 from splitgym.models.layers import Conv, Linear, Pool, Shape
-from splitgym.models.model import Model, Unit
+from splitgym.models.model import Model
 from splitgym.models.runnable.compression import kept_maps
 from splitgym.runtime.training.data import Dataset, load_images
 from splitgym.runtime.training.order import generator

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from splitgym.envs.distredge.system import System
-from splitgym.models.layers import trace_rows
-from splitgym.models.model import MAIN
+from splitgym.models.blocks import trace_rows
+from splitgym.models.chain import MAIN
 from splitgym.models.plans import SpatialPlan
 
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from splitgym.envs.distredge.physics import Links
 from splitgym.envs.distredge.scenarios import SCENARIOS, get_scenario
 from splitgym.envs.distredge.system import PlanBatch, System
-from splitgym.models.layers import Conv
-from splitgym.models.model import Model, Shape, Unit
+from splitgym.models.chain import Unit
+from splitgym.models.layers import Conv, Shape
+from splitgym.models.model import Model
 from splitgym.models.plans import SpatialPlan
 
 from ... import slow

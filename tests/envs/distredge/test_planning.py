@@ -23,9 +23,10 @@ from splitgym.envs.distredge.planning import (
 )
 from splitgym.envs.distredge.scenarios import Scenario, get_scenario
 from splitgym.envs.distredge.system import System
+from splitgym.models.chain import Unit
 from splitgym.models.layers import Conv, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Model, Unit, ValueBytes
+from splitgym.models.model import Model, ValueBytes
 
 from ... import slow
 from ...models.strategies import models

@@ -24,7 +24,7 @@ from splitgym.envs.edgemove.scenarios import (
     get_scenario,
 )
 from splitgym.envs.edgemove.system import System
-from splitgym.models.layers import Block
+from splitgym.models.blocks import Block
 from splitgym.models.lookup import get_model
 from splitgym.profiling.training import modelled_profile
 from splitgym.ui.errors import InputError

@@ -20,10 +20,11 @@ from splitgym.envs.l2s.system import System
 from splitgym.experiments.l2s import digits, divergence, privacy
 from splitgym.experiments.l2s.digits import Trained, train_digits
 from splitgym.experiments.l2s.divergence import first_conv_point, kl_by_cut, kl_divergence, kl_of_uniform, point_for
+from splitgym.models.chain import Join, Unit
 from splitgym.models.cuts import cut_points
 from splitgym.models.layers import Conv, GlobalPool, Linear, Pool, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Join, Model, Unit
+from splitgym.models.model import Model
 from splitgym.models.runnable.units import TorchModel, build
 from splitgym.ui.errors import InputError
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from onnx import helper
 from torch import Tensor, nn
 
-from splitgym.models.layers import Block, Conv, GlobalPool, Linear, Pool, Shape
+from splitgym.models.blocks import Block
+from splitgym.models.layers import Conv, GlobalPool, Linear, Pool, Shape
 from splitgym.models.own.read import import_module, import_onnx
 from splitgym.ui.errors import InputError
 

@@ -11,9 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitgym.models.layers import Block, Conv, ConvTranspose, Layer, Linear, Pool, Shape
+from splitgym.models.blocks import Block
+from splitgym.models.chain import MAIN, Join, Unit
+from splitgym.models.layers import Conv, ConvTranspose, Layer, Linear, Pool, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import MAIN, Join, Model, Unit
+from splitgym.models.model import Model
 from splitgym.models.runnable.layers import KernelModule
 from splitgym.models.runnable.units import RowSlice, TorchModel, build, gather, layer_module, run_split
 
@@ -57,7 +59,7 @@ def assert_split_equals_whole(model: Model, cuts: list[int], posts: list[list[in
     main, heads = torch_model(x)
     split_main, split_heads = run_split(torch_model, x, cuts, posts)
     assert_same(split_main, main)
-    assert len(heads) == len(split_heads) == sum(bool(u.head) for u in model.units)
+    assert len(heads) == len(split_heads) == (0 if model.tail else len(model.heads))
     for head, split_head in zip(heads, split_heads, strict=True):
         assert_same(split_head, head)
 

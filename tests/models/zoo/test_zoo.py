@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from splitgym.models.layers import Block
+from splitgym.models.blocks import Block
+from splitgym.models.chain import MAIN
 from splitgym.models.lookup import get_model
-from splitgym.models.model import MAIN, Model
+from splitgym.models.model import Model
 from splitgym.models.runnable.units import TorchModel, build
 from splitgym.models.zoo.catalogue import MODELS
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
-from splitgym.models.layers import Block, Conv, Conv3d, ConvTranspose, Layer, Linear, Pointwise, Pool, Shape
+from splitgym.models.blocks import Block
+from splitgym.models.layers import Conv, Conv3d, ConvTranspose, Layer, Linear, Pointwise, Pool, Shape
 from splitgym.models.lookup import get_model
 from splitgym.models.model import Model
 

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from splitgym.models.chain import Unit
 from splitgym.models.layers import Conv, Linear, Pointwise, Pool, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Model, Unit
+from splitgym.models.model import Model
 from splitgym.profiling.formats.read import detect, training_profile
 from splitgym.profiling.training import load_profile, modelled_profile
 from splitgym.ui.errors import InputError

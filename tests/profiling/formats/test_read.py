@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from splitgym.models.chain import Unit
 from splitgym.models.layers import Conv, Shape
-from splitgym.models.model import Model, Unit
+from splitgym.models.model import Model
 from splitgym.profiling.devices import get_device
 from splitgym.profiling.formats import common
 from splitgym.profiling.formats.read import add_options, command, detect, fill_rows, latency_table, training_profile

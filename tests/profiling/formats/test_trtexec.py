@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitgym.models.layers import Conv, Reorg, Shape
-from splitgym.models.model import Model, Unit
+from splitgym.models.chain import Unit
+from splitgym.models.layers import Conv, Shape
+from splitgym.models.model import Model
+from splitgym.models.remaps import Reorg
 from splitgym.profiling.formats.read import latency_table
 from splitgym.profiling.tables import load_table, modelled_table
 from splitgym.ui.errors import InputError

@@ -18,9 +18,11 @@ import pytest
 import torch
 
 from splitgym.models import lookup
-from splitgym.models.layers import Conv, Pad, Shape
+from splitgym.models.chain import Unit
+from splitgym.models.layers import Conv, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Model, Unit
+from splitgym.models.model import Model
+from splitgym.models.remaps import Pad
 from splitgym.models.runnable.units import build
 from splitgym.profiling.measure.command import main
 from splitgym.profiling.measure.machine import board_name, slug

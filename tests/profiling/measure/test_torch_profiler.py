@@ -12,9 +12,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from splitgym.models.layers import Block, Conv, GlobalPool, Linear, Pad, Pool, Shape
+from splitgym.models.blocks import Block
+from splitgym.models.chain import Join, Unit
+from splitgym.models.layers import Conv, GlobalPool, Linear, Pool, Shape
 from splitgym.models.lookup import get_model
-from splitgym.models.model import Join, Model, Unit
+from splitgym.models.model import Model
+from splitgym.models.remaps import Pad
 from splitgym.models.runnable.units import build
 from splitgym.profiling.measure import machine, training_profiler
 from splitgym.profiling.measure.journal import Journal

@@ -8,8 +8,10 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from splitgym.models.layers import Block, Conv, GlobalPool, Linear, Pool, Shape
-from splitgym.models.model import Join, Model, Unit
+from splitgym.models.blocks import Block
+from splitgym.models.chain import Join, Unit
+from splitgym.models.layers import Conv, GlobalPool, Linear, Pool, Shape
+from splitgym.models.model import Model
 from splitgym.runtime.training.data import Dataset, load_images
 
 PLAIN = Model(

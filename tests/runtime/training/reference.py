@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from splitgym.models.model import MAIN, Model
+from splitgym.models.chain import MAIN
+from splitgym.models.model import Model
 from splitgym.models.runnable.compression import Halves, split_model
 from splitgym.models.runnable.units import TorchModel, build
 from splitgym.runtime.training.budget import prune_gradient, reset_filter, scaled_delta, selected_lr

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from splitgym.envs.l2s.ledger import SyncLedger
+from splitgym.models.chain import Unit
 from splitgym.models.layers import Pool
-from splitgym.models.model import Model, Unit
+from splitgym.models.model import Model
 from splitgym.runtime.training.cut import Ledger
 from splitgym.runtime.training.half import step_of
 from splitgym.runtime.training.local import LocalTraining

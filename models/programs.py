@@ -1,0 +1,85 @@
+"""Programs: what reads every row and is no layer of its own (attention, the decoding of boxes), operator by operator.
+
+A program's operators are those of ONNX with all sizes known. It reads one map whole, or, at the end of a network, its
+last map and its side heads as one vector, and gives one map, or a vector of all that it makes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal
+
+from .layers import GlobalLayer, Shape
+
+Sizes = tuple[int, ...]
+ONE = Shape(1, 1, 1)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operator. Values are numbered: inputs, constants, then what operations make.
+
+    Attributes:
+        operator: ONNX's name.
+        inputs: values that it reads; -1 for one that is left out.
+        attributes: (name, value), sorted; sizes, axes and the like that ONNX passes as tensors are among them.
+        sizes: of every output.
+        macs: multiply-accumulates.
+    """
+
+    operator: str
+    inputs: tuple[int, ...]
+    attributes: tuple[tuple[str, Any], ...]
+    sizes: tuple[Sizes, ...]
+    macs: int = 0
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A constant of a program, kept with its weights."""
+
+    sizes: Sizes
+    dtype: Literal["float32", "int64", "bool"] = "float32"
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether it counts as a parameter: a matrix or more."""
+        return self.dtype == "float32" and len(self.sizes) > 1 and prod(self.sizes) > 1
+
+
+@dataclass(frozen=True)
+class Program(GlobalLayer):
+    """Operators over a whole map.
+
+    Attributes:
+        inputs: sizes of what is read, the batch first. Several lie behind one another: by channels, or in a vector.
+        split: how several inputs are told apart.
+        constants: numbered behind the inputs.
+        operations: in the order in which they run.
+        outputs: the values that are given; several as one vector, one behind another.
+        out: the map that it gives.
+    """
+
+    inputs: tuple[Sizes, ...] = ()
+    split: Literal["channels", "vector"] = "channels"
+    constants: tuple[Constant, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    outputs: tuple[int, ...] = ()
+    out: Shape = ONE
+
+    def out_shape(self, shape: Shape) -> Shape:
+        if shape.elements != sum(map(prod, self.inputs)):
+            raise ValueError(f"a program of inputs {self.inputs} does not fit {shape}")
+        return self.out
+
+    def macs(self, shape: Shape) -> int:
+        return sum(operation.macs for operation in self.operations)
+
+    def params(self, shape: Shape) -> int:
+        return sum(prod(constant.sizes) for constant in self.constants if constant.is_weight)
+
+    def moved(self, shape: Shape) -> int:
+        """Values read and written by all operators, what lies between them included."""
+        made = sum(prod(sizes) for operation in self.operations for sizes in operation.sizes)
+        return shape.elements + self.out.elements + 2 * made
