@@ -1,23 +1,31 @@
 """A network as a graph of layers: what importers read a file or a module into, before it becomes a chain of units.
 
-Every node makes one tensor. It either runs a layer on one tensor, or adds or concatenates several. Flattening, dropout
-and the like make no node: they only give a tensor another name.
+Every node makes one tensor. It runs a layer on one tensor, or puts several together. Transposing, flattening, dropout
+and the like make no node: they only give a tensor another name, and its axes another order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 
 from ...ui.errors import InputError
-from ..activations import Activation
+from ..activations import ACROSS_CHANNELS, Activation
+from ..blocks import Combine, merged_shape
 from ..layers import GlobalPool, Layer, Linear, Pointwise, Pool, Shape
 from ..remaps import Pad
 
 Weights = Mapping[str, np.ndarray]  # by the names that the layer's torch module gives them, and "norm.eps"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel to be: its weights and the nodes that were fused into it."""
+
+    weights: Weights
+    nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,113 +38,130 @@ class Node:
         output: the tensor that it makes.
         layer: None for a merge.
         combine: how a merge puts its inputs together.
-        weights: of the layer.
+        kernels: of the layer, in the order of :func:`..blocks.leaves`.
     """
 
     name: str
     inputs: tuple[str, ...]
     output: str
     layer: Layer | None = None
-    combine: Literal["add", "concat"] = "add"
-    weights: Weights = field(default_factory=dict)
+    combine: Combine = "add"
+    kernels: tuple[Kernel, ...] = ()
+
+    @property
+    def weights(self) -> Weights:
+        """Of a layer that is one kernel."""
+        return self.kernels[0].weights
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A network with one input and one output; nodes are in an order in which they can run."""
+    """A network with one input; nodes are in an order in which they can run.
+
+    Attributes:
+        outputs: tensors that are wanted, in the order in which they are made.
+        shapes: of every tensor.
+    """
 
     name: str
     source: str
     input: str
     shape: Shape
-    output: str
+    outputs: tuple[str, ...]
     nodes: tuple[Node, ...]
+    shapes: Mapping[str, Shape] = field(repr=False)
 
 
 class GraphBuilder:
     """Collects nodes in the order in which they run.
+
+    A tensor's axes are letters, b, c, h and w in some order; one that is left out has the size 1, f is a map flattened
+    to a vector, and g and m are groups of channels and what is left of them.
 
     Args:
         name: of the model.
         source: file or factory, for messages.
         input: name of the input tensor.
         shape: of the input.
+        axes: of the input.
     """
 
-    def __init__(self, name: str, source: str, input: str, shape: Shape) -> None:
+    def __init__(self, name: str, source: str, input: str, shape: Shape, axes: str = "bchw") -> None:
         self.name, self.source, self.input = name, source, input
         self._shapes = {input: shape}
+        self._axes = {input: axes}
         self._same: dict[str, str] = {}  # other names of tensors
-        self._flat: set[str] = set()
         self._made: dict[str, Node] = {}
 
     def known(self, tensor: str) -> bool:
-        """Whether the tensor comes from the network's input."""
-        return self._name(tensor) in self._shapes
+        """Whether the tensor comes from the network's input, as a map or vector."""
+        return tensor in self._axes
+
+    def base(self, tensor: str) -> str:
+        """The first name of a tensor."""
+        return self._same.get(tensor, tensor)
 
     def shape(self, tensor: str) -> Shape:
         """Shape of a tensor."""
-        return self._shapes[self._name(tensor)]
+        return self._shapes[self.base(tensor)]
+
+    def axes(self, tensor: str) -> str:
+        """Axes of a tensor."""
+        return self._axes[tensor]
+
+    def size(self, tensor: str, letter: str) -> int:
+        """Size of an axis."""
+        shape = self.shape(tensor)
+        sizes = {"b": 1, "c": shape.folded_channels, "h": shape.height, "w": shape.width, "f": shape.elements}
+        return sizes.get(letter, 0)
+
+    def maker(self, tensor: str) -> Node | None:
+        """The node that makes a tensor, None for the input."""
+        return self._made.get(self.base(tensor))
 
     def refuse(self, node: str, operator: str, why: str) -> InputError:
         """The error of a node that cannot be imported."""
         return InputError(f"{self.source}: node {node} ({operator}) cannot be imported: {why}")
 
-    def alias(self, tensor: str, other: str) -> None:
-        """``other`` is the same tensor."""
-        self._same[other] = self._name(tensor)
-        if tensor in self._flat:
-            self._flat.add(other)
+    def alias(self, tensor: str, other: str, axes: str | None = None) -> None:
+        """``other`` is the same tensor, perhaps with its axes in another order."""
+        self._same[other] = self.base(tensor)
+        self._axes[other] = self._axes[tensor] if axes is None else axes
 
-    def flatten(self, tensor: str, other: str) -> None:
-        """``other`` is the tensor as one vector of features."""
-        self.alias(tensor, other)
-        self._flat.add(other)
+    def forget(self, tensor: str) -> None:
+        """A tensor turned out to be read wrongly."""
+        for names in (self._axes, self._same, self._made, self._shapes):
+            names.pop(tensor, None)
 
-    def is_flat(self, tensor: str) -> bool:
-        """Whether the tensor is one vector of features."""
-        return tensor in self._flat
-
-    def reshape(self, node: str, operator: str, tensor: str, output: str, sizes: Sequence[int]) -> None:
-        """A change of sizes (the batch first) that keeps the values in order.
-
-        Raises:
-            InputError: neither the same map nor one vector.
-        """
-        shape = self.shape(tensor)
-        if list(sizes[1:]) == [shape.elements]:
-            self.flatten(tensor, output)
-        elif list(sizes[1:]) == [shape.channels, shape.height, shape.width]:
-            if self._name(tensor) in self._flat:
-                raise self.refuse(node, operator, "features cannot become a map again")
-            self.alias(tensor, output)
-            self._flat.discard(output)
-        else:
-            sizes_now, to = f"1 x {_sizes([shape])}", " x ".join(map(str, sizes))
-            raise self.refuse(node, operator, f"{sizes_now} becomes {to}, allowed: one vector behind the batch")
+    def is_vector(self, tensor: str) -> bool:
+        """Whether the tensor is features behind the batch, with no rows or columns among its axes."""
+        return self._axes[tensor] in ("bf", "bc")
 
     def layer(
-        self, node: str, operator: str, tensor: str, output: str, layer: Layer, weights: Weights | None = None
-    ) -> None:
-        """A layer on one tensor.
+        self, node: str, operator: str, tensor: str, output: str, layer: Layer, weights: Weights | None = None,
+        axes: str | None = None,
+    ) -> None:  # fmt: skip
+        """A layer on one tensor; its output has the same axes unless others are given.
 
         Raises:
             InputError: the layer or its weights do not fit the tensor, or the tensor was flattened.
         """
-        if tensor in self._flat:
-            if not isinstance(layer, Linear | Pointwise):
+        own = self._axes[tensor]
+        if isinstance(layer, Linear):
+            if not self.is_vector(tensor):
+                raise self.refuse(node, operator, "its input is a map that was not flattened")
+            own = "bc"
+        elif "f" in own:
+            if not isinstance(layer, Pointwise):
                 raise self.refuse(node, operator, "its input was flattened")
-            if isinstance(layer, Pointwise) and _tells_channels_apart(layer) and not self._is_vector(tensor):
+            tells_apart = layer.norm or layer.activation in ACROSS_CHANNELS
+            if tells_apart and self.shape(tensor).elements != self.shape(tensor).folded_channels:
                 raise self.refuse(node, operator, "its input is a flattened map, allowed: a map or features")
-            self._flat.add(output)
-        elif isinstance(layer, Linear):
-            raise self.refuse(node, operator, "its input is a map that was not flattened")
-        self._add(node, operator, Node(node, (self._name(tensor),), output, layer, weights=weights or {}))
+        made = Node(node, (self.base(tensor),), output, layer, kernels=(Kernel(weights or {}, (node,)),))
+        self._add(node, operator, made, own if axes is None else axes)
 
-    def merge(
-        self, node: str, operator: str, tensors: Sequence[str], output: str, combine: Literal["add", "concat"]
-    ) -> None:
-        """Tensors added, or put together by channels.
+    def merge(self, node: str, operator: str, tensors: Sequence[str], output: str, combine: Combine) -> None:
+        """Tensors put together.
 
         Raises:
             InputError: they do not fit together.
@@ -144,34 +169,42 @@ class GraphBuilder:
         for tensor in tensors:
             if not self.known(tensor):
                 raise self.refuse(node, operator, f"{tensor} does not come from the network's input")
+        axes = self._common_axes(tensors)
         shapes = [self.shape(tensor) for tensor in tensors]
-        first = shapes[0]
-        flat = [tensor in self._flat for tensor in tensors]
-        if any(flat) and not (all(flat) and all(map(self._is_vector, tensors))):
+        sizes = _sizes(shapes)
+        if axes is None:
+            raise self.refuse(node, operator, f"its inputs have the sizes {sizes} and axes in several orders")
+        if "f" in axes and (combine == "concat" and any(s.elements != s.folded_channels for s in shapes)):
             raise self.refuse(node, operator, "its inputs were flattened")
-        if combine == "add" and any(shape != first for shape in shapes):
-            raise self.refuse(node, operator, f"its inputs have the sizes {_sizes(shapes)}, allowed: the same for all")
-        if any((shape.height, shape.width) != (first.height, first.width) for shape in shapes):
-            raise self.refuse(node, operator, f"its inputs have the sizes {_sizes(shapes)}, allowed: one map size")
-        if any(flat):
-            self._flat.add(output)
-        self._add(node, operator, Node(node, tuple(map(self._name, tensors)), output, None, combine))
+        try:
+            merged_shape(combine, shapes)
+        except ValueError:
+            what = "one map size" if combine == "concat" else "the same for all, or 1"
+            raise self.refuse(node, operator, f"its inputs have the sizes {sizes}, allowed: {what}") from None
+        self._add(node, operator, Node(node, tuple(map(self.base, tensors)), output, None, combine), axes)
 
-    def _add(self, name: str, operator: str, node: Node) -> None:
+    def _common_axes(self, tensors: Sequence[str]) -> str | None:
+        """The axes of tensors put together value by value, None where they do not lie over each other."""
+        longest = max((self._axes[tensor] for tensor in tensors), key=len)
+        for tensor in tensors:
+            axes = self._axes[tensor]
+            for own, other in zip(reversed(axes), reversed(longest), strict=False):
+                flat = {own, other} <= {"c", "f"} and self.shape(tensor).elements == self.size(tensor, "c")
+                if own != other and self.size(tensor, own) != 1 and not flat:
+                    return None
+        return longest
+
+    def _add(self, name: str, operator: str, node: Node, axes: str) -> None:
         shapes = [self._shapes[tensor] for tensor in node.inputs]
         try:
-            if node.layer is not None:
-                shape = node.layer.out_shape(shapes[0])
-            else:
-                channels = sum(s.channels for s in shapes) if node.combine == "concat" else shapes[0].channels
-                shape = Shape(channels, shapes[0].height, shapes[0].width)
+            shape = node.layer.out_shape(shapes[0]) if node.layer else merged_shape(node.combine, shapes)
         except ValueError as error:
             raise self.refuse(name, operator, str(error)) from None
         if node.layer is not None and not _fits(node.layer, shapes[0], node.weights):
             raise self.refuse(name, operator, f"its weights do not fit an input of {_sizes(shapes)}")
-        self._shapes[node.output], self._made[node.output] = shape, node
+        self._shapes[node.output], self._made[node.output], self._axes[node.output] = shape, node, axes
 
-    # What several importers say in the same words.
+    # What several operators say in the same words.
 
     def activation(self, node: str, operator: str, tensor: str, output: str, kind: Activation) -> None:
         """An activation."""
@@ -186,79 +219,25 @@ class GraphBuilder:
         whole = pool.kernel == (shape.height, shape.width) and pool.padding == (0, 0)
         self.layer(node, operator, tensor, output, GlobalPool() if whole else pool)
 
-    def adaptive(self, node: str, operator: str, tensor: str, output: str, height: int, width: int) -> None:
-        """An average to a map of some size.
-
-        Raises:
-            InputError: the input's size is no multiple of it.
-        """
-        shape = self.shape(tensor)
-        if (height, width) == (shape.height, shape.width):
-            self.alias(tensor, output)
-        elif (height, width) == (1, 1):
-            self.layer(node, operator, tensor, output, GlobalPool())
-        elif shape.height % height or shape.width % width:
-            raise self.refuse(node, operator, f"{height} x {width} does not divide the map of {_sizes([shape])}")
-        else:
-            size = (shape.height // height, shape.width // width)
-            self.layer(node, operator, tensor, output, Pool(size, size, kind="avg"))
-
-    def gate(self, node: str, operator: str, first: str, second: str, output: str) -> None:
-        """A product of two tensors; x * sigmoid(x) and x * hardsigmoid(x) are activations.
-
-        Raises:
-            InputError: another product.
-        """
-        gates = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
-        for value, gate in ((first, second), (second, first)):
-            made = self._made.get(self._name(gate))
-            if made is None or made.inputs != (self._name(value),) or not isinstance(made.layer, Pointwise):
-                continue
-            if made.layer.activation in gates and not made.layer.norm:
-                self.activation(node, operator, value, output, gates[made.layer.activation])
-                return
-        raise self.refuse(node, operator, "a product of two maps (a gate over channels, say) has no layer")
-
-    def affine(
-        self, node: str, operator: str, tensor: str, output: str, kind: str, value: np.ndarray, first: bool = False
-    ) -> None:
-        """A constant, one number or one a channel, added to a tensor, taken off it, or as its factor.
-
-        Args:
-            kind: add, sub, mul or div.
-            first: whether the constant comes before the operator.
-
-        Raises:
-            InputError: another constant, or one that is divided.
-        """
-        channels, flat = self.shape(tensor).channels, self.is_flat(tensor)
-        by_channel, expected = (value.shape[-1:], (channels,)) if flat else (value.shape[-3:], (channels, 1, 1))
-        if value.size != 1 and (by_channel != expected or value.size != channels):
-            why = f"a constant of the sizes {value.shape} has no layer, only one number a channel has"
-            raise self.refuse(node, operator, why)
-        values = np.broadcast_to(value.ravel(), (channels,)).astype(np.float32)
-        if kind == "add" and self.biased(node, operator, tensor, output, values):
+    def scaled(self, node: str, operator: str, tensor: str, output: str, scale: np.ndarray, shift: np.ndarray) -> None:
+        """A factor and a sum, one number a channel each, or one for all."""
+        if self.is_vector(tensor) and not np.any(scale != 1) and self.biased(node, operator, tensor, output, shift):
             return
-        if kind == "div" and first:
-            raise self.refuse(node, operator, "a constant divided by a map has no layer")
-        ones, zeros = np.ones_like(values), np.zeros_like(values)
-        scale, shift = {
-            "add": (ones, values),
-            "sub": (-ones, values) if first else (ones, -values),
-            "mul": (values, zeros),
-            "div": (1.0 / values if kind == "div" else ones, zeros),
-        }[kind]
-        weights = norm_weights(scale, shift, zeros, ones, 0.0)
+        channels = self.shape(tensor).folded_channels
+        values = [np.broadcast_to(v.ravel(), (channels,)).astype(np.float32) for v in (scale, shift)]
+        zeros, ones = np.zeros(channels, np.float32), np.ones(channels, np.float32)
+        weights = norm_weights(values[0], values[1], zeros, ones, 0.0)
         self.layer(node, operator, tensor, output, Pointwise(norm=True, activation="none"), weights)
 
     def biased(self, node: str, operator: str, tensor: str, output: str, bias: np.ndarray) -> bool:
         """Add a bias to a fully connected layer that has none; whether the tensor comes from one."""
-        made = self._made.get(self._name(tensor))
+        made = self.maker(tensor)
         if made is None or not isinstance(made.layer, Linear) or made.layer.bias or made.layer.activation != "none":
             return False
-        layer, weights = replace(made.layer, bias=True), {**made.weights, "linear.bias": bias}
-        self._flat.add(output)
-        self._add(node, operator, Node(f"{made.name} + {node}", made.inputs, output, layer, weights=weights))
+        values = np.broadcast_to(bias.ravel(), (made.layer.out_features,)).astype(np.float32)
+        kernel = Kernel({**made.weights, "linear.bias": values}, (*made.kernels[0].nodes, node))
+        layer = replace(made.layer, bias=True)
+        self._add(node, operator, Node(node, made.inputs, output, layer, kernels=(kernel,)), "bc")
         return True
 
     def padded(self, tensor: str, sides: Sequence[int], value: float, node: str, operator: str) -> tuple[str, int, int]:
@@ -275,53 +254,59 @@ class GraphBuilder:
         self.layer(node, operator, tensor, border, Pad(top, bottom, left, right, value))
         return border, 0, 0
 
-    def finish(self, output: str) -> Graph:
-        """The graph of what the output needs.
+    def program(self, node: str, tensors: Sequence[str], output: str, layer: Layer, weights: Weights) -> None:
+        """A program over one map, or over several of the same rows and columns put together by channels.
 
         Raises:
-            InputError: the output does not come from the network's input.
+            InputError: the maps do not fit together.
         """
-        if not self.known(output):
-            raise InputError(f"{self.source}: output {output} does not depend on the input")
-        needed, nodes = {self._name(output)}, list[Node]()
+        tensor = tensors[0]
+        if len(tensors) > 1:
+            tensor = f"{output}:inputs"
+            self._add(node, "Concat", Node(node, tuple(map(self.base, tensors)), tensor, None, "concat"), "bchw")
+        self.layer(node, "program", self._as_map(tensor), output, layer, weights, "bchw")
+
+    def _as_map(self, tensor: str) -> str:
+        other = f"{tensor}:map"
+        self.alias(tensor, other, "bchw")
+        return other
+
+    def finish(self, outputs: Sequence[str]) -> Graph:
+        """The graph of what the outputs need."""
+        wanted = dict.fromkeys(map(self.base, outputs))
+        needed, nodes = set(wanted), list[Node]()
         for node in reversed(list(self._made.values())):
             if node.output in needed:
                 nodes.append(node)
                 needed.update(node.inputs)
+        order = [self.input, *(node.output for node in reversed(nodes))]
         return Graph(
-            self.name, self.source, self.input, self._shapes[self.input], self._name(output), tuple(reversed(nodes))
-        )
-
-    def _name(self, tensor: str) -> str:
-        return self._same.get(tensor, tensor)
-
-    def _is_vector(self, tensor: str) -> bool:
-        """Whether every value of a tensor is a channel of its own."""
-        shape = self.shape(tensor)
-        return shape.elements == shape.channels
+            self.name, self.source, self.input, self._shapes[self.input], tuple(sorted(wanted, key=order.index)),
+            tuple(reversed(nodes)), self._shapes,
+        )  # fmt: skip
 
 
 def norm_weights(
     scale: np.ndarray | None, shift: np.ndarray | None, mean: np.ndarray, variance: np.ndarray, eps: float
 ) -> Weights:
     """The weights of a batch norm; without scale or shift it has ones and zeros."""
-    return {
+    arrays = {
         "norm.weight": np.ones_like(mean) if scale is None else scale,
         "norm.bias": np.zeros_like(mean) if shift is None else shift,
         "norm.running_mean": mean,
         "norm.running_var": variance,
+    }
+    return {
+        **{name: array.astype(np.float32) for name, array in arrays.items()},
         "norm.eps": np.array(eps),
     }
-
-
-def _tells_channels_apart(layer: Pointwise) -> bool:
-    return layer.norm or layer.activation in ("softmax", "log_softmax")
 
 
 def _fits(layer: Layer, shape: Shape, weights: Weights) -> bool:
     """Whether there are as many weights as the layer has; a norm has its statistics besides."""
     expected = layer.params(shape) * (2 if isinstance(layer, Pointwise) else 1)
-    return not weights or sum(value.size for name, value in weights.items() if name != "norm.eps") == expected
+    counted = (value.size for name, value in weights.items() if name != "norm.eps" and ".constant" not in name)
+    return not weights or sum(counted) == expected
 
 
 def _sizes(shapes: Sequence[Shape]) -> str:

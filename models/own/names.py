@@ -1,8 +1,13 @@
-"""How a user's own network is named: an ONNX file or ``module:factory``, with the size of its input behind it."""
+"""How a user's own network is named: an ONNX file or ``module:factory``, its input's size and outputs behind it.
+
+``net.onnx@3x224x224#scores,boxes`` is the file, the size of its image where the file leaves it open, and those of its
+outputs that are wanted.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...ui.errors import InputError
@@ -23,8 +28,19 @@ def model_title(name: str) -> str:
 
 
 def without_size(name: str) -> str:
-    """The name without the size of its input."""
-    return re.sub(r"@\d+x\d+x\d+$", "", name)
+    """The name without the size of its input and without outputs."""
+    return re.sub(r"(@\d+x\d+x\d+)?(#[^#]+)?$", "", name, count=1)
+
+
+def parts_of(name: str) -> tuple[str, Shape | None, tuple[str, ...]]:
+    """(file or factory, size of the input, outputs) that a name says; None and none where it says nothing.
+
+    Raises:
+        InputError: a size that is none.
+    """
+    place = without_size(name)
+    size, _, outputs = name[len(place) :].removeprefix("@").partition("#")
+    return place, shape_of(size, name) if size else None, tuple(filter(None, outputs.split(",")))
 
 
 def with_input(name: str, size: str | None) -> str:
@@ -42,9 +58,28 @@ def with_input(name: str, size: str | None) -> str:
     shape_of(size, "input size")
     if not is_own(name):
         raise InputError(f"model {name} has an input of its own; a size is for ONNX files and module:factory")
-    if without_size(name) != name:
+    place, given, _ = parts_of(name)
+    if given is not None:
         raise InputError(f"model {name} names a size already, {size} is another")
-    return f"{name}@{size}"
+    return f"{place}@{size}{name[len(place) :]}"
+
+
+def with_outputs(name: str, outputs: Sequence[str]) -> str:
+    """The name of a network together with its outputs that are wanted.
+
+    Raises:
+        InputError: outputs of a zoo model, outputs given twice, or a name that cannot stand in a network's.
+    """
+    if not outputs:
+        return name
+    if not is_own(name):
+        raise InputError(f"model {name} has outputs of its own; --output is for ONNX files and module:factory")
+    if "#" in name:
+        raise InputError(f"model {name} names outputs already, {', '.join(outputs)} are others")
+    for output in outputs:
+        if not output or set(output) & set(",#"):
+            raise InputError(f"output {output!r}: allowed are names without comma and #")
+    return f"{name}#{','.join(outputs)}"
 
 
 def from_folder(name: str, folder: Path) -> str:

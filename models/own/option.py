@@ -8,12 +8,12 @@ from pathlib import Path
 from ...ui.console import note
 from ...ui.errors import InputError
 from ..zoo.catalogue import MODELS
-from .names import from_folder, with_input
+from .names import from_folder, with_input, with_outputs
 from .read import notes_on
 
 
 def add_model_options(group: argparse._ArgumentGroup) -> None:
-    """``--model`` and ``--input``."""
+    """``--model``, ``--input`` and ``--output``."""
     group.add_argument(
         "--model",
         metavar="NAME",
@@ -21,6 +21,9 @@ def add_model_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--input", metavar="CxHxW", help="input size of your own network where it leaves that open, such as 3x224x224"
+    )
+    group.add_argument(
+        "--output", metavar="NAME", nargs="+", default=[], help="those of your own network's outputs that are wanted"
     )
 
 
@@ -33,8 +36,10 @@ def model_of(args: argparse.Namespace) -> str | None:
     if args.model is None:
         if args.input is not None:
             raise InputError("--input is the size of --model's input; --model is missing")
+        if args.output:
+            raise InputError("--output names outputs of --model; --model is missing")
         return None
-    name = from_folder(with_input(args.model, args.input), Path.cwd())
+    name = from_folder(with_outputs(with_input(args.model, args.input), args.output), Path.cwd())
     for line in notes_on(name):
         note(line)
     return name

@@ -4,7 +4,8 @@ Such a network is named by where it comes from: ``path/to/net.onnx``, or ``modul
 class) that returns a torch module. Where its input size is not known from there, ``@3x224x224`` behind it says
 channels, height and width. The name works wherever a zoo model's does.
 
-The layers up to the first one that reads every row (global pool, fully connected) become units, the rest the tail.
+The layers become units as long as anything behind them has rows to split; the rest is the tail. A layer in the middle
+that reads every row (a gate over channels, attention) is a unit like the others: whoever has a part gets all rows.
 """
 
 from __future__ import annotations
@@ -15,24 +16,57 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...ui.errors import InputError
-from ..blocks import Block
-from ..chain import Unit
-from ..layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pool, Shape
+from ...ui.faults import few
+from ..blocks import Block, reads_all_rows
+from ..layers import Layer, Shape
 from ..model import Model
-from ..remaps import Pad, Reorg
+from ..programs import Program
 from .factory import made_by
-from .folding import Kernel, Link, fold
-from .graph import Graph, Weights
-from .names import is_own, model_title, shape_of, without_size
+from .graph import Weights
+from .lining import Lined, lined
+from .names import is_own, model_title, parts_of, shape_of
+from .onnx_net import load_file, read_net
+from .reading import Reading, read_graph
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from ..runnable.units import TorchModel
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output of an imported network, and where it is.
+
+    Attributes:
+        name, sizes: as the file has them.
+        axes: how its axes lie in a map; none where its values are in order anyway.
+        head: the unit whose side head has it; None for the network's main output.
+        first, count: its channels there, or its values where it comes from a tail.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    axes: str
+    head: int | None
+    first: int
+    count: int
+
+    def of(self, main: Tensor, heads: Mapping[int, Tensor]) -> Tensor:
+        """The output as the file has it, from what the units and tail gave."""
+        whole = main if self.head is None else heads[self.head]
+        if self.axes and whole.ndim == 4:
+            part = whole[:, self.first : self.first + self.count]
+            if set(self.axes) <= set("bchw"):
+                dropped = "".join(axis for axis in "bchw" if axis not in self.axes)
+                part = part.permute(["bchw".index(axis) for axis in dropped + self.axes])
+            return part.reshape(self.sizes)
+        return whole.flatten(1)[:, self.first : self.first + self.count].reshape(self.sizes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +79,14 @@ class ImportedModel:
             outline.
         nodes: names of the nodes that every kernel was made of, by kernel name.
         notes: what a user should know about how it was cut up, one line each.
+        outputs: in the file's order.
     """
 
     model: Model
     weights: tuple[Weights, ...]
     nodes: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...]
+    outputs: tuple[Output, ...]
 
     def build(self) -> TorchModel:
         """The network's units and tail as torch modules with its own weights, in eval mode, float32."""
@@ -66,6 +102,11 @@ class ImportedModel:
                 state["norm.num_batches_tracked"] = torch.tensor(0)
             module.load_state_dict(state)
         return torch_model
+
+    def named(self, main: Tensor, heads: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The file's outputs by name, from what a :class:`..runnable.units.TorchModel` gives for one image."""
+        by_unit = dict(zip(self.model.heads, heads, strict=False))
+        return {output.name: output.of(main, by_unit) for output in self.outputs}
 
 
 def notes_on(name: str) -> tuple[str, ...]:
@@ -83,10 +124,9 @@ def import_model(name: str) -> ImportedModel:
     Raises:
         InputError: one line that names the file or factory, the node, and what is allowed.
     """
-    place = without_size(name)
-    shape = None if place == name else shape_of(name.rpartition("@")[2], name)
+    place, shape, outputs = parts_of(name)
     if place.endswith(".onnx"):
-        return import_onnx(place, shape)
+        return import_onnx(place, shape, outputs)
     module, size = made_by(place)
     if shape is None and size is None:
         raise InputError(
@@ -94,7 +134,7 @@ def import_model(name: str) -> ImportedModel:
         )
     if shape is None:
         shape = shape_of("x".join(map(str, size)) if isinstance(size, (tuple, list)) else str(size), place)
-    return import_module(module, shape, _tidy(place.rpartition(":")[2]), place)
+    return import_module(module, shape, _tidy(place.rpartition(":")[2]), place, outputs)
 
 
 def outline(name: str) -> ImportedModel:
@@ -105,7 +145,7 @@ def outline(name: str) -> ImportedModel:
     Raises:
         InputError: as :func:`import_model`.
     """
-    path = Path(without_size(name))
+    path = Path(parts_of(name)[0])
     if path.suffix == ".onnx" and path.is_file():
         try:
             return _outline(name, hashlib.sha256(path.read_bytes()).digest())
@@ -119,100 +159,110 @@ def _outline(name: str, content: bytes) -> ImportedModel:
     return replace(import_model(name), weights=())
 
 
-def import_onnx(path: str | os.PathLike[str], shape: Shape | None = None) -> ImportedModel:
+def import_onnx(path: str | os.PathLike[str], shape: Shape | None = None, outputs: Sequence[str] = ()) -> ImportedModel:
     """Read an ONNX file.
 
     Args:
         path: the file.
         shape: of the input, where the file leaves it open.
+        outputs: names of those that are wanted, by default all.
 
     Raises:
-        InputError: no such file, not ONNX, open sizes, an operator without a layer (named, with the node).
+        InputError: no such file, not ONNX, open sizes, an operator that cannot be read (named, with the node).
     """
-    from .onnx_file import read_onnx
+    net = read_net(load_file(path), str(path), shape)
+    return assembled(read_graph(net, _tidy(Path(path).stem), outputs))
 
-    return assembled(read_onnx(path, _tidy(Path(path).stem), shape))
 
-
-def import_module(module: nn.Module, shape: Shape, name: str = "", source: str = "") -> ImportedModel:
-    """Read a torch module.
+def import_module(
+    module: nn.Module, shape: Shape, name: str = "", source: str = "", outputs: Sequence[str] = ()
+) -> ImportedModel:
+    """Read a torch module, by way of its ONNX export.
 
     Args:
-        module: takes (1, channels, height, width), returns one tensor; a copy of it is read in eval mode.
+        module: takes (1, channels, height, width), returns tensors; a copy of it is read in eval mode.
         shape: of the input.
         name: of the model, by default the class's.
         source: where the module comes from, for messages.
+        outputs: names of those that are wanted (output_0, ...), by default all.
 
     Raises:
-        InputError: it cannot be traced, or has an operator without a layer (named, with the module's path).
+        InputError: it cannot be exported, or has an operator that cannot be read (named, with the module's path).
     """
-    from .torch_module import read_module
+    from .torch_module import exported
 
     name = name or _tidy(type(module).__name__)
-    return assembled(read_module(module, name, source or name, shape))
+    net = read_net(exported(module, source or name, shape), source or name, shape)
+    return assembled(read_graph(net, name, outputs))
 
 
-def assembled(graph: Graph) -> ImportedModel:
-    """A graph as units, a tail and their weights.
+def assembled(reading: Reading) -> ImportedModel:
+    """What was read as units, a tail and their weights.
 
     Raises:
-        InputError: branches that cannot be nested, or nothing that can be split by height.
+        InputError: nothing of it can be split by height.
     """
-    chain = fold(graph)
-    first = next((i for i, link in enumerate(chain) if _reads_all(link.layer)), len(chain))
-    groups = _with_borders(chain[:first])
-    if not groups:
-        why = "its first layer reads every row" if chain else "it has no layers"
+    graph = reading.front
+    if not graph.nodes:
+        why = "its first layer reads every row" if reading.tail else "it has no layers"
         raise InputError(f"{graph.source}: {why}, so nothing of it can be split by height")
-    names = _names([group[-1].layer for group in groups])
-    units = tuple(Unit(name, tuple(link.layer for link in group)) for name, group in zip(names, groups, strict=True))
-    model = Model(graph.name, graph.shape, units, tuple(link.layer for link in chain[first:]))
-    made = [kernel for link in chain for kernel in link.kernels]
-    nodes = {
-        k.name: tuple(name for node in kernel.nodes for name in node.split(" + "))
-        for k, kernel in zip(model.kernels, made, strict=True)
-    }
-    return ImportedModel(model, tuple(k.weights for k in made), nodes, tuple(_notes(chain, first, model, made)))
+    line = lined(graph)
+    order = [tensor for tensors in (line.main, *(line.heads[u] for u in sorted(line.heads))) for tensor in tensors]
+    tail = tuple(_read_in(link.layer, reading.read, order) for link in reading.tail)
+    model = Model(graph.name, graph.shape, line.units, tail)
+    made = [*line.kernels, *(kernel for link in reading.tail for kernel in link.kernels)]
+    nodes = {k.name: kernel.nodes for k, kernel in zip(model.kernels, made, strict=True)}
+    notes = (*_notes(reading, model), *reading.notes)
+    return ImportedModel(model, tuple(k.weights for k in made), nodes, notes, _outputs(reading, line))
 
 
-def _reads_all(layer: Layer) -> bool:
-    inner = [layer, *(found for branch in layer.branches for found in branch)] if isinstance(layer, Block) else [layer]
-    return any(isinstance(found, GlobalPool | Linear) or (found is not layer and _reads_all(found)) for found in inner)
+def _read_in(layer: Layer, read: Sequence[str], order: Sequence[str]) -> Layer:
+    """A program with its inputs in the order in which units and heads give them."""
+    if not isinstance(layer, Program) or list(read) == list(order):
+        return layer
+    place = {list(read).index(tensor): i for i, tensor in enumerate(order)}
+    operations = tuple(
+        replace(operation, inputs=tuple(place.get(i, i) for i in operation.inputs)) for operation in layer.operations
+    )
+    inputs = tuple(layer.inputs[list(read).index(tensor)] for tensor in order)
+    outputs = tuple(place.get(i, i) for i in layer.outputs)
+    return replace(layer, inputs=inputs, operations=operations, outputs=outputs)
 
 
-def _with_borders(chain: Sequence[Link]) -> list[list[Link]]:
-    """The links of every unit: a border belongs to what reads it."""
-    groups: list[list[Link]] = []
-    for link in chain:
-        if groups and isinstance(groups[-1][-1].layer, Pad):
-            groups[-1].append(link)
+def _outputs(reading: Reading, line: Lined) -> tuple[Output, ...]:
+    """Where the outputs are: behind one another in the tail's vector, or by channels in maps."""
+    found, first = list[Output](), 0
+    places: dict[str, tuple[int | None, int, int]] = {}
+    for head, tensors in ((None, line.main), *line.heads.items()):
+        channel = 0
+        for tensor in tensors:
+            count = reading.front.shapes[tensor].folded_channels
+            places[tensor] = (head, channel, count)
+            channel += count
+    for result in reading.results:
+        count = prod(result.sizes)
+        if result.tensor:
+            found.append(Output(result.name, result.sizes, result.axes, *places[result.tensor]))
         else:
-            groups.append([link])
-    return groups
+            found.append(Output(result.name, result.sizes, "", None, first, count))
+            first += count
+    return tuple(found)
 
 
-def _names(layers: Sequence[Layer]) -> list[str]:
-    """conv1, conv2, pool1, block1, ...: every kind counted by itself."""
-    kinds = {Conv: "conv", Conv3d: "conv", ConvTranspose: "up", Pool: "pool", Block: "block", Reorg: "reorg"}
-    counts: dict[str, int] = {}
-    names: list[str] = []
-    for layer in layers:
-        kind = kinds.get(type(layer), "map")
-        counts[kind] = counts.get(kind, 0) + 1
-        names.append(f"{kind}{counts[kind]}")
-    return names
-
-
-def _notes(chain: Sequence[Link], first: int, model: Model, made: Sequence[Kernel]) -> list[str]:
-    blocks = sum(isinstance(unit.layers[-1], Block) for unit in model.units)
+def _notes(reading: Reading, model: Model) -> list[str]:
+    blocks = sum(any(isinstance(layer, Block) for layer in unit.layers) for unit in model.units)
     folded = f", {blocks} of them blocks of branches" if blocks else ""
     notes = [f"{len(model.units)} units that can be split by height{folded}"]
-    if first < len(chain):
-        node = chain[first].kernels[0].nodes[0]
-        behind = sum(len(link.kernels) for link in chain[first:])
+    every = [u.name for u in model.units if any(map(reads_all_rows, u.layers))]
+    if every:
+        notes.append(
+            f"every row is read by {len(every)} of them ({few(every, 4)}): whoever has a part of one gets all rows"
+        )
+    if model.tail:
+        behind = len(model.unit_kernels[-1])
         share = model.unit_macs[-1] / max(model.macs, 1)
         layers = f"{behind} layer{'s' * (behind != 1)}"
-        notes.append(f"a tail of {layers} ({share:.1%} of the MACs) from node {node} on, which reads every row")
+        notes.append(f"a tail of {layers} ({share:.1%} of the MACs) from {reading.why}")
     return notes
 
 

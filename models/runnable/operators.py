@@ -157,6 +157,19 @@ def _conv(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
     return conv(x, weight, bias, attributes["strides"], 0, attributes["dilations"], attributes.get("group", 1))
 
 
+def _conv_transpose(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
+    x, weight, bias = (*given, None)[:3]
+    conv = {3: F.conv_transpose1d, 4: F.conv_transpose2d, 5: F.conv_transpose3d}[x.ndim]
+    a = attributes
+    y = conv(x, weight, None, a["strides"], 0, 0, a["group"], a["dilations"])
+    pads, axes = a["pads"], x.ndim - 2
+    sides = [
+        side for axis in reversed(range(axes)) for side in (-pads[axis], a["output_padding"][axis] - pads[axis + axes])
+    ]
+    y = F.pad(y, sides)
+    return y if bias is None else y + bias.reshape(-1, *(1,) * axes)
+
+
 def _max_pool(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
     x = _padded(given[0], attributes, float("-inf"))
     pool = {3: F.max_pool1d, 4: F.max_pool2d, 5: F.max_pool3d}[x.ndim]
@@ -208,7 +221,7 @@ def _depth_to_space(given: Given, attributes: Attributes, sizes: Sizes) -> Tenso
 _TORCH = ("sigmoid", "tanh", "exp", "log", "sqrt", "reciprocal", "abs", "neg", "floor", "ceil", "round", "erf", "sin")
 OPERATORS: dict[str, Operator] = {
     **{name.capitalize(): _unary(getattr(torch, name)) for name in (*_TORCH, "cos", "sign", "relu")},
-    **{name: _unary(lambda x: x) for name in ("Identity", "Dropout")},
+    "Identity": _unary(lambda x: x),
     "Not": _unary(torch.logical_not),
     "Softplus": _unary(F.softplus),
     "Softsign": _unary(F.softsign),
@@ -270,6 +283,7 @@ OPERATORS: dict[str, Operator] = {
     "Gemm": _gemm,
     "Einsum": lambda given, a, sizes: torch.einsum(a["equation"], *given),
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "MaxPool": _max_pool,
     "AveragePool": _average_pool,
     "GlobalAveragePool": lambda given, a, sizes: given[0].flatten(2).mean(2).reshape(sizes[0]),

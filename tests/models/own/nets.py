@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -279,6 +280,18 @@ def run_reference(path: Path, x: Tensor) -> Tensor:
     return torch.from_numpy(np.asarray(out, dtype=np.float32))
 
 
+def run_onnxruntime(path: Path, x: Tensor) -> list[Tensor]:
+    """What onnxruntime makes of the image: every output."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    given = session.get_inputs()[0]
+    kind = np.float16 if "float16" in given.type else np.float32
+    values = session.run(None, {given.name: x.numpy().astype(kind)})
+    return [torch.from_numpy(np.array(value, dtype=np.float32)) for value in values]
+
+
 @torch.inference_mode()
 def assert_equal_outputs(
     imported: ImportedModel, x: Tensor, expected: Tensor, tolerance: float = 1e-5, plans: int = 2
@@ -288,25 +301,34 @@ def assert_equal_outputs(
     Args:
         imported: the network.
         x: (1, channels, height, width).
-        expected: the original's output; flattened or not.
+        expected: the original's output.
         tolerance: largest difference over the largest value.
         plans: random cuts and fence posts to try, empty parts among them.
     """
+    return assert_all_outputs(imported, x, [expected], tolerance, plans)
+
+
+@torch.inference_mode()
+def assert_all_outputs(
+    imported: ImportedModel, x: Tensor, expected: Sequence[Tensor], tolerance: float = 1e-5, plans: int = 2
+) -> TorchModel:
+    """:func:`assert_equal_outputs` of several outputs, in order."""
     torch_model = imported.build()
-    actual, heads = torch_model(x)
-    assert heads == []
-    _assert_close(actual, expected, tolerance)
-    for seed in range(plans):
-        split, _ = run_split(torch_model, x, *random_plan(imported.model, seed))
-        _assert_close(split, expected, tolerance)
+    given = [torch_model(x)]
+    given += [run_split(torch_model, x, *random_plan(imported.model, seed)) for seed in range(plans)]
+    for main, heads in given:
+        found = imported.named(main, heads)
+        assert len(found) == len(expected), list(found)
+        for actual, wanted in zip(found.values(), expected, strict=True):
+            assert actual.shape == wanted.shape
+            _assert_close(actual, wanted, tolerance)
     return torch_model
 
 
 def _assert_close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
     scale = float(expected.abs().max())
-    assert actual.numel() == expected.numel(), (actual.shape, expected.shape)
     assert 0 < scale < float("inf"), "an output like that proves nothing"
-    torch.testing.assert_close(actual.reshape(expected.shape), expected, rtol=0, atol=tolerance * scale)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance * scale)
 
 
 def random_plan(model: Model, seed: int) -> tuple[list[int], list[list[int]]]:

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from splitgym.models.blocks import Block
 from splitgym.models.layers import Conv, GlobalPool, Linear, Pool, Shape
 from splitgym.models.own.read import import_module, import_onnx
-from splitgym.ui.errors import InputError
 
 from .nets import (
     Net,
@@ -116,7 +115,10 @@ def cut_points(nodes: list[Any]) -> int:
 
     def taken_in(tensor: str) -> bool:
         readers = [node.op_type for node in nodes for name in node.input if name == tensor]
-        fused = {"BatchNormalization": ("Conv",), "LeakyRelu": ("Conv", "BatchNormalization", "Add", "Concat", "Sum")}
+        fused = {
+            "BatchNormalization": ("Conv", "BatchNormalization"),
+            "LeakyRelu": ("Conv", "BatchNormalization", "Add", "Concat", "Sum"),
+        }
         return len(readers) == 1 and makers[tensor] in fused.get(readers[0], ())
 
     return sum(not reached(tensor) and not taken_in(tensor) for tensor in makers)
@@ -159,7 +161,7 @@ def is_nested(nodes: list[Any]) -> bool:
 
 @settings(max_examples=120)
 @given(data=st.data())
-def test_exactly_what_is_nested_is_accepted(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_branches_are_read_however_they_cross(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     net, tensors = Drawn(data.draw), ["x"]
     for _ in range(data.draw(st.integers(2, 8))):
         back = [tensors[-i] for i in data.draw(st.lists(st.integers(1, min(4, len(tensors))), min_size=1, max_size=3))]
@@ -168,12 +170,10 @@ def test_exactly_what_is_nested_is_accepted(data: st.DataObject, tmp_path_factor
         else:
             tensors.append(net.node("Sum", *back))
     path = onnx_file(tmp_path_factory.getbasetemp() / "any.onnx", net.nodes, (1, 1, 4, 3), net.weights)
+    imported, x = import_onnx(path), image(Shape(1, 4, 3))
+    assert_equal_outputs(imported, x, run_reference(path, x), plans=4)
     if is_nested(net.nodes):
-        x = image(Shape(1, 4, 3))
-        assert_equal_outputs(import_onnx(path), x, run_reference(path, x))
-    else:
-        with pytest.raises(InputError, match=r"node Sum\d+ share layers in a way that no nesting of blocks has"):
-            import_onnx(path)
+        assert not any(unit.joins for unit in imported.model.units), "blocks alone"
 
 
 def with_convolutions(function: Callable[[Any, Tensor], Tensor], **parts: nn.Module) -> Net:
@@ -192,17 +192,13 @@ def between(net: Any, x: Tensor) -> Tensor:
     return torch.cat([net.b(a), net.c(x), net.d(a)], 1)
 
 
-@pytest.mark.parametrize(
-    ("function", "words"),
-    [
-        (crossing, "the branches that meet at node add_1 share layers in a way that no nesting of blocks has"),
-        (between, "node cat puts channels of branches that share layers between others"),
-    ],
-)
-def test_what_cannot_be_nested_is_refused_by_node(function: Callable[..., Tensor], words: str) -> None:
-    with pytest.raises(InputError, match=words) as error:
-        import_module(with_convolutions(function), Shape(3, 8, 8), source="nets:net")
-    assert str(error.value).startswith("nets:net: ")
+@pytest.mark.parametrize("function", [crossing, between])
+def test_what_cannot_be_nested_is_saved_and_joined(function: Callable[..., Tensor]) -> None:
+    net, shape = scrambled(with_convolutions(function)), Shape(3, 8, 8)
+    imported, x = import_module(net, shape), image(shape)
+    with torch.inference_mode():
+        assert_equal_outputs(imported, x, net(x), plans=6)
+    assert any(unit.joins for unit in imported.model.units)
 
 
 def in_place(net: Any, x: Tensor) -> Tensor:
@@ -239,7 +235,7 @@ def test_a_unit_names_the_nodes_that_it_was_made_of() -> None:
     assert model.units[1].layers == (Pool(2, 2),)
     assert imported.notes[0] == "4 units that can be split by height"
     assert "a tail of 2 layers" in imported.notes[1]
-    assert "from node 7 on, which reads every row" in imported.notes[1]
+    assert "from node 7, which reads every row" in imported.notes[1]
 
 
 def test_an_uneven_border_belongs_to_the_unit_that_reads_it() -> None:

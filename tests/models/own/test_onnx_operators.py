@@ -16,7 +16,7 @@ from splitgym.models.layers import Shape
 from splitgym.models.own.onnx_operators import HANDLERS
 from splitgym.models.own.read import import_onnx
 
-from .nets import assert_equal_outputs, image, onnx_file, run_reference
+from .nets import assert_equal_outputs, image, onnx_file, run_onnxruntime, run_reference
 
 NEWEST = onnx.defs.onnx_opset_version()
 Values = np.ndarray | tuple[int, ...]  # weights, or the sizes of random ones
@@ -253,6 +253,106 @@ ONNX_CASES: dict[str, Case] = {
     "Softmax of features": Case([POOLED, FLAT, node("Softmax", "f")]),
     "Softmax of old, of features": Case([POOLED, FLAT, node("Softmax", "f")], opset=11),
     "LogSoftmax": one("LogSoftmax", axis=1),
+    # Value by value.
+    **{op: one(op) for op in ("Exp", "Erf", "Abs", "Sin", "Cos", "Floor", "Ceil", "Round", "Softplus", "Softsign")},
+    "Neg": one("Neg"),
+    "Log": Case([node("Exp", "c", out="e"), node("Log", "e")]),
+    "Sqrt": Case([node("Abs", "c", out="e"), node("Sqrt", "e")]),
+    "Reciprocal": Case([node("Exp", "c", out="e"), node("Reciprocal", "e")]),
+    "Mish": one("Mish"),
+    "Selu": one("Selu"),
+    "Swish": one("Swish", opset=24, alpha=0.7),
+    "Elu with an alpha": one("Elu", alpha=0.4),
+    "Gelu by tanh": one("Gelu", opset=20, approximate="tanh"),
+    "HardSigmoid by default": one("HardSigmoid"),
+    "Clip to other limits": Case([node("Clip", "c", "low", "high")], {"low": number(-1), "high": number(1)}),
+    "PRelu": Case([node("PRelu", "c", "k")], {"k": CHANNELS}),
+    "PRelu of one slope": Case([node("PRelu", "c", "k")], {"k": number(0.3)}),
+    "Sub of two maps": Case([node("Tanh", "c", out="t"), node("Sub", "c", "t")]),
+    "Div of two maps": Case([node("Exp", "c", out="t"), node("Div", "c", "t")]),
+    "Max of maps": Case([node("Tanh", "c", out="t"), node("Neg", "t", out="n"), node("Max", "c", "t", "n")]),
+    "Min with a number": Case([node("Min", "c", "k")], {"k": number(0.5)}),
+    "Max with a number": Case([node("Max", "k", "c")], {"k": number(0.5)}),
+    "Pow": Case([node("Pow", "c", "k")], {"k": number(2)}),
+    "Div of one": Case([node("Exp", "c", out="t"), node("Div", "k", "t")], {"k": number(1)}),
+    "Div by channel under": Case([node("Exp", "c", out="t"), node("Div", "k", "t")], {"k": CHANNELS}),
+    "Mul by position": arithmetic("Mul", "c", "k", k=(7, 8)),
+    "Add by row": arithmetic("Add", "k", "c", k=(4, 7, 1)),
+    "Sub by column": arithmetic("Sub", "k", "c", k=(8,)),
+    "QuantizeLinear and DequantizeLinear": Case(
+        [node("QuantizeLinear", "c", "s", "z", out="q"), node("DequantizeLinear", "q", "s", "z")],
+        {"s": number(0.01), "z": np.array(0, np.int16)}, opset=21, tolerance=2e-3,
+    ),
+    "DequantizeLinear of a weight": Case(
+        [node("DequantizeLinear", "q", "s", "z", out="w", axis=0), node("Conv", "c", "w")],
+        {"q": np.arange(-6, 6, dtype=np.int8).reshape(3, 4, 1, 1), "s": np.array([0.1, 0.2, 0.3], np.float32),
+         "z": np.array([0, 1, -1], np.int8)}, opset=13,
+    ),
+    "CastLike": Case([node("CastLike", "k", "c", out="t"), node("Add", "c", "t")], {"k": np.array(3, np.int64)}),
+    # Gates, and what they are written with.
+    "Mul by a gate over channels": Case(
+        [POOLED, node("Conv", "g", "w", out="s"), node("Sigmoid", "s", out="t"), node("Mul", "c", "t", out="m"),
+         node("Conv", "m", "v")], {"w": (4, 4, 1, 1), "v": (3, 4, 3, 3)},
+    ),
+    "Mul by a gate over positions": Case(
+        [node("ReduceMean", "c", "a", out="m"), node("ReduceMax", "c", "a", out="n"),
+         node("Concat", "m", "n", out="k", axis=1),
+         node("Conv", "k", "w", out="s", pads=[1, 1, 1, 1]), node("Sigmoid", "s", out="t"), node("Mul", "t", "c")],
+        {"a": sizes(1), "w": (1, 2, 3, 3)},
+    ),
+    "GlobalMaxPool": one("GlobalMaxPool"),
+    "ReduceSum": Case([node("ReduceSum", "c", "a", out="m"), node("Mul", "c", "m")], {"a": sizes(2, 3)}),
+    "ReduceMin over channels": Case([node("ReduceMin", "c", "a")], {"a": sizes(1)}),
+    "ReduceL2 over channels": Case([node("ReduceL2", "c", "a", out="m"), node("Div", "c", "m")], {"a": sizes(1)}),
+    "ReduceMean over columns": Case([node("ReduceMean", "c", "a")], {"a": sizes(3)}),
+    "Expand": Case([node("ReduceMean", "c", "a", out="m"), node("Expand", "m", "s", out="e"), node("Conv", "e", "w")],
+                   {"a": sizes(1), "s": sizes(1, 1, 7, 8), "w": (3, 1, 1, 1)}),
+    # Norms.
+    "LRN": one("LRN", size=3, alpha=0.5, beta=0.6, bias=1.5),
+    "InstanceNormalization": Case(
+        [node("InstanceNormalization", "c", "s", "b", out="i"), node("Conv", "i", "w")],
+        {"s": (4,), "b": (4,), "w": (3, 4, 3, 3)},
+    ),
+    "GroupNormalization": Case(
+        [node("GroupNormalization", "c", "s", "b", num_groups=2)], {"s": (4,), "b": (4,)}, opset=21
+    ),
+    "LayerNormalization behind a Transpose": Case(
+        [node("Transpose", "c", out="t", perm=[0, 2, 3, 1]), node("LayerNormalization", "t", "s", "b", out="n"),
+         node("MatMul", "n", "w", out="m"), node("Add", "m", "k", out="a"), node("Transpose", "a", perm=[0, 3, 1, 2])],
+        {"s": (4,), "b": (4,), "w": (4, 5), "k": (5,)},
+    ),
+    # Rows that are others'.
+    "Resize to the nearest": Case([node("Resize", "c", "", "f")], {"f": np.array([1, 1, 2, 2], np.float32)}),
+    "Resize by sizes": Case(
+        [node("Resize", "c", "", "", "s", mode="linear", coordinate_transformation_mode="align_corners")],
+        {"s": sizes(1, 4, 12, 5)},
+    ),
+    "Resize cubic": Case([node("Resize", "c", "", "f", mode="cubic")], {"f": np.array([1, 1, 2, 1.5], np.float32)}),
+    "Upsample": Case([node("Upsample", "c", "f", mode="nearest")], {"f": np.array([1, 1, 2, 3], np.float32)}, opset=9),
+    "DepthToSpace": one("DepthToSpace", blocksize=2),
+    "DepthToSpace by columns and rows": one("DepthToSpace", blocksize=2, mode="CRD"),
+    "SpaceToDepth": Case([node("Slice", "c", "o", "e", "a", out="s"), node("SpaceToDepth", "s", blocksize=2)],
+                         {"o": sizes(0), "e": sizes(6), "a": sizes(2)}),
+    "Slice": Case([node("Slice", "c", "o", "e", "a", "t")],
+                  {"o": sizes(1, 6, 0), "e": sizes(9, -99, 3), "a": sizes(2, 3, 1), "t": sizes(2, -2, 1)}),
+    "Slice by attribute": Case([node("Slice", "c", axes=[1, 2], starts=[1, -4], ends=[3, 9])], opset=9),
+    "Split": Case(
+        [helper.make_node("Split", ["c", "n"], ["p", "q"], axis=1), node("Sub", "p", "q")], {"n": sizes(2, 2)}
+    ),
+    "Split evenly": Case([helper.make_node("Split", ["c"], ["p", "q"], axis=1, num_outputs=2), node("Mul", "p", "q")]),
+    "Gather of channels": Case([node("Gather", "c", "i", axis=1)], {"i": sizes(3, 1)}),
+    "Gather of one channel": Case(
+        [node("Gather", "c", "i", out="k", axis=1), node("Unsqueeze", "k", "a")], {"i": np.array(2), "a": sizes(1)}
+    ),
+    "Shuffle by Reshape and Transpose": Case(
+        [node("Reshape", "c", "s", out="g"), node("Transpose", "g", out="t", perm=[0, 2, 1, 3, 4]),
+         node("Reshape", "t", "r", out="m"), node("Conv", "m", "w")],
+        {"s": sizes(1, 2, 2, 7, 8), "r": sizes(1, 4, 7, 8), "w": (3, 4, 1, 1)},
+    ),
+    "Transpose in front of a tail": Case(
+        [node("Transpose", "c", out="t", perm=[0, 2, 3, 1]), node("Flatten", "t", out="f"), node("Gemm", "f", "w")],
+        {"w": (224, 3)},
+    ),
 }  # fmt: skip
 
 
@@ -273,7 +373,7 @@ def written(path: Path, case: Case, nodes: Sequence[Any]) -> Path:
 def test_an_onnx_operator_gives_what_the_reference_evaluator_gives(name: str, tmp_path: Path) -> None:
     case = ONNX_CASES[name]
     x = 3 * image(Shape(2, 7, 8))  # beyond the 6 of ReLU6
-    expected = run_reference(written(tmp_path / "reference.onnx", case, case.same_as or case.nodes), x)
+    (expected,) = run_onnxruntime(written(tmp_path / "reference.onnx", case, case.same_as or case.nodes), x)
     imported = import_onnx(written(tmp_path / "net.onnx", case, case.nodes))
     assert_equal_outputs(imported, x, expected, case.tolerance)
 

@@ -1,0 +1,355 @@
+"""Loads an ONNX file into plain nodes with the size of every tensor; what does not depend on the image is computed.
+
+Only ``onnx`` itself is used: its inference of one node's sizes, and its reference evaluator for constants, node after
+node. That is all that folding needs once the input's size is known, and it keeps the names that files, messages and
+profiles have. (onnxsim refuses graphs whose outputs state no size and leaves a batch that the input frees in place;
+onnxslim folds as much, but renames and rewrites nodes besides.)
+"""
+
+from __future__ import annotations
+
+import os
+from ast import literal_eval
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...ui.errors import InputError
+from ..layers import Shape
+from .onnx_input import fixed_input
+
+LEAST_OPSET = 7  # before it additions did not broadcast as they do now
+SMALL = 4096  # bytes: constants up to this size may be sizes, which inference needs to see
+MOST_FOLDED = 2**28  # bytes that a computed constant may have
+
+_SIZE_OF_INPUT = ("GroupNormalization", "Mish", "Swish")  # functions of ONNX, for which it infers nothing
+
+Sizes = tuple[int | None, ...]
+
+
+@dataclass
+class OnnxNode:
+    """A node of a file.
+
+    Attributes:
+        name: the file's, or a made one.
+        operator: ONNX's, with its domain where that is another.
+        inputs, outputs: tensors; an empty name is one that is left out.
+    """
+
+    name: str
+    operator: str
+    inputs: list[str]
+    outputs: list[str]
+    proto: Any = field(repr=False)
+
+    @cached_property
+    def attributes(self) -> dict[str, Any]:
+        from onnx import helper
+
+        found = {a.name: helper.get_attribute_value(a) for a in self.proto.attribute}
+        return {name: value.decode() if isinstance(value, bytes) else value for name, value in found.items()}
+
+
+@dataclass
+class OnnxNet:
+    """A file as it is read.
+
+    Attributes:
+        nodes: in order, without those that make constants.
+        constants: arrays by tensor.
+        sizes: of every other tensor; one that depends on the image has None for it, or is missing.
+        input: the image's tensor.
+        shape, axes: of the image, and the order of its axes, bchw or bhwc.
+        outputs: in the file's order.
+        notes: what a user should know.
+    """
+
+    source: str
+    opset: int
+    nodes: list[OnnxNode]
+    constants: dict[str, np.ndarray]
+    sizes: dict[str, Sizes]
+    input: str
+    shape: Shape
+    axes: str
+    outputs: list[str]
+    notes: list[str]
+
+
+def load_file(path: str | os.PathLike[str]) -> Any:
+    """The protobuf of a file.
+
+    Raises:
+        InputError: no such file, not ONNX, or the package is missing.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise InputError(f"{path}: reading ONNX files needs the package onnx (pip install onnx)") from None
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        proto = onnx.load(path)
+    except Exception as error:  # protobuf, onnx and the system each have their own
+        cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: is not a whole ONNX file ({cause})") from None
+    if not proto.graph.node or not proto.graph.input or not proto.graph.output:
+        raise InputError(f"{path}: is not a whole ONNX file (its graph has no nodes, inputs or outputs)")
+    return proto
+
+
+def read_net(proto: Any, source: str, shape: Shape | None = None) -> OnnxNet:
+    """Nodes, constants and sizes of a model for one image.
+
+    Args:
+        proto: ONNX's ModelProto.
+        source: for messages.
+        shape: of the input, where the file leaves sizes open.
+
+    Raises:
+        InputError: several inputs, open sizes without ``shape``, sizes that do not fit; one line.
+    """
+    if proto.functions:
+        from onnx import inliner
+
+        proto = inliner.inline_local_functions(proto)
+    return _Loading(proto, source, shape).net()
+
+
+class _Loading:
+    def __init__(self, proto: Any, source: str, shape: Shape | None) -> None:
+        self.source, self.graph = source, proto.graph
+        self.opset_imports = list(proto.opset_import)
+        self.opset = max((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), default=1)
+        if self.opset < LEAST_OPSET:
+            raise InputError(f"{source}: is of opset {self.opset}, allowed: {LEAST_OPSET} or later")
+        self.ir_version = proto.ir_version
+        self.constants = self._initialisers()
+        given = [value for value in self.graph.input if value.name not in self.constants]
+        if len(given) != 1:
+            names = ", ".join(value.name for value in given) or "none"
+            raise InputError(f"{source}: the network has {len(given)} inputs ({names}), allowed: one, the image")
+        self.input = given[0].name
+        self.shape, self.axes = fixed_input(source, given[0], shape, self.graph.node)
+        self.types: dict[str, Any] = {self.input: given[0].type}
+        self.sizes: dict[str, Sizes] = {self.input: _sizes_of(given[0].type)}
+        self.nodes: list[OnnxNode] = []
+        self.notes: list[str] = []
+        self.same: dict[str, str] = {}  # outputs of a branch that was chosen
+
+    def net(self) -> OnnxNet:
+        self._take_all(self.graph.node)
+        outputs = [self.same.get(value.name, value.name) for value in self.graph.output]
+        return OnnxNet(
+            self.source, self.opset, self.nodes, self.constants, self.sizes, self.input, self.shape, self.axes, outputs,
+            self.notes,
+        )  # fmt: skip
+
+    def _initialisers(self) -> dict[str, np.ndarray]:
+        from onnx import numpy_helper
+
+        found: dict[str, np.ndarray] = {}
+        for tensor in self.graph.initializer:
+            try:
+                found[tensor.name] = numpy_helper.to_array(tensor)
+            except Exception as error:
+                raise InputError(
+                    f"{self.source}: is not a whole ONNX file (weight {tensor.name}: {' '.join(str(error).split())})"
+                ) from None
+        return found
+
+    def _take_all(self, protos: Iterable[Any]) -> None:
+        for proto in protos:
+            node = self._node(proto)
+            try:
+                self._take(node)
+            except InputError:
+                raise
+            except Exception as error:  # onnx checks neither attributes nor inputs when it loads
+                cause = " ".join(f"{type(error).__name__}: {error}".split())
+                raise self._refuse(node, f"its inputs or attributes are not the operator's ({cause})") from None
+
+    def _node(self, proto: Any) -> OnnxNode:
+        operator = f"{proto.domain}.{proto.op_type}" if proto.domain not in ("", "ai.onnx") else proto.op_type
+        scopes = next((p.value for p in proto.metadata_props if p.key == "pkg.torch.onnx.name_scopes"), "")
+        path = ["", "", *(literal_eval(scopes) if scopes else ())][-2]  # of the torch module
+        name = path or proto.name or f"{proto.op_type}_{len(self.nodes)}"
+        inputs = [self.same.get(tensor, tensor) for tensor in proto.input]
+        return OnnxNode(str(name), operator, inputs, list(proto.output), proto)
+
+    def _refuse(self, node: OnnxNode, why: str) -> InputError:
+        return InputError(f"{self.source}: node {node.name} ({node.operator}) cannot be imported: {why}")
+
+    def _take(self, node: OnnxNode) -> None:
+        if node.operator == "Constant":
+            self.constants[node.outputs[0]] = _constant(node)
+            return
+        if not node.outputs:
+            raise ValueError("it has no output")
+        if node.operator == "If" and node.inputs and node.inputs[0] in self.constants:
+            self._choose(node)
+            return
+        has_graph = any(attribute.HasField("g") for attribute in node.proto.attribute)
+        fixed = all(tensor in self.constants for tensor in node.inputs if tensor)
+        if fixed and not has_graph and self._compute(node):
+            return
+        if node.operator in ("Shape", "Size") and self._size(node):
+            return
+        if node.operator == "CastLike" and self._cast_like(node):
+            return
+        if not has_graph and "." not in node.operator:
+            self._infer(node)
+        self.nodes.append(node)
+
+    def _choose(self, node: OnnxNode) -> None:
+        """The branch of a condition that is known."""
+        name = "then_branch" if bool(np.ravel(self.constants[node.inputs[0]])[0]) else "else_branch"
+        branch = node.attributes[name]
+        from onnx import numpy_helper
+
+        self.constants.update({t.name: numpy_helper.to_array(t) for t in branch.initializer})
+        self._take_all(branch.node)
+        for value, output in zip(branch.output, node.outputs, strict=True):
+            self.same[output] = self.same.get(value.name, value.name)
+
+    def _compute(self, node: OnnxNode) -> bool:
+        """A constant that is computed from constants (a transposed weight, say); whether it could be."""
+        from onnx import helper
+        from onnx.reference import ReferenceEvaluator
+
+        given, made = (list(map(helper.make_empty_tensor_value_info, names)) for names in (node.inputs, node.outputs))
+        feeds = {name: self.constants[name] for name in node.inputs if name}
+        proto = _renamed(node)
+        try:
+            graph = helper.make_graph([proto], "constant", [v for v in given if v.name], [v for v in made if v.name])
+            with np.errstate(all="ignore"):
+                values = ReferenceEvaluator(graph, {"": self.opset}).run(None, feeds)
+        except Exception:  # the evaluator lacks some operators; whoever reads the output says that it is no constant
+            if node.operator != "DequantizeLinear":
+                return False
+            values = [self._dequantised(node)]
+        arrays = list(map(np.asarray, values))
+        if sum(array.nbytes for array in arrays) > MOST_FOLDED:
+            return False
+        self.constants.update(zip((name for name in node.outputs if name), arrays, strict=True))
+        return True
+
+    def _dequantised(self, node: OnnxNode) -> np.ndarray:
+        """(x - zero point) * scale, along an axis where there are several; the evaluator has it from opset 19 on."""
+        given = [self.constants[name] for name in node.inputs if name]
+        x, scale, axis = given[0], given[1], node.attributes.get("axis", 1)
+        zero = given[2] if len(given) > 2 else np.zeros_like(scale)
+        along = [1] * x.ndim
+        if scale.ndim == 1 and scale.size > 1:
+            along[axis] = scale.size
+        else:
+            scale, zero = scale.reshape(()), zero.reshape(())
+        return (x.astype(np.float32) - zero.astype(np.float32).reshape(along)) * scale.reshape(along)
+
+    def _size(self, node: OnnxNode) -> bool:
+        sizes = self.sizes.get(node.inputs[0])
+        if sizes is None or None in sizes:
+            return False
+        start, end = node.attributes.get("start", 0), node.attributes.get("end", len(sizes))
+        values = np.array(sizes[start:end], dtype=np.int64)
+        self.constants[node.outputs[0]] = values if node.operator == "Shape" else np.array(values.prod())
+        return True
+
+    def _cast_like(self, node: OnnxNode) -> bool:
+        """A constant in the type of another tensor."""
+        from onnx import helper
+
+        value, like = node.inputs
+        if value not in self.constants or like not in self.types:
+            return False
+        kind = helper.tensor_dtype_to_np_dtype(self.types[like].tensor_type.elem_type)
+        self.constants[node.outputs[0]] = self.constants[value].astype(kind)
+        return True
+
+    def _infer(self, node: OnnxNode) -> None:
+        """Types and sizes of a node's outputs; what ONNX cannot tell stays unknown.
+
+        Raises:
+            InputError: they do not fit the operator.
+        """
+        from onnx import defs, helper, numpy_helper, shape_inference
+
+        try:
+            schema = defs.get_schema(node.operator, self.opset)
+        except defs.SchemaError:
+            return
+        types, data = dict[str, Any](), dict[str, Any]()
+        for tensor in filter(None, node.inputs):
+            if tensor in self.constants:
+                value = self.constants[tensor]
+                kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+                types[tensor] = helper.make_tensor_type_proto(kind, value.shape)
+                if value.nbytes <= SMALL:
+                    data[tensor] = numpy_helper.from_array(value, tensor)
+            elif tensor in self.types:
+                types[tensor] = self.types[tensor]
+        try:
+            made = shape_inference.infer_node_outputs(
+                schema, _renamed(node), types, data, opset_imports=self.opset_imports, ir_version=self.ir_version
+            )
+        except Exception as error:
+            raise self._refuse(node, f"sizes do not fit ({' '.join(str(error).split())})") from None
+        if node.operator in _SIZE_OF_INPUT and node.inputs[0] in self.types:
+            made = {node.outputs[0]: self.types[node.inputs[0]]}
+        for tensor, kind in made.items():
+            below = [dim.dim_value for dim in kind.tensor_type.shape.dim if dim.dim_value < 0]
+            if below:
+                raise self._refuse(node, f"its output has a size of {below[0]}, allowed: 1 or more")
+            self.types[tensor] = kind
+            if kind.tensor_type.HasField("shape"):
+                self.sizes[tensor] = _sizes_of(kind)
+
+
+def _renamed(node: OnnxNode) -> Any:
+    """The node's protobuf with the inputs that it reads now."""
+    if list(node.proto.input) == node.inputs:
+        return node.proto
+    from onnx import NodeProto
+
+    proto = NodeProto()
+    proto.CopyFrom(node.proto)
+    del proto.input[:]
+    proto.input.extend(node.inputs)
+    return proto
+
+
+def _sizes_of(kind: Any) -> Sizes:
+    dims = kind.tensor_type.shape.dim
+    return tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None for dim in dims)
+
+
+def _constant(node: OnnxNode) -> np.ndarray:
+    from onnx import numpy_helper
+
+    (name, value), *_ = node.attributes.items()
+    if name == "value":
+        return numpy_helper.to_array(value)
+    kinds = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+    return np.array(value, dtype=kinds.get(name))
+
+
+def known_sizes(net: OnnxNet, tensor: str) -> tuple[int, ...] | None:
+    """Sizes of a tensor where all are known."""
+    if tensor in net.constants:
+        return net.constants[tensor].shape
+    sizes: Sequence[int | None] | None = net.sizes.get(tensor)
+    return None if sizes is None or None in sizes else tuple(int(size or 0) for size in sizes)
+
+
+def readers_of(nodes: Sequence[OnnxNode]) -> Mapping[str, list[OnnxNode]]:
+    """Nodes by the tensors that they read."""
+    found: dict[str, list[OnnxNode]] = {}
+    for node in nodes:
+        for tensor in dict.fromkeys(filter(None, node.inputs)):
+            found.setdefault(tensor, []).append(node)
+    return found
