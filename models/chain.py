@@ -111,10 +111,16 @@ class Chain:
 
     def _check_read(self) -> None:
         """Whatever a unit makes must be read: as the main tensor, by a later join, or by a head."""
-        joined = {join.source for unit in self.units for join in unit.joins}
         for i, unit in enumerate(self.units[:-1]):
-            if not any(join.source == MAIN for join in self.sources(i + 1)) and unit.save not in joined:
+            if not self.main_is_read(i + 1) and not unit.head:
                 raise ValueError(f"model {self.name}: nothing reads what unit {unit.name} makes")
+
+    def main_is_read(self, boundary: int) -> bool:
+        """Whether anything behind a boundary reads the main tensor there; a side head in front of it may alone."""
+        if boundary in (0, len(self.units)) or any(join.source == MAIN for join in self.sources(boundary)):
+            return True
+        saved = self.units[boundary - 1].save
+        return any(join.source == saved for unit in self.units[boundary:] for join in unit.joins)
 
     def sources(self, index: int) -> tuple[Join, ...]:
         """What goes into unit ``index``'s input, in order."""

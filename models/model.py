@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 from ..ui.numerals import prefixed
 from .blocks import chain_out, leaves
-from .chain import Chain
+from .chain import MAIN, Chain
 from .layers import GlobalPool, Linear, described
 from .rows import Volume, trace_volume
 
@@ -71,6 +71,7 @@ class Model(Chain):
         return sum(heads) * value_bytes + sum(
             self.row_bytes(name, boundary, value_bytes, image_value_bytes) * self.tensor_shape(name, boundary).height
             for name in self.crossing(boundary)
+            if name != MAIN or self.main_is_read(boundary)
         )
 
     @cached_property

@@ -98,27 +98,16 @@ class _Lining:
         return next((node.name for node in self.nodes if node.output == tensor), tensor)
 
     def _from_one(self, tensors: Sequence[str]) -> bool:
-        """Whether what leads to these outputs alone begins at one tensor, and none of them is read otherwise."""
-        alone = self._leading_only_to(set(tensors))
-        makers = {node.output: node for node in self.nodes}
-        if not alone or any(tensor not in alone for tensor in tensors):
+        """Whether these outputs begin at one tensor, and nothing else reads what lies between."""
+        entry = self._entry(tensors)
+        if entry is None or entry in tensors:
             return False
-        entries = {t for tensor in alone for t in makers[tensor].inputs if t not in alone}
-        return len(entries) == 1
-
-    def _leading_only_to(self, tensors: set[str]) -> set[str]:
-        """Outputs of nodes that lead to no other output than these."""
-        others: set[str] = {tensor for tensor in self.outputs if tensor not in tensors}
-        found: set[str] = set()
-        reached = set(tensors)
-        for node in reversed(self.nodes):
-            if node.output in others:
-                others.update(node.inputs)
-            elif node.output in reached:
-                found.add(node.output)
-            if node.output in reached:
-                reached.update(node.inputs)
-        return found - others
+        graph = Graph("", "", self.input, self.shapes[self.input], (), tuple(self.nodes), self.shapes)
+        folding = Folding(graph)
+        inside = {node.output for tensor in tensors for node in folding.between(entry, tensor)}
+        readers, others = self._readers(), set(self.outputs) - set(tensors)
+        outside = any(reader.output not in inside for tensor in inside for reader in readers.get(tensor, ()))
+        return not outside and not inside & others
 
     # Nodes that become one.
 
@@ -153,7 +142,7 @@ class _Lining:
         graph = Graph("", "", self.input, self.shapes[self.input], (), tuple(self.nodes), self.shapes)
         folding = Folding(graph)
         merge = folding.maker[output]
-        entry = self._entry(merge)
+        entry = self._entry(merge.inputs)
         if entry is None:
             return
         region = folding.between(entry, output)
@@ -170,10 +159,10 @@ class _Lining:
         self.nodes = [block if node.output == output else node for node in self.nodes
                       if node.output == output or node.output not in inside]  # fmt: skip
 
-    def _entry(self, merge: Node) -> str | None:
-        """The nearest tensor that every path to a merge leads through."""
+    def _entry(self, tensors: Sequence[str]) -> str | None:
+        """The nearest tensor that every path to these leads through."""
         makers = {node.output: node for node in self.nodes}
-        frontier = set(merge.inputs)
+        frontier = set(tensors)
         place = {tensor: i for i, tensor in enumerate([self.input, *makers])}
         while len(frontier) > 1:
             last = max(frontier, key=place.__getitem__)
@@ -299,22 +288,24 @@ class _Lining:
         return several and len(readers.get(last.output, ())) == 1 and not reads_all_rows(last.links[-1].layer)
 
     def _ordered(self) -> list[Node]:
-        """The nodes so that each follows what it reads as closely as possible."""
+        """The nodes so that each follows what it reads as closely as possible; those for the last output alone come
+        last."""
         waiting = {node.output: {t for t in node.inputs if t != self.input} for node in self.nodes}
         nodes = {node.output: node for node in self.nodes}
-        readers = self._readers()
+        last = self._only_for(list(self.groups)[-1], set(self.groups))
+        readers, order = self._readers(), list[Node]()
         ready = [output for output, before in waiting.items() if not before]
-        order: list[Node] = []
         while ready:
-            place = next((i for i in reversed(range(len(ready))) if order and order[-1].output in
-                          nodes[ready[i]].inputs), 0)  # fmt: skip
-            output = ready.pop(place)
+            first = [output for output in ready if output not in last] or ready
+            behind = [output for output in first if order and order[-1].output in nodes[output].inputs]
+            output = (behind[-1:] or first)[0]
+            ready.remove(output)
             order.append(nodes[output])
             for reader in readers.get(output, ()):
                 before = waiting[reader.output]
-                before.discard(output)
-                if not before and reader.output not in ready and reader not in order:
-                    ready.append(reader.output)
+                if output in before:
+                    before.discard(output)
+                    ready += [reader.output] if not before else []
         return order
 
     def _as_units(self, drafts: list[Draft], heads: Mapping[str, str]) -> Lined:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from splitgym.envs.distredge.system import System
-from splitgym.models.blocks import trace_rows
-from splitgym.models.chain import MAIN
+from splitgym.models.blocks import chain_out, trace_rows
+from splitgym.models.chain import MAIN, Join
 from splitgym.models.plans import SpatialPlan
 
 
@@ -74,41 +74,44 @@ def rows_of_part(system: System, start: int, stop: int, a: int, b: int):
     model = system.model
     height = model.out_shape(stop - 1).height
     owns = {MAIN: (a, b)}
-    wanted: dict[str, tuple[int, int]] = {}
+    wanted: dict[str, tuple[int, int]] = {MAIN: (a, b)}
+
+    def want(name: str, lo: int, hi: int) -> None:
+        old = wanted.get(name, (lo, hi))
+        wanted[name] = (min(old[0], lo), max(old[1], hi))
+
     for name in model.crossing(stop)[1:]:
         rows = model.saved_shape(name).height
         owns[name] = (a * rows // height, b * rows // height)
         wanted[name] = owns[name]
     computed: list[tuple[int, int]] = []  # (kernel, rows)
     head_bytes = 0.0
-    lo, hi = a, b
     for u in range(stop - 1, start - 1, -1):
         unit, names = model.units[u], list(model.unit_kernels[u])
-        if unit.save in wanted:
-            other = wanted.pop(unit.save)
-            lo, hi = min(lo, other[0]), max(hi, other[1])
+        found = [wanted.pop(name) for name in (MAIN, unit.save) if name in wanted]
         head_traced = []
         if unit.head:
             rows = model.head_shape(u).height
             first, last = a * rows // height, b * rows // height
             head_bytes += (last - first) * model.head_shape(u).row_elements * system.scenario.value_bytes.activation
             head_lo, head_hi, head_traced = trace_rows(unit.head, model.out_shape(u), first, last)
-            lo, hi = min(lo, int(head_lo)), max(hi, int(head_hi))
+            found.append((int(head_lo), int(head_hi)))
+        lo, hi = min(rows[0] for rows in found), max(rows[1] for rows in found)
         lo, hi, traced = trace_rows(unit.layers, model.joined_shapes[u], lo, hi)
+        put_together = [] if model.merge(u) is None else [(lo, hi)]
         join_traced = []
-        for join in unit.joins:
-            join_lo, join_hi, some = trace_rows(join.layers, model.saved_shape(join.source), lo, hi)
+        for join in unit.joins if unit.combine else (*unit.joins, Join(MAIN)):
+            shape = model.in_shapes[u] if join.source == MAIN else model.saved_shape(join.source)
+            whole = chain_out(join.layers, shape).height >= model.joined_shapes[u].height
+            join_lo, join_hi, some = trace_rows(join.layers, shape, *((lo, hi) if whole else (0, 1)))
             join_traced += some
-            old = wanted.get(join.source, (int(join_lo), int(join_hi)))
-            wanted[join.source] = (min(old[0], int(join_lo)), max(old[1], int(join_hi)))
-        for kernel, (first, last) in zip(names, [*join_traced, *traced, *head_traced], strict=True):
+            want(join.source, int(join_lo), int(join_hi))
+        for kernel, (first, last) in zip(names, [*join_traced, *put_together, *traced, *head_traced], strict=True):
             computed.append((kernel, int(last) - int(first)))
     alias = model.units[start - 1].save if start else None
     if alias in wanted:
-        other = wanted.pop(alias)
-        lo, hi = min(lo, other[0]), max(hi, other[1])
-    reads = {MAIN: (int(lo), int(hi)), **wanted}
-    return reads, computed, owns, head_bytes
+        want(MAIN, *wanted.pop(alias))
+    return wanted, computed, owns, head_bytes
 
 
 def stages(system: System, plan: SpatialPlan) -> list[Stage]:
