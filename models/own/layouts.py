@@ -121,8 +121,23 @@ def sliced(call: Call, parts: dict[str, Steps], output: str) -> None:
     """Some of a map's channels, rows and columns."""
     if not parts:
         call.out.alias(call.x, output)
-    else:
-        call.layer(Slice(parts.get("c"), parts.get("h"), parts.get("w")), output=output)
+        return
+    layer, tensor = Slice(parts.get("c"), parts.get("h"), parts.get("w")), call.x
+    made = call.out.maker(tensor)
+    if made is not None and isinstance(made.layer, Slice):  # a slice of a slice is one
+        layer, tensor = _composed(made.layer, layer), made.inputs[0]
+    call.layer(layer, tensor=tensor, output=output, axes=call.axes)
+
+
+def _composed(first: Slice, second: Slice) -> Slice:
+    def steps(one: Steps | None, other: Steps | None) -> Steps | None:
+        if one is None or other is None:
+            return other if one is None else one
+        return one[0] + other[0] * one[2], other[1], one[2] * other[2]
+
+    return Slice(
+        steps(first.channels, second.channels), steps(first.rows, second.rows), steps(first.columns, second.columns)
+    )
 
 
 def split(call: Call) -> None:

@@ -198,10 +198,10 @@ class _Reader:
         sizes = known_sizes(self.net, tensor)
         if sizes is None or len(sizes) != 4 or sizes[0] != 1:
             return
-        nodes, entries = self.region([tensor], self.out.known)
+        nodes, entries = self.region([tensor], lambda t: self.out.known(t) and "g" not in self.out.axes(t))
         shapes = [self.out.shape(entry) for entry in entries]
         axes = [self.out.axes(entry) for entry in entries]
-        if not entries or len({(s.height, s.width) for s in shapes}) > 1 or "g" in "".join(axes):
+        if not entries or len({(s.height, s.width) for s in shapes}) > 1:
             return
         if len(entries) > 1 and any("f" in own or len(own) < 4 for own in axes):
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,9 +53,10 @@ class Inverted(nn.Module):
 
 
 MOBILE = (  # kernel, hidden, outputs, gate, hard-swish, stride
-    (3, 16, 16, False, False, 1), (3, 64, 24, False, False, 2), (3, 72, 24, False, False, 1), (5, 72, 40, True, False, 2),
-    (5, 120, 40, True, False, 1), (5, 120, 40, True, False, 1), (3, 240, 80, False, True, 2), (3, 200, 80, False, True, 1),
-    (3, 184, 80, False, True, 1), (3, 184, 80, False, True, 1), (3, 480, 112, True, True, 1), (3, 672, 112, True, True, 1),
+    (3, 16, 16, False, False, 1), (3, 64, 24, False, False, 2), (3, 72, 24, False, False, 1),
+    (5, 72, 40, True, False, 2), (5, 120, 40, True, False, 1), (5, 120, 40, True, False, 1),
+    (3, 240, 80, False, True, 2), (3, 200, 80, False, True, 1), (3, 184, 80, False, True, 1),
+    (3, 184, 80, False, True, 1), (3, 480, 112, True, True, 1), (3, 672, 112, True, True, 1),
     (5, 672, 160, True, True, 2), (5, 960, 160, True, True, 1), (5, 960, 160, True, True, 1),
 )  # fmt: skip
 
@@ -223,7 +226,7 @@ class UNet(nn.Module):
         self.down = nn.ModuleList(self._double(i, o) for i, o in zip([3, *widths], widths, strict=False))
         self.up = nn.ModuleList()
         self.join = nn.ModuleList()
-        for small, large in reversed(list(zip(widths, widths[1:], strict=False))):
+        for small, large in reversed(list(pairwise(widths))):
             up = nn.Sequential(
                 nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), nn.Conv2d(large, small, 1)
             )
@@ -247,7 +250,7 @@ class UNet(nn.Module):
 
 
 class DeepLab(nn.Module):
-    """DeepLab-like: a dilated residual backbone, atrous pyramid with a pool over the image, and a resize to the image."""
+    """DeepLab-like: dilated residual backbone, atrous pyramid with a pool over the image, resize to the image."""
 
     def __init__(self, width: int = 32, classes: int = 21) -> None:
         super().__init__()
@@ -423,8 +426,8 @@ def alexnet(width: int = 96, size: int = 227, classes: int = 1000) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(3, w, 11, 4), nn.ReLU(), nn.LocalResponseNorm(5, 1e-4, 0.75, 2.0), nn.MaxPool2d(3, 2),
         nn.Conv2d(w, 8 * w // 3, 5, padding=2, groups=2), nn.ReLU(), nn.LocalResponseNorm(5, 1e-4), nn.MaxPool2d(3, 2),
-        nn.Conv2d(8 * w // 3, 4 * w, 3, padding=1), nn.ReLU(), nn.Conv2d(4 * w, 4 * w, 3, padding=1, groups=2), nn.ReLU(),
-        nn.Conv2d(4 * w, 8 * w // 3, 3, padding=1, groups=2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Flatten(),
+        nn.Conv2d(8 * w // 3, 4 * w, 3, padding=1), nn.ReLU(), nn.Conv2d(4 * w, 4 * w, 3, padding=1, groups=2),
+        nn.ReLU(), nn.Conv2d(4 * w, 8 * w // 3, 3, padding=1, groups=2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Flatten(),
         nn.Linear(8 * w // 3 * side * side, 10 * w), nn.ReLU(), nn.Dropout(), nn.Linear(10 * w, classes),
     )  # fmt: skip
 

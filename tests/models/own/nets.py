@@ -292,6 +292,23 @@ def run_onnxruntime(path: Path, x: Tensor) -> list[Tensor]:
     return [torch.from_numpy(np.array(value, dtype=np.float32)) for value in values]
 
 
+def file_macs(path: Path, x: Tensor) -> int:
+    """Multiply-accumulates of a file's convolutions and products, by the sizes that onnxruntime gives their outputs."""
+    model = onnx.load(path)
+    weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    nodes = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+    del model.graph.output[:]
+    model.graph.output.extend(helper.make_empty_tensor_value_info(node.output[0]) for node in nodes)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    values = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    total = 0
+    for node, value in zip(nodes, values, strict=True):
+        sizes = weights[node.input[1]]
+        each = np.prod(sizes[1:]) if node.op_type == "Conv" else np.prod(sizes) / value.shape[-1]
+        total += int(value.size * each)
+    return total
+
+
 @torch.inference_mode()
 def assert_equal_outputs(
     imported: ImportedModel, x: Tensor, expected: Tensor, tolerance: float = 1e-5, plans: int = 2

@@ -1,0 +1,52 @@
+"""A picture of a network along its chain: what every cut sends, what is computed up to there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..ui.canvas import COLORS, INK, clean, footnote, new_figure, top_legend
+from .model import Model
+from .report import FLOAT_BYTES, Row, cuts_worth_a_look
+
+_COLORS = dict(zip(("windowed", "remapped", "channels", "pointwise", "global", "tail"),
+                   (COLORS[0], COLORS[4], COLORS[2], COLORS[10], COLORS[3], COLORS[7]), strict=True))  # fmt: skip
+_MOST_NAMES = 60
+
+
+def network_figure(model: Model, rows: Sequence[Row], title: str) -> Any:
+    """Bytes of every cut and MACs of every step, side by side along the chain; cuts worth a look are marked."""
+    from matplotlib.patches import Patch
+
+    figure = new_figure(min(max(7.0, 1.5 + 0.2 * len(rows)), 18.0), 5.6)
+    above, below = figure.subplots(2, sharex=True)
+    at = range(len(rows))
+    colors = [_COLORS[row.rows] for row in rows]
+    image_mb = model.cut_bytes(0, FLOAT_BYTES) / 1e6
+    above.bar(at, [row.cut_bytes / 1e6 for row in rows], 0.8, color=colors)
+    line = above.axhline(image_mb, color=INK, linewidth=0.9, linestyle=":")
+    above.set_yscale("log")
+    above.set_ylabel("MB at a cut behind it")
+    for i in cuts_worth_a_look(model, rows):
+        mark = above.plot(i, rows[i].cut_bytes / 1e6, marker="v", color=INK, markersize=5)[0]
+    below.bar(at, [row.macs / 1e6 for row in rows], 0.8, color=colors)
+    below.set_ylabel("million MACs")
+    share = below.twinx()
+    (done,) = share.plot(at, [100 * row.done for row in rows], color=INK, linewidth=1.0)
+    share.set_ylim(0, 102)
+    share.set_ylabel("% of all, up to here")
+    share.spines["top"].set_visible(False)
+    shown = range(0, len(rows), -(-len(rows) // _MOST_NAMES))
+    below.set_xticks(list(shown), [rows[i].name for i in shown], rotation=70, ha="right", rotation_mode="anchor")
+    below.tick_params(axis="x", labelsize=7, length=0)
+    below.set_xlim(-0.6, len(rows) - 0.4)
+    for axes in (above, below):
+        clean(axes)
+    used = [kind for kind in _COLORS if any(row.rows == kind for row in rows)]
+    handles: dict[str, Any] = {f"rows: {kind}": Patch(color=_COLORS[kind]) for kind in used}
+    handles |= {"the image itself": line, "MACs up to here": done}
+    if cuts_worth_a_look(model, rows):
+        handles["sends less than any cut before"] = mark
+    top_legend(figure, handles, title)
+    footnote(figure, "bytes of float32; global: whoever has a part of it gets every row of its input")
+    return figure
