@@ -11,6 +11,11 @@ from pathlib import Path
 from ...models.model import Model
 from ...ui.errors import InputError
 
+# The kinds of file that are known, for whoever brings another one.
+KNOWN = (
+    "JSON of trtexec --exportProfile, a graph of PipeDream's profiler, or CSV whose first line names the columns "
+    "(kernel,rows,ms, step,batch,forward_ms,backward_ms,update_ms, or layer,cumulative_ms)"
+)
 MOST_BYTES = 64 * 2**20  # far above any profile, and small enough to parse
 
 File = str | os.PathLike[str]

@@ -4,6 +4,10 @@
     Layer Name; Rows; Time (ms)
     conv1_1; 224; 1,93
 
+A column of sums (``cumulative_ms``, ``front_end_delay_ms``) says what all layers up to one take together, by its name
+or by how many steps lie in front of the cut; a layer's time is then the difference to the line before. Measured sums
+may fall from one line to the next: there the largest so far counts, and the layer takes no time.
+
 See :mod:`.sheet` for how columns are named and numbers are written; columns with other names are ignored.
 """
 
@@ -16,7 +20,7 @@ from ...models.model import Model
 from ...ui.errors import InputError
 from ...ui.faults import few
 from .common import Batches, File, Heights, kernel_indices
-from .sheet import BATCH, KERNELS, PASSES, ROWS, STEPS, Sheet, Time, read_sheet
+from .sheet import BATCH, CUTS, KERNELS, PASSES, ROWS, STEPS, Sheet, Time, read_sheet
 
 _FACTS = ("device", "precision", "software", "date")
 
@@ -50,6 +54,8 @@ def read_heights(path: File, model: Model, rows: Sequence[int], several: bool = 
     """
     sheet = read_sheet(path)
     _check_model(sheet, model)
+    if (sums := sheet.sums()) is not None:
+        return _from_sums(sheet, model, rows, sums)
     name_at, rows_at, time = sheet.column(KERNELS), sheet.column(ROWS), sheet.time()
     if name_at is None or time is None:
         kernel = "" if name_at is not None else f"the kernel ({few(KERNELS, 5)})"
@@ -61,6 +67,54 @@ def read_heights(path: File, model: Model, rows: Sequence[int], several: bool = 
     points = _points(sheet, model, rows, name_at, rows_at, time)
     sheet.faults.check()
     return Heights(points, _note(sheet, time.name), _facts(sheet))
+
+
+def _from_sums(sheet: Sheet, model: Model, rows: Sequence[int], time: Time) -> Heights:
+    """Seconds of kernels from what everything in front of a cut takes; several kernels between two share by MACs.
+
+    Raises:
+        InputError: one line that names the file, all lines that are wrong and what is allowed.
+    """
+    name_at = sheet.column((*CUTS, *STEPS))
+    if name_at is None:
+        raise sheet.lacks(f"the layer or cut ({few((*CUTS, *KERNELS), 5)})")
+    ends, faults = _ends(model), sheet.faults
+    sums: dict[int, float] = {}
+    for line, cells in sheet.entries:
+        end = ends.get(cells[name_at])
+        if end is None:
+            known = f"; allowed: a step of the model ({few([s.name for s in model.steps], 5)}), or their number"
+            faults.add(f"line {line}: unknown layer {cells[name_at]!r}", known)
+            continue
+        value = sheet.number(line, time.name, cells[time.at])
+        if end in sums:
+            faults.add(f"line {line}: a second sum up to {cells[name_at]}", "; one is allowed")
+        sums[end] = (value or 0.0) / time.per_second
+    count = len(model.kernels)
+    if sums and count not in sums and not sheet.torn:
+        behind = model.kernels[max(sums)].name
+        faults.add(f"the sums end in front of {behind}; allowed: up to the last step, {model.steps[-1].name}")
+    faults.check()
+    points: list[dict[int, float]] = [{} for _ in model.kernels]
+    first, before, falls = 0, 0.0, 0
+    for end, total in sorted(sums.items()):
+        falls += total < before
+        time_s = max(total - before, 0.0)
+        between = range(first, end)
+        macs = [model.kernels[k].layer.macs(model.kernels[k].in_shape) for k in between]
+        for k, share in zip(between, macs if sum(macs) else [1] * len(macs), strict=True):
+            points[k][rows[k]] = time_s * share / (sum(macs) or len(macs))
+        first, before = end, max(total, before)
+    fallen = f", {falls} sums below the one before read as no time" if falls else ""
+    return Heights(points, f"{_note(sheet, time.name)}, differences of sums{fallen}", _facts(sheet))
+
+
+def _ends(model: Model) -> dict[str, int]:
+    """How many kernels lie in front of a cut: by the step or kernel before it, and by the number of steps."""
+    ends = {kernel.name: k + 1 for k, kernel in enumerate(model.kernels)}
+    for i, step in enumerate(model.steps):
+        ends[step.name] = ends[str(i + 1)] = step.kernels[-1] + 1 if step.kernels else ends.get(str(i), 0)
+    return {"0": 0, **ends}
 
 
 def _points(

@@ -27,7 +27,7 @@ from ..latency import kernel_seconds
 from ..tables import LatencyTable, Provenance, table_of
 from ..training import VALUE_BYTES, TrainingProfile, modelled_profile
 from . import pipedream, plain_csv, trtexec
-from .common import Batches, File, Heights, read_text
+from .common import KNOWN, Batches, File, Heights, read_text
 from .sheet import looks_like_csv
 
 FORMATS = ("trtexec", "pipedream", "csv")
@@ -48,10 +48,9 @@ def detect(path: File) -> str:
     first = next((line for line in lines if not line.lstrip().startswith("#")), "")
     if looks_like_csv(first):
         return "csv"
-    raise InputError(
-        f"{path}: is none of the known profiles: JSON of trtexec --exportProfile, a graph of PipeDream's profiler, or "
-        "CSV whose first line names the columns (kernel,rows,ms or step,batch,forward_ms,backward_ms,update_ms)"
-    )
+    is_dot = re.match(r"\s*(?:strict\s+)?(?:di)?graph\b.*\{", text, re.DOTALL) is not None
+    what = "is a graph in the DOT language" if is_dot else "is none of the known profiles"
+    raise InputError(f"{path}: {what}; known are {KNOWN}")
 
 
 def latency_table(

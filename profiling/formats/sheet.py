@@ -39,6 +39,10 @@ _FILLERS = frozenset({
     "time", "latency", "runtime", "duration", "execution", "exec", "elapsed", "inference", "in", "per", "layer",
     "kernel", "step", "run", *(word for words in _STATISTICS for word in words),
 })  # fmt: skip
+# Words of a column of sums: what all layers up to one take together. One of the first must be there.
+_SUMS = frozenset({"cumulative", "cumulated", "cum", "accumulated", "prefix", "upto", "until", "front", "frontend"})
+_BESIDE_SUMS = frozenset({"end", "delay", "up", "to", "sum", "total", "layer", "device"})
+CUTS = ("cut", "cut_layer", "cut_after", "up_to", "up_to_layer", "partition", "partition_point", "split_point", "k")
 PASSES = {
     "forward": {"forward", "fwd", "fw"}, "backward": {"backward", "bwd", "bw"}, "update": {"update", "optimizer"},
 }  # fmt: skip
@@ -128,6 +132,15 @@ class Sheet:
             raise InputError(f"{self.path}: the columns {names} could both be the time; allowed: one")
         return best[0]
 
+    def sums(self) -> Time | None:
+        """The column of times summed up to a layer, as papers on partitioning publish them, if there is one."""
+        for name, at in self.columns.items():
+            words = set(name.split("_"))
+            units = [word for word in words if word in PER_SECOND]
+            if len(units) == 1 and words & _SUMS and words <= _SUMS | _BESIDE_SUMS | _FILLERS | set(PER_SECOND):
+                return Time(name, at, PER_SECOND[units[0]])
+        return None
+
     def lacks(self, *what: str) -> InputError:
         """A complaint about columns that it needs and has not."""
         needed = ", nor for ".join(what)
@@ -188,4 +201,4 @@ def column_name(cell: str) -> str:
 def looks_like_csv(line: str) -> bool:
     """Whether a line is a header of several columns, one with the names of layers."""
     names = {column_name(cell) for cell in re.split(f"[{DELIMITERS}]", line)}
-    return len(names) > 1 and bool(names & set(STEPS))
+    return len(names) > 1 and bool(names & {*STEPS, *CUTS})

@@ -2,8 +2,10 @@
 
 The file is a JSON list: ``{"count": N}``, then ``{"name", "timeMs", "averageMs", "medianMs", "percentage"}`` for
 every layer of the engine in the order they ran; older releases write no ``medianMs``. TensorRT fuses layers and
-says so in their names: ``A + B`` one after another, ``A || B`` side by side, ``PWN(A)`` pointwise, and it adds
-layers of its own that only move data, such as ``Reformatting CopyNode for Input Tensor 0 to A``.
+says so in their names: ``A + B`` one after another, ``A || B`` side by side, ``PWN(A)`` pointwise, ``{A,B}`` what runs
+on a DLA at once. It adds layers of its own that only move data, such as ``Reformatting CopyNode for Input Tensor 0 to
+A``, ``data to nvm`` and ``finish`` beside a DLA, or a ``QuantizeLinear``. A quantised weight comes first in its layer's
+name: ``A.weight + QuantizeLinear_7 + Conv_9``.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 from ...models.model import Model
 from ...ui.errors import InputError
 from ...ui.faults import Faults, few
-from .common import File, Heights, kernel_indices, number, read_text
+from .common import KNOWN, File, Heights, kernel_indices, number, read_text
 from .sheet import read_sheet
 
 LEFT_OUT = "-"  # in a map of layers: this layer belongs to no kernel
@@ -26,12 +28,17 @@ Owners = Mapping[str, tuple[int, ...]]  # kernels by the name of a layer
 
 _FUSED = re.compile(r" \+ | \|\| |, ?")
 _AROUND = r"^(?:copied_)?(?:un)?(?:squeeze|reshape|shuffle)(?:_node)?_(?:before|after|between)_"
-_COPY = re.compile(rf"^Reformatting CopyNode for |^\[HostToDeviceCopy| reformatter \d+$| copy$|{_AROUND}")
-_LAYOUT = re.compile(r"\[Shuffle\]$|(?:^|/)(?:Flatten|Reshape|Squeeze|Unsqueeze|Transpose|Identity)(?:_\d+)?$")
+_DLA = r" (?:to|from) nvm$|(?:^| )finish$"
+_COPY = re.compile(rf"^Reformatting CopyNode for |^\[HostToDeviceCopy| reformatter \d+$| copy$|{_DLA}|{_AROUND}")
+_LAYOUT = re.compile(
+    r"\[Shuffle\]$|(?:^|/)(?:Flatten|Reshape|Squeeze|Unsqueeze|Transpose|Identity|QuantizeLinear|DequantizeLinear)"
+    r"(?:_\d+)*(?:_clone_\d+)?$"
+)
 _TARGETS = (
     re.compile(r"^Reformatting CopyNode for (?:Input|Output) Tensor \d+ to (.+)$", re.DOTALL),
     re.compile(r"^(.+) (?:(?:input|output) reformatter \d+|copy)$", re.DOTALL),
     re.compile(rf"{_AROUND}(.+)$", re.DOTALL),
+    re.compile(r"^(.+?)(?: (?:to|from) nvm| copy finish| finish)$", re.DOTALL),
 )
 
 
@@ -70,21 +77,36 @@ def read_layers(path: File) -> tuple[list[Layer], str]:
     """
     data = _read_json(path)
     if not isinstance(data, list) or not data or not isinstance(data[0], dict) or "count" not in data[0]:
-        raise InputError(f'{path}: must begin with [ {{ "count" : N }}, as trtexec --exportProfile writes it')
+        raise InputError(
+            f'{path}: must begin with [ {{ "count" : N }}, as trtexec --exportProfile writes it; {_seems(data)}'
+            f"known are {KNOWN}"
+        )
     count = data[0]["count"]
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise InputError(f"{path}: count is {count!r}, allowed: a whole number of runs, 1 or more")
     if len(data) == 1:
         raise InputError(f"{path}: has no layers after count")
     for i, entry in enumerate(data[1:], start=1):
+        if isinstance(entry, dict) and "name" not in entry and "layer_name" in entry:
+            entry["name"] = entry["layer_name"]
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or "averageMs" not in entry:
-            raise InputError(f'{path}: entry {i}: must be an object with "name" and "averageMs"')
+            raise InputError(f'{path}: entry {i}: must be an object with "name" (or "layer_name") and "averageMs"')
     kind = "medianMs" if all("medianMs" in entry for entry in data[1:]) else "averageMs"
     layers = [
         (entry["name"].strip(), number(f"{path}: entry {i} ({entry['name']!r})", kind, entry[kind]) / 1000)
         for i, entry in enumerate(data[1:], start=1)
     ]
     return layers, f"{kind.removesuffix('Ms')} of {count} runs"
+
+
+def _seems(data: Any) -> str:
+    """What else a JSON file is, as far as that shows."""
+    first = data[0] if isinstance(data, list) and data else data
+    if isinstance(first, dict) and ("traceEvents" in first or "ph" in first):
+        return "it is a trace of events; "
+    if isinstance(first, dict) and ("nodes" in first or "layers" in first or "Layers" in first):
+        return "it is a graph or a list of layers without times; "
+    return ""
 
 
 def _read_json(path: File) -> Any:
@@ -162,6 +184,8 @@ def find_owners(name: str, owners: Owners) -> tuple[int, ...] | None:
         inner = inner.removeprefix("{ForeignNode[").removesuffix("]}")
         if "..." in inner:  # from one layer to another: says nothing of those between
             return None
+    elif inner.startswith("{") and inner.endswith("}"):
+        inner = inner[1:-1]
     known = [owners[part] for part in map(_bare, _FUSED.split(inner)) if part in owners]
     return tuple(dict.fromkeys(k for found in known for k in found)) if known else None
 
@@ -170,6 +194,7 @@ def _bare(part: str) -> str:
     """A part of a fused name without the marks of a pointwise group or of the code generator."""
     part = re.sub(r"_myl\d+_\d+$", "", part.strip())
     part = part.replace("PWN(", "")
+    part = part.removesuffix(".weight")  # a quantised layer begins with its weight's name
     while part.endswith(")") and part.count(")") > part.count("("):
         part = part[:-1]
     return part

@@ -301,3 +301,45 @@ def test_a_bad_csv_profile_is_one_clear_line(tmp_path: Path, case: str) -> None:
     path = written(tmp_path, edit(PROFILE_CSV))
     with refused(str(path), *parts):
         training_profile(path, LENET, *ABOUT)
+
+
+SUMS = {"conv1": 2.0, "pool1": 2.5, "conv2": 6.0, "pool2": 5.75, "fc1": 8.0, "fc2": 8.5, "fc3": 9.0}
+
+
+@pytest.mark.parametrize("column", ["cumulative_ms", "Front-end delay (ms)", "accumulated time [ms]"])
+@pytest.mark.parametrize("numbered", [False, True])
+def test_sums_up_to_a_layer_are_read_as_differences(tmp_path: Path, column: str, numbered: bool) -> None:
+    """Where measured sums fall, the largest so far counts and the layer takes no time."""
+    lines = [f"{k if numbered else name},{ms}" for k, (name, ms) in enumerate(SUMS.items(), start=1)]
+    path = written(tmp_path, "\n".join([f"layer,{column}", *lines]))
+    table = latency_table(path, LENET, *ABOUT, shape_from="nano")
+    whole = [float(table.kernel_s(k, h)) * 1e3 for k, h in enumerate(table.heights)]
+    np.testing.assert_allclose(whole, [2.0, 0.5, 3.5, 0.0, 2.0, 0.5, 0.5], atol=1e-12)
+    assert "differences of sums, 1 sums below the one before read as no time" in table.label()
+
+
+def test_sums_of_some_layers_are_shared_by_macs(tmp_path: Path) -> None:
+    path = written(tmp_path, "cut,front_end_delay_ms\n0,0\npool2,6\nfc3,9\n")
+    table = latency_table(path, LENET, *ABOUT, shape_from="nano")
+    macs = np.array([kernel.layer.macs(kernel.in_shape) for kernel in LENET.kernels], dtype=float)
+    whole = np.array([float(table.kernel_s(k, h)) for k, h in enumerate(table.heights)])
+    np.testing.assert_allclose(whole[:4], 6e-3 * macs[:4] / macs[:4].sum())
+    np.testing.assert_allclose(whole[4:], 3e-3 * macs[4:] / macs[4:].sum())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "layer,cumulative_ms\nconv1,2\npool1,3\n",
+            "the sums end in front of conv2; allowed: up to the last step, fc3",
+        ),
+        ("layer,cumulative_ms\nconv9,2\nfc3,3\n", "line 2: unknown layer 'conv9'"),
+        ("layer,cumulative_ms\nfc3,2\nfc3,3\n", "line 3: a second sum up to fc3"),
+        ("layer,cumulative_ms\nfc3,much\n", "cumulative_ms is 'much'"),
+    ],
+)
+def test_sums_that_do_not_fit_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = written(tmp_path, text)
+    with refused(str(path), words):
+        latency_table(path, LENET, *ABOUT, shape_from="nano")

@@ -112,6 +112,8 @@ def test_one_height_alone_needs_a_shape(tmp_path: Path) -> None:
         (("conv1 + PWN(relu)", "PWN(pool1)", "PWN(PWN(conv2, pool2), sum)"), ((0,), (1,), (2, 3))),
         (("{ForeignNode[conv1,pool1]}", "conv2_myl3_7", "PWN(pool2)"), ((0, 1), (2,), (3,))),
         (("pool1 + pool2", "conv1", "conv2"), ((1, 3), (0,), (2,))),
+        (("{conv1,pool1}", "{conv2, pool2}"), ((0, 1), (2, 3))),
+        (("conv1.weight + QuantizeLinear_7 + Conv_9", "pool1", "conv2", "pool2"), ((0,), (1,), (2,), (3,))),
     ],
 )
 def test_fused_layers_are_shared_by_macs(
@@ -249,3 +251,36 @@ def test_heights_that_cannot_be_are_named(tmp_path: Path) -> None:
     ):
         with refused(*parts):
             latency_table(files, LENET, *ABOUT)
+
+
+def test_what_moves_data_around_a_dla_is_no_layer(tmp_path: Path) -> None:
+    names = ["{conv1,pool1,conv2,pool2,tail.0,tail.1,tail.2}", "data to nvm", "output from nvm", "input copy finish"]
+    names += ["finish", "QuantizeLinear_3", "conv1/DequantizeLinear_2"]
+    path = written(tmp_path, trtexec_json([(name, 1.0) for name in names]))
+    table = latency_table(path, LENET, *ABOUT, shape_from="nano")
+    assert table.total_s() == pytest.approx(7e-3)
+    assert "6 data movements" in table.label()
+
+
+def test_a_layers_name_has_an_alias(tmp_path: Path) -> None:
+    entries = json.loads((DATA / "lenet5_trtexec.json").read_text())
+    for entry in entries[1:]:
+        entry["layer_name"] = entry.pop("name")
+    table = latency_table(written(tmp_path, json.dumps(entries)), LENET, *ABOUT, sources=SOURCES, shape_from="nano")
+    same = latency_table(DATA / "lenet5_trtexec.json", LENET, *ABOUT, sources=SOURCES, shape_from="nano")
+    np.testing.assert_array_equal(table.seconds, same.seconds)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"traceEvents": []}', "it is a trace of events; known are JSON of trtexec --exportProfile"),
+        ('{"nodes": [], "edges": []}', "it is a graph or a list of layers without times; known are JSON of trtexec"),
+        ("digraph net {\n conv1 -> pool1\n}\n", "is a graph in the DOT language; known are JSON of trtexec"),
+        ("some text\nof no kind\n", "is none of the known profiles; known are JSON of trtexec"),
+    ],
+)
+def test_another_kind_of_file_is_told_what_is_known(tmp_path: Path, content: str, words: str) -> None:
+    path = written(tmp_path, content)
+    with refused(str(path), words):
+        latency_table(path, LENET, *ABOUT)
