@@ -25,6 +25,7 @@ from splitgym.models.runnable.units import run_split
 from splitgym.ui.errors import InputError
 
 SIZES = ("3x224x224", "3x320x320", "3x640x640", "3x48x320", "1x28x28", "1x224x224")
+KINDS = ("read", "read in part", "refused", "no image CNN")
 LEAST = 0.01  # what is below it behind a sigmoid is the last digit of a large number in front of it
 TOLERANCE = 1e-4  # of the largest value; files with their own weights amplify float32's last digit
 
@@ -117,7 +118,9 @@ def outcome_of(path: Path, size: Shape | None, run: bool) -> Outcome:
         return Outcome(path, "refused" if is_image_cnn(path) else "no image CNN", why)
     model = imported.model
     words = f"{len(model.units)} units, {model.macs / 1e6:.0f} M MACs{at}, {time.monotonic() - begun_s:.1f} s"
-    return Outcome(path, "read", f"{words}, {compared(path, imported)}" if run else words)
+    part = next((note for note in imported.notes if "read up to" in note), "")
+    words = f"{words}{', ' * bool(part)}{part}" + (f", {compared(path, imported)}" if run else "")
+    return Outcome(path, "read in part" if part else "read", words)
 
 
 def main() -> int:
@@ -137,9 +140,11 @@ def main() -> int:
     for path in sorted(args.folder.rglob("*.onnx")):
         found.append(outcome_of(path, size, args.run))
         print(f"{found[-1].kind:13s} {path.relative_to(args.folder)}: {found[-1].words}", flush=True)
-    counts = {kind: sum(outcome.kind == kind for outcome in found) for kind in ("read", "refused", "no image CNN")}
-    images = counts["read"] + counts["refused"]
-    print(f"{counts['read']} of {images} image CNNs are read; {counts['no image CNN']} files are none")
+    counts = {kind: sum(outcome.kind == kind for outcome in found) for kind in KINDS}
+    images = sum(counts.values()) - counts["no image CNN"]
+    part = f", {counts['read in part']} of them in part" if counts["read in part"] else ""
+    read = counts["read"] + counts["read in part"]
+    print(f"{read} of {images} image CNNs are read{part}; {counts['no image CNN']} files are none")
     return 0
 
 

@@ -25,6 +25,7 @@ from splitgym.envs.distredge.scenarios import Scenario
 from splitgym.experiments import eval_command, study_command, train_command
 from splitgym.experiments.l2s import digits, privacy
 from splitgym.experiments.live import cluster_command, run_command, testbed_command
+from splitgym.models import __main__ as models_command
 from splitgym.profiling.measure import command as profile_command
 from splitgym.runtime import keys, keys_command, simulate, worker_command
 from splitgym.ui.validation import validated
@@ -192,6 +193,8 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
         case [".venv/bin/python", "-m", "splitgym.runtime.simulate", *options]:
             monkeypatch.setattr(simulate, "simulate", reached)
             understood(simulate.main, [*options, "--workers", "1"])
+        case [".venv/bin/python", "-m", "splitgym.models", *options]:
+            understood(models_command.main, options)
         case [".venv/bin/python", script, *options] if script.startswith("benchmarks/"):
             source = (ROOT / script).read_text(encoding="utf-8")
             assert all(f'"{option}"' in source for option in options if option.startswith("--"))

@@ -24,7 +24,7 @@ from .onnx_input import fixed_input
 
 LEAST_OPSET = 7  # before it additions did not broadcast as they do now
 SMALL = 4096  # bytes: constants up to this size may be sizes, which inference needs to see
-MOST_FOLDED = 2**28  # bytes that a computed constant may have
+MOST_FOLDED = 2**31  # bytes that a computed constant may have
 
 _SIZE_OF_INPUT = ("GroupNormalization", "Mish", "Swish")  # functions of ONNX, for which it infers nothing
 

@@ -17,6 +17,7 @@ from .onnx_net import OnnxNet, OnnxNode, known_sizes
 
 # Operators that are a reshape once all sizes are known, and those that change nothing here.
 _RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+_SEVERAL = ("Split", "TopK", "LSTM")  # of others only the first output is made
 _SAME = ("Identity", "QuantizeLinear", "DequantizeLinear")
 
 
@@ -122,7 +123,8 @@ class _Writer:
         return first
 
     def node(self, node: OnnxNode, operator: str, inputs: Sequence[str], attributes: Mapping[str, Any]) -> None:
-        sizes = [known_sizes(self.net, tensor) for tensor in node.outputs if tensor]
+        outputs = list(filter(None, node.outputs[: None if operator in _SEVERAL else 1]))
+        sizes = [known_sizes(self.net, tensor) for tensor in outputs]
         if any(size is None for size in sizes):
             raise NoProgram(node, "its output has no size that can be told beforehand")
         made = tuple(size for size in sizes if size is not None)
@@ -137,7 +139,7 @@ class _Writer:
             raise NoProgram(node, f"the operator {operator} has no layer and none that programs have")
         places = tuple(self.values[tensor] if tensor else -1 for tensor in inputs)
         first = self._operation(operator, places, attributes, made, self._macs(node, made))
-        for i, tensor in enumerate(filter(None, node.outputs)):
+        for i, tensor in enumerate(outputs):
             self.values[tensor] = first + i
 
     def _macs(self, node: OnnxNode, made: Sequence[tuple[int, ...]]) -> int:

@@ -23,6 +23,9 @@ from .patterns import recognised
 from .program_nodes import Entry, NoProgram, program_of, refusal
 from .values import COMBINES
 
+# Operators whose output has as many values as what they look for is found.
+_BY_VALUES = ("NonZero", "NonMaxSuppression", "Unique", "Compress", "If", "Loop", "Scan")
+
 
 @dataclass(frozen=True)
 class Result:
@@ -118,9 +121,11 @@ class _Reader:
     def _of_known_size(self, outputs: list[str]) -> list[str]:
         """Outputs whose size does not depend on the image; others are followed back to where it begins to."""
         open_nodes = dict[int, OnnxNode]()
-        for node in self._needed(outputs):
+        nodes = self._needed(outputs)
+        read = {tensor for node in nodes for tensor in node.inputs} | set(outputs)
+        for node in nodes:
             inherits = any(id(self.maker[t]) in open_nodes for t in node.inputs if t in self.maker)
-            if inherits or any(known_sizes(self.net, tensor) is None for tensor in node.outputs if tensor):
+            if inherits or any(known_sizes(self.net, tensor) is None for tensor in node.outputs if tensor in read):
                 open_nodes[id(node)] = node
         kept = [t for t in outputs if t not in self.maker or id(self.maker[t]) not in open_nodes]
         if len(kept) == len(outputs):
@@ -136,14 +141,18 @@ class _Reader:
             if tensor in self.maker and id(self.maker[tensor]) not in open_nodes
         ]
         lost = ", ".join(tensor for tensor in outputs if tensor not in kept)
-        if not edge and not kept:
-            why = "its output has no size that can be told beforehand; give the image's with --input"
-            raise self.out.refuse(first.name, first.operator, why)
+        if not self._by_values(first):
+            raise refusal(self.net, NoProgram(first, "its output has no size that can be told beforehand"), "")
         self.notes.append(
             f"output {lost} has a size that depends on the image from node {first.name} ({first.operator}) on: "
             f"read up to {', '.join(dict.fromkeys(edge)) or 'there'}"
         )
         return list(dict.fromkeys([*kept, *edge]))
+
+    def _by_values(self, node: OnnxNode) -> bool:
+        """Whether the size of a node's output depends on values: by its nature, or by another input than the first."""
+        others = (t for t in node.inputs[1:] if t and t not in self.net.constants)
+        return node.operator in _BY_VALUES or any(True for _ in others)
 
     def _take(self, node: OnnxNode) -> None:
         dynamic = [tensor for tensor in node.inputs if tensor and tensor not in self.net.constants]
