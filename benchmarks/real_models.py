@@ -91,8 +91,8 @@ def compared(path: Path, imported: ImportedModel) -> str:
     torch_model = imported.build()
     errors = []
     with torch.inference_mode():
-        for run in (torch_model(x), run_split(torch_model, x, *_random_plan(imported))):
-            for name, found in imported.named(*run).items():
+        for main, heads in (torch_model(x), run_split(torch_model, x, *_random_plan(imported))):
+            for name, found in imported.named(main, heads).items():
                 if name in wanted:
                     other = np.asarray(wanted[name], dtype=np.float32)
                     scale = max(float(np.abs(other).max()), LEAST)

@@ -9,7 +9,7 @@ from ..ui.canvas import COLORS, INK, clean, footnote, new_figure, top_legend
 from .model import Model
 from .report import FLOAT_BYTES, Row, cuts_worth_a_look
 
-_COLORS = dict(zip(("windowed", "remapped", "channels", "pointwise", "global", "tail"),
+_COLORS: dict[str, str] = dict(zip(("windowed", "remapped", "channels", "pointwise", "global", "tail"),
                    (COLORS[0], COLORS[4], COLORS[2], COLORS[10], COLORS[3], COLORS[7]), strict=True))  # fmt: skip
 _MOST_NAMES = 60
 

@@ -67,6 +67,7 @@ class OnnxNet:
         shape, axes: of the image, and the order of its axes, bchw or bhwc.
         outputs: in the file's order.
         notes: what a user should know.
+        computed: constants that no one wrote: exporters give convolutions a bias of zeros.
     """
 
     source: str
@@ -79,6 +80,7 @@ class OnnxNet:
     axes: str
     outputs: list[str]
     notes: list[str]
+    computed: set[str]
 
 
 def load_file(path: str | os.PathLike[str]) -> Any:
@@ -140,14 +142,16 @@ class _Loading:
         self.sizes: dict[str, Sizes] = {self.input: _sizes_of(given[0].type)}
         self.nodes: list[OnnxNode] = []
         self.notes: list[str] = []
+        self.computed: set[str] = set()
         self.same: dict[str, str] = {}  # outputs of a branch that was chosen
+        self.sequences: dict[str, list[str]] = {}  # parts of a split by the name of all
 
     def net(self) -> OnnxNet:
         self._take_all(self.graph.node)
-        outputs = [self.same.get(value.name, value.name) for value in self.graph.output]
+        outputs = [str(self.same.get(value.name, value.name)) for value in self.graph.output]
         return OnnxNet(
             self.source, self.opset, self.nodes, self.constants, self.sizes, self.input, self.shape, self.axes, outputs,
-            self.notes,
+            self.notes, self.computed,
         )  # fmt: skip
 
     def _initialisers(self) -> dict[str, np.ndarray]:
@@ -179,7 +183,7 @@ class _Loading:
         scopes = next((p.value for p in proto.metadata_props if p.key == "pkg.torch.onnx.name_scopes"), "")
         path = ["", "", *(literal_eval(scopes) if scopes else ())][-2]  # of the torch module
         name = path or proto.name or f"{proto.op_type}_{len(self.nodes)}"
-        inputs = [self.same.get(tensor, tensor) for tensor in proto.input]
+        inputs = [str(self.same.get(tensor, tensor)) for tensor in proto.input]
         return OnnxNode(str(name), operator, inputs, list(proto.output), proto)
 
     def _refuse(self, node: OnnxNode, why: str) -> InputError:
@@ -202,6 +206,12 @@ class _Loading:
             return
         if node.operator == "CastLike" and self._cast_like(node):
             return
+        if node.operator == "SplitToSequence":
+            node = self._as_split(node)
+        elif node.operator == "SequenceAt" and node.inputs[0] in self.sequences:
+            parts, place = self.sequences[node.inputs[0]], int(np.ravel(self.constants[node.inputs[1]])[0])
+            self.same[node.outputs[0]] = parts[place]
+            return
         if not has_graph and "." not in node.operator:
             self._infer(node)
         self.nodes.append(node)
@@ -215,7 +225,7 @@ class _Loading:
         self.constants.update({t.name: numpy_helper.to_array(t) for t in branch.initializer})
         self._take_all(branch.node)
         for value, output in zip(branch.output, node.outputs, strict=True):
-            self.same[output] = self.same.get(value.name, value.name)
+            self.same[output] = str(self.same.get(value.name, value.name))
 
     def _compute(self, node: OnnxNode) -> bool:
         """A constant that is computed from constants (a transposed weight, say); whether it could be."""
@@ -236,7 +246,9 @@ class _Loading:
         arrays = list(map(np.asarray, values))
         if sum(array.nbytes for array in arrays) > MOST_FOLDED:
             return False
-        self.constants.update(zip((name for name in node.outputs if name), arrays, strict=True))
+        made = dict(zip((name for name in node.outputs if name), arrays, strict=True))
+        self.constants.update(made)
+        self.computed.update(made)
         return True
 
     def _dequantised(self, node: OnnxNode) -> np.ndarray:
@@ -259,6 +271,26 @@ class _Loading:
         values = np.array(sizes[start:end], dtype=np.int64)
         self.constants[node.outputs[0]] = values if node.operator == "Shape" else np.array(values.prod())
         return True
+
+    def _as_split(self, node: OnnxNode) -> OnnxNode:
+        """A split whose parts are asked for by number later (torch's chunk), as one with an output for each."""
+        from onnx import helper
+
+        sizes, axis = self.sizes.get(node.inputs[0]), node.attributes.get("axis", 0)
+        each = self.constants.get(node.inputs[1]) if len(node.inputs) > 1 else None
+        if sizes is None or (size := sizes[axis]) is None or each is None:
+            raise ValueError("the sizes of its parts are not known")
+        step = int(each.ravel()[0])
+        counts = [min(step, size - at) for at in range(0, size, step)] if each.ndim == 0 else each.tolist()
+        sequence = node.outputs[0]
+        self.sequences[sequence] = [f"{sequence}:{i}" for i in range(len(counts))]
+        self.constants[f"{sequence}:sizes"] = np.array(counts, dtype=np.int64)
+        inputs = [node.inputs[0], f"{sequence}:sizes"]
+        proto = helper.make_node("Split", inputs, self.sequences[sequence], name=node.name, axis=axis)
+        if self.opset < 13:
+            del proto.input[1:]
+            proto.attribute.append(helper.make_attribute("split", counts))
+        return OnnxNode(node.name, "Split", list(proto.input), list(proto.output), proto)
 
     def _cast_like(self, node: OnnxNode) -> bool:
         """A constant in the type of another tensor."""

@@ -152,7 +152,7 @@ class _Writer:
             return prod(first) * prod(second[1:])
         if node.operator == "LSTM":
             recurrent = known_sizes(self.net, node.inputs[2]) or ()
-            return first[0] * first[1] * (prod(second) + prod(recurrent))
+            return prod(first[:2]) * (prod(second) + prod(recurrent))
         return 0
 
     def lowered(self, node: OnnxNode) -> tuple[str, list[str], dict[str, Any]]:

@@ -25,6 +25,8 @@ def window(call: Call, kernel: Sequence[int]) -> tuple[Pair, Pair, Pair]:
 
 def conv(call: Call) -> None:
     weight, bias = call.weight(1), call.by_channel(2)
+    if bias is not None and call.inputs[2] in call.net.computed and not bias.any():
+        bias = None
     kernel, stride, dilation = window(call, weight.shape[2:])
     sides = call.sides(kernel, stride, dilation)
     if min(sides) < 0:
@@ -96,7 +98,8 @@ def max_pool(call: Call) -> None:
         if ceil_mode:
             raise call.refuse(f"a padding of {sides[0]} x {sides[2]}, wider than half the kernel, with ceil_mode")
         tensor = f"{call.x}:padded for {call.name}"
-        call.layer(Pad(*sides, float("-inf")), tensor=call.map, output=tensor)
+        top, bottom, left, right = sides
+        call.layer(Pad(top, bottom, left, right, float("-inf")), tensor=call.map, output=tensor)
         call.layer(Pool(kernel, stride, 0, dilation, "max"), tensor=tensor)
         return
     tensor, *padding = call.out.padded(call.map, sides, float("-inf"), call.name, call.operator)

@@ -15,6 +15,11 @@ Sizes = tuple[tuple[int, ...], ...]  # of every output
 Operator = Callable[[Given, Attributes, Sizes], Any]
 
 
+def _three(given: Given) -> tuple[Any, Any, Any]:
+    """Two inputs and a third that may be left out."""
+    return given[0], given[1], given[2] if len(given) > 2 else None
+
+
 def _unary(function: Callable[[Tensor], Tensor]) -> Operator:
     return lambda given, attributes, sizes: function(given[0])
 
@@ -116,7 +121,7 @@ def _softmax(function: Callable[..., Tensor]) -> Operator:
 
 
 def _layer_norm(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
-    x, scale, shift = (*given, None, None)[:3]
+    x, scale, shift = _three(given)
     axis = attributes.get("axis", -1) % x.ndim
     y = F.layer_norm(x, x.shape[axis:], eps=attributes.get("epsilon", 1e-5)) * scale
     return y if shift is None else y + shift
@@ -137,7 +142,7 @@ def _lp_norm(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
 
 
 def _gemm(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
-    a, b, c = (*given, None)[:3]
+    a, b, c = _three(given)
     a = a.T if attributes.get("transA", 0) else a
     b = b.T if attributes.get("transB", 0) else b
     y = attributes.get("alpha", 1.0) * (a @ b)
@@ -151,14 +156,14 @@ def _padded(x: Tensor, attributes: Attributes, value: float) -> Tensor:
 
 
 def _conv(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
-    x, weight, bias = (*given, None)[:3]
+    x, weight, bias = _three(given)
     conv = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[x.ndim]
     x = _padded(x, attributes, 0.0)
     return conv(x, weight, bias, attributes["strides"], 0, attributes["dilations"], attributes.get("group", 1))
 
 
 def _conv_transpose(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
-    x, weight, bias = (*given, None)[:3]
+    x, weight, bias = _three(given)
     conv = {3: F.conv_transpose1d, 4: F.conv_transpose2d, 5: F.conv_transpose3d}[x.ndim]
     a = attributes
     y = conv(x, weight, None, a["strides"], 0, 0, a["group"], a["dilations"])
@@ -190,7 +195,8 @@ def _average_pool(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
 def _lstm(given: Given, attributes: Attributes, sizes: Sizes) -> tuple[Tensor, ...]:
     """Over (steps, batch, features); ONNX orders its gates input, output, forget, cell; torch input, forget, cell,
     output."""
-    x, weight, recurrent, bias = (*given, None)[:4]
+    x, weight, recurrent = given[:3]
+    bias: Any = given[3] if len(given) > 3 else None
     hidden, directions = attributes["hidden_size"], weight.shape[0]
     flat: list[Tensor] = []
     for d in range(directions):

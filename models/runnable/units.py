@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..blocks import Combine
 from ..chain import MAIN, head_name
 from ..layers import Layer, Shape
 from ..model import Model
@@ -45,7 +46,7 @@ class UnitModule(nn.Module):
         self.joins = nn.ModuleList(
             ChainModule(join.layers, model.tensor_shape(join.source, index)) for join in unit.joins
         )
-        self.combine = unit.combine or "concat"
+        self.combine: Combine = unit.combine or "concat"
         joined, merge = model.joined_shapes[index], model.merge(index)
         self.repeated = [shape.height < joined.height for shape in model.source_shapes(index)]
         self.merging = None if merge is None else MergeModule(merge, joined)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from hypothesis import strategies as st
 
@@ -130,9 +130,9 @@ def remaps(draw: st.DrawFn, shape: Shape) -> Layer:
     """Slices, resizes, depth to space."""
     height, width = draw(st.integers(1, 20)), draw(st.integers(1, 10))
     scales = (height / shape.height, width / shape.width)
-    coordinates = draw(st.sampled_from(["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]))
-    rounding = draw(st.sampled_from(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]))
-    mode = draw(st.sampled_from(["nearest", "linear", "cubic"]))
+    coordinates: Any = draw(st.sampled_from(["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]))
+    rounding: Any = draw(st.sampled_from(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]))
+    mode: Any = draw(st.sampled_from(["nearest", "linear", "cubic"]))
     first, apart = draw(st.integers(0, shape.height - 1)), draw(st.integers(1, 3))
     rows = (first, draw(st.integers(1, (shape.height - 1 - first) // apart + 1)), apart)
     return draw(
@@ -241,7 +241,7 @@ def models(draw: st.DrawFn) -> Model:
         extra = sum(Model("", saved[j.source], (Unit("", j.layers),)).out_shape(0).folded_channels for j in joins)
         if joins:
             shape = Shape(shape.folded_channels + extra, shape.height, shape.width)
-        combine = None
+        combine: Any = None
         if not joins and shape.depth == 1 and draw(st.integers(0, 3)) == 0:
             combine, joins = draw(st.sampled_from(["add", "mul", "concat"])), _combined(draw, saved, shape)
             if combine == "concat":

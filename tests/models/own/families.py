@@ -303,7 +303,8 @@ class FaceDetector(nn.Module):
         maps[1] = self.merge[1](maps[1] + F.interpolate(maps[2], size=maps[1].shape[-2:]))
         maps[0] = self.merge[0](maps[0] + F.interpolate(maps[1], size=maps[0].shape[-2:]))
         found: list[list[Tensor]] = [[], [], []]
-        for level, (first, second) in enumerate(self.context):  # pyright: ignore[reportGeneralTypeIssues]
+        for level, pair in enumerate(self.context):
+            first, second = pair  # pyright: ignore[reportGeneralTypeIssues]
             y = F.relu(torch.cat([first(maps[level]), second(maps[level])], 1))
             for kind, (head, count) in enumerate(zip(self.heads[level], (2, 4, 10), strict=True)):  # pyright: ignore[reportArgumentType]
                 found[kind].append(head(y).permute(0, 2, 3, 1).reshape(1, -1, count))

@@ -300,7 +300,7 @@ def file_macs(path: Path, x: Tensor) -> int:
     del model.graph.output[:]
     model.graph.output.extend(helper.make_empty_tensor_value_info(node.output[0]) for node in nodes)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    values = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    values: list[Any] = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     total = 0
     for node, value in zip(nodes, values, strict=True):
         sizes = weights[node.input[1]]

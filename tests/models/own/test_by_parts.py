@@ -46,7 +46,7 @@ def by_parts(*steps: tuple[str, str, str, str]) -> list[Any]:
 
 THREE = dict(three=number(3), zero=number(0), six=number(6))
 CLIPPED = helper.make_node("Clip", ["a", "zero", "six"], ["t"])
-ACTIVATIONS: dict[str, tuple[str, list[Any], dict[str, np.ndarray]]] = {  # the activation, nodes, constants
+ACTIVATIONS: dict[str, tuple[str, list[Any], dict[str, Any]]] = {  # the activation, nodes, constants
     "hard-swish": (
         "hardswish",
         [*by_parts(("Add", "c", "three", "a")), CLIPPED, *by_parts(("Mul", "c", "t", "m"), ("Div", "m", "six", "y"))],
@@ -107,7 +107,7 @@ def test_what_is_no_activation_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_a_layer_norm_by_parts_is_one(tmp_path: Path) -> None:
     """As exports below opset 17 have it."""
-    mean = dict(axes=[1], keepdims=1)
+    mean: dict[str, Any] = dict(axes=[1], keepdims=1)
     nodes = [
         helper.make_node("ReduceMean", ["c"], ["m"], **mean),
         *by_parts(("Sub", "c", "m", "d"), ("Pow", "d", "two", "p")),
@@ -116,7 +116,7 @@ def test_a_layer_norm_by_parts_is_one(tmp_path: Path) -> None:
                   ("Add", "a", "t", "y")),
     ]  # fmt: skip
     rng = np.random.default_rng(0)
-    constants = {name: rng.standard_normal((12, 1, 1)).astype(np.float32) for name in ("s", "t")}
+    constants: dict[str, Any] = {name: rng.standard_normal((12, 1, 1)).astype(np.float32) for name in ("s", "t")}
     constants |= {"two": number(2), "eps": number(1e-5)}
     path, x = by_hand(tmp_path / "net.onnx", CONV, *nodes, opset=13, **constants), image(SIDE)
     imported = import_onnx(path)
@@ -139,7 +139,7 @@ class Viewed(nn.Module):
 @pytest.mark.parametrize("opset", [9, 11, 13, 14, 17])
 def test_a_view_by_the_batch_is_a_flatten(opset: int, tmp_path: Path) -> None:
     net, x = scrambled(Viewed()), image(SIDE)
-    options = {"opset_version": opset, "input_names": ["x"], "dynamic_axes": {"x": {0: "batch"}}}
+    options: dict[str, Any] = {"opset_version": opset, "input_names": ["x"], "dynamic_axes": {"x": {0: "batch"}}}
     path = exported(net, tmp_path / "net.onnx", SIDE, dynamo=False, **options)
     imported = import_onnx(path)
     with torch.inference_mode():
@@ -163,7 +163,7 @@ def test_an_image_with_its_channels_last_is_turned(scaled: bool, tmp_path: Path)
     before = by_parts(("Mul", "x", "k", "z")) if scaled else []
     turn = helper.make_node("Transpose", ["z" if scaled else "x"], ["t"], perm=[0, 3, 1, 2])
     nodes = [*before, turn, helper.make_node("Conv", ["t", "w"], ["y"])]
-    weights = {"w": WEIGHTS["w"], **({"k": number(0.5)} if scaled else {})}
+    weights: dict[str, Any] = {"w": WEIGHTS["w"], **({"k": number(0.5)} if scaled else {})}
     path = onnx_file(tmp_path / "net.onnx", nodes, ("N", 6, 5, 2), weights)
     imported, x = import_onnx(path), image(SIDE)
     assert imported.model.input == SIDE
@@ -202,7 +202,7 @@ def test_every_output_is_kept_and_some_can_be_chosen(tmp_path: Path) -> None:
 
 def test_a_shuffle_and_a_pixel_shuffle_by_parts_are_layers(tmp_path: Path) -> None:
     sizes = {"s": [1, 3, 2, 2, 6, 5], "r": [1, 3, 12, 10], "g": [1, 4, 3, 6, 5], "h": [1, 12, 6, 5]}
-    arrays = {name: np.array(value) for name, value in sizes.items()}
+    arrays: dict[str, Any] = {name: np.array(value) for name, value in sizes.items()}
     nodes = [
         CONV, helper.make_node("Reshape", ["c", "g"], ["a"]),
         helper.make_node("Transpose", ["a"], ["z"], perm=[0, 2, 1, 3, 4]),

@@ -113,6 +113,7 @@ class Computed(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.mean: Tensor
         self.register_buffer("mean", torch.tensor([0.3, -0.2]))
         self.normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 4, 3, padding=1))
         self.conv = nn.Conv2d(4, 4, 3, padding=1)
