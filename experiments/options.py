@@ -54,7 +54,7 @@ def add_env_options(parser: Parser, family: Family) -> argparse._ArgumentGroup:
     if has_field(family, "model"):
         add_model_options(group)
     else:
-        group.set_defaults(model=None, input=None)
+        group.set_defaults(model=None, input=None, output=[])
     if not has_field(family, "traces"):
         group.set_defaults(trace=None, trace_factor=None)
         return group

@@ -13,9 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from splitgym.models.layers import Shape
+from splitgym.models.blocks import Block
+from splitgym.models.chain import Join, Unit
+from splitgym.models.layers import Conv, GlobalPool, Shape
 from splitgym.models.lookup import get_model
 from splitgym.models.model import Model
+from splitgym.models.programs import Constant, Operation, Program
+from splitgym.models.remaps import Resize
 from splitgym.models.runnable.units import TorchModel, build
 from splitgym.runtime.blobs import BlobStore, put_model
 from splitgym.runtime.controller import Controller
@@ -29,7 +33,34 @@ SMALL = {
     "resnet50": Shape(3, 97, 33),
     "yolov2": Shape(3, 128, 64),
     "openpose": Shape(3, 56, 32),
+    "detector": Shape(3, 40, 24),
 }
+_GATE = Block(((), (GlobalPool(), Conv(1, out_channels=6, activation="sigmoid"))), "mul")
+
+
+def _detector() -> Model:
+    """A gate that reads every row, saved maps put together, two side heads, and a program that reads all at the end."""
+    units = (
+        Unit("conv1", (Conv(3, 2, 1, out_channels=6),), save="conv1"),
+        Unit("gate", (_GATE,)),
+        Unit("conv2", (Conv(3, 2, 1, out_channels=8),),
+             head=(Conv(1, out_channels=3), Conv(3, padding=1, out_channels=5))),
+        Unit("conv3", (Conv(3, 1, 1, out_channels=6),), save="conv3"),
+        Unit("conv4", (Conv(3, 2, 1, out_channels=4),), head=(Conv(1, out_channels=5, activation="none"),)),
+        Unit(
+            "join", (Conv(3, 1, 1, out_channels=5, activation="tanh"),),
+            (Join("conv1"), Join("conv3", (Resize(20, 12, "linear", "half_pixel", (2.0, 2.0)),))), combine="add",
+        ),
+    )  # fmt: skip
+    sizes = ((1, 5 * 20 * 12), (1, 5 * 10 * 6), (1, 5 * 5 * 3))
+    whole = sum(size for _, size in sizes)
+    operations = (
+        Operation("Concat", (0, 1, 2), (("axis", 1),), ((1, whole),)),
+        Operation("Mul", (4, 3), (), ((1, whole),)),
+        Operation("Softmax", (5,), (("axis", 1),), ((1, whole),)),
+    )
+    program = Program(sizes, "vector", (Constant((1, whole)),), operations, (6,), Shape(whole, 1, 1))
+    return Model("detector", SMALL["detector"], units, (program,))
 
 
 @contextmanager
@@ -49,7 +80,9 @@ def session(testbed: Testbed, folder: Path) -> Iterator[Controller]:
 
 
 def small(name: str) -> Model:
-    """A network of the zoo on a small image; without its tail where that is most of it."""
+    """A network of the zoo on a small image, without its tail where that is most of it; or the detector."""
+    if name == "detector":
+        return _detector()
     model = get_model(name)
     return replace(model, input=SMALL[name], tail=model.tail if name == "resnet50" else ())
 
