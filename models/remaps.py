@@ -204,6 +204,7 @@ def _taps(
         else:
             index = np.stack([base + k for k in (-1, 0, 1, 2)], 1)
             weights = np.stack([_cubic(share + 1 - k, cubic) for k in range(4)], 1)
+        index = np.where(weights == 0, base[:, None], index)  # a tap of no weight is no row that is read
     return np.clip(index, 0, size - 1), weights
 
 

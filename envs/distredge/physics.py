@@ -97,7 +97,7 @@ class Progress:
         done_s: (D, n) when each device finished its last part.
         free_s: (D, n) when its send thread is free.
         link_s: (D + 1, n) when the incoming link is free; on a shared medium the last row is the air's.
-        head_bytes: (D, n) side-head output waiting to go to the requester.
+        head_bytes: (D, n) side-head output waiting to go to the requester, or to the tail.
         totals_s: (4 D + 3, n) the totals below, one after another.
         compute_s: (D, n) of computing.
         send_s, receive_s: (D + 1, n) of what occupies the send thread and the incoming link.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..blocks import Block, Combine, leaves, merge_kernel, reads_all_rows
+from ..blocks import Block, Combine, merge_kernel, reads_all_rows
 from ..chain import MAIN, Join, Unit
 from ..layers import Conv, Conv3d, ConvTranspose, Layer, Linear, Pointwise, Pool, Shape
 from ..programs import Program
@@ -399,8 +399,3 @@ def unit_names(layers: Sequence[Layer | None]) -> list[str]:
         counts[kind] = counts.get(kind, 0) + 1
         names.append(f"{kind}{counts[kind]}")
     return names
-
-
-def count_kernels(layers: Sequence[Layer], shape: Shape) -> int:
-    """Kernels of a chain."""
-    return sum(1 for _ in leaves(tuple(layers), shape))

@@ -7,7 +7,7 @@ whatever has no rows left to split, is the tail.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...ui.errors import InputError
@@ -230,9 +230,8 @@ class _Reader:
         elif not places_alone:
             self.out.program(name, entries, tensor, program, weights)
 
-    def region(self, tensors: Sequence[str], is_entry: object) -> tuple[list[OnnxNode], list[str]]:
+    def region(self, tensors: Sequence[str], is_entry: Callable[[str], bool]) -> tuple[list[OnnxNode], list[str]]:
         """The nodes that lead to tensors from entries, in order, and the entries."""
-        assert callable(is_entry)
         nodes, entries, todo = dict[int, OnnxNode](), dict[str, None](), list(tensors)
         while todo:
             tensor = todo.pop()

@@ -11,9 +11,10 @@ from torch import nn
 
 from splitgym.models.blocks import Block, leaves, trace_rows
 from splitgym.models.chain import Join, Unit
+from splitgym.models.channels import ChannelReduce, LocalNorm, MapNorm, PRelu, Shuffle
 from splitgym.models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pool, Shape
 from splitgym.models.model import Model
-from splitgym.models.remaps import Reorg
+from splitgym.models.remaps import DepthToSpace, Reorg, Resize, Slice
 from splitgym.models.runnable.units import layer_module
 
 from .strategies import convs, convs_3d, layers, pools, shapes, transposed
@@ -88,6 +89,22 @@ DENSE = {
     "transposed-k5s3p2": ConvTranspose(5, 3, 2, out_channels=2, activation=NONE),
     "reorg": Reorg(2),
     "global": GlobalPool(),
+    "global-max": GlobalPool("max"),
+    "map-norm": MapNorm(2),
+    "depth-to-space": DepthToSpace(2),
+    "depth-to-space-3": DepthToSpace(2, "patch"),
+    "slice": Slice(channels=(0, 2, 1), rows=(1, 2, 2), columns=(0, 3, 2)),
+    "nearest": Resize(24, 12, "nearest", "asymmetric", (2.0, 2.0)),
+    "nearest-half": Resize(5, 7, "nearest", "half_pixel", (0.6, 1.1), "round_prefer_ceil"),
+    "linear": Resize(24, 12, "linear", "half_pixel", (2.0, 2.0)),
+    "linear-corners": Resize(15, 7, "linear", "align_corners", (2.0, 2.0)),
+    "linear-down": Resize(3, 3, "linear", "asymmetric", (0.5, 0.5)),
+    "cubic": Resize(16, 12, "cubic", "half_pixel", (2.0, 2.0)),
+    "channel-mean": ChannelReduce(),
+    "shuffle": Shuffle(2),
+    "local-norm": LocalNorm(3, 0.5),
+    "prelu": PRelu(),
+    "gate": Block(((), (GlobalPool(), Conv(1, out_channels=4, activation="sigmoid"))), "mul"),
     "identity": Block(((), (Conv(1, out_channels=4, activation=NONE),)), "add"),
     "residual": Block(
         ((Conv(3, 2, 1, out_channels=2), Conv(3, 1, 1, out_channels=2)), (Conv(1, 2, out_channels=2),)), "add"
@@ -134,6 +151,24 @@ def test_rows_of_arrays_are_rows_of_their_elements_and_never_decrease(data: st.D
         one_lo, one_hi, one_kernels = trace_rows((layer,), shape, post, post)
         assert (lo[i], hi[i]) == (one_lo, one_hi)
         assert len(kernels) == len(one_kernels) == len(list(leaves((layer,), shape)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_layers_kind_says_what_rows_it_reads(data: st.DataObject) -> None:
+    shape = data.draw(shapes())
+    layer = data.draw(layers(shape))
+    if isinstance(layer, Block):
+        return
+    height = layer.out_shape(shape).height
+    for a in range(height):
+        rows = int(layer.input_lo(a, shape.height)), int(layer.input_hi(a + 1, shape.height))
+        if layer.kind_of_rows == "global":
+            assert rows == (0, shape.height)
+        elif layer.kind_of_rows in ("pointwise", "channels"):
+            assert rows == (a, a + 1)
+            assert height == shape.height
+        assert int(layer.most_rows(np.array(1), shape.height)) >= rows[1] - rows[0]
 
 
 def test_rows_of_a_chain_by_hand() -> None:

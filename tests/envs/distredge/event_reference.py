@@ -149,7 +149,8 @@ def stages(system: System, plan: SpatialPlan) -> list[Stage]:
         sizes = [r * row_bytes + heads for r, heads in zip(rows, head_bytes, strict=True)]
         return [*found, Stage([(d, n, size) for d, size in enumerate(sizes) if size > 0], {})]
     host = rows.index(max(rows))
-    gathered = [(d, host, float(r * row_bytes)) for d, r in enumerate(rows) if d != host and r > 0]
+    sizes = [float(r * row_bytes + heads) for r, heads in zip(rows, head_bytes, strict=True)]
+    gathered = [(d, host, size) for d, size in enumerate(sizes) if d != host and size > 0]
     table = system.tables[system.types[host]]
     tail_s = float(sum(table.seconds[k, model.kernels[k].out_shape.height] for k in model.unit_kernels[-1]))
     result = Stage([(host, n, float(model.kernels[-1].out_shape.elements * value_bytes.activation))], {})

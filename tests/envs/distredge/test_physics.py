@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from splitgym.envs.distredge.physics import Links
 from splitgym.envs.distredge.scenarios import SCENARIOS, get_scenario
 from splitgym.envs.distredge.system import PlanBatch, System
-from splitgym.models.chain import Unit
-from splitgym.models.layers import Conv, Shape
+from splitgym.models.blocks import Block
+from splitgym.models.chain import MAIN, Join, Unit
+from splitgym.models.layers import Conv, ConvTranspose, GlobalPool, Linear, Shape
 from splitgym.models.model import Model
 from splitgym.models.plans import SpatialPlan
 
@@ -65,6 +66,27 @@ def test_batch_of_plans_equals_reference_under_other_rates(scenario: str) -> Non
     system = System(get_scenario(scenario))
     rng = np.random.default_rng(5)
     plans = [random_plan(system, rng) for _ in range(40)]
+    mbps = rng.uniform(5, 400, (system.n_devices, len(plans)))
+    together = system.evaluate(PlanBatch.of(plans, system.n_units), system.every_volume, mbps)
+    for i, plan in enumerate(plans):
+        assert together[i] == pytest.approx(latency_s(system, plan, mbps[:, i].tolist()), rel=1e-12)
+
+
+@pytest.mark.parametrize("medium", ["switched", "shared"])
+def test_heads_that_a_tail_reads_go_to_its_host(medium: str) -> None:
+    """A network with a gate, saved maps put together, side heads and a tail behind all."""
+    gate = Block(((), (GlobalPool(), Conv(1, out_channels=6, activation="sigmoid"))), "mul")
+    units = (
+        Unit("conv1", (Conv(3, 2, 1, out_channels=6),), save="conv1"),
+        Unit("gate", (gate,), head=(Conv(3, 1, 1, out_channels=40),)),
+        Unit("conv2", (Conv(3, 2, 1, out_channels=6),), head=(Conv(1, out_channels=9),)),
+        Unit("join", (Conv(1, out_channels=7),), (Join("conv1"), Join(MAIN, (ConvTranspose(2, 2, out_channels=6),))),
+             combine="add"),
+    )  # fmt: skip
+    model = Model("headed", Shape(3, 96, 64), units, (Linear(10),))
+    scenario = get_scenario("DC-50", medium=medium)
+    system, rng = System(scenario, model), np.random.default_rng(1)
+    plans = [random_plan(system, rng) for _ in range(60)]
     mbps = rng.uniform(5, 400, (system.n_devices, len(plans)))
     together = system.evaluate(PlanBatch.of(plans, system.n_units), system.every_volume, mbps)
     for i, plan in enumerate(plans):
