@@ -300,9 +300,9 @@ def file_macs(path: Path, x: Tensor) -> int:
     del model.graph.output[:]
     model.graph.output.extend(helper.make_empty_tensor_value_info(node.output[0]) for node in nodes)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    values: list[Any] = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    values = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     total = 0
-    for node, value in zip(nodes, values, strict=True):
+    for node, value in zip(nodes, map(np.asarray, values), strict=True):
         sizes = weights[node.input[1]]
         each = np.prod(sizes[1:]) if node.op_type == "Conv" else np.prod(sizes) / value.shape[-1]
         total += int(value.size * each)

@@ -21,7 +21,7 @@ from splitgym.models.layers import Shape
 from splitgym.models.own.read import import_module, import_onnx
 
 from ... import slow
-from . import families
+from . import detectors, families
 from .nets import assert_all_outputs, exported, image, run_onnxruntime, scrambled
 
 Make = Callable[[], nn.Module]
@@ -34,9 +34,9 @@ SMALL: dict[str, tuple[Make, int]] = {  # narrow ones and their image size
     "unet": (lambda: families.UNet(4, 3), 48),
     "unet_smooth": (lambda: families.UNet(4, 2, smooth=True), 40),
     "deeplab": (lambda: families.DeepLab(8, 5), 64),
-    "face_detector": (lambda: families.FaceDetector(8), 64),
-    "yolox": (lambda: families.Yolox(4, 1, 3), 64),
-    "yolox_maps": (lambda: families.Yolox(4, 1, 3, decode=False), 64),
+    "face_detector": (lambda: detectors.FaceDetector(8), 64),
+    "yolox": (lambda: detectors.Yolox(4, 1, 3), 64),
+    "yolox_maps": (lambda: detectors.Yolox(4, 1, 3, decode=False), 64),
     "super_resolution": (lambda: families.SuperResolution(8, 9), 20),
     "alexnet": (lambda: families.alexnet(12, 95, 10), 95),
     "mtcnn": (lambda: families.Mtcnn(4), 48),
@@ -49,8 +49,8 @@ FULL: dict[str, tuple[Make, int]] = {
     "convnext": (families.convnext, 224),
     "unet": (lambda: families.UNet(32), 256),
     "deeplab": (families.DeepLab, 257),
-    "face_detector": (families.FaceDetector, 320),
-    "yolox": (families.Yolox, 320),
+    "face_detector": (detectors.FaceDetector, 320),
+    "yolox": (detectors.Yolox, 320),
     "super_resolution": (families.SuperResolution, 64),
     "alexnet": (families.alexnet, 227),
     "mtcnn": (families.Mtcnn, 48),
