@@ -126,8 +126,58 @@ Coordinates = Literal["half_pixel", "pytorch_half_pixel", "align_corners", "asym
 Rounding = Literal["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]
 
 
+Taps = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
+
+
+class Tapped(Layer):
+    """A layer whose rows and columns are sums of some of the input's, by a rule for each axis."""
+
+    kind_of_rows: ClassVar[RowKind] = "remapped"
+
+    def taps(self, axis: int, size: int) -> Taps:
+        """For every output row (axis 0) or column (1) the input positions that it is made of, and their weights."""
+        raise NotImplementedError
+
+    def input_lo(self, a: Rows, height: int) -> Rows:
+        first = self.taps(0, height)[0].min(axis=1)
+        return _at(np.append(np.minimum.accumulate(first[::-1])[::-1], height), a)
+
+    def input_hi(self, b: Rows, height: int) -> Rows:
+        last = self.taps(0, height)[0].max(axis=1) + 1
+        return _at(np.concatenate([[0], np.maximum.accumulate(last)]), b)
+
+
 @dataclass(frozen=True)
-class Resize(Layer):
+class Mirror(Tapped):
+    """A border of copies of the map's own rows and columns: of the edge, or by reflection at it.
+
+    Reflected rows run against the others, so that a part at the edge reads all rows between them, too.
+    """
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+    mode: Literal["edge", "reflect"] = "reflect"
+
+    def out_shape(self, shape: Shape) -> Shape:
+        sides = (self.top, self.bottom, self.left, self.right)
+        reach = (max(sides[:2]), max(sides[2:]))
+        if min(sides) < 0 or (self.mode == "reflect" and (reach[0] >= shape.height or reach[1] >= shape.width)):
+            raise ValueError(f"a border of {sides} by {self.mode} does not fit {shape}")
+        return Shape(shape.folded_channels, shape.height + sum(sides[:2]), shape.width + sum(sides[2:]))
+
+    def taps(self, axis: int, size: int) -> Taps:
+        before, behind = ((self.top, self.bottom), (self.left, self.right))[axis]
+        at = np.arange(-before, size + behind)
+        if self.mode == "reflect":
+            at = np.abs(at)
+            at = np.where(at >= size, 2 * (size - 1) - at, at)
+        return np.clip(at, 0, size - 1)[:, None], np.ones((len(at), 1))
+
+
+@dataclass(frozen=True)
+class Resize(Tapped):
     """A map brought to another size by ONNX's rules for Resize.
 
     Attributes:
@@ -146,23 +196,13 @@ class Resize(Layer):
     scales: tuple[float, float] = (1.0, 1.0)
     rounding: Rounding = "floor"
     cubic: float = -0.75
-    kind_of_rows: ClassVar[RowKind] = "remapped"
 
     def out_shape(self, shape: Shape) -> Shape:
         return Shape(shape.folded_channels, self.height, self.width)
 
-    def taps(self, axis: int, size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """For every output row (axis 0) or column (1) the input positions that it is made of, and their weights."""
+    def taps(self, axis: int, size: int) -> Taps:
         out, scale = (self.height, self.width)[axis], self.scales[axis]
         return _taps(size, out, scale, self.mode, self.coordinates, self.rounding, self.cubic)
-
-    def input_lo(self, a: Rows, height: int) -> Rows:
-        first = self.taps(0, height)[0].min(axis=1)
-        return _at(np.append(np.minimum.accumulate(first[::-1])[::-1], height), a)
-
-    def input_hi(self, b: Rows, height: int) -> Rows:
-        last = self.taps(0, height)[0].max(axis=1) + 1
-        return _at(np.concatenate([[0], np.maximum.accumulate(last)]), b)
 
     def most_rows(self, rows: Rows, height: int) -> Rows:
         reach = {"nearest": 1, "linear": 2, "cubic": 4}[self.mode]
@@ -175,9 +215,7 @@ def _at(values: npt.NDArray[Any], posts: Rows) -> Rows:
 
 
 @lru_cache(maxsize=256)
-def _taps(
-    size: int, out: int, scale: float, mode: str, coordinates: str, rounding: str, cubic: float
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _taps(size: int, out: int, scale: float, mode: str, coordinates: str, rounding: str, cubic: float) -> Taps:
     at = np.arange(out, dtype=np.float64)
     if coordinates == "align_corners":
         at = at * (size - 1) / (out - 1) if out > 1 else at * 0

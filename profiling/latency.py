@@ -35,7 +35,7 @@ from ..models.chain import Kernel
 from ..models.channels import ChannelNorm, ChannelReduce, LocalNorm, MapNorm, PRelu, Shuffle, WithConstant
 from ..models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Linear, Pointwise, Pool
 from ..models.programs import Program
-from ..models.remaps import DepthToSpace, Pad, Reorg, Resize, Slice
+from ..models.remaps import DepthToSpace, Mirror, Pad, Reorg, Resize, Slice
 from .devices import Coefficients, Device
 
 SPLIT_K_COST = 0.15  # extra work of every doubling of split-K
@@ -45,7 +45,7 @@ WINOGRAD_MIN_CHANNELS = 16
 # Kernels that only place values, and those that move theirs through memory once.
 _PLACES = (Reorg, Pad, Slice, Shuffle, DepthToSpace)
 _MOVES = (
-    Pool, GlobalPool, Pointwise, PRelu, LocalNorm, ChannelNorm, ChannelReduce, MapNorm, WithConstant, Resize
+    Pool, GlobalPool, Pointwise, PRelu, LocalNorm, ChannelNorm, ChannelReduce, MapNorm, WithConstant, Resize, Mirror
 )  # fmt: skip
 
 _IntArray = npt.NDArray[np.int64]

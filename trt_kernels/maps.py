@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..models.blocks import Combine
 from ..models.channels import ChannelNorm, ChannelReduce, LocalNorm, MapNorm, PRelu, Shuffle, WithConstant
 from ..models.layers import Layer
-from ..models.remaps import DepthToSpace, Pad, Reorg, Resize, Slice
+from ..models.remaps import DepthToSpace, Mirror, Pad, Reorg, Resize, Slice, Tapped
 from .graph import CHANNELS, Graph, MapRows, map_sizes
 from .weights import KernelWeights
 
@@ -82,7 +82,7 @@ def _shuffle(graph: Graph, layer: Shuffle, weights: KernelWeights, x: MapRows, a
     return graph.reshaped(graph.reshaped(x.tensor, groups, (0, 2, 1, 3, 4)), map_sizes(x.shape, b - a))
 
 
-def _resize(graph: Graph, layer: Resize, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
+def _tapped(graph: Graph, layer: Tapped, weights: KernelWeights, x: MapRows, a: int, b: int) -> Any:
     """A product with the weights of the taps from each side: exact for any rows, which TensorRT's own resize is not."""
     index, shares = layer.taps(0, x.shape.height)
     tensor = _multiplied(graph, _matrix(index[a:b] - x.lo, shares[a:b], x.hi - x.lo), x.tensor, first=True)
@@ -166,7 +166,8 @@ MAP_KERNELS: dict[type[Layer], Callable[[Graph, Any, KernelWeights, MapRows, int
     PRelu: _prelu,
     Pad: _pad,
     Reorg: _reorg,
-    Resize: _resize,
+    Mirror: _tapped,
+    Resize: _tapped,
     Shuffle: _shuffle,
     Slice: _slice,
     WithConstant: _with_constant,

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..remaps import DepthToSpace, Pad, Reorg, Resize, Slice, Steps
+from ..remaps import DepthToSpace, Mirror, Pad, Reorg, Resize, Slice, Steps
 from .call import Call
 
 
@@ -209,8 +209,11 @@ def pad(call: Call) -> None:
         call.out.alias(call.x, call.output)
         return
     border = float(call.attributes.get("value", 0.0)) if value is None else float(value.ravel()[0])
+    if mode in ("edge", "reflect"):
+        call.layer(Mirror(*sides["h"], *sides["w"], mode))
+        return
     if mode != "constant":
-        raise call.refuse(f"a border by {mode} has no layer, only one of one value has")
+        raise call.refuse(f"a border by {mode} has no layer")
     call.layer(Pad(*sides["h"], *sides["w"], border))
 
 

@@ -153,7 +153,9 @@ class ConvTransposeModule(KernelModule):
 
     def forward(self, x: Tensor) -> Tensor:
         if any(self.extra):
-            return self.part(x, 0, self.out_shape.height)
+            out, height = self.out_shape.height, self.in_shape.height
+            read = slice(int(self.layer.input_lo(0, height)), int(self.layer.input_hi(out, height)))
+            return self.part(x[:, :, read], 0, out)
         return self.act(self.norm(self.conv(x)))
 
     def part(self, x: Tensor, a: int, b: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..blocks import Merge
 from ..channels import ChannelNorm, ChannelReduce, LocalNorm, MapNorm, PRelu, Shuffle, WithConstant
 from ..layers import Layer, Shape
-from ..remaps import DepthToSpace, Pad, Reorg, Resize, Slice
+from ..remaps import DepthToSpace, Mirror, Pad, Reorg, Resize, Slice, Tapped
 from .layers import KernelModule
 from .merging import put_together
 
@@ -88,23 +88,25 @@ class SliceModule(KernelModule):
         return x
 
 
-class ResizeModule(KernelModule):
-    """:class:`Resize`, by taps along rows, then along columns."""
+class TappedModule(KernelModule):
+    """:class:`Tapped`: along rows, then along columns."""
 
-    def __init__(self, layer: Resize, in_shape: Shape) -> None:
+    def __init__(self, layer: Tapped, in_shape: Shape) -> None:
         super().__init__(layer, in_shape)
-        self.resize = layer
+        self.tapped = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.part(x, 0, self.out_shape.height)
+        return self._tapped(x, 0, self.out_shape.height, 0)
 
     def part(self, x: Tensor, a: int, b: int) -> Tensor:
-        height = self.in_shape.height
-        index, weights = self.resize.taps(0, height)
-        lo = int(self.resize.input_lo(a, height))
+        return self._tapped(x, a, b, int(self.tapped.input_lo(a, self.in_shape.height)))
+
+    def _tapped(self, x: Tensor, a: int, b: int, lo: int) -> Tensor:
+        """Output rows ``[a, b)`` from input rows from ``lo`` on."""
+        index, weights = self.tapped.taps(0, self.in_shape.height)
         if not _is_whole(index[a:b] - lo, x.shape[2]):
             x = _tapped(x, 2, torch.from_numpy(index[a:b] - lo), torch.from_numpy(weights[a:b]))
-        index, weights = self.resize.taps(1, self.in_shape.width)
+        index, weights = self.tapped.taps(1, self.in_shape.width)
         if not _is_whole(index, x.shape[3]):
             x = _tapped(x, 3, torch.from_numpy(index), torch.from_numpy(weights))
         return x
@@ -239,7 +241,8 @@ MAP_MODULES: dict[type[Layer], type[KernelModule]] = {
     PRelu: PReluModule,
     Pad: PadModule,
     Reorg: ReorgModule,
-    Resize: ResizeModule,
+    Resize: TappedModule,
+    Mirror: TappedModule,
     Shuffle: ShuffleModule,
     Slice: SliceModule,
     WithConstant: WithConstantModule,

@@ -12,7 +12,7 @@ from splitgym.models.chain import MAIN, Join, Unit
 from splitgym.models.channels import ChannelNorm, ChannelReduce, LocalNorm, MapNorm, PRelu, Shuffle, WithConstant
 from splitgym.models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pointwise, Pool, Shape
 from splitgym.models.model import Model
-from splitgym.models.remaps import DepthToSpace, Pad, Reorg, Resize, Slice
+from splitgym.models.remaps import DepthToSpace, Mirror, Pad, Reorg, Resize, Slice
 
 MAX_ROWS, MAX_CHANNELS = 40, 24
 Plan = tuple[list[int], list[list[int]]]  # stop units, fence posts of each volume
@@ -140,6 +140,7 @@ def remaps(draw: st.DrawFn, shape: Shape) -> Layer:
             [
                 Resize(height, width, mode, coordinates, scales, rounding),
                 Slice(rows=rows),
+                Mirror(first % 3, apart, 1, 0, draw(st.sampled_from(["edge", "reflect"]))),
                 Slice(rows=rows, columns=(shape.width - 1, shape.width, -1), channels=(0, 1, 1)),
                 DepthToSpace(draw(st.integers(2, 3)), draw(st.sampled_from(["channel", "patch"]))),
             ]

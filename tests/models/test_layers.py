@@ -14,7 +14,7 @@ from splitgym.models.chain import Join, Unit
 from splitgym.models.channels import ChannelReduce, LocalNorm, MapNorm, PRelu, Shuffle
 from splitgym.models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pool, Shape
 from splitgym.models.model import Model
-from splitgym.models.remaps import DepthToSpace, Reorg, Resize, Slice
+from splitgym.models.remaps import DepthToSpace, Mirror, Reorg, Resize, Slice
 from splitgym.models.runnable.units import layer_module
 
 from .strategies import convs, convs_3d, layers, pools, shapes, transposed
@@ -99,6 +99,7 @@ DENSE = {
     "linear": Resize(24, 12, "linear", "half_pixel", (2.0, 2.0)),
     "linear-corners": Resize(15, 7, "linear", "align_corners", (2.0, 2.0)),
     "linear-down": Resize(3, 3, "linear", "asymmetric", (0.5, 0.5)),
+    "edges": Mirror(3, 2, 1, 0, "edge"),
     "cubic": Resize(16, 12, "cubic", "half_pixel", (2.0, 2.0)),
     "channel-mean": ChannelReduce(),
     "shuffle": Shuffle(2),
@@ -135,6 +136,12 @@ def test_rows_cover_what_any_window_depends_on(data: st.DataObject) -> None:
         return
     if out.height > 0 and out.width > 0:
         assert_rows_cover(layer, shape, exact=False)
+
+
+@pytest.mark.parametrize("height", [6, 9])
+def test_reflected_rows_are_covered(height: int) -> None:
+    """They run against the others: a few more are read at the edges, none is missing."""
+    assert_rows_cover(Mirror(3, 2, 1, 1), Shape(4, height, 6), exact=False)
 
 
 @settings(max_examples=100, deadline=None)

@@ -20,7 +20,7 @@ from splitgym.models.channels import ChannelNorm, ChannelReduce, LocalNorm, MapN
 from splitgym.models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pointwise, Pool, Shape
 from splitgym.models.lookup import get_model
 from splitgym.models.model import Model
-from splitgym.models.remaps import DepthToSpace, Pad, Reorg, Resize, Slice
+from splitgym.models.remaps import DepthToSpace, Mirror, Pad, Reorg, Resize, Slice
 from splitgym.models.runnable.units import RowSlice, TorchModel, build, kernel_modules
 from splitgym.trt_kernels.graph import Graph
 from splitgym.trt_kernels.networks import (
@@ -141,6 +141,8 @@ def check_every_part(layer: Layer, shape: Shape) -> None:
         Resize(12, 9, "linear", "half_pixel", (12 / 5, 9 / 4)),
         Resize(3, 7, "cubic", "align_corners", (3 / 5, 7 / 4)),
         Resize(10, 8, "nearest", "asymmetric", (2.0, 2.0)),
+        Mirror(2, 1, 1, 0),
+        Mirror(2, 3, 0, 1, "edge"),
         PRelu(),
         LocalNorm(3, 0.5, 0.75, 2.0),
         ChannelNorm(1e-3),

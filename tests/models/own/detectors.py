@@ -41,7 +41,7 @@ class FaceDetector(nn.Module):
         for level in range(3):
             first, second = self.context[level].children()
             y = F.relu(torch.cat([first(maps[level]), second(maps[level])], 1))
-            for kind, (head, count) in enumerate(zip(self.heads[level], (2, 4, 10), strict=True)):  # pyright: ignore[reportArgumentType]
+            for kind, (head, count) in enumerate(zip(self.heads[level].children(), (2, 4, 10), strict=True)):
                 found[kind].append(head(y).permute(0, 2, 3, 1).reshape(1, -1, count))
         scores, boxes, marks = (torch.cat(kind, 1) for kind in found)
         return boxes, scores.softmax(-1), marks

@@ -210,6 +210,11 @@ ONNX_CASES: dict[str, Case] = {
     "Pad by input": Case([node("Pad", "c", "p", "v")], {"p": sizes(0, 0, 0, 2, 0, 0, 3, 1), "v": number(-2)}),
     "Pad without a value": Case([node("Pad", "c", "p")], {"p": sizes(0, 0, 2, 1, 0, 0, 1, 1)}, opset=11),
     "Pad of some axes": Case([node("Pad", "c", "p", "", "a")], {"p": sizes(1, 2, 3, 4), "a": sizes(-1, 2)}),
+    "Pad by reflection": Case(
+        [node("Pad", "c", "p", out="b", mode="reflect"), node("Conv", "b", "w")],
+        {"p": sizes(0, 0, 2, 1, 0, 0, 3, 2), "w": (3, 4, 3, 3)},
+    ),
+    "Pad by copies": Case([node("Pad", "c", "p", mode="edge")], {"p": sizes(0, 0, 0, 3, 0, 0, 4, 0)}),
     "Pad in front of Conv": Case(
         [node("Pad", "c", "p", out="b"), node("Conv", "b", "w", strides=[2, 2])],
         {"p": sizes(0, 0, 2, 1, 0, 0, 2, 1), "w": (3, 4, 3, 3)},

@@ -90,8 +90,6 @@ TAILS: dict[str, tuple[list[Any], dict[str, Any], int]] = {
     "softmax of old": ([CONV, node("Softmax", "c", axis=1)], {}, 12),
     "softmax of all": ([CONV, node("Flatten", "c", out="f"), node("Softmax", "f")], {}, 18),
     "mean of all": ([CONV, node("ReduceMean", "c")], {}, 18),
-    "reflection": ([CONV, node("Pad", "c", "p", mode="reflect")], {"p": np.array([0, 0, 1, 1] * 2)}, 18),
-    "edges": ([CONV, node("Pad", "c", "p", mode="edge")], {"p": np.array([0, 0, 1, 2] * 2)}, 18),
     "more channels": ([CONV, node("Pad", "c", "p")], {"p": np.array([0, 1, 0, 0] * 2)}, 18),
     "fewer rows": ([CONV, node("Pad", "c", "p")], {"p": np.array([0, 0, -1, 0] * 2)}, 18),
     "whole numbers": ([CONV, node("Cast", "c", out="n", to=TensorProto.INT32),
