@@ -1,10 +1,11 @@
 """Which ONNX files below a folder are read, and why others are not.
 
-    python benchmarks/real_models.py FOLDER [--input CxHxW] [--run]
+    python benchmarks/real_models.py FOLDER [--input CxHxW] [--run] [--plan]
 
 A file that leaves its input's size open is tried at --input, then at some usual sizes. With --run every file that is
-read is run, whole and split by rows on random plans, and compared with onnxruntime. A file that has no convolution over
-images is counted apart: it is no image CNN.
+read is run, whole and split by rows on random plans, and compared with onnxruntime; with --plan the joint search looks
+for a plan on four devices (DB-50), and how long that takes is printed. A file that has no convolution over images is
+counted apart: it is no image CNN.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from splitgym.agents.distredge.joint import JointSearch
+from splitgym.envs.distredge.scenarios import get_scenario
+from splitgym.envs.distredge.system import System
 from splitgym.models.layers import Shape
 from splitgym.models.own.names import shape_of
 from splitgym.models.own.read import ImportedModel, import_onnx
@@ -109,7 +113,15 @@ def _random_plan(imported: ImportedModel) -> tuple[list[int], list[list[int]]]:
     return stops, [[0, *sorted(rng.integers(0, height + 1, 2).tolist()), height] for height in heights]
 
 
-def outcome_of(path: Path, size: Shape | None, run: bool) -> Outcome:
+def planned(imported: ImportedModel) -> str:
+    """How long the joint search takes on four devices, and what comes out."""
+    system, begun_s = System(get_scenario("DB-50"), imported.model), time.monotonic()
+    _, latency_s = JointSearch(system).search()
+    taken_s = time.monotonic() - begun_s
+    return f"joint in {taken_s:.1f} s: {latency_s * 1e3:.0f} ms, offloading {system.reference_s * 1e3:.0f} ms"
+
+
+def outcome_of(path: Path, size: Shape | None, run: bool, plan: bool) -> Outcome:
     begun_s = time.monotonic()
     try:
         imported, at = read(path, size)
@@ -120,6 +132,7 @@ def outcome_of(path: Path, size: Shape | None, run: bool) -> Outcome:
     words = f"{len(model.units)} units, {model.macs / 1e6:.0f} M MACs{at}, {time.monotonic() - begun_s:.1f} s"
     part = next((note for note in imported.notes if "read up to" in note), "")
     words = f"{words}{', ' * bool(part)}{part}" + (f", {compared(path, imported)}" if run else "")
+    words += f", {planned(imported)}" if plan else ""
     return Outcome(path, "read in part" if part else "read", words)
 
 
@@ -128,6 +141,9 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--input", metavar="CxHxW", help="size of inputs that files leave open")
     parser.add_argument("--run", action="store_true", help="run what is read, and compare it with onnxruntime")
+    parser.add_argument(
+        "--plan", action="store_true", help="plan what is read on four devices, and say how long that takes"
+    )
     args = parser.parse_args()
     try:
         size: Any = shape_of(args.input, "--input") if args.input else None
@@ -138,7 +154,7 @@ def main() -> int:
         return 2
     found = []
     for path in sorted(args.folder.rglob("*.onnx")):
-        found.append(outcome_of(path, size, args.run))
+        found.append(outcome_of(path, size, args.run, args.plan))
         print(f"{found[-1].kind:13s} {path.relative_to(args.folder)}: {found[-1].words}", flush=True)
     counts = {kind: sum(outcome.kind == kind for outcome in found) for kind in KINDS}
     images = sum(counts.values()) - counts["no image CNN"]
