@@ -16,14 +16,14 @@ from splitgym.runtime.assembly import Assembly, Rejected
 from splitgym.runtime.geometry import REQUESTER, Geometry, Piece
 from splitgym.runtime.transport import CHUNK_BYTES
 
-from .live import SMALL
+from .live import SMALL, small
 from .plans import random_plan
 
 DEVICES = 3
 
 
 def model_of(name: str) -> Model:
-    return replace(get_model(name), input=SMALL[name], tail=())
+    return small(name) if name == "detector" else replace(get_model(name), input=SMALL[name], tail=())
 
 
 def geometry_of(name: str, seed: int, volumes: int | None = None) -> Geometry:
@@ -62,6 +62,7 @@ def test_what_is_sent_is_what_is_waited_for(name: str, seed: int) -> None:
         for volume in range(1, geometry.volumes):
             sent += [p for message in geometry.exchange(volume, device) for p in message]
         sent += geometry.gather(device)
+    sent += geometry.result()
     due = [
         p
         for d in (REQUESTER, *range(DEVICES))
