@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
+from ...models.chain import Unit
 from ...models.cuts import cut_points
 from ...models.layers import Shape
 from ...models.lookup import get_model
-from ...models.model import Model, Unit
+from ...models.model import Model
 from ...models.zoo.classifiers import classifier, conv, max_pool
 from ..studies import OnShare, Record, Result, Settings, Trial
 from ..study_command import Study, Summary, new_table, spread
