@@ -39,6 +39,8 @@ class Family:
         experiments: module with the family's pictures, empty for none of its own. It may hold
             ``draw_plan(env, plan, title)``, ``eval_figures(results, groups)`` and, where episodes have a trace,
             ``draw_trace(env, trace, title)`` (name -> figure) and ``curve_rows(env, trace)``.
+        live: module that makes trainings of the family's plans (:class:`.live_training.TrainingFamily`), empty where
+            plans are no trainings.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Family:
     headline: str
     agents: str
     experiments: str = ""
+    live: str = ""
     lower_is_better: bool = True
     regret: str | None = None
     regret_note: str = ""

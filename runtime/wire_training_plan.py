@@ -94,6 +94,7 @@ class TrainingPlan(Message, frozen=True, tag="training"):
         peers: who plays each role, in their order.
         data: digests of the data set's blobs for the member that has the data, empty for the others.
         pace: where the receiver is emulated.
+        training: of all of a session's; another one begins anew, even if nothing else differs.
     """
 
     session: Token
@@ -103,6 +104,7 @@ class TrainingPlan(Message, frozen=True, tag="training"):
     peers: Annotated[tuple[Peer, ...], Meta(min_length=1, max_length=MOST_ROLES)]
     data: Annotated[tuple[Token, ...], Meta(max_length=1000)] = ()
     pace: TrainingPace | None = None
+    training: Count = 0
 
     @property
     def needed(self) -> frozenset[str]:

@@ -25,4 +25,5 @@ FAMILY = Family(
     summaries={name: scenario.summary for name, scenario in SCENARIOS.items()},
     agents="splitgym.agents.deprune",
     experiments="splitgym.experiments.deprune",
+    live=f"{_HERE}.live",
 )

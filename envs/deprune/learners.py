@@ -15,6 +15,7 @@ from .system import System
 
 if TYPE_CHECKING:
     from ...runtime.training.data import Dataset
+    from ...runtime.training.settings import Settings
     from ...runtime.training.trainer import Training
 
 
@@ -119,6 +120,20 @@ def training_data(system: System) -> Dataset:
         raise InputError(f'backend "train" {needs(error)}') from None
 
 
+def settings_of(system: System, seed: int) -> Settings:
+    """How a scenario is really trained."""
+    from ...runtime.training.settings import Settings
+
+    setting = system.scenario
+    return Settings(
+        layer=setting.layer, module=setting.module, resolution=setting.resolution,
+        phi=system.interface.phi if setting.module else None,
+        images=system.images, batch=setting.batch, flips=bool(setting.data),
+        learning_rate=setting.learning_rate or Settings.learning_rate, decay=setting.decay, gamma=setting.gamma,
+        mask=setting.mask, seed=seed,
+    )  # fmt: skip
+
+
 class TrainLearner:
     """Really trains, with torch: one net a lane, one epoch a step.
 
@@ -148,18 +163,9 @@ class TrainLearner:
             self._rngs[lane] = rng
 
     def _training(self, seed: int) -> Training:
-        from ...runtime.training.settings import Settings
         from ...runtime.training.trainer import Training
 
-        setting = self._system.scenario
-        settings = Settings(
-            layer=setting.layer, module=setting.module, resolution=setting.resolution,
-            phi=self._system.interface.phi if setting.module else None,
-            images=self._system.images, batch=setting.batch, flips=bool(setting.data),
-            learning_rate=setting.learning_rate or Settings.learning_rate, decay=setting.decay, gamma=setting.gamma,
-            mask=setting.mask, seed=seed,
-        )  # fmt: skip
-        return Training(self._system.model, self._data, settings)
+        return Training(self._system.model, self._data, settings_of(self._system, seed))
 
     def reset(self, lanes: np.ndarray) -> None:
         for lane in lanes:

@@ -13,7 +13,7 @@ from ...models.compression import Interface, compressing_cut, decoder, encoder, 
 from ...models.lookup import get_model
 from ...models.model import Model
 from ...models.plans import CompressedPlan
-from ...profiling.training import modelled_profile
+from ...profiling.training import TrainingProfile, modelled_profile
 from ...ui.errors import InputError
 from .curves import Curves, get_curves
 from .scenarios import SHARES, Scenario
@@ -100,16 +100,19 @@ class System:
         """
         if not self.interface.encoded:
             return 0.0
+        encode_s, decode_s = (part.step_s(self.scenario.batch).sum() for part in self.module_profiles(budget))
+        return float(encode_s / self.scenario.client_share + decode_s)
+
+    def module_profiles(self, budget: int) -> tuple[TrainingProfile, TrainingProfile]:
+        """Of the encoder and of the decoder, where maps are encoded."""
         scenario = self.scenario
         maps = self.interface.phi if scenario.dense or scenario.mask == "soft" else budget
-        parts = ((encoder, scenario.client, scenario.layer > 0), (decoder, scenario.server, True))
-        encode_s, decode_s = (
-            modelled_profile(part(self.interface, maps), device, (scenario.batch,), trains_input=behind)
-            .step_s(scenario.batch)
-            .sum()
-            for part, device, behind in parts
+        client, server = scenario.client, scenario.server
+        encodes, decodes = encoder(self.interface, maps), decoder(self.interface, maps)
+        return (
+            modelled_profile(encodes, client, (scenario.batch,), trains_input=scenario.layer > 0),
+            modelled_profile(decodes, server, (scenario.batch,), trains_input=True),
         )
-        return float(encode_s / scenario.client_share + decode_s)
 
     def transfer_s(self, budget: np.ndarray, mbps: np.ndarray) -> np.ndarray:
         """Seconds that an epoch's bytes take, indices and rates broadcast."""

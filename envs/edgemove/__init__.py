@@ -32,4 +32,5 @@ FAMILY = Family(
     summaries={name: scenario.summary for name, scenario in SCENARIOS.items()},
     agents="splitgym.agents.edgemove",
     experiments="splitgym.experiments.edgemove",
+    live=f"{_HERE}.live",
 )

@@ -54,10 +54,7 @@ class System:
         kinds = (scenario.device, scenario.edge_profile, scenario.cloud)
         self.profiles = [self._profile(*pair) for pair in zip(WORKERS, kinds, strict=True)]
         passes = [profile.at(scenario.batch) for profile in self.profiles]
-        modelled = np.array([worker not in scenario.profiles for worker in WORKERS])
-        slower = np.where(modelled, scenario.slowdown, 1.0)[:, None]
-        slower[EDGE] /= scenario.edge_speedup
-        overhead_s = np.where(modelled, scenario.overhead_s, 0.0)[:, None] * self._summed([self._operators])
+        slower, overhead_s = self._framework[:, :1], self._framework[:, 1:] * self._summed([self._operators])
         self.forward_s = slower * self._summed([forward / scenario.batch for forward, _ in passes]) + overhead_s
         self.backward_s = slower * self._summed([backward / scenario.batch for _, backward in passes]) + overhead_s
         self.update_s = slower * self._summed([profile.update_s for profile in self.profiles])
@@ -67,6 +64,22 @@ class System:
         self.output_bits = outputs[list(self.points)]
         values = self.model.cut_bytes(0, 1)
         self.sample_bits = 8.0 * (scenario.sample_bytes or values * VALUE_BYTES[scenario.sample_type])
+
+    @cached_property
+    def _framework(self) -> np.ndarray:
+        """(3, 2) by how much slower workers are than their profiles, and what an operator takes them beside."""
+        scenario = self.scenario
+        modelled = np.array([worker not in scenario.profiles for worker in WORKERS])
+        slower = np.where(modelled, scenario.slowdown, 1.0)
+        slower[EDGE] /= scenario.edge_speedup
+        return np.stack([slower, np.where(modelled, scenario.overhead_s, 0.0)], axis=1)
+
+    def step_costs(self, worker: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(steps,) each: seconds of every step's passes over a whole batch, and of its update, on a worker."""
+        slower, overhead_s = self._framework[worker]
+        profile, beside_s = self.profiles[worker], overhead_s * self.batch * self._operators
+        forward_s, backward_s = profile.at(self.batch)
+        return slower * forward_s + beside_s, slower * backward_s + beside_s, slower * profile.update_s
 
     @property
     def _operators(self) -> np.ndarray:

@@ -28,4 +28,5 @@ FAMILY = Family(
     summaries={name: scenario.summary for name, scenario in SCENARIOS.items()},
     agents="splitgym.agents.l2s",
     experiments="splitgym.experiments.l2s",
+    live=f"{_HERE}.live",
 )

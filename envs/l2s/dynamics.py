@@ -94,8 +94,8 @@ class L2SDynamics(ScenarioDynamics):
     def _schedule(self) -> None:
         """Rate, load and optimum of every round, where they are known before."""
         setting = self.system.scenario
-        self._mbps_of = _held(setting.mbps, setting.mbps_changes, setting.rounds)
-        self._load_of = _held(setting.edge_load, setting.load_changes, setting.rounds)
+        self._mbps_of = held(setting.mbps, setting.mbps_changes, setting.rounds)
+        self._load_of = held(setting.edge_load, setting.load_changes, setting.rounds)
         expected_s = self.system.delay_s(self._mbps_of, self._load_of)
         self._oracle_of, self._best_of = expected_s.min(axis=0), expected_s.argmin(axis=0)
 
@@ -337,7 +337,7 @@ def _shared_round(rounds: np.ndarray) -> Any:
     return first if rounds.size == 1 or (rounds == first).all() else rounds
 
 
-def _held(value: float, changes: Sequence[tuple[int, float]], rounds: int) -> np.ndarray:
+def held(value: float, changes: Sequence[tuple[int, float]], rounds: int) -> np.ndarray:
     """(rounds,) the value of every round, held from each change on."""
     held = np.full(rounds, value)
     for at, later in changes:

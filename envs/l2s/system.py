@@ -169,6 +169,12 @@ class System:
         """Expected delay of a round on the end device alone."""
         return float(self.front_s[-1])
 
+    def link_costs(self, mbps: float) -> tuple[tuple[float, float], tuple[float, float]]:
+        """((fixed cost, seconds a byte) of a message up, the same down) at a rate."""
+        byte_s = 8.0 / self.scenario.eta / (1e6 * mbps) + self._copy_s
+        up_s, down_s = self._send_s.tolist()
+        return (up_s, byte_s), (down_s, byte_s)
+
     def edge_delay_s(self, mbps: np.ndarray | float, load: np.ndarray | float, point: np.ndarray) -> np.ndarray:
         """Expected d^e at feasible points (0 is P^c), for held rates and loads that broadcast with them."""
         return self.message_s[point] + load * self.edge_s[point] + self.link_bits[point] / (1e6 * mbps)  # type: ignore[operator]

@@ -111,7 +111,7 @@ class PacketsWorker(SimWorker):
         def make() -> Member:
             return make_symbolic(setup, role, lambda number: self.world.applied(role, number))
 
-        member, holds = self._last.member((plan.session, plan.role, setup, plan.data), make)
+        member, holds = self._last.member((plan.session, plan.training, plan.role, setup, plan.data), make)
         names = {CONTROLLER: self.core.controller, **dict(zip(setup.roles, (p.name for p in plan.peers), strict=True))}
         links = {name: PacketLink(MOST_BYTES, MOST_BYTES, CHUNK_BYTES) for name in names.values() if name != self.name}
         self._epoch = _Epoch(plan, member, names, links)

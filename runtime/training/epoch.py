@@ -226,7 +226,7 @@ class TrainingBuilder:
         """
         self._check(plan)
         setup = plan.setup
-        key, model = (plan.session, plan.role, setup, plan.data), model_from(setup.model)
+        key, model = (plan.session, plan.training, plan.role, setup, plan.data), model_from(setup.model)
 
         def make() -> Member:
             data = data_of(self._store, plan.data, model.input) if plan.data else None

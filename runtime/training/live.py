@@ -6,10 +6,12 @@ One thread does all that is decided, in order: what is to be written is on the d
 from __future__ import annotations
 
 import queue
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from ...ui.errors import InputError
@@ -21,7 +23,7 @@ from ..service import Event
 from ..session_core import Back, Lost
 from ..transport import PeerGone
 from ..wire_training import AnyEntry, Do
-from ..wire_training_plan import TrainingPlan
+from ..wire_training_plan import TrainingPace, TrainingPlan
 from ..wire_types import WireError
 from .blobs import put_data
 from .core import Append, Done, Keep, Tell, TrainingCore
@@ -67,6 +69,7 @@ class Training:
         if not controller.core.membership.returns:
             raise InputError("a training needs a session whose workers may return (returns=True)")
         self._controller, self.job, self.events = controller, job, list[Event]()
+        self._number = secrets.randbits(31)
         self.log = log or TrainingLog()
         assigned = _assigned(job.roles, workers, tuple(controller.members))
         self._limits = limits_of(job.setup, job.model)
@@ -173,6 +176,17 @@ class Training:
                 raise ClusterFailure(f"worker {worker} cannot take {role} over: {why}")
             self._controller.act(self.session.assign(role, worker))
 
+    def repace(self, paces: Mapping[str, TrainingPace]) -> None:
+        """Have emulated members take other times, behind all that was submitted: the same training in a new epoch.
+
+        Raises:
+            ClusterFailure: the training cannot go on.
+        """
+        self.states()
+        with self._controller.lock:
+            self.job = replace(self.job, paces=paces)
+            self._controller.act(self.session.assign(*next(iter(self.session.workers.items()))))
+
     @property
     def _wants(self) -> bool:
         core = self.session.core
@@ -265,8 +279,9 @@ class Training:
             epoch = controller.core.epoch + 1
             plans = {
                 action.workers[role]: TrainingPlan(
-                    controller.session, epoch, i, setup, present, () if i else (self._data,), self.job.paces.get(role)
-                )
+                    controller.session, epoch, i, setup, present, () if i else (self._data,), self.job.paces.get(role),
+                    self._number,
+                )  # fmt: skip
                 for i, role in enumerate(setup.roles)
             }
             self._reception = Reception(plans, self._limits, len(self.job.model.steps), controller.told.put)
