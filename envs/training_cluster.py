@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from .live_training import Costs, Task
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 OVERRUN = 0.005  # of a step that real work may take longer than what it stands for, and the step still counts
 SPARE = 2.0  # times what real work took when it was tried
+LEAST_STEP_S = 0.2  # real time of a step; shorter ones would be the runtime's own
 TRIED = 4  # steps at full speed, to see which scale this machine can keep to
 JOIN_S = 60.0
 
@@ -44,6 +45,11 @@ class Workers:
     emulates: bool = True
     scale: float = 1.0
 
+    @property
+    def remote(self) -> bool:
+        """Whether workers' clocks are not this machine's."""
+        return self.testbed is None
+
     def training(self, job: TrainingJob, costs: Costs | None, log: TrainingLog | None = None) -> Training:
         """A training over them, to be closed as a context.
 
@@ -56,12 +62,14 @@ class Workers:
         return Training(self.controller, paced, self.roles, log)
 
     def fit_scale(self, task: Task) -> float:
-        """The least scale at which this machine does all of a step in time, with some to spare."""
+        """The least scale at which this machine does all of a step in time, with some to spare, and none is too short
+        to be told from the runtime's own time."""
         first = next(task.entries([]))
         with self.training(replace(task.job, every=None), None) as training:
             steps = list(training.run(islice(task.entries([]), TRIED + task.job.in_flight), drains=True))
         tried = [step for step in steps[1:] if type(step.entry) is type(first)]
-        return max(1.0, *(least_scale(step, task.costs(step.entry), task.step_s) for step in tried))
+        found = [least_scale(step, task.costs(step.entry), task.step_s) for step in tried]
+        return max(*found, float(f"{LEAST_STEP_S / task.step_s:.1e}"))
 
     def counts(self, step: Step, step_s: float) -> bool:
         """Whether a step says something about emulated devices, on which one takes ``step_s``."""
@@ -87,18 +95,14 @@ def least_scale(step: Step, costs: Costs, step_s: float) -> float:
     return float(f"{scale:.1e}")
 
 
-def groups(entries: Iterator[AnyEntry], costs: Callable[[AnyEntry], Costs]) -> Iterator[tuple[Costs, Iterator[AnyEntry]]]:
-    """Entries in runs that cost the same."""
-    from itertools import groupby
-
-    for _, run in groupby(entries, key=lambda entry: id(costs(entry))):
-        first = next(run)
-        yield costs(first), _chained(first, run)
-
-
-def _chained(first: AnyEntry, rest: Iterator[AnyEntry]) -> Iterator[AnyEntry]:
-    yield first
-    yield from rest
+def by_costs(
+    entries: Iterable[AnyEntry], costs: Callable[[AnyEntry], Costs]
+) -> Iterator[tuple[Costs, Iterator[AnyEntry]]]:
+    """Entries in runs of those that cost the same."""
+    for _, run in groupby(((costs(entry), entry) for entry in entries), key=lambda pair: id(pair[0])):
+        found, first = next(run)
+        rest = (entry for _, entry in run)  # noqa: B031, goes on behind its first
+        yield found, chain([first], rest)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""An image's trace in the format of Chrome's and Perfetto's viewers: predicted and measured as two processes."""
+"""Traces in the format of Chrome's and Perfetto's viewers: predicted and measured as two processes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from ...runtime.geometry import REQUESTER
 from .traces import Trace
+from .training_trace import Trace as TrainingTrace
 
 THREADS = ("receive", "compute", "send")  # of every device, as in the physics
 
@@ -24,6 +25,29 @@ def chrome_trace(traces: Mapping[str, Trace], names: Sequence[str]) -> dict[str,
         events += _tracks(pid, names)
         events += _parts(pid, trace)
         events += _messages(pid, trace, names)
+    return {"traceEvents": events, "displayTimeUnit": "ms"}
+
+
+def training_trace(traces: Mapping[str, TrainingTrace], roles: Sequence[str]) -> dict[str, Any]:
+    """The same for trainings: what every role computes, sends and gets.
+
+    Args:
+        traces: by what they are; times already on one scale.
+        roles: of the training.
+    """
+    events: list[dict[str, Any]] = []
+    for pid, (what, trace) in enumerate(traces.items(), start=1):
+        events.append({"ph": "M", "pid": pid, "name": "process_name", "args": {"name": what}})
+        events += [event for event in _tracks(pid, roles) if event["tid"] > len(THREADS)]
+        for work in trace.works:
+            tid, facts = _tid(roles.index(work.role), "compute"), {"entry": work.number}
+            events.append(_slice(pid, tid, work.kind, work.start_s, work.end_s, facts))
+        for message in trace.messages:
+            facts = {"entry": message.number, "bytes": message.size_bytes}
+            send, receive = roles.index(message.sender), roles.index(message.receiver)
+            ends = message.start_s, message.there_s
+            events.append(_slice(pid, _tid(send, "send"), f"to {message.receiver}", *ends, facts))
+            events.append(_slice(pid, _tid(receive, "receive"), f"from {message.sender}", *ends, facts))
     return {"traceEvents": events, "displayTimeUnit": "ms"}
 
 

@@ -32,8 +32,10 @@ from ...ui.errors import InputError
 from ..options import parse_pairs
 from ..play import assess
 from ..run_folder import claimed_out, claimed_run
+from ..tracking import MODES
 from .continuing import JOURNAL, check_same, continued, delivery
 from .results import PICTURE, RATES, RESULT, TRACE, Run, results
+from .training_families import family_of, read_cluster
 
 if TYPE_CHECKING:
     from ...envs.distredge.live import Cluster, Emulation
@@ -46,6 +48,7 @@ REPLANS = "joint"
 SESSION: Mapping[str, Any] = {"returns": True, "lease_s": 10.0}  # nothing before the stream survives a loss
 LEASE_S = 0.6  # of the stream, which does
 IMAGES, OFFLOAD_IMAGES = 20, 3
+TRAINING_ONLY = ("steps", "data", "learning_rate", "checkpoint_every", "track")
 TRIED_IMAGES = 2  # at full speed, to see which scale this machine can keep to
 
 
@@ -61,6 +64,24 @@ def _main(argv: Sequence[str] | None) -> int:
     if args.cluster is not None and (args.time_scale or args.emulate or args.namespaces):
         raise InputError("--time-scale, --emulate and --namespaces are for --testbed; a cluster's file says its own")
     options = parse_pairs("--env-kwargs", args.env_kwargs)
+    cluster = read_cluster(args.cluster) if args.cluster is not None else None
+    named = str(args.testbed or (args.cluster if cluster is None else cluster.scenario))
+    family = family_of(args.plan, named, options)
+    if family.live:
+        from .training_run import run
+
+        if args.cluster is not None and cluster is None:
+            raise InputError(f"--cluster {args.cluster}: scenario is missing; a file for plans that train names theirs")
+        return run(args, family, cluster)
+    return _spatial(args, options)
+
+
+def _spatial(args: argparse.Namespace, options: dict[str, Any]) -> int:
+    """Carry a spatial plan out."""
+    for name in TRAINING_ONLY:
+        if getattr(args, name) is not None:
+            raise InputError(f"--{name.replace('_', '-')} is for plans that train, this one is spatial")
+    args.images, args.in_flight = args.images or IMAGES, args.in_flight or 1
     name = args.cluster or args.testbed
     scenario = get_scenario(name, **options)
     if args.cluster is not None and not scenario.addresses:
@@ -125,14 +146,14 @@ def _in_folder(job: _Job, asked: Emulation, out: Path) -> int:
 def _parser() -> Parser:
     parser = Parser(
         PROG,
-        "Carry out a spatial plan on workers: deploy it, stream images through, and hold what is measured against\n"
-        "what was predicted, term by term.",
+        "Carry out a plan on workers: images through a spatial plan, or training steps of any other, and hold what is\n"
+        "measured against what was predicted, term by term.",
         _help,
     )
-    parser.add_argument("plan", metavar="PLAN", help="a plan.json, or a planner's name (offload, coedge, joint, ...)")
+    parser.add_argument("plan", metavar="PLAN", help="a plan.json, or a planner's name (joint, neurosurgeon, ...)")
     group = parser.add_argument_group("workers")
     group.add_argument(
-        "--cluster", metavar="FILE", help="a scenario with addresses: machines where splitgym-worker runs"
+        "--cluster", metavar="FILE", help="workers' addresses, and a scenario: machines where splitgym-worker runs"
     )
     group.add_argument("--testbed", metavar="SCENARIO", help="processes of this machine that stand for its devices")
     group.add_argument("--emulate", choices=("table", "dilate", "none"), help="the devices' time on a testbed (table)")
@@ -140,11 +161,17 @@ def _parser() -> Parser:
     group.add_argument("--namespaces", action="store_true", help="a testbed's links by the kernel (root; cross-check)")
     group.add_argument("--env-kwargs", metavar="K=V", nargs="+", action="extend", help="fields of the scenario")
     group.add_argument("--insecure", action="store_true", help="no encryption; on this machine only")
-    group = parser.add_argument_group("images")
-    group.add_argument("--images", metavar="N", type=whole, default=IMAGES, help=f"how many ({IMAGES})")
+    group = parser.add_argument_group("training")
+    group.add_argument("--steps", metavar="N", type=whole, help="how many (100)")
+    group.add_argument("--data", metavar="DIR", help="folder with train/<class>/ and test/<class>/, or digits (digits)")
+    group.add_argument("--learning-rate", metavar="R", type=positive_number, help="where the scenario has none (0.01)")
     group.add_argument(
-        "--in-flight", metavar="K", type=whole, default=1, help="under way at once; 1 as in the paper (1)"
+        "--checkpoint-every", metavar="N", type=seed_number, help="steps between two checkpoints, 0 for none (20)"
     )
+    group.add_argument("--track", choices=MODES, help="Weights & Biases (off); WANDB_MODE wins")
+    group = parser.add_argument_group("images")
+    group.add_argument("--images", metavar="N", type=whole, help=f"how many ({IMAGES})")
+    group.add_argument("--in-flight", metavar="K", type=whole, help="under way at once; 1 as in the paper (1)")
     group.add_argument("--check", action="store_true", help="compare every output with the unsplit network's")
     group.add_argument(
         "--no-offload", action="store_true", help="leave out the offloaded images that are compared with"
@@ -154,7 +181,7 @@ def _parser() -> Parser:
     group.add_argument(
         "--replan", metavar="PLANNER", help=f"who plans for the rest (PLAN itself if it is a planner, else {REPLANS})"
     )
-    group.add_argument("--kill", metavar="DEVICE", help="end this worker of a testbed half way, to see what happens")
+    group.add_argument("--kill", metavar="DEVICE", help="end this device's (role's) worker of a testbed half way")
     group.add_argument("--resume", metavar="DIR", type=Path, help="go on with a run that was stopped, in its folder")
     parser.add_argument("--out", metavar="DIR", type=Path, help="new folder (runs/<scenario>-live-<n>)")
     return parser
@@ -171,6 +198,8 @@ def _help() -> str:
                     TRACE: "the same for ui.perfetto.dev and chrome://tracing",
                     RATES: "images a second over time, where workers were lost or came back",
                     JOURNAL: "a line for every image that went through, as it does",
+                    "curve.csv": "of a training: loss, accuracy and time of every step",
+                    "training.jsonl, checkpoint.safetensors": "of a training: its log, and the last checkpoint",
                 }
             ),
             "",
@@ -202,6 +231,7 @@ def _help() -> str:
             f"  {PROG} runs/mine/plan.json --testbed DA-50 --time-scale 40 --check",
             f"  {PROG} joint --testbed DB-50 --images 40 --kill xavier-1",
             f"  {PROG} plan.json --cluster cluster.yaml --images 200 --in-flight 4",
+            f"  {PROG} neurosurgeon --testbed resnet34-gpu-60 --env-kwargs model=lenet5 --steps 200",
         ]
     )
 

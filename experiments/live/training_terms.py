@@ -51,7 +51,7 @@ class _Walk:
     def back_from(self, last: int) -> dict[str, float]:
         """Walk from the log of an entry to the beginning."""
         self._now_s = self._trace.logged_s[last]
-        at = self._latest(None, last)
+        at = self._chosen(self._take(None, last if self._trace.barrier else None))
         while at is not None and self._now_s > self._begin_s:
             if isinstance(at, Work):
                 self._pass(f"{at.kind} {at.role}", at.start_s)
@@ -74,16 +74,13 @@ class _Walk:
         logged_s, number = self._log()
         if number is not None and (found is None or _end(found[1]) < logged_s - SLACK_S):
             self._pass(RUNTIME, logged_s)
-            return self._latest(None, number)
+            found = self._take(None, number)
         return self._chosen(found)
 
     def _log(self) -> tuple[float, int | None]:
         """The last log by now behind which entries begin: when, and of which entry."""
         logs = [(s, n) for n, s in self._trace.logged_s.items() if s <= self._now_s + SLACK_S and self._trace.barrier]
         return max(logs, default=(self._begin_s, None))
-
-    def _latest(self, role: str | None, most: int) -> Work | Message | None:
-        return self._chosen(self._take(role, most))
 
     def _take(self, role: str | None, most: int | None) -> tuple[int, Work | Message] | None:
         """What ended last by now at a role, or at any; of entries up to ``most``."""

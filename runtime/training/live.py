@@ -279,9 +279,15 @@ class Training:
             epoch = controller.core.epoch + 1
             plans = {
                 action.workers[role]: TrainingPlan(
-                    controller.session, epoch, i, setup, present, () if i else (self._data,), self.job.paces.get(role),
+                    controller.session,
+                    epoch,
+                    i,
+                    setup,
+                    present,
+                    () if i else (self._data,),
+                    self.job.paces.get(role),
                     self._number,
-                )  # fmt: skip
+                )
                 for i, role in enumerate(setup.roles)
             }
             self._reception = Reception(plans, self._limits, len(self.job.model.steps), controller.told.put)
