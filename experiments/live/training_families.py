@@ -56,7 +56,7 @@ def read_cluster(path: str) -> TrainingCluster | None:
     Raises:
         InputError: it cannot be read, or a field is wrong.
     """
-    data = read_yaml(path)
+    data = read_yaml(path) if path.endswith(YAML) else None
     if not isinstance(data, dict) or "scenario" not in data:
         return None
     found, folder = validated(TrainingCluster, data, path), Path(path).parent

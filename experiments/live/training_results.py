@@ -22,8 +22,8 @@ from .training_terms import MEANINGS
 
 if TYPE_CHECKING:
     from ...envs.training_cluster import Workers
+    from .trained import Asked, Trained
     from .training_report import TrainingReport
-    from .training_run import Asked, Trained
 
 
 @dataclass(frozen=True)

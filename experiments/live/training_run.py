@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -22,88 +21,22 @@ from ...ui.errors import InputError
 from ...ui.files import write_text, writing
 from ..options import parse_pairs
 from ..play import assess
-from ..run_folder import claimed_out, claimed_run
+from ..run_folder import RunFolder, claimed_out, claimed_run
 from ..tracking import Tracker, new_track_id, tracking_mode
+from .trained import RATE, Asked, Trained
 from .training_families import TrainingCluster, live_module
 
 if TYPE_CHECKING:
     from ...envs.training_cluster import Workers
     from ...models.plans import Plan
-    from ...runtime.service import Event
     from ...runtime.training.log import TrainingLog
     from ...runtime.training.steps import Step
-    from .training_report import Steps
 
 JOB, CURVE = "job.json", "curve.csv"
 COLUMNS = ("step", "loss", "accuracy", "step_s", "counts")
-STEPS, RATE, EVERY = 100, 0.01, 20
+EVERY = 20
 SPARE = "spare"  # the worker that plays for one that is ended on purpose
-RECENT = 20  # steps that loss and accuracy are shown of
 SPATIAL_ONLY = ("images", "in_flight", "check", "no_offload", "replan", "namespaces")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is to be carried out.
-
-    Attributes:
-        scenario: its name or file.
-        cluster: where machines do it.
-    """
-
-    args: argparse.Namespace
-    family: Family
-    scenario: str
-    cluster: TrainingCluster | None
-    name: str
-    plan: Plan
-    task: Task
-
-    @property
-    def steps(self) -> int:
-        return self.args.steps or STEPS
-
-    @property
-    def same(self) -> dict[str, Any]:
-        """What a run that goes on has in common with the one that was begun."""
-        learned = {"seed": self.args.seed, "learning_rate": self.args.learning_rate or RATE}
-        every = {"checkpoint_every": self.task.job.every, "data": self.task.job.data.fingerprint}
-        return {"scenario": self.name, "plan": self.plan.to_json(), **learned, **every}
-
-
-@dataclass
-class Trained:
-    """What came of a training so far, in this call.
-
-    Attributes:
-        steps: under each of the costs that were paid, in order.
-        done: of all steps, earlier calls included.
-        losses, rights: means of recent steps.
-        begun_s, ended_s: of the first step and the last one, real time.
-    """
-
-    done: int
-    steps: list[Steps] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    rights: list[float] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    begun_s: float = 0.0
-    ended_s: float = 0.0
-
-    @property
-    def count(self) -> int:
-        """Steps of this call."""
-        return sum(steps.count for steps in self.steps)
-
-    @property
-    def loss(self) -> float:
-        """Of the last steps."""
-        return _mean(self.losses[-RECENT:])
-
-    @property
-    def accuracy(self) -> float:
-        """Of the last steps, on what they trained on."""
-        return _mean(self.rights[-RECENT:])
 
 
 def check(args: argparse.Namespace) -> None:
@@ -206,8 +139,7 @@ def _in_folder(asked: Asked, out: Path, mode: str) -> int:
                 return _on_workers(asked, out, mode, log, workers, done)
         finally:
             if not log.entries:  # nothing that could go on
-                for path in out.iterdir():
-                    path.unlink()
+                RunFolder(out).clear()
 
 
 def _count(task: Task, log: TrainingLog) -> int:
@@ -301,15 +233,20 @@ def _train(asked: Asked, workers: Workers, log: TrainingLog, trained: Trained, c
     trained.events = training.events
     with training, Bar("steps", share) as bar:
 
-        def note_step(step: Step) -> None:
+        def keep(step: Step) -> bool:
             if not isinstance(step.entry, kind):
-                return
+                return False
             counts = workers.counts(step, task.step_s)
             trained.steps[-1].add(step, depth, counts, batch)
             row = _noted(trained, step, workers.scale, counts)
             curve.write(",".join(str(row[name]) for name in COLUMNS) + "\n")
             curve.flush()
             tracker.log({name: float(row[name]) for name in COLUMNS})
+            return True
+
+        def show(step: Step) -> None:
+            if not keep(step):
+                return
             rate = trained.count / max(trained.ended_s - trained.begun_s, 1e-9)
             told = f"loss {trained.loss:.3f}  accuracy {trained.accuracy:.0%}  {rate:.3g}/s"
             bar.show(trained.done / wanted, f"{trained.done} of {wanted} steps  {told}")
@@ -317,14 +254,19 @@ def _train(asked: Asked, workers: Workers, log: TrainingLog, trained: Trained, c
                 workers.testbed.signal(workers.roles[asked.args.kill])
 
         left = _until(task.entries(log.entries), kind, wanted - trained.done)
-        for number, (costs, entries) in enumerate(by_costs(left, task.costs)):
-            if number and workers.emulates:
-                training.repace(costs.paces(workers.scale))
-            trained.steps.append(Steps(costs))
-            for step in training.run(entries):
-                note_step(step)
-        for step in training.run(drains=True):
-            note_step(step)
+        try:
+            for number, (costs, entries) in enumerate(by_costs(left, task.costs)):
+                if number and workers.emulates:
+                    training.repace(costs.paces(workers.scale))
+                trained.steps.append(Steps(costs))
+                for step in training.run(entries):
+                    show(step)
+            for step in training.run(drains=True):
+                show(step)
+        except KeyboardInterrupt:
+            for step in training.run():  # that count already
+                keep(step)
+            raise
 
 
 def _until(entries: Iterator[Any], kind: type, count: int) -> Iterator[Any]:
@@ -361,7 +303,3 @@ def _curve(out: Path, done: int) -> Iterator[TextIO]:
     with writing(path), path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
         yield file
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else 0.0

@@ -182,7 +182,8 @@ class TrainingCore:
 
     def _back(self, member: str) -> Tell:
         states = self._states.get(self.checkpoint)
-        if states is None or self.checkpoint in self._holding[member]:
+        keeps = self.every is not None  # copies of its states
+        if states is None or (keeps and self.checkpoint in self._holding[member]):
             return Tell(member, Restore(self.epoch, self.checkpoint))
         return Tell(member, Restore(self.epoch, self.checkpoint, True), states.get(member, {}))
 
