@@ -8,9 +8,10 @@ edgemove-adaptation, edgemove-start, edgemove-learned; hiertrain-speed, hiertrai
 hiertrain-claims, hiertrain-sharing, hiertrain-sweeps, hiertrain-learned; deprune-speed,
 deprune-claims, deprune-learned; paper-inputs (what papers claim: published, under inputs=paper, under
 inputs=devices); profiler (VGG-16 measured twice on this machine, minutes); live (plans on worker processes, an hour),
-or its parts live-outputs, live-predictions, live-measured, live-rankings, live-wire, live-start; hostile (a worker and
-a controller among peers that mean ill, minutes); chaos (200 faults over 1000 images, minutes); suspicion (who is taken
-for lost on slow links and busy cores, ten minutes).
+or its parts live-outputs, live-predictions, live-measured, live-rankings, live-wire, live-start; live-training (ten
+plans of every kind that trains, on worker processes, ten minutes); hostile (a worker and a controller among peers that
+mean ill, minutes); chaos (200 faults over 1000 images, minutes); suspicion (who is taken for lost on slow links and
+busy cores, ten minutes).
 Timings are single-threaded; run on an idle machine.
 """
 
@@ -32,13 +33,27 @@ import hiertrain
 import hostile
 import l2s
 import live
+import live_training
 import paper_inputs
 import profiler
 import suspicion
 
 import splitgym.envs
 
-MODULES = (distredge, l2s, edgemove, hiertrain, deprune, paper_inputs, profiler, live, hostile, chaos, suspicion)
+MODULES = (
+    distredge,
+    l2s,
+    edgemove,
+    hiertrain,
+    deprune,
+    paper_inputs,
+    profiler,
+    live,
+    live_training,
+    hostile,
+    chaos,
+    suspicion,
+)
 GROUPS = {name: figures for module in MODULES for name, figures in module.GROUPS.items()}
 
 

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from annotated_types import Interval
+
+from ..ui.errors import InputError, needs
+from ..ui.validation import validated
 from .live_training import Costs, Task
 
 if TYPE_CHECKING:
+    from ..models.model import Model
     from ..runtime.blobs import BlobStore
     from ..runtime.controller import Controller
     from ..runtime.testbed import Testbed
+    from ..runtime.training.data import Dataset
     from ..runtime.training.job import TrainingJob
     from ..runtime.training.live import Training
     from ..runtime.training.log import TrainingLog
     from ..runtime.training.steps import Step
     from ..runtime.wire_training import AnyEntry
 
+BACKENDS = ("tables", "live")
 OVERRUN = 0.005  # of a step that real work may take longer than what it stands for, and the step still counts
 SPARE = 2.0  # times what real work took when it was tried
 LEAST_STEP_S = 0.2  # real time of a step; shorter ones would be the runtime's own
@@ -103,6 +111,119 @@ def by_costs(
         found, first = next(run)
         rest = (entry for _, entry in run)  # noqa: B031, goes on behind its first
         yield found, chain([first], rest)
+
+
+class Bench:
+    """Workers that all envs of a process share: they train for one at a time.
+
+    Args:
+        roles: that they play.
+        spare: names of further ones.
+    """
+
+    def __init__(self, roles: Sequence[str], spare: Sequence[str] = ()) -> None:
+        from ..runtime.blobs import BlobStore, default_folder
+
+        self._stack, self._playing = ExitStack(), ExitStack()
+        self._owner: object = None
+        self.workers = self._stack.enter_context(on_testbed(roles, BlobStore(default_folder()), spare))
+        atexit.register(self.close)
+
+    def begin(self, owner: object, job: TrainingJob, costs: Costs, scale: float) -> Training:
+        """A new training for somebody; that of whoever trained before is over."""
+        self._playing.close()
+        self._owner, self.workers.scale = owner, scale
+        return self._playing.enter_context(self.workers.training(job, costs))
+
+    def check(self, owner: object) -> None:
+        """See that nobody else trains on them.
+
+        Raises:
+            InputError: somebody does.
+        """
+        if owner is not self._owner:
+            raise InputError("backend=live: another env of this process trains on its workers now; reset this one")
+
+    def fit_scale(self, tasks: Iterable[Task]) -> float:
+        """The least scale at which this machine keeps to all of some trainings; whoever trained before is done."""
+        self._playing.close()
+        self._owner = None
+        return max(self.workers.fit_scale(task) for task in tasks)
+
+    def close(self) -> None:
+        """End the training, and the workers."""
+        self._playing.close()
+        self._stack.close()
+
+
+_benches: dict[tuple[str, ...], Bench] = {}
+
+
+def bench_of(family: str, roles: Sequence[str], spare: Sequence[str] = ()) -> Bench:
+    """The workers of a process that play some roles.
+
+    Raises:
+        InputError: they do not start, or a package lacks.
+    """
+    key = (*roles, *spare)
+    if key not in _benches:
+        try:
+            _benches[key] = Bench(roles, spare)
+        except ModuleNotFoundError as error:
+            raise InputError(f"{family}: backend=live {needs(error)}") from None
+    return _benches[key]
+
+
+def close_benches() -> None:
+    """End all workers that envs share."""
+    for bench in _benches.values():
+        bench.close()
+    _benches.clear()
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """How an env is played live.
+
+    Args:
+        time_scale: by which everything is slower than the devices; None: the least that this machine keeps to.
+        data: folder with images; None for scikit-learn's digits.
+        learning_rate: of all steps.
+    """
+
+    time_scale: Annotated[float, Interval(ge=1e-3, le=1e6)] | None = None
+    data: str | None = None
+    learning_rate: Annotated[float, Interval(ge=1e-12, le=100)] = 0.01
+
+
+def live_options(family: str, backend: str, given: Mapping[str, Any]) -> LiveOptions:
+    """Options of an env that are for playing live.
+
+    Args:
+        given: by name, None where they are not given.
+
+    Raises:
+        InputError: there is no such backend, an option is not allowed, or nothing is played live.
+    """
+    if backend not in BACKENDS:
+        raise InputError(f"{family}: backend={backend!r} is not one of {', '.join(BACKENDS)}")
+    found = {name: value for name, value in given.items() if value is not None}
+    if backend != "live" and found:
+        raise InputError(f"{family}: {next(iter(found))} is for backend=live")
+    return validated(LiveOptions, found, f"{family}, backend=live")
+
+
+def live_data(family: str, options: LiveOptions, model: Model) -> Dataset:
+    """The images that are trained on.
+
+    Raises:
+        InputError: torch is not installed, or they cannot be read.
+    """
+    try:
+        from ..runtime.training.data import load_images
+    except ModuleNotFoundError as error:
+        raise InputError(f"{family}: backend=live {needs(error)}") from None
+    return load_images(options.data, model.input)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from ..scenarios import ScenarioDynamics
 from .actions import decode, encode
 from .cost import PATH, bit_s, hand_out_s, iteration_s, layers_s
 from .rates import DriftingRates, OptimumTable
-from .scenarios import WORKERS, get_scenario
+from .scenarios import get_scenario
 from .schedule import ROLES, Schedules, alone
 from .system import EDGE, System
 
@@ -160,14 +160,19 @@ class HierTrainDynamics(ScenarioDynamics):
         """(seconds of an iteration, seconds to hand out weights) of the schedules that actions stand for."""
         n, batch = self.system.n_layers, self.system.batch
         plans = decode(action, n, batch).canonical()
-        seconds = iteration_s(self.system, plans, *rates, self.cost)
         old = Schedules(*(getattr(self._plan, f)[..., where] for f in ("worker", "m_s", "m_l", "b")))
-        replan_s = np.where(blocks > 0, hand_out_s(self.system, old, plans, *rates), 0.0)
+        seconds, handed_s = self._times(old, plans, rates, blocks)
+        replan_s = np.where(blocks > 0, handed_s, 0.0)
         for name in ("worker", "m_s", "m_l", "b"):
             getattr(self._plan, name)[..., where] = getattr(plans, name)
         mapping = (plans.worker[:, None] == ROLES[:, :, None]).all(axis=0)
         self._last[:, where] = np.concatenate([mapping, [plans.m_s / n, plans.m_l / n], plans.b / batch])
         return seconds, replan_s
+
+    def _times(self, old: Schedules, plans: Schedules, rates: Rates, blocks: np.ndarray) -> tuple[Any, Any]:
+        """Seconds of an iteration of schedules, and to hand out the weights that they need behind old ones."""
+        handed_s = hand_out_s(self.system, old, plans, *rates)
+        return iteration_s(self.system, plans, *rates, self.cost), handed_s
 
     def _run_layers(self, action: np.ndarray, where: Lanes, rates: Rates, blocks: np.ndarray) -> tuple[Any, Any]:
         """The same for layer assignments; weights move from the old owners, to all new ones side by side."""
@@ -235,15 +240,7 @@ class HierTrainDynamics(ScenarioDynamics):
         """The schedule of the last block; None for layer assignments."""
         if self.by_layer:
             return None
-        plan = self._plan
-        return HybridPlan(
-            self.system.model.name,
-            tuple(WORKERS[w] for w in plan.worker[:, lane]),
-            self.system.points[int(plan.m_s[lane])],
-            self.system.points[int(plan.m_l[lane])],
-            tuple(int(b) for b in plan.b[:, lane]),
-            types=self.system.device_types,
-        )
+        return self.system.plan_of(self._plan, lane)
 
     def plan_actions(self, plan: HybridPlan) -> np.ndarray:
         """(blocks, 8) float32: the plan's schedule in every block.

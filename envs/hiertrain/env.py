@@ -8,6 +8,7 @@ from gymnasium.vector import AutoresetMode
 
 from ..core import BatchEnv, ScalarEnv
 from .dynamics import HierTrainDynamics
+from .live_dynamics import dynamics_of
 from .scenarios import DEFAULT_SCENARIO
 
 
@@ -59,6 +60,11 @@ class HierTrainEnv(ScalarEnv):
     * ``activation_bits``: of what workers send each other under ``plans="layers"`` (JALAD: 8).
     * ``cost``: ``"paper"`` (Eq. 5-12) or ``"event"`` (the same work without the paper's barriers).
     * ``optimum``: whether the exact optimum is computed (for the paper's cost; NaN otherwise).
+    * ``backend``: ``"tables"``, or ``"live"`` (hybrid plans): an iteration of every block is really trained by
+      processes of this machine that take the times of device, edge, cloud and links, and weights are really handed
+      out; both are measured, and ``info["learnt"]`` tells loss and accuracy.
+    * ``time_scale``, ``data``, ``learning_rate``: of ``backend="live"``: by how much all is slower (as this machine
+      needs), a folder of images (scikit-learn's digits), 0.01.
     * any field of ``Scenario``: ``gym.make("splitgym/HierTrain-v0", scenario="lenet5-2", edge_cores=2)``.
 
     ## Vectorized environment
@@ -81,10 +87,18 @@ class HierTrainEnv(ScalarEnv):
         activation_bits: int = 32,
         cost: str = "paper",
         optimum: bool = True,
+        backend: str = "tables",
+        time_scale: float | None = None,
+        data: str | None = None,
+        learning_rate: float | None = None,
         render_mode: str | None = None,
         **fields: Any,
     ) -> None:
-        super().__init__(HierTrainDynamics(1, scenario, plans, activation_bits, cost, optimum, fields), render_mode)
+        live = dict(time_scale=time_scale, data=data, learning_rate=learning_rate)
+        options = dict(
+            scenario=scenario, plans=plans, activation_bits=activation_bits, cost=cost, optimum=optimum, fields=fields
+        )
+        super().__init__(dynamics_of(backend, 1, options, live), render_mode)
 
 
 class HierTrainVectorEnv(BatchEnv):
@@ -100,14 +114,18 @@ class HierTrainVectorEnv(BatchEnv):
         activation_bits: int = 32,
         cost: str = "paper",
         optimum: bool = False,
+        backend: str = "tables",
+        time_scale: float | None = None,
+        data: str | None = None,
+        learning_rate: float | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
         **fields: Any,
     ) -> None:
-        super().__init__(
-            HierTrainDynamics(num_envs, scenario, plans, activation_bits, cost, optimum, fields),
-            autoreset_mode,
-            render_mode,
-            max_episode_steps,
+        live = dict(time_scale=time_scale, data=data, learning_rate=learning_rate)
+        options = dict(
+            scenario=scenario, plans=plans, activation_bits=activation_bits, cost=cost, optimum=optimum, fields=fields
         )
+        dynamics = dynamics_of(backend, num_envs, options, live)
+        super().__init__(dynamics, autoreset_mode, render_mode, max_episode_steps)

@@ -109,7 +109,8 @@ class Scenario(BaseScenario):
         return f"{model_title(self.model)} on {workers}, {rates}{drift}, batch {self.batch}"
 
 
-ENV_OPTIONS = ("plans", "activation_bits", "cost", "optimum")  # of the env itself, beside a scenario's fields
+# Of the env itself, beside a scenario's fields.
+ENV_OPTIONS = ("plans", "activation_bits", "cost", "optimum", "backend", "time_scale", "data", "learning_rate")
 PAPER_MODELS = ("alexnet", "lenet5")
 ON_ITS_DATA = {"alexnet": "alexnet_64"}  # names of scenarios whose network has another input than the zoo's
 SWEEP_MBPS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0)

@@ -115,6 +115,17 @@ class System:
         m_s, m_l = (np.array(self.points.index(m)) for m in (plan.m_s, plan.m_l))
         return schedules(np.array(workers), m_s, m_l, np.array(plan.b))
 
+    def plan_of(self, schedules: Schedules, number: int = 0) -> HybridPlan:
+        """One of some schedules as a plan."""
+        return HybridPlan(
+            self.model.name,
+            tuple(WORKERS[w] for w in schedules.worker[:, number]),
+            self.points[int(schedules.m_s[number])],
+            self.points[int(schedules.m_l[number])],
+            tuple(int(b) for b in schedules.b[:, number]),
+            types=self.device_types,
+        )
+
     @property
     def device_types(self) -> dict[str, str]:
         """Type of every worker."""

@@ -150,7 +150,7 @@ class L2SDynamics(ScenarioDynamics):
         if asked is not None and asked.any():
             asked_s = self.ledger.synchronise(where, asked, partial(self._weights_s, where, at, ()))
         mbps, expected_s, oracle_s = self._conditions(where, at, choice, front_s, asked_s)
-        delay_s = expected_s * (1.0 + self._draw(where, rounds))
+        delay_s = self._delay_s(where, rounds, choice, expected_s)
         weights_s = partial(self._weights_s, where, at, (asked_s, delay_s))
         sync_s = asked_s + self.ledger.advance(where, choice + self.system.first, rounds, weights_s)
         edge_s = np.where(choice == self.system.n_points - 1, 0.0, delay_s - front_s)  # as observed
@@ -170,6 +170,10 @@ class L2SDynamics(ScenarioDynamics):
             reward[where] -= self._accuracy_worth * lost
         terminated[where] = rounds == self.episode_steps - 1
         return reward, terminated
+
+    def _delay_s(self, where: Lanes, rounds: np.ndarray, choice: np.ndarray, expected_s: Any) -> Any:
+        """(n,) seconds that rounds take, apart from synchronisation."""
+        return expected_s * (1.0 + self._draw(where, rounds))
 
     def _checked(self, action: np.ndarray, where: Lanes) -> tuple[np.ndarray, np.ndarray | None]:
         """(feasible points, where synchronisation is asked for first) of the lanes that step."""

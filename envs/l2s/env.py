@@ -8,6 +8,7 @@ from gymnasium.vector import AutoresetMode
 
 from ..core import BatchEnv, ScalarEnv
 from .dynamics import L2SDynamics
+from .live_dynamics import dynamics_of
 from .scenarios import DEFAULT_SCENARIO
 
 
@@ -70,6 +71,11 @@ class L2SEnv(ScalarEnv):
     * ``sync``: ``"period"`` (every ``sync_period`` rounds), ``"change"`` (whenever the point changes, L2S-FWS),
       ``"ask"`` (periodically, and whenever an action asks for it).
     * ``record``: whether episodes keep the trace of their rounds.
+    * ``backend``: ``"tables"``, or ``"live"``: rounds are really trained by processes of this machine that take the
+      times of the device, the edge server and the link; delays are measured, and ``info["learnt"]`` tells loss and
+      accuracy. Regret stays the expected delay beyond the optimum's, by the tables.
+    * ``time_scale``, ``data``, ``learning_rate``: of ``backend="live"``: by how much all is slower (as this machine
+      needs), a folder of images (scikit-learn's digits), 0.01.
     * any field of ``Scenario``: ``gym.make("splitgym/L2S-v0", scenario="vgg16-gpu-100", privacy_point=8)``.
 
     ## Vectorized environment
@@ -92,10 +98,16 @@ class L2SEnv(ScalarEnv):
         reward: str = "delay",
         sync: str = "period",
         record: bool = True,
+        backend: str = "tables",
+        time_scale: float | None = None,
+        data: str | None = None,
+        learning_rate: float | None = None,
         render_mode: str | None = None,
         **fields: Any,
     ) -> None:
-        super().__init__(L2SDynamics(1, scenario, reward, sync, record, fields), render_mode)
+        live = dict(time_scale=time_scale, data=data, learning_rate=learning_rate)
+        options = dict(scenario=scenario, reward=reward, sync=sync, record=record, fields=fields)
+        super().__init__(dynamics_of(backend, 1, options, live), render_mode)
 
 
 class L2SVectorEnv(BatchEnv):
@@ -110,14 +122,16 @@ class L2SVectorEnv(BatchEnv):
         reward: str = "delay",
         sync: str = "period",
         record: bool = False,
+        backend: str = "tables",
+        time_scale: float | None = None,
+        data: str | None = None,
+        learning_rate: float | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
         **fields: Any,
     ) -> None:
-        super().__init__(
-            L2SDynamics(num_envs, scenario, reward, sync, record, fields),
-            autoreset_mode,
-            render_mode,
-            max_episode_steps,
-        )
+        live = dict(time_scale=time_scale, data=data, learning_rate=learning_rate)
+        options = dict(scenario=scenario, reward=reward, sync=sync, record=record, fields=fields)
+        dynamics = dynamics_of(backend, num_envs, options, live)
+        super().__init__(dynamics, autoreset_mode, render_mode, max_episode_steps)

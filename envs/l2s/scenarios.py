@@ -141,7 +141,8 @@ def _check_changes(name: str, changes: Changes, end: int) -> None:
         raise InputError(f"{name} has round {rounds[-1]}, allowed: below rounds, which is {end}")
 
 
-ENV_OPTIONS = ("reward", "sync", "record")  # of the env itself, beside a scenario's fields
+# Of the env itself, beside a scenario's fields.
+ENV_OPTIONS = ("reward", "sync", "record", "backend", "time_scale", "data", "learning_rate")
 PAPER_MODELS = ("alexnet", "vgg16", "resnet34")
 SWEEP_MBPS = (5, 20, 60, 100, 200)
 SWEEPS = {e: tuple(f"{m}-{e}-{r}" for m in PAPER_MODELS for r in SWEEP_MBPS) for e in EDGES}
