@@ -73,9 +73,7 @@ def _main(argv: Sequence[str] | None) -> int:
 def _parser() -> Parser:
     parser = Parser(PROG, "Measure iterations beside the paper's model of them (Fig. 6).", _help)
     parser.add_argument("--model", metavar="NAME", default="lenet5", help="lenet5, alexnet, or another (lenet5)")
-    parser.add_argument(
-        "--mbps", metavar="R", nargs="+", type=positive_number, help="between edge and cloud (1.5 to 5)"
-    )
+    parser.add_argument("--mbps", metavar="R", nargs="+", type=positive_number, help="edge to cloud (1.5 to 5)")
     parser.add_argument("--env-kwargs", metavar="K=V", nargs="+", action="extend", help="fields of the scenarios")
     parser.add_argument("--steps", metavar="N", type=whole, default=STEPS, help=f"under every schedule ({STEPS})")
     parser.add_argument("--time-scale", metavar="T", type=positive_number, help="all is slower by T (as it needs)")
@@ -93,15 +91,14 @@ def _in_folder(args: Namespace, names: Sequence[str], options: dict[str, Any], o
     with writing(out), (out / TABLE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Row)])
-        writer.writerows(map(astuple, rows))
+        writer.writerows(astuple(row) for row in rows)
     save_figure(figure(rows, args.model), out / PICTURE)
     table = columns("Mbps", "model (ms)", "timeline (ms)", "measured (ms)", "model is off by", "timeline", "")
     for row in rows:
-        errors = (f"{s / row.measured_s - 1:+.1%}" for s in (row.model_s, row.timeline_s))
-        times = map(milliseconds, (row.model_s, row.timeline_s, row.measured_s))
-        table.add_row(
-            f"{row.mbps:g}", *times, *errors, f"{row.invalid} of {row.steps} do not count" * (row.invalid > 0)
-        )
+        errors = [f"{s / row.measured_s - 1:+.1%}" for s in (row.model_s, row.timeline_s)]
+        times = [milliseconds(s) for s in (row.model_s, row.timeline_s, row.measured_s)]
+        told = f"{row.invalid} of {row.steps} do not count" if row.invalid else ""
+        table.add_row(f"{row.mbps:g}", *times, *errors, told)
     print_table(stdout(), table)
     stdout().print(f"written to {out}: {TABLE}, {PICTURE}", soft_wrap=True)
     return 0
