@@ -148,10 +148,10 @@ class EdgeMoveDynamics(ScenarioDynamics):
             moved_s = np.zeros(len(lane))
         else:
             new, probes = self.choices.of(action, old, lane, elapsed_s)
-            moved_s = adaptation_s(self.world, old, new, lane, elapsed_s)
+            moved_s = self._adaptation_s(old, new, lane, elapsed_s)
         probe_s = self._probe(lane, elapsed_s, probes)
         begins_s = elapsed_s + moved_s + probe_s
-        cycle_s = noise * self.world.cycle_s(new.cut, new.server, lane, begins_s, iterations)
+        cycle_s = self._cycle_s(new, lane, begins_s, iterations, noise)
         self.elapsed_s[lane] = begins_s + cycle_s
         best_s = self._best_s(lane, begins_s, iterations, noise, cycle_s)
         self._note(lane, old, new, iterations, (cycle_s, moved_s, probe_s, best_s), probes)
@@ -161,6 +161,16 @@ class EdgeMoveDynamics(ScenarioDynamics):
         reward[lane] = -(cycle_s + moved_s + probe_s) / self.system.on_device_cycle_s
         terminated[lane] = step == self.episode_steps - 1
         return reward, terminated
+
+    def _adaptation_s(self, old: Placement, new: Placement, lane: np.ndarray, elapsed_s: np.ndarray) -> np.ndarray:
+        """(k,) seconds until new pipelines run."""
+        return adaptation_s(self.world, old, new, lane, elapsed_s)
+
+    def _cycle_s(
+        self, new: Placement, lane: np.ndarray, begins_s: np.ndarray, iterations: np.ndarray, noise: np.ndarray
+    ) -> np.ndarray:
+        """(k,) seconds of cycles that begin at some times."""
+        return noise * self.world.cycle_s(new.cut, new.server, lane, begins_s, iterations)
 
     def _number(self, lane: np.ndarray) -> np.ndarray:
         """(k,) numbers that no other cycle of the lane has had."""

@@ -8,6 +8,7 @@ from gymnasium.vector import AutoresetMode
 
 from ..core import BatchEnv, ScalarEnv
 from .dynamics import EdgeMoveDynamics
+from .live_dynamics import dynamics_of
 from .scenarios import DEFAULT_SCENARIO
 
 
@@ -67,6 +68,12 @@ class EdgeMoveEnv(ScalarEnv):
     * ``action``: ``"absolute"``, ``"flat"``, ``"paper"`` or ``"oracle"``.
     * ``probe``: ``"background"`` (beside the next cycle, free) or ``"blocking"`` (the client waits for it).
     * ``optimum``: whether the fastest cycle is computed in every step.
+    * ``backend``: ``"tables"``, or ``"live"``: a client and servers really train, as processes of this machine that
+      take the times of the scenario's; a dozen minibatches of every cycle, whose time stands for the others'. Layers
+      really move, workers are really switched, and a test model is really trained on every kind of server.
+      ``info["learnt"]`` tells loss and accuracy.
+    * ``time_scale``, ``data``, ``learning_rate``: of ``backend="live"``: by how much all is slower (as this machine
+      needs), a folder of images (scikit-learn's digits), 0.01.
     * any field of ``Scenario``: ``gym.make("splitgym/EdgeMove-v0", scenario="vgg16-agnews", near_mbps=200.0)``.
 
     ## Vectorized environment
@@ -89,10 +96,16 @@ class EdgeMoveEnv(ScalarEnv):
         action: str = "absolute",
         probe: str = "background",
         optimum: bool = True,
+        backend: str = "tables",
+        time_scale: float | None = None,
+        data: str | None = None,
+        learning_rate: float | None = None,
         render_mode: str | None = None,
         **fields: Any,
     ) -> None:
-        super().__init__(EdgeMoveDynamics(1, scenario, action, probe, optimum, fields), render_mode)
+        live = dict(time_scale=time_scale, data=data, learning_rate=learning_rate)
+        options = dict(scenario=scenario, action=action, probe=probe, optimum=optimum, fields=fields)
+        super().__init__(dynamics_of(backend, 1, options, live), render_mode)
 
 
 class EdgeMoveVectorEnv(BatchEnv):
@@ -107,14 +120,16 @@ class EdgeMoveVectorEnv(BatchEnv):
         action: str = "absolute",
         probe: str = "background",
         optimum: bool = False,
+        backend: str = "tables",
+        time_scale: float | None = None,
+        data: str | None = None,
+        learning_rate: float | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
         **fields: Any,
     ) -> None:
-        super().__init__(
-            EdgeMoveDynamics(num_envs, scenario, action, probe, optimum, fields),
-            autoreset_mode,
-            render_mode,
-            max_episode_steps,
-        )
+        live = dict(time_scale=time_scale, data=data, learning_rate=learning_rate)
+        options = dict(scenario=scenario, action=action, probe=probe, optimum=optimum, fields=fields)
+        dynamics = dynamics_of(backend, num_envs, options, live)
+        super().__init__(dynamics, autoreset_mode, render_mode, max_episode_steps)

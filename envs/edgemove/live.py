@@ -46,20 +46,20 @@ def costs(world: World, server: int, lane: int, elapsed_s: float) -> Costs:
     setting = system.scenario
     asked = np.array([max(server, 0)])
     rate, rtt_s, load = (float(v[0]) for v in world.conditions(asked, np.array([lane]), np.array([elapsed_s])))
-    devices = (*setting.gpus, setting.cloud)
-    profile = system.profiles[devices[int(system.kind[asked[0]])]]
     link = NO_LINK if server == NOBODY else Link(rtt_s / 2, 8.0 / rate)
     parties = {
         "client": party_of(system.profiles[setting.client], setting.batch),
-        "server": _floored(party_of(profile, setting.batch), setting.host_floor_s).slower(load),
+        "server": server_party(system, int(system.kind[asked[0]])).slower(load),
     }
     return Costs(parties, {("client", "server"): link, ("server", "client"): link}, setting.batch)
 
 
-def _floored(party: Party, floor_s: float) -> Party:
-    """With the fixed cost of an iteration, in front of the last step, which a server always has."""
+def server_party(system: System, kind: int) -> Party:
+    """A kind of server, unloaded; the fixed cost of an iteration lies in the last step, which a server always has."""
+    setting = system.scenario
+    party = party_of(system.profiles[(*setting.gpus, setting.cloud)[kind]], setting.batch)
     forward_s = party.forward_s.copy()
-    forward_s[-1] += floor_s
+    forward_s[-1] += setting.host_floor_s
     return Party(forward_s, party.backward_s, party.update_s)
 
 

@@ -121,7 +121,8 @@ class Scenario(BaseScenario):
         return f"{client} among {city}, {self.near_mbps:g} Mbps near one, {self.cloud_mbps:g} to the cloud"
 
 
-ENV_OPTIONS = ("action", "probe", "optimum")  # of the env itself, beside a scenario's fields
+# Of the env itself, beside a scenario's fields.
+ENV_OPTIONS = ("action", "probe", "optimum", "backend", "time_scale", "data", "learning_rate")
 TASKS: Mapping[str, Scenario] = {  # as devices have it
     task.name: task
     for task in (

@@ -27,6 +27,7 @@ class World:
     Attributes:
         walk: (n,) number of the walk.
         clock_s: (n,) when the episode began; loads go on from episode to episode.
+        whole_s: (S + 1,) what an iteration of the whole network takes on every server, unloaded.
     """
 
     def __init__(self, system: System, lanes: int) -> None:
@@ -43,7 +44,7 @@ class World:
         self._rates = rate_table(setting)
         self._server_s = system.server_s.ravel()
         self._kind = system.kind * (system.n_layers + 1)
-        self._whole_s = self._server_s[self._kind]
+        self.whole_s = self._server_s[self._kind]
 
     def seed(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
         """Begin anew in some lanes."""
@@ -130,7 +131,7 @@ class World:
     def test_iteration_s(self, server: np.ndarray, lane: np.ndarray, elapsed_s: np.ndarray) -> np.ndarray:
         """What a probe measures: an iteration of the whole (test) network on a server, and the round trip."""
         clock_s, slot = self.clock_s[lane] + elapsed_s, self.servers.slot(server, lane)
-        return self._whole_s.take(server) * self.servers.load(slot, clock_s) + self.servers.rtt_s(slot, clock_s)
+        return self.whole_s.take(server) * self.servers.load(slot, clock_s) + self.servers.rtt_s(slot, clock_s)
 
     def best_cycle_s(
         self, lane: np.ndarray, elapsed_s: np.ndarray, iterations: np.ndarray

@@ -66,11 +66,16 @@ def probe_packet(model: Model, batch: int, iterations: int, seed: int, number: i
         number: of the probe.
     """
     test = obfuscated(model, seed)
-    noise, shape = torch.Generator().manual_seed(seed), test.input
-    size = batch, shape.folded_channels, shape.height, shape.width
-    images = torch.randint(0, 256, size, dtype=torch.uint8, generator=noise)
-    labels = torch.randint(0, CLASSES, (batch,), generator=noise)
+    images, labels = noise_batch(test, batch, seed)
     return Packet(Probe(0, number, to_plain(test), iterations), {MAIN: images, LABELS: labels})
+
+
+def noise_batch(model: Model, samples: int, seed: int) -> tuple[Tensor, Tensor]:
+    """(images, labels) of nothing, of a model's input."""
+    noise, shape = torch.Generator().manual_seed(seed), model.input
+    size = samples, shape.folded_channels, shape.height, shape.width
+    images = torch.randint(0, 256, size, dtype=torch.uint8, generator=noise)
+    return images, torch.randint(0, CLASSES, (samples,), generator=noise)
 
 
 def answer(packet: Packet, clock: Callable[[], float], most_samples: int) -> Packet:
