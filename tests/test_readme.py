@@ -23,9 +23,7 @@ import splitgym.envs  # noqa: F401
 from splitgym.agents.registry import agents_module, get_spec
 from splitgym.envs.distredge.scenarios import Scenario
 from splitgym.experiments import eval_command, study_command, train_command
-from splitgym.experiments.l2s import digits, privacy
-from splitgym.experiments.live import cluster_command, run_command, testbed_command
-from splitgym.models import __main__ as models_command
+from splitgym.experiments.hiertrain import measured
 from splitgym.profiling.measure import command as profile_command
 from splitgym.runtime import keys, keys_command, simulate, worker_command
 from splitgym.ui.validation import validated
@@ -72,7 +70,7 @@ def printed_commands() -> list[list[str]]:
 
 COMMANDS = printed_commands()
 LIVE: dict[str, tuple[Any, Any, tuple[str, ...]]] = {  # program -> its module, and where its work begins
-    "splitgym-run": (run_command, run_command, ("get_scenario",)),
+    "splitgym-run": (run_command, run_command, ("read_cluster", "family_of")),
     "splitgym-testbed": (testbed_command, testbed_command, ("get_scenario",)),
     "splitgym-cluster": (cluster_command, cluster_command, ("get_scenario",)),
     "splitgym-keys": (keys_command, keys, ("make_identity", "load_roster")),
@@ -135,7 +133,11 @@ def test_python_runs(block: Block, here: Path, request: pytest.FixtureRequest) -
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "yaml" and b.file is None])
 def test_yaml_for_other_machines_is_a_scenario(block: Block) -> None:
-    scenario = validated(Scenario, {"name": "cluster", **yaml.safe_load(block.text)}, block.page.name)
+    data = yaml.safe_load(block.text)
+    if "scenario" in data:
+        assert validated(TrainingCluster, data, block.page.name).addresses
+        return
+    scenario = validated(Scenario, {"name": "cluster", **data}, block.page.name)
     assert set(scenario.addresses or {}) == set(scenario.device_names)
 
 
@@ -186,6 +188,9 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
         case [".venv/bin/python", "-m", "splitgym.experiments.l2s.privacy", *options]:
             monkeypatch.setattr(digits, "train_digits", reached)
             understood(privacy.main, options)
+        case [".venv/bin/python", "-m", "splitgym.experiments.hiertrain.measured", *options]:
+            monkeypatch.setattr(measured, "measure", reached)
+            understood(measured.main, options)
         case [".venv/bin/python", "-m", module, *options] if module.startswith("splitgym.experiments."):
             monkeypatch.setattr(study_command, "_train", reached)
             monkeypatch.setattr(study_command, "_show", reached)
