@@ -126,9 +126,12 @@ def make_report(task: Task, workers: Workers, steps: Steps) -> TrainingReport:
         links = steps.costs if workers.emulates else None
         clocks = {role: workers.controller.core.clocks[name] for role, name in workers.roles.items() if workers.remote}
         typical = measured(steps.kept[at - 2 * depth : at + 1], links, scale, expected.barrier, clocks)
-        row, rounds = steps.kept, (len(steps.kept) - 1) // depth - 1
-        begin, end = row[-1 - rounds * depth].number, row[-1].number
-        real = shared(terms(measured(row, links, scale, expected.barrier, clocks), begin, end), end - begin)
+        ahead = 0 if expected.barrier else depth  # entries under way when the last one counts
+        rounds = (len(steps.kept) - 1 - ahead) // depth - 1
+        if rounds:
+            end = steps.kept[-1 - ahead].number
+            begin = end - rounds * depth
+            real = shared(terms(measured(steps.kept, links, scale, expected.barrier, clocks), begin, end), end - begin)
     both = {name: (found.get(name, 0.0), real.get(name, 0.0)) for name in ordered(found, real)}
     ends = (periods[0][0] / scale, periods[-1][0] / scale) if periods else (math.nan, math.nan)
     return TrainingReport(

@@ -51,7 +51,11 @@ class _Walk:
     def back_from(self, last: int) -> dict[str, float]:
         """Walk from the log of an entry to the beginning."""
         self._now_s = self._trace.logged_s[last]
-        at = self._chosen(self._take(None, last if self._trace.barrier else None))
+        if self._trace.barrier:
+            at = self._chosen(self._take(None, last))
+        else:  # whoever goes back last tells that the entry is done
+            done = max((w for w in self._trace.works if w.number == last), key=lambda work: work.end_s)
+            at = self._chosen(self._take(done.role, None))
         while at is not None and self._now_s > self._begin_s:
             if isinstance(at, Work):
                 self._pass(f"{at.kind} {at.role}", at.start_s)

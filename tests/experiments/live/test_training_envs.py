@@ -157,11 +157,12 @@ def test_only_one_lane_is_live(name: str) -> None:
 
 
 def test_what_cannot_be_carried_out_is_refused() -> None:
-    for name, fields, named in (
+    cases: tuple[tuple[str, dict[str, Any], str], ...] = (
         ("hiertrain", {"plans": "layers"}, "plans='layers', allowed for backend=live: hybrid"),
         ("hiertrain", {"share_links": True}, "share_links is true"),
         ("edgemove", {"action": "oracle"}, "action='oracle', allowed for backend=live"),
         ("edgemove", {"half_duplex": True}, "half_duplex is true"),
-    ):
+    )
+    for name, fields, named in cases:
         with pytest.raises(InputError, match=named):
             make(name, **fields)
