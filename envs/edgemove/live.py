@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["PLAN", "costs", "get_scenario", "job", "make_system", "task"]
 
 PLAN = PipelinePlan
-DIFFERS = "what a message takes to travel keeps its sender busy"
+DIFFERS = "a server answers before it updates, and what a message takes to travel keeps its sender busy"
 
 
 def make_system(scenario: Scenario) -> System:

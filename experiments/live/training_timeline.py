@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ...envs.live_training import Costs
 from ...models.model import Model
-from ...runtime.training.hybrid import helpers
+from ...runtime.training.hybrid import helpers_of
 from ...runtime.training.job import TrainingJob
 from ...runtime.training.watch import steps_label
 from ...runtime.wire_training import AnyEntry, Compressed, Minibatch, Round, Share
@@ -131,24 +131,24 @@ def _round(timeline: Timeline, number: int, cut: int, begun_s: float) -> Updates
 
 
 def _pipeline(timeline: Timeline, cut: int, in_flight: int, count: int) -> None:
-    """Strict 1F1B: a minibatch counts when the client has told of it, behind the forward pass that follows."""
+    """Strict 1F1B; both sides tell of a minibatch as soon as it is back there, the server before it updates."""
     batch, front, back = timeline.costs.batch, (0, cut), (cut, timeline.steps)
     returned_s: dict[int, float] = {}
 
-    def forward(number: int) -> float:
-        done_s = timeline.work("client", "forward", number, front, batch, 0.0)
-        at_s = timeline.send("client", "server", number, timeline.crossing(cut, batch), done_s)
-        for kind in ("forward", "backward", "update"):
+    def forward(number: int) -> None:
+        at_s = timeline.work("client", "forward", number, front, batch, 0.0)
+        at_s = timeline.send("client", "server", number, timeline.crossing(cut, batch), at_s)
+        for kind in ("forward", "backward"):
             at_s = timeline.work("server", kind, number, back, batch, at_s)
+        timeline.work("server", "update", number, back, 0, at_s)
         returned_s[number] = timeline.send("server", "client", number, timeline.gradients(cut, batch), at_s)
-        return done_s
 
     for number in range(in_flight):
         forward(number)
     for number in range(count):
         at_s = timeline.work("client", "backward", number, front, batch, returned_s[number])
-        timeline.work("client", "update", number, front, 0, at_s)
-        timeline.logged_s[number] = forward(number + in_flight)
+        timeline.logged_s[number] = timeline.work("client", "update", number, front, 0, at_s)
+        forward(number + in_flight)
 
 
 def _compressed(timeline: Timeline, number: int, entry: Compressed, job: TrainingJob, begun_s: float) -> Updates:
@@ -171,7 +171,7 @@ def _compressed(timeline: Timeline, number: int, entry: Compressed, job: Trainin
 def _share(timeline: Timeline, number: int, entry: Share, owner: str, begun_s: float) -> Updates:
     """o computes its own samples while others compute theirs, and serves them on its way back."""
     o, samples = entry.roles[0], sum(entry.b)
-    parts = helpers(entry)
+    parts = helpers_of(entry)
     here_s = {owner: begun_s}  # samples
     for role, count in ((o, entry.b[0]), *((party, count) for party, _, count in parts)):
         if role != owner:
@@ -206,7 +206,7 @@ def _share(timeline: Timeline, number: int, entry: Share, owner: str, begun_s: f
 
 def _answered(timeline: Timeline, number: int, o: str, entry: Share, party: str, ready_s: float) -> float:
     """o gives a worker gradients, which answers with those of its weights; returns when they are there."""
-    m, count = next((m, count) for name, m, count in helpers(entry) if name == party)
+    m, count = next((m, count) for name, m, count in helpers_of(entry) if name == party)
     at_s = timeline.send(o, party, number, timeline.gradients(m, count), ready_s)
     at_s = timeline.work(party, "backward", number, (0, m), count, at_s)
     return timeline.send(party, o, number, _weights(timeline.model, m), at_s)

@@ -255,7 +255,7 @@ class Worker(Member):
         share = self._share
         if share is None or self._own is None or self._measures is not None or share.roles[0] != self.name:
             return
-        helpers = _helpers(share)
+        helpers = helpers_of(share)
         for party, m, count in helpers[self._joined :]:
             self.half.reach(number, m)
             if party not in self._crossed:
@@ -283,7 +283,7 @@ class Worker(Member):
             self._hold(number, tensors)
             return [self.prepared(number)]
         self._sums[sender] = tensors
-        helpers = _helpers(share)
+        helpers = helpers_of(share)
         if not self._sums.keys() >= {party for party, _, _ in helpers}:
             return []
         sums = self._summed(number, share)
@@ -296,7 +296,7 @@ class Worker(Member):
 
     def _summed(self, number: int, share: Share) -> dict[str, Tensor]:
         """Gradients of every layer summed in the order o, s, l; statistics of the first of them that ran it."""
-        helpers = _helpers(share)
+        helpers = helpers_of(share)
         first = 0 if share.b[0] else min(m for _, m, _ in helpers)  # of the steps that o ran
         sums = {**self.half.gradients(number), **self.half.statistics(first, len(self.half.network))}
         for party, _, _ in helpers:
@@ -330,7 +330,7 @@ class Worker(Member):
         return [*sends, self.prepared(number)]
 
 
-def _helpers(share: Share) -> list[tuple[str, int, int]]:
+def helpers_of(share: Share) -> list[tuple[str, int, int]]:
     """(worker, steps, samples) of s and l, where they have samples, in the order in which they join."""
     found = [(share.roles[i], m, share.b[i]) for i, m in ((1, share.m_s), (2, share.m_l))]
     return [helper for helper in found if helper[2]]
@@ -344,7 +344,7 @@ def rearrangement(before: Share, after: Share, steps: int) -> Rearrange | None:
     """
 
     def trained(share: Share) -> dict[str, int]:
-        return {**{party: m for party, m, _ in _helpers(share)}, share.roles[0]: steps}
+        return {**{party: m for party, m, _ in helpers_of(share)}, share.roles[0]: steps}
 
     had = trained(before)
     takers = {party: m for party, m in trained(after).items() if m > had.get(party, 0)}
@@ -362,4 +362,4 @@ class HybridRules(Rules):
         if isinstance(entry, Rearrange):
             return (entry.giver, *entry.takers)
         assert isinstance(entry, Share)
-        return (entry.roles[0], *(party for party, _, _ in _helpers(entry)))
+        return (entry.roles[0], *(party for party, _, _ in helpers_of(entry)))
