@@ -1,6 +1,6 @@
 """Trainings on worker processes of this machine: the time of a step, predicted and measured, for ten plans a kind.
 
-Devices are emulated by their tables, and slowly enough for a step to last half a second; a step in which real work
+Devices are emulated by their tables, and slowly enough for a step to last 0.4 s; a step in which real work
 took too long does not count.
 """
 
@@ -31,8 +31,8 @@ from splitgym.runtime.blobs import BlobStore
 from splitgym.runtime.training.data import load_images
 
 PLANS = 10
-STEPS = 14
-STEP_S = 0.5  # real seconds of one, at least
+STEPS = 12
+STEP_S = 0.4  # real seconds of one, at least
 MOST_S = 0.5  # of a step on the devices
 TRIES = 3  # of a plan, each at twice the scale, until most of its steps count
 MOST_ERROR = 0.05  # of the median plan
