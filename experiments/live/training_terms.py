@@ -68,7 +68,7 @@ class _Walk:
     def _pass(self, term: str, until_s: float) -> None:
         """Attribute the time back to a moment."""
         until_s = max(until_s, self._begin_s)
-        if until_s < self._now_s:
+        if until_s < self._now_s - SLACK_S:
             self.total[term] = self.total.get(term, 0.0) + self._now_s - until_s
             self._now_s = until_s
 
