@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ...envs.hiertrain import live
 from ...envs.hiertrain.planning import ExactPlanner
 from ...envs.hiertrain.scenarios import SWEEP_MBPS, get_scenario
 from ...envs.live_training import Learning
@@ -62,7 +63,7 @@ def _main(argv: Sequence[str] | None) -> int:
     options = parse_pairs("--env-kwargs", args.env_kwargs)
     names = [f"{args.model}-{mbps:g}" for mbps in args.mbps or SWEEP_MBPS]
     for name in names:
-        get_scenario(name, **options)
+        live.make_system(get_scenario(name, **options))
     if args.out is not None:
         with claimed_out(args.out, TABLE):
             return _in_folder(args, names, options, args.out)
@@ -114,7 +115,6 @@ def measure(
         steps: under each.
         scale: by which all is slower; None: as this machine needs.
     """
-    from ...envs.hiertrain import live
     from ...envs.training_cluster import on_testbed
     from ...runtime.blobs import BlobStore, default_folder
     from ...runtime.training.data import load_images
