@@ -131,6 +131,10 @@ class TrainingEpoch(Epoch):
             with numerics(self.plan.setup.threads):
                 for out in self.member.work(job.sender, unseal(job.sealed, job.envelope)):
                     header = out.packet.header
+                    if ends and header.number not in ends:  # what is told of them must not wait for other packets
+                        self._noted(lock)
+                        yield from (End(self, number) for number in sorted(ends))
+                        ends.clear()
                     if isinstance(header, Prepared) and not self.member.commits(header.number):
                         ends.add(header.number)
                     yield self._leaving(out.to, out.packet)
