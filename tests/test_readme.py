@@ -24,6 +24,10 @@ from splitgym.agents.registry import agents_module, get_spec
 from splitgym.envs.distredge.scenarios import Scenario
 from splitgym.experiments import eval_command, study_command, train_command
 from splitgym.experiments.hiertrain import measured
+from splitgym.experiments.l2s import digits, privacy
+from splitgym.experiments.live import cluster_command, run_command, testbed_command
+from splitgym.experiments.live.training_families import TrainingCluster
+from splitgym.models import __main__ as models_command
 from splitgym.profiling.measure import command as profile_command
 from splitgym.runtime import keys, keys_command, simulate, worker_command
 from splitgym.ui.validation import validated
