@@ -66,7 +66,7 @@ OPTIONS = [
     ("--env-kwargs probe=never", "probe='never' is not one of background, blocking"),
     ("--env-kwargs optimum=maybe", "optimum='maybe' is not one of True, False"),
     ("--env-kwargs half_duplex=maybe", "half_duplex is 'maybe', allowed: true or false"),
-    ("--env-kwargs colour=red", "unknown option 'colour'; known: action, probe, optimum, model, inputs"),
+    ("--env-kwargs colour=red", "unknown option 'colour'; known: action, probe, optimum, backend, "),
     ("--env-kwargs sites=nowhere.csv", "nowhere.csv: cannot be read"),
     (
         "--env-kwargs sites=nocolumn.csv",

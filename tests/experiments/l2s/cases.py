@@ -39,7 +39,7 @@ OPTIONS = [
     ("--env-kwargs rounds=0", "rounds is 0, allowed: 1..1000000"),
     ("--env-kwargs sync=never", "sync='never' is not one of period, change, ask"),
     ("--env-kwargs reward=fun", "reward='fun' is not one of delay, total"),
-    ("--env-kwargs colour=red", "unknown option 'colour'; known: reward, sync, record, model"),
+    ("--env-kwargs colour=red", "unknown option 'colour'; known: reward, sync, record, backend, "),
     ("--env-kwargs 'profiles={device: alexnet.csv}'", "alexnet.csv: model is 'alexnet', expected 'resnet34'"),
     ("--env-kwargs 'profiles={edge: short.csv}'", "short.csv: profile has 19 steps, the model resnet34 has 20"),
     ("--env-kwargs 'profiles={device: resnet34.csv}' batch=8", "batch is 8, but the training profile"),
