@@ -63,6 +63,8 @@ def _main(argv: Sequence[str] | None) -> int:
         raise InputError("name the workers: either --cluster FILE or --testbed SCENARIO")
     if args.cluster is not None and (args.time_scale or args.emulate or args.namespaces):
         raise InputError("--time-scale, --emulate and --namespaces are for --testbed; a cluster's file says its own")
+    if args.resume is not None and not args.resume.is_dir():
+        raise InputError(f"--resume {args.resume}: is not a folder; name that of a run that was stopped")
     options = parse_pairs("--env-kwargs", args.env_kwargs)
     cluster = read_cluster(args.cluster) if args.cluster is not None else None
     named = str(args.testbed or (args.cluster if cluster is None else cluster.scenario))

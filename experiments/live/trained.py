@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .training_report import Steps
 
 STEPS, RATE = 100, 0.01
+SAME = ("optimizer", "momentum", "weight_decay", "batch", "seed", "images", "flips", "in_flight", "cut", "settings")
 RECENT = 20  # steps that loss and accuracy are shown of
 
 
@@ -42,10 +43,17 @@ class Asked:
 
     @property
     def same(self) -> dict[str, Any]:
-        """What a run that goes on has in common with the one that was begun."""
-        learned = {"seed": self.args.seed, "learning_rate": self.args.learning_rate or RATE}
-        every = {"checkpoint_every": self.task.job.every, "data": self.task.job.data.fingerprint}
-        return {"scenario": self.name, "plan": self.plan.to_json(), **learned, **every}
+        """What a run that goes on has in common with the one that was begun: whatever decides its weights."""
+        job, setup = self.task.job, self.task.job.setup
+        return {
+            "scenario": self.name,
+            "plan": self.plan.to_json(),
+            "learning_rate": self.args.learning_rate or RATE,
+            "checkpoint_every": job.every,
+            "data": job.data.fingerprint,
+            "model": job.model.fingerprint,
+            **{name: getattr(setup, name) for name in SAME},
+        }
 
 
 @dataclass

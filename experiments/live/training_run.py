@@ -118,6 +118,8 @@ def _check_same(folder: Path, same: Mapping[str, Any]) -> None:
         known = json.loads((folder / JOB).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise InputError(f"--resume {folder}: holds no training that was begun ({JOB} is missing)") from None
+    if not isinstance(known, dict):
+        raise InputError(f"{folder / JOB}: is not the record of a training")
     for name, value in json.loads(json.dumps(same)).items():
         if known.get(name) != value:
             raise InputError(f"--resume {folder}: was begun with another {name}; it goes on as it was begun")

@@ -104,6 +104,11 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
     RUN.refuses([*words, "--resume", "out"], f"--resume out: all {steps} steps are done")
     RUN.refuses([*words, "--resume", "out", "--seed", "1"], "was begun with another seed")
     RUN.refuses([*words, "--resume", "out", "--learning-rate", "0.5"], "was begun with another learning_rate")
+    for field, value in (("batch", "4"), ("optimizer", "adam")):
+        others = [*words, "--resume", "out", "--env-kwargs", f"{field}={value}"]
+        RUN.refuses(others, f"--resume out: was begun with another {field}")
+    Path("out/job.json").write_text("[1]")
+    RUN.refuses([*words, "--resume", "out"], "out/job.json: is not the record of a training")
 
 
 def test_a_worker_that_is_killed_costs_no_step(folder: Path) -> None:
@@ -161,6 +166,7 @@ def test_curves_are_tracked_where_that_is_asked_for(folder: Path, monkeypatch: p
         ("{hybrid}.json --testbed {cut}.yaml", "{cut}.yaml"),
         ("{cut}.json --testbed resnet34-gpu-60", "model is 'lenet5', expected 'resnet34'"),
         ("pdt --testbed {cut}.yaml --resume .", "--resume .: holds no training that was begun (job.json is missing)"),
+        ("pdt --testbed {cut}.yaml --resume gone", "--resume gone: is not a folder"),
         ("jalad --testbed {hybrid}.yaml", "jalad leaves no plan"),
         ("pdt --cluster {cut}.yaml", "scenario is missing"),
         ("device-cloud --testbed {pipeline}.yaml --env-kwargs half_duplex=true", "half_duplex is true, allowed live"),
