@@ -233,42 +233,42 @@ def _train(asked: Asked, workers: Workers, log: TrainingLog, trained: Trained, c
     share = trained.done / wanted
     training = workers.training(task.job, task.costs(next(iter(task.entries(log.entries)))), log)
     trained.events = training.events
-    with training, Bar("steps", share) as bar:
 
-        def keep(step: Step) -> bool:
-            if not isinstance(step.entry, kind):
-                return False
-            counts = workers.counts(step, task.step_s)
-            trained.steps[-1].add(step, depth, counts, batch)
-            row = _noted(trained, step, workers.scale, counts)
-            curve.write(",".join(str(row[name]) for name in COLUMNS) + "\n")
-            curve.flush()
-            tracker.log({name: float(row[name]) for name in COLUMNS})
-            return True
+    def keep(step: Step) -> bool:
+        if not isinstance(step.entry, kind):
+            return False
+        counts = workers.counts(step, task.step_s)
+        trained.steps[-1].add(step, depth, counts, batch)
+        row = _noted(trained, step, workers.scale, counts)
+        curve.write(",".join(str(row[name]) for name in COLUMNS) + "\n")
+        curve.flush()
+        tracker.log({name: float(row[name]) for name in COLUMNS})
+        return True
 
-        def show(step: Step) -> None:
-            if not keep(step):
-                return
-            rate = trained.count / max(trained.ended_s - trained.begun_s, 1e-9)
-            told = f"loss {trained.loss:.3f}  accuracy {trained.accuracy:.0%}  {rate:.3g}/s"
-            bar.show(trained.done / wanted, f"{trained.done} of {wanted} steps  {told}")
-            if asked.args.kill is not None and trained.done == wanted // 2 and workers.testbed is not None:
-                workers.testbed.signal(workers.roles[asked.args.kill])
+    def show(step: Step, bar: Bar) -> None:
+        if not keep(step):
+            return
+        rate = trained.count / max(trained.ended_s - trained.begun_s, 1e-9)
+        told = f"loss {trained.loss:.3f}  accuracy {trained.accuracy:.0%}  {rate:.3g}/s"
+        bar.show(trained.done / wanted, f"{trained.done} of {wanted} steps  {told}")
+        if asked.args.kill is not None and trained.done == wanted // 2 and workers.testbed is not None:
+            workers.testbed.signal(workers.roles[asked.args.kill])
 
-        left = _until(task.entries(log.entries), kind, wanted - trained.done)
-        try:
+    left = _until(task.entries(log.entries), kind, wanted - trained.done)
+    try:
+        with training, Bar("steps", share) as bar:
             for number, (costs, entries) in enumerate(by_costs(left, task.costs)):
                 if number and workers.emulates:
                     training.repace(costs.paces(workers.scale))
                 trained.steps.append(Steps(costs))
                 for step in training.run(entries):
-                    show(step)
+                    show(step, bar)
             for step in training.run(drains=True):
-                show(step)
-        except KeyboardInterrupt:
-            for step in training.run():  # that count already
-                keep(step)
-            raise
+                show(step, bar)
+    except KeyboardInterrupt:
+        for step in training.rest():  # that count already; what is under way is not waited for
+            keep(step)
+        raise
 
 
 def _until(entries: Iterator[Any], kind: type, count: int) -> Iterator[Any]:

@@ -5,6 +5,7 @@ One thread does all that is decided, in order: what is to be written is on the d
 
 from __future__ import annotations
 
+import math
 import queue
 import secrets
 import threading
@@ -95,6 +96,7 @@ class Training:
         self._thread.join()
         with self._controller.lock:
             self._controller.follow(None)
+            self._clear()
 
     # for the caller -----------------------------------------------------------------------------------------------
 
@@ -146,6 +148,11 @@ class Training:
                 yield self._due.get(timeout=LOOK_S)
             except queue.Empty:
                 continue
+
+    def rest(self) -> Iterator[Step]:
+        """What counts and :meth:`run` has not yielded, of a training that is closed."""
+        while not self._due.empty():
+            yield self._due.get()
 
     def states(self) -> Mapping[str, State]:
         """Every member's part of the training behind all that was submitted, as a checkpoint.
@@ -213,6 +220,15 @@ class Training:
                 if time.monotonic() > due_s:
                     raise ClusterFailure(f"the training did not get on within {ENOUGH_S:g} s")
                 self._changed.wait(LOOK_S)
+
+    def _clear(self) -> None:
+        """Leave nothing for whoever trains next; entries that are on record count, however little is told of them."""
+        while not self._controller.told.empty():
+            action = self._controller.told.get()
+            if isinstance(action, Done) and action.number < len(self.log.entries):
+                self._steps.logged(action, self.job.rules.concerned(action.entry), time.monotonic())
+        for step in self._steps.due(self.session.session.epoch, math.inf):
+            self._due.put(step)
 
     # the thread ---------------------------------------------------------------------------------------------------
 

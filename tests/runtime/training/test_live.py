@@ -25,8 +25,9 @@ from splitgym.runtime.training.state import State
 from splitgym.runtime.training.trainer import Training as Trainer
 from splitgym.runtime.training.trainer import train
 from splitgym.runtime.wire_training import AnyEntry, Compressed, Redraw, Round
+from splitgym.runtime.wire_training_plan import TrainingPace
 
-from .live import NAMES, SETTINGS, job, kill, merged, run, training
+from .live import NAMES, SETTINGS, job, kill, merged, run, session, training
 from .members import minibatches, shares
 from .nets import NORMS, PLAIN, digits, same
 from .reference import RATE, BothCopies, compressed, hybrid, pipelined, plain, remembered
@@ -201,3 +202,25 @@ def test_a_training_goes_on_from_given_states(testbed: Testbed, tmp_path: Path) 
     mine = {name: value for name, value in found["device"].items() if step_of(name) < 2}
     theirs = {name: value for name, value in found["edge"].items() if step_of(name) >= 2}
     assert same(merged(mine, theirs), remembered(net, optimizer))
+
+
+def test_who_closes_a_training_does_not_wait_and_misses_nothing_that_counts(testbed: Testbed, tmp_path: Path) -> None:
+    what, entries = job("cut", PLAIN), [Round(n, 2, RATE) for n in range(8)]
+    steps = (100.0,) * len(PLAIN.steps)
+    paces = dict.fromkeys(what.roles, TrainingPace(steps, steps, steps, (0.0, 0.0), (0.0, 0.0)))
+    with session(testbed, tmp_path / "store") as controller:
+        with Training(controller, what) as first:
+            first.submit(*entries)
+            while first.logged < 3:
+                time.sleep(0.001)
+        counted = list(first.rest())
+        assert [step.number for step in counted] == list(range(len(first.log.entries)))
+        with Training(controller, replace(what, paces=paces)) as slow:
+            slow.submit(*entries)
+            time.sleep(0.1)
+            begun_s = time.monotonic()
+        assert time.monotonic() - begun_s < 60  # an entry takes hours
+        assert not [*slow.rest(), *slow.log.entries]
+        with Training(controller, what) as again:  # finds nothing that was left behind
+            found = list(again.run(entries))
+    assert [step.measures for step in found[: len(counted)]] == [step.measures for step in counted]
