@@ -12,9 +12,10 @@ from annotated_types import Interval
 
 from ...envs import FAMILIES, Family, get_family
 from ...envs.live_training import TrainingFamily
+from ...models.plans import SpatialPlan
 from ...ui.errors import InputError
 from ...ui.files import read_yaml
-from ...ui.validation import read_json, validated
+from ...ui.validation import read_json, shown, validated
 
 SPATIAL = "distredge"
 YAML = (".yaml", ".yml")
@@ -72,13 +73,17 @@ def family_of(plan: str, scenario: str, options: Mapping[str, Any]) -> Family:
     Args:
         plan: a file, or a planner's name.
         options: fields of the scenario.
+
+    Raises:
+        InputError: a file cannot be read, or is of no kind that there is.
     """
     if plan.endswith(".json"):
         kind = read_json(plan).get("kind")
-        for family in FAMILIES.values():
-            if family.live and live_module(family).PLAN.kind == kind:
-                return family
-        return get_family(SPATIAL)
+        kinds = {live_module(family).PLAN.kind: family for family in FAMILIES.values() if family.live}
+        kinds[SpatialPlan.kind] = get_family(SPATIAL)
+        if kind not in kinds:
+            raise InputError(f"{plan}: kind is {shown(kind)}, allowed: {', '.join(kinds)}")
+        return kinds[kind]
     if scenario.endswith(YAML):
         return _family_of_file(read_yaml(scenario))
     return next((family for family in FAMILIES.values() if _has(family, scenario, options)), get_family(SPATIAL))

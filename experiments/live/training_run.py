@@ -63,7 +63,11 @@ def run(args: argparse.Namespace, family: Family, cluster: TrainingCluster | Non
     options = parse_pairs("--env-kwargs", args.env_kwargs)
     live = live_module(family)
     scenario = args.testbed if cluster is None else cluster.scenario
-    setting = live.get_scenario(scenario, **options)
+    try:
+        setting = live.get_scenario(scenario, **options)
+    except InputError as error:
+        of = f"{args.plan} is a plan for {family.name}: " if args.plan.endswith(".json") else ""
+        raise InputError(f"{of}{error}") from None
     system = live.make_system(setting)
     plan = _plan(args, family, system, scenario, options)
     data = load_images(None if args.data in (None, "digits") else args.data, system.model.input)

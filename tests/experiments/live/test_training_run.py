@@ -166,6 +166,8 @@ def test_curves_are_tracked_where_that_is_asked_for(folder: Path, monkeypatch: p
         ("{hybrid}.json --testbed {cut}.yaml", "{cut}.yaml"),
         ("{cut}.json --testbed resnet34-gpu-60", "model is 'lenet5', expected 'resnet34'"),
         ("pdt --testbed {cut}.yaml --resume .", "--resume .: holds no training that was begun (job.json is missing)"),
+        ("{cut}.json --testbed lenet5-3", "cut.json is a plan for l2s: unknown scenario 'lenet5-3'"),
+        ("odd.json --testbed lenet5-3", "odd.json: kind is 'job', allowed: cut, "),
         ("pdt --testbed {cut}.yaml --resume gone", "--resume gone: is not a folder"),
         ("jalad --testbed {hybrid}.yaml", "jalad leaves no plan"),
         ("pdt --cluster {cut}.yaml", "scenario is missing"),
@@ -175,6 +177,7 @@ def test_curves_are_tracked_where_that_is_asked_for(folder: Path, monkeypatch: p
 )
 def test_bad_command_lines_are_one_line(words: str, named: str, folder: Path) -> None:
     paths = {kind: str(folder / kind) for kind in SCENARIOS}
+    Path("odd.json").write_text('{"kind": "job"}')
     RUN.refuses(words.format(**paths), named.format(**paths))
 
 
