@@ -65,6 +65,8 @@ def _main(argv: Sequence[str] | None) -> int:
         raise InputError("--time-scale, --emulate and --namespaces are for --testbed; a cluster's file says its own")
     if args.resume is not None and not args.resume.is_dir():
         raise InputError(f"--resume {args.resume}: is not a folder; name that of a run that was stopped")
+    if args.resume is not None and args.out is not None:
+        raise InputError(f"--out is for a new run, --resume {args.resume} goes on in its own folder")
     options = parse_pairs("--env-kwargs", args.env_kwargs)
     cluster = read_cluster(args.cluster) if args.cluster is not None else None
     named = str(args.testbed or (args.cluster if cluster is None else cluster.scenario))

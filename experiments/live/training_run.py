@@ -19,6 +19,7 @@ from ...ui.claims import held
 from ...ui.console import INTERRUPTED, note, stderr
 from ...ui.errors import InputError
 from ...ui.files import write_text, writing
+from ...ui.validation import validated
 from ..options import parse_pairs
 from ..play import assess
 from ..run_folder import RunFolder, claimed_out, claimed_run
@@ -45,11 +46,15 @@ def check(args: argparse.Namespace) -> None:
     Raises:
         InputError: names the option.
     """
+    from ...envs.training_cluster import LiveOptions
+
     for name in SPATIAL_ONLY:
         if getattr(args, name):
             raise InputError(f"--{name.replace('_', '-')} is for spatial plans, this one trains")
     if args.emulate == "dilate":
         raise InputError("--emulate is 'dilate', allowed for plans that train: table, none")
+    if args.learning_rate is not None:
+        validated(LiveOptions, {"learning_rate": args.learning_rate}, "--learning-rate")
     if args.kill is not None and args.checkpoint_every == 0:
         raise InputError("--kill needs checkpoints, --checkpoint-every is 0")
 

@@ -168,6 +168,8 @@ def test_curves_are_tracked_where_that_is_asked_for(folder: Path, monkeypatch: p
         ("pdt --testbed {cut}.yaml --resume .", "--resume .: holds no training that was begun (job.json is missing)"),
         ("{cut}.json --testbed lenet5-3", "cut.json is a plan for l2s: unknown scenario 'lenet5-3'"),
         ("odd.json --testbed lenet5-3", "odd.json: kind is 'job', allowed: cut, "),
+        ("pdt --testbed {cut}.yaml --learning-rate 1e7", "learning_rate is 10000000.0, allowed: 1e-12..100"),
+        ("pdt --testbed {cut}.yaml --resume . --out new", "--out is for a new run"),
         ("pdt --testbed {cut}.yaml --resume gone", "--resume gone: is not a folder"),
         ("jalad --testbed {hybrid}.yaml", "jalad leaves no plan"),
         ("pdt --cluster {cut}.yaml", "scenario is missing"),
