@@ -23,7 +23,7 @@ from ..patience import send_unless
 from ..service import Event
 from ..session_core import Back, Lost
 from ..transport import PeerGone
-from ..wire_training import AnyEntry, Do
+from ..wire_training import AnyEntry, Do, entry_from_json, entry_to_json
 from ..wire_training_plan import TrainingPace, TrainingPlan
 from ..wire_types import WireError
 from .blobs import put_data
@@ -106,7 +106,16 @@ class Training:
         return self.session.core.logged
 
     def submit(self, *entries: AnyEntry) -> None:
-        """More entries, done as soon as it is their turn; see :meth:`run` for what becomes of them."""
+        """More entries, done as soon as it is their turn; see :meth:`run` for what becomes of them.
+
+        Raises:
+            InputError: no packet can say one of them.
+        """
+        for entry in entries:
+            try:
+                entry_from_json(entry_to_json(entry))
+            except WireError as error:
+                raise InputError(f"{type(entry).__name__.lower()}: {error}") from None
         with self._controller.lock:
             for entry in entries:
                 self._controller.act(self.session.submit(entry, time.monotonic()))

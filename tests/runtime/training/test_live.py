@@ -26,6 +26,7 @@ from splitgym.runtime.training.trainer import Training as Trainer
 from splitgym.runtime.training.trainer import train
 from splitgym.runtime.wire_training import AnyEntry, Compressed, Redraw, Round
 from splitgym.runtime.wire_training_plan import TrainingPace
+from splitgym.ui.errors import InputError
 
 from .live import NAMES, SETTINGS, job, kill, merged, run, session, training
 from .members import minibatches, shares
@@ -210,6 +211,8 @@ def test_who_closes_a_training_does_not_wait_and_misses_nothing_that_counts(test
     paces = dict.fromkeys(what.roles, TrainingPace(steps, steps, steps, (0.0, 0.0), (0.0, 0.0)))
     with session(testbed, tmp_path / "store") as controller:
         with Training(controller, what) as first:
+            with pytest.raises(InputError, match="rate"):
+                first.submit(Round(0, 2, 1e9))  # which a worker would drop
             first.submit(*entries)
             while first.logged < 3:
                 time.sleep(0.001)
