@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .training_families import TrainingCluster
     from .training_report import Steps
 
+CURVE = "curve.csv"
 STEPS, RATE = 100, 0.01
 SAME = ("optimizer", "momentum", "weight_decay", "batch", "seed", "images", "flips", "in_flight", "cut", "settings")
 RECENT = 20  # steps that loss and accuracy are shown of

@@ -18,6 +18,7 @@ from ...ui.files import write_text, writing
 from ..run_folder import versions
 from .results import PICTURE, RESULT, TRACE
 from .tables import columns, milliseconds
+from .trained import CURVE
 from .training_terms import MEANINGS
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def results(run: TrainedRun, out: Path) -> tuple[dict[str, Path], dict[str, floa
 
     report = make_report(run.asked.task, run.workers, longest(run.trained.steps))
     data = _to_json(run, report)
-    written, pictures = [RESULT], dict[str, Path]()
+    written, pictures = [RESULT, CURVE], dict[str, Path]()
     with writing(out):
         write_text(out / RESULT, json.dumps(data, indent=1, allow_nan=False) + "\n")
         if report.typical is not None:

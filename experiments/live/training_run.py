@@ -24,7 +24,7 @@ from ..options import parse_pairs
 from ..play import assess
 from ..run_folder import RunFolder, claimed_out, claimed_run
 from ..tracking import Tracker, new_track_id, tracking_mode
-from .trained import RATE, Asked, Trained
+from .trained import CURVE, RATE, Asked, Trained
 from .training_families import TrainingCluster, live_module
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ...runtime.training.log import TrainingLog
     from ...runtime.training.steps import Step
 
-JOB, CURVE = "job.json", "curve.csv"
+JOB = "job.json"
 COLUMNS = ("step", "loss", "accuracy", "step_s", "counts")
 EVERY = 20
 SPARE = "spare"  # the worker that plays for one that is ended on purpose

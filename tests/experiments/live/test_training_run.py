@@ -69,6 +69,7 @@ def test_every_kind_of_plan_trains_and_writes_what_was_measured(kind: str, folde
     assert [row[0] for row in rows] == [str(n) for n in range(1, 8)]
     assert all(float(row[1]) > 0 for row in rows)
     assert "where a step's time goes" in called.out
+    assert "written to out: run.json, curve.csv" in called.out
 
 
 class Stopping(progress.Bar):
