@@ -14,7 +14,9 @@ from .graph import Graph, Kernel, Node
 
 Function = Callable[[np.ndarray], np.ndarray]
 
-_AT = np.concatenate([np.linspace(-9, 9, 1801), np.linspace(-30, 30, 61)])
+# Dense where activations bend; far out because a limit of 100 or 255 is no part of any of them.
+_FAR = np.geomspace(30, 1e9, 151)
+_AT = np.concatenate([np.linspace(-9, 9, 1801), np.linspace(-30, 30, 61), _FAR, -_FAR])
 _TOLERANCE = 2e-6
 _LONGEST = 12  # nodes of an activation by parts
 
@@ -54,8 +56,8 @@ _VALUES: dict[str, Callable[..., np.ndarray]] = {
     "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
     "gelu": lambda x: 0.5 * x * (1 + _erf(x / np.sqrt(2))),
     "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
-    "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))),
-    "softplus": lambda x: np.log1p(np.exp(x)),
+    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+    "softplus": lambda x: np.logaddexp(0, x),
     "clip": np.clip,
     "leaky": lambda x, slope=0.1: np.where(x < 0, slope * x, x),
     "elu": lambda x, alpha=1.0: np.where(x < 0, alpha * (np.exp(x) - 1), x),

@@ -105,6 +105,17 @@ def test_what_is_no_activation_stays_as_it_is(tmp_path: Path) -> None:
     assert isinstance(imported.model.units[-1].layers[-1], Block)
 
 
+@pytest.mark.parametrize("largest", [31, 40, 255, 65504])
+def test_a_limit_far_out_stays(largest: float, tmp_path: Path) -> None:
+    """A Relu that is limited is no Relu, nor is a swish a swish."""
+    for first in (by_parts(("Relu", "c", "", "a")), by_parts(("Sigmoid", "c", "", "s"), ("Mul", "c", "s", "a"))):
+        nodes = [*first, helper.make_node("Clip", ["a", "", "top"], ["y"])]
+        path, x = by_hand(tmp_path / "net.onnx", CONV, *nodes, top=number(largest)), 3 * largest * image(SIDE)
+        expected = run_onnxruntime(path, x)
+        assert float(expected[0].max()) == largest
+        assert_all_outputs(import_onnx(path), x, expected)
+
+
 def test_a_layer_norm_by_parts_is_one(tmp_path: Path) -> None:
     """As exports below opset 17 have it."""
     mean: dict[str, Any] = dict(axes=[1], keepdims=1)
