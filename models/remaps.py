@@ -216,13 +216,13 @@ def _at(values: npt.NDArray[Any], posts: Rows) -> Rows:
 
 @lru_cache(maxsize=256)
 def _taps(size: int, out: int, scale: float, mode: str, coordinates: str, rounding: str, cubic: float) -> Taps:
-    at = np.arange(out, dtype=np.float64)
+    at, scale = np.arange(out, dtype=np.float32), np.float32(scale)  # as runtimes do: a float64 rounds elsewhere
     if coordinates == "align_corners":
-        at = at * (size - 1) / (out - 1) if out > 1 else at * 0
+        at = at * np.float32(size - 1) / np.float32(out - 1) if out > 1 else at * 0
     elif coordinates == "asymmetric":
         at = at / scale
     elif coordinates == "half_pixel" or out > 1:
-        at = (at + 0.5) / scale - 0.5
+        at = (at + np.float32(0.5)) / scale - np.float32(0.5)
     else:  # pytorch_half_pixel of a single position
         at = at * 0
     if mode == "nearest":
@@ -236,7 +236,7 @@ def _taps(size: int, out: int, scale: float, mode: str, coordinates: str, roundi
         weights = np.ones((out, 1))
     else:
         base = np.floor(at).astype(np.int64)
-        share = at - base
+        share = at.astype(np.float64) - base
         if mode == "linear":
             index, weights = np.stack([base, base + 1], 1), np.stack([1 - share, share], 1)
         else:

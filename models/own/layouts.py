@@ -240,7 +240,13 @@ def resize(call: Call) -> None:
         raise call.refuse("resizing with antialias has no layer")
     if mode not in ("nearest", "linear", "cubic") or (mode == "cubic" and a.get("exclude_outside", 0)):
         raise call.refuse(f"resizing by {mode} has no layer")
-    rounding = "floor" if old else a.get("nearest_mode", "round_prefer_floor")
+    rounding = a.get("nearest_mode", "round_prefer_floor")
+    if old:  # onnxruntime's rule, where ONNX's text has none: rounded down where a map grows, up where it shrinks
+        rounding = "floor" if min(factors) >= 1 else "ceil"
+        if mode == "nearest" and min(factors) < 1 < max(factors):
+            raise call.refuse(
+                "one axis grows and the other shrinks by the nearest value, which opset 10 has no rule for"
+            )
     if (height, width) == (shape.height, shape.width) and factors == (1.0, 1.0):
         call.out.alias(call.x, call.output)
         return

@@ -20,6 +20,7 @@ import numpy as np
 
 from ...ui.errors import InputError
 from ..layers import Shape
+from .inference import corrected_sizes
 from .onnx_input import fixed_input
 
 LEAST_OPSET = 7  # before it additions did not broadcast as they do now
@@ -327,19 +328,44 @@ class _Loading:
                 types[tensor] = self.types[tensor]
         try:
             made = shape_inference.infer_node_outputs(
-                schema, _renamed(node), types, data, opset_imports=self.opset_imports, ir_version=self.ir_version
+                schema, self._forward(node), types, data, opset_imports=self.opset_imports, ir_version=self.ir_version
             )
         except Exception as error:
             raise self._refuse(node, f"sizes do not fit ({' '.join(str(error).split())})") from None
         if node.operator in _SIZE_OF_INPUT and node.inputs[0] in self.types:
             made = {node.outputs[0]: self.types[node.inputs[0]]}
+        corrections = self._corrections(node)
         for tensor, kind in made.items():
             below = [dim.dim_value for dim in kind.tensor_type.shape.dim if dim.dim_value < 0]
             if below:
                 raise self._refuse(node, f"its output has a size of {below[0]}, allowed: 1 or more")
             self.types[tensor] = kind
             if kind.tensor_type.HasField("shape"):
+                for axis, size in corrections.items():
+                    kind.tensor_type.shape.dim[axis].dim_value = size
                 self.sizes[tensor] = _sizes_of(kind)
+
+    def _forward(self, node: OnnxNode) -> Any:
+        """The node's protobuf with its axis counted from the front: inference below opset 11 knows no other."""
+        proto, axis = _renamed(node), node.attributes.get("axis")
+        sizes = self.sizes.get(node.inputs[0]) if node.inputs else None
+        if self.opset >= 11 or not isinstance(axis, int) or axis >= 0 or sizes is None:
+            return proto
+        copy = type(proto)()
+        copy.CopyFrom(proto)
+        next(a for a in copy.attribute if a.name == "axis").i = axis + len(sizes)
+        return copy
+
+    def _corrections(self, node: OnnxNode) -> Mapping[int, int]:
+        """Sizes of the outputs that are other ones than ONNX infers."""
+        given = self.sizes.get(node.inputs[0]) if node.inputs else None
+        if given is None:
+            return {}
+        place = 1 if node.operator == "Upsample" or self.opset < 11 else 2
+        scales = self.constants.get(node.inputs[place]) if len(node.inputs) > place else None
+        if scales is None and "scales" in node.attributes:  # Upsample up to opset 8
+            scales = np.array(node.attributes["scales"])
+        return corrected_sizes(node.operator, node.attributes, given, scales)
 
 
 def _renamed(node: OnnxNode) -> Any:

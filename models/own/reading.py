@@ -186,8 +186,7 @@ class _Reader:
         """The size that the layer gives must be the one that ONNX infers."""
         found = known_sizes(self.net, tensor)
         own = tuple(self.out.size(tensor, letter) for letter in self.out.axes(tensor))
-        rounds = bool(node.attributes.get("ceil_mode", 0))  # where ONNX counts windows that begin in the padding
-        if found is not None and 0 not in own and own != found and not rounds:
+        if found is not None and 0 not in own and own != found:
             sizes = " x ".join(map(str, found))
             raise self.out.refuse(node.name, node.operator, f"its output is {sizes} by ONNX, {own} as a layer")
 

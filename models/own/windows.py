@@ -28,6 +28,8 @@ def conv(call: Call) -> None:
     if bias is not None and call.inputs[2] in call.net.computed and not bias.any():
         bias = None
     kernel, stride, dilation = window(call, weight.shape[2:])
+    if min(weight.shape) < 1:
+        raise call.refuse(f"weights of {' x '.join(map(str, weight.shape))}, allowed: 1 or more of each")
     sides = call.sides(kernel, stride, dilation)
     if min(sides) < 0:
         raise call.refuse(f"pads {sides}, allowed: 0 or more")
@@ -91,6 +93,8 @@ def batch_norm(call: Call) -> None:
 
 def max_pool(call: Call) -> None:
     kernel, stride, dilation = window(call, call.attributes["kernel_shape"])
+    if dilation != (1, 1) and call.attributes.get("auto_pad", "NOTSET").startswith("SAME"):
+        raise call.refuse("a pool with dilation padded to the same size: runtimes place it differently; state its pads")
     sides = call.sides(kernel, stride, dilation)
     ceil_mode = _ceil_mode(call, sides, kernel, stride, dilation)
     wide = 2 * sides[0] > kernel[0] or 2 * sides[2] > kernel[1]

@@ -116,6 +116,37 @@ def test_a_limit_far_out_stays(largest: float, tmp_path: Path) -> None:
         assert_all_outputs(import_onnx(path), x, expected)
 
 
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize("opset", [9, 10, 11, 18])
+def test_a_resize_gives_the_rows_that_runtimes_give(opset: int, mode: str, tmp_path: Path) -> None:
+    """6 by 5 / 3 is 10 in float32, and no less; 5 by 0.7 is 3, each from where onnxruntime takes it."""
+    for factors in [(5 / 3, 1.4), (1.5, 1.25), *([(0.7, 0.6)] if opset > 9 else [])]:
+        scales = {"s": np.array([1, 1, *factors], np.float32), "roi": np.zeros(0, np.float32)}
+        inputs = ["c", "s"] if opset < 11 else ["c", "roi", "s"]
+        rule: dict[str, Any] = {} if opset < 11 else {"coordinate_transformation_mode": "asymmetric"}
+        resize = helper.make_node("Upsample" if opset < 10 else "Resize", inputs, ["y"], mode=mode, **rule)
+        path, x = by_hand(tmp_path / "net.onnx", CONV, resize, opset=opset, **scales), image(SIDE)
+        assert_all_outputs(import_onnx(path), x, run_onnxruntime(path, x))
+
+
+@pytest.mark.parametrize("opset", [10, 12, 18])
+def test_a_pool_rounded_up_joins_a_gate(opset: int, tmp_path: Path) -> None:
+    """No window begins behind the map, whatever ONNX's inference of that opset counts."""
+    pool = helper.make_node("AveragePool", ["c"], ["p"], kernel_shape=[1, 1], strides=[4, 3], ceil_mode=1)
+    parts = by_parts(("GlobalAveragePool", "p", "", "g"), ("Sigmoid", "g", "", "s"), ("Mul", "p", "s", "y"))
+    path, x = by_hand(tmp_path / "net.onnx", CONV, pool, *parts, opset=opset), image(SIDE)
+    assert_all_outputs(import_onnx(path), x, run_onnxruntime(path, x))
+
+
+def test_an_axis_from_behind_is_known_below_opset_11(tmp_path: Path) -> None:
+    """Torch writes them so; ONNX infers no size then."""
+    shape = {"sizes": np.array([1, 3, 4, 6, 5])}
+    nodes = by_parts(("Reshape", "c", "sizes", "r"), ("Sigmoid", "r", "", "s"))
+    concat = helper.make_node("Concat", ["r", "s"], ["y"], axis=-1)
+    path, x = by_hand(tmp_path / "net.onnx", CONV, *nodes, concat, opset=9, **shape), image(SIDE)
+    assert_all_outputs(import_onnx(path), x, run_onnxruntime(path, x))
+
+
 def test_a_layer_norm_by_parts_is_one(tmp_path: Path) -> None:
     """As exports below opset 17 have it."""
     mean: dict[str, Any] = dict(axes=[1], keepdims=1)

@@ -35,6 +35,17 @@ REFUSED: dict[str, tuple[list[Any], dict[str, Any], int, str]] = {  # nodes, wei
     "ConvTranspose of no channels": (
         [CONV, node("ConvTranspose", "c", "k")], {"k": np.ones((12, 0, 1, 1), "f")}, 18, "makes 0 x 6 x 5 of 12 x 6 x 5"
     ),
+    "Conv of no channels": (
+        [CONV, node("Conv", "c", "k")], {"k": np.ones((0, 12, 1, 1), "f")}, 18, "weights of 0 x 12 x 1 x 1"
+    ),
+    "MaxPool dilated and padded to the same size": (
+        [CONV, node("MaxPool", "c", kernel_shape=[3, 1], dilations=[2, 1], auto_pad="SAME_LOWER")], {}, 18,
+        "state its pads",
+    ),
+    "Resize that grows and shrinks": (
+        [CONV, node("Resize", "c", "s", mode="nearest")], {"s": np.array([1, 1, 1.5, 0.6], "f")}, 10,
+        "one axis grows and the other shrinks",
+    ),
     "norm in training": (
         [CONV, node("BatchNormalization", "c", "b", "b", "b", "b", training_mode=1)], {}, 18, "sizes do not fit"
     ),
