@@ -216,13 +216,13 @@ def _at(values: npt.NDArray[Any], posts: Rows) -> Rows:
 
 @lru_cache(maxsize=256)
 def _taps(size: int, out: int, scale: float, mode: str, coordinates: str, rounding: str, cubic: float) -> Taps:
-    at, scale = np.arange(out, dtype=np.float32), np.float32(scale)  # as runtimes do: a float64 rounds elsewhere
+    at, by = np.arange(out, dtype=np.float32), np.float32(scale)  # as runtimes do: float64 rounds elsewhere
     if coordinates == "align_corners":
         at = at * np.float32(size - 1) / np.float32(out - 1) if out > 1 else at * 0
     elif coordinates == "asymmetric":
-        at = at / scale
+        at = at / by
     elif coordinates == "half_pixel" or out > 1:
-        at = (at + np.float32(0.5)) / scale - np.float32(0.5)
+        at = (at + np.float32(0.5)) / by - np.float32(0.5)
     else:  # pytorch_half_pixel of a single position
         at = at * 0
     if mode == "nearest":
