@@ -223,6 +223,8 @@ def resize(call: Call) -> None:
     height, width = call.sizes[2:]
     if (call.sizes[0], call.sizes[1]) != (1, shape.folded_channels):
         raise call.refuse("batch or channels are resized")
+    if min(height, width) < 1:
+        raise call.refuse(f"its output is {height} x {width}, allowed: 1 or more of each")
     sizes = call.constant(3) if len(call.inputs) > 3 else None
     old = call.operator == "Upsample" or call.opset < 11
     scales = None if sizes is not None else call.constant(1 if old else 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import layouts, values, windows
+from . import layouts, quantised, values, windows
 from .call import Call
 
 _FUNCTIONS = ("Exp", "Log", "Sqrt", "Reciprocal", "Abs", "Erf", "Sin", "Cos", "Floor", "Ceil", "Round")
@@ -50,7 +50,7 @@ HANDLERS: dict[str, Callable[[Call], None]] = {
     "Identity": values.same,
     "Cast": values.cast,
     "CastLike": values.same,
-    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), values.quantise),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), quantised.quantise),
 }
 
 # Operators that only a map can be read by: what reaches them is a map again.

@@ -14,11 +14,12 @@ from ..layers import Shape
 from ..programs import Constant, Operation, Program
 from .graph import Weights
 from .onnx_net import OnnxNet, OnnxNode, known_sizes
+from .quantised import upper_bound
 
 # Operators that are a reshape once all sizes are known, and those that change nothing here.
 _RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 _SEVERAL = ("Split", "TopK", "LSTM")  # of others only the first output is made
-_SAME = ("Identity", "QuantizeLinear", "DequantizeLinear")
+_SAME = ("Identity", "DequantizeLinear")
 
 
 class NoProgram(Exception):
@@ -224,6 +225,13 @@ def _pad_rule(writer: _Writer, node: OnnxNode, a: dict[str, Any]) -> Lowered:
     return "Pad", node.inputs[:1], {"pads": pads, "mode": a.get("mode", "constant"), **more}
 
 
+def _quantise_rule(writer: _Writer, node: OnnxNode, a: dict[str, Any]) -> Lowered:
+    largest = upper_bound(writer.net, node)
+    if largest is None:
+        return "Identity", node.inputs[:1], {}
+    return "Clip", node.inputs[:1], {"min": 0.0, "max": largest}
+
+
 def _clip_rule(writer: _Writer, node: OnnxNode, a: dict[str, Any]) -> Lowered:
     limits = {}
     for name, index in (("min", 1), ("max", 2)):
@@ -313,6 +321,7 @@ _RULES: dict[str, Rule] = {
     "Split": _split_rule,
     "Pad": _pad_rule,
     "Clip": _clip_rule,
+    "QuantizeLinear": _quantise_rule,
     "Cast": _cast_rule,
     "TopK": _top_k_rule,
     "Dropout": _dropout_rule,

@@ -209,13 +209,3 @@ def cast(call: Call) -> None:
     if call.attributes["to"] not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16):
         raise call.refuse("only casts to floating-point numbers can be left out")
     same(call)
-
-
-QUANTISED = "quantised activations are read as float: what lies between Quantize and Dequantize is left out"
-
-
-def quantise(call: Call) -> None:
-    """A map's values as whole numbers: read as they are; said so."""
-    if QUANTISED not in call.net.notes:
-        call.net.notes.append(QUANTISED)
-    same(call)

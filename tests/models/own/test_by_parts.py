@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from splitgym.models.blocks import Block
 from splitgym.models.channels import ChannelNorm, Shuffle
 from splitgym.models.layers import Conv, Shape
+from splitgym.models.own.quantised import QUANTISED
 from splitgym.models.own.read import import_model, import_onnx
-from splitgym.models.own.values import QUANTISED
 from splitgym.models.programs import Program
 from splitgym.models.remaps import DepthToSpace, Slice
 
@@ -291,6 +291,25 @@ def test_quantised_activations_are_read_as_float_and_said_so(tmp_path: Path) -> 
     nodes = by_parts(("QuantizeLinear", "c", "s", "q"), ("DequantizeLinear", "q", "s", "y"))
     imported = import_onnx(by_hand(tmp_path / "net.onnx", CONV, *nodes, s=number(0.01)))
     assert QUANTISED in imported.notes
+
+
+@pytest.mark.parametrize("in_tail", [False, True])
+def test_bounds_of_whole_numbers_stand_for_an_activation(in_tail: bool, tmp_path: Path) -> None:
+    """A quantiser leaves a Relu out where whole numbers begin at 0; a Relu that is there is enough."""
+    constants = dict(s=number(0.02), z=np.array(0, np.uint8), sizes=np.array([1, 3, 4, 6, 5]))
+    reshaped = by_parts(("Reshape", "c", "sizes", "r")) if in_tail else []
+    quantised = [
+        helper.make_node("QuantizeLinear", ["r" if in_tail else "c", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    path, x = by_hand(tmp_path / "net.onnx", CONV, *reshaped, *quantised, **constants), 3 * image(SIDE)
+    (expected,) = run_onnxruntime(path, x)
+    assert_all_outputs(import_onnx(path), x, [expected], tolerance=0.01 / float(expected.abs().max()) + 1e-5)
+    if not in_tail:
+        relu = helper.make_node("Relu", ["c"], ["r"])
+        quantised[0].input[0] = "r"
+        found = import_onnx(by_hand(tmp_path / "relu.onnx", CONV, relu, *quantised, **constants)).model.units
+        assert [unit.layers for unit in found] == [(Conv(3, 1, 1, out_channels=12, activation="relu"),)]
 
 
 def test_a_condition_that_is_known_chooses_its_branch(tmp_path: Path) -> None:

@@ -42,6 +42,9 @@ REFUSED: dict[str, tuple[list[Any], dict[str, Any], int, str]] = {  # nodes, wei
         [CONV, node("MaxPool", "c", kernel_shape=[3, 1], dilations=[2, 1], auto_pad="SAME_LOWER")], {}, 18,
         "state its pads",
     ),
+    "Resize to nothing": (
+        [CONV, POOLED[0], node("Resize", "g", "", "s")], {"s": np.array([1, 1, 0.5, 2], "f")}, 18, "its output is 0 x 2"
+    ),
     "Resize that grows and shrinks": (
         [CONV, node("Resize", "c", "s", mode="nearest")], {"s": np.array([1, 1, 1.5, 0.6], "f")}, 10,
         "one axis grows and the other shrinks",
@@ -81,6 +84,13 @@ def test_an_onnx_operator_that_cannot_be_read_is_refused_by_node(name: str, tmp_
     message = the_error(import_onnx, path)
     assert message.startswith(f"{path}: node {nodes[-1].name} ")
     assert words in message
+
+
+def test_an_unknown_operator_is_refused_before_what_reads_it(tmp_path: Path) -> None:
+    unknown = node("QLinearMul", "c", domain="com.microsoft", out="q")
+    path = by_hand(tmp_path / "net.onnx", CONV, unknown, node("MaxPool", "q", kernel_shape=[2, 2]))
+    changed(path, lambda proto: proto.opset_import.append(helper.make_opsetid("com.microsoft", 1)))
+    assert "com.microsoft.QLinearMul is no operator of ONNX" in the_error(import_onnx, path)
 
 
 def test_a_refusal_says_what_can_be_done(tmp_path: Path) -> None:
