@@ -54,7 +54,7 @@ class Program(GlobalLayer):
 
     Attributes:
         inputs: sizes of what is read, the batch first. Several lie behind one another: by channels, or in a vector.
-        split: how several inputs are told apart.
+        split: what it is: a map of maps put together by channels, or a vector of all values one behind another.
         constants: numbered behind the inputs.
         operations: in the order in which they run.
         outputs: the values that are given; several as one vector, one behind another.

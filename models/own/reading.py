@@ -310,9 +310,8 @@ class _Parting:
         results = [(tensor, known_sizes(net, tensor)) for tensor in self.outputs]
         size = sum(_elements(sizes) for _, sizes in results)
         try:
-            split = "vector" if len(entries) > 1 else "channels"
             program, weights = program_of(
-                net, nodes, self.reader.entries(entries), self.outputs, Shape(size, 1, 1), split
+                net, nodes, self.reader.entries(entries), self.outputs, Shape(size, 1, 1), "vector"
             )
         except NoProgram as error:
             reason = self.reader.reasons.get(next(filter(None, error.node.outputs), ""), "")

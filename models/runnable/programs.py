@@ -64,6 +64,6 @@ class ProgramModule(KernelModule):
     def _output(self, outputs: Sequence[Tensor], batch: int) -> Tensor:
         out = self.out_shape
         outputs = [value.float() for value in outputs]
-        if (out.height, out.width) != (1, 1):
+        if self.program.split == "channels" or (out.height, out.width) != (1, 1):
             return outputs[0].reshape(batch, out.folded_channels, out.height, out.width)
         return torch.cat([value.reshape(batch, -1) for value in outputs], 1)

@@ -21,6 +21,7 @@ from splitgym.models.programs import Program
 from splitgym.models.remaps import DepthToSpace, Slice
 
 from .nets import (
+    Net,
     assert_all_outputs,
     assert_equal_outputs,
     exported,
@@ -321,6 +322,22 @@ def test_a_condition_that_is_known_chooses_its_branch(tmp_path: Path) -> None:
     for yes, kind in ((True, "relu"), (False, "tanh")):
         imported = import_onnx(by_hand(tmp_path / "net.onnx", CONV, condition, yes=np.array(yes)))
         assert imported.model.units[0].layers[0] == Conv(3, 1, 1, out_channels=12, activation=kind)
+
+
+@pytest.mark.parametrize("over", [(2, 3), (1, 2, 3)])
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_gate_by_a_program_has_one_row(over: tuple[int, ...], flat: bool, tmp_path: Path) -> None:
+    """What no layer is for gives a map still, though it be of one row and column."""
+
+    def gated(net: Any, x: Tensor) -> Tensor:
+        gate = (x.amax(over, keepdim=True) > 0.5).float() + 0.5 * x.amax(over, keepdim=True)
+        return net.last((gate if flat else net.conv(x * gate)).flatten(1))
+
+    features = len(over) == 2 and flat
+    last = nn.Linear(4 if features else 1 if flat else 4 * SIDE.height * SIDE.width, 3)
+    net = scrambled(Net(gated, 4, 2, conv=nn.Conv2d(4, 4, 3, padding=1), last=last))
+    path, x = exported(net, tmp_path / "net.onnx", SIDE, dynamo=False), image(SIDE)
+    assert_all_outputs(import_onnx(path), x, run_onnxruntime(path, x))
 
 
 def test_attention_in_the_middle_is_one_unit_that_reads_every_row(tmp_path: Path) -> None:
