@@ -122,7 +122,7 @@ def test_a_limit_far_out_stays(largest: float, tmp_path: Path) -> None:
 def test_a_resize_gives_the_rows_that_runtimes_give(opset: int, mode: str, tmp_path: Path) -> None:
     """6 by 5 / 3 is 10 in float32, and no less; 5 by 0.7 is 3, each from where onnxruntime takes it."""
     for factors in [(5 / 3, 1.4), (1.5, 1.25), *([(0.7, 0.6)] if opset > 9 else [])]:
-        scales = {"s": np.array([1, 1, *factors], np.float32), "roi": np.zeros(0, np.float32)}
+        scales: dict[str, Any] = {"s": np.array([1, 1, *factors], np.float32), "roi": np.zeros(0, np.float32)}
         inputs = ["c", "s"] if opset < 11 else ["c", "roi", "s"]
         rule: dict[str, Any] = {} if opset < 11 else {"coordinate_transformation_mode": "asymmetric"}
         resize = helper.make_node("Upsample" if opset < 10 else "Resize", inputs, ["y"], mode=mode, **rule)
@@ -141,7 +141,7 @@ def test_a_pool_rounded_up_joins_a_gate(opset: int, tmp_path: Path) -> None:
 
 def test_an_axis_from_behind_is_known_below_opset_11(tmp_path: Path) -> None:
     """Torch writes them so; ONNX infers no size then."""
-    shape = {"sizes": np.array([1, 3, 4, 6, 5])}
+    shape: dict[str, Any] = {"sizes": np.array([1, 3, 4, 6, 5])}
     nodes = by_parts(("Reshape", "c", "sizes", "r"), ("Sigmoid", "r", "", "s"))
     concat = helper.make_node("Concat", ["r", "s"], ["y"], axis=-1)
     path, x = by_hand(tmp_path / "net.onnx", CONV, *nodes, concat, opset=9, **shape), image(SIDE)
@@ -297,7 +297,7 @@ def test_quantised_activations_are_read_as_float_and_said_so(tmp_path: Path) -> 
 @pytest.mark.parametrize("in_tail", [False, True])
 def test_bounds_of_whole_numbers_stand_for_an_activation(in_tail: bool, tmp_path: Path) -> None:
     """A quantiser leaves a Relu out where whole numbers begin at 0; a Relu that is there is enough."""
-    constants = dict(s=number(0.02), z=np.array(0, np.uint8), sizes=np.array([1, 3, 4, 6, 5]))
+    constants: dict[str, Any] = dict(s=number(0.02), z=np.array(0, np.uint8), sizes=np.array([1, 3, 4, 6, 5]))
     reshaped = by_parts(("Reshape", "c", "sizes", "r")) if in_tail else []
     quantised = [
         helper.make_node("QuantizeLinear", ["r" if in_tail else "c", "s", "z"], ["q"]),
