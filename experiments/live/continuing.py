@@ -40,6 +40,16 @@ def continued(folder: Path, job: Mapping[str, Any]) -> Iterator[Journal]:
                 (folder / JOURNAL).unlink()
 
 
+def check_folder(folder: Path | None) -> None:
+    """See that there is a run's folder to go on in, where one is named.
+
+    Raises:
+        InputError: there is none.
+    """
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"--resume {folder}: is not a folder; name that of a run that was stopped")
+
+
 def check_same(folder: Path, job: Mapping[str, Any], images: int) -> None:
     """See that a run may go on.
 

@@ -33,7 +33,7 @@ from ..options import parse_pairs
 from ..play import assess
 from ..run_folder import claimed_out, claimed_run
 from ..tracking import MODES
-from .continuing import JOURNAL, check_same, continued, delivery
+from .continuing import JOURNAL, check_folder, check_same, continued, delivery
 from .results import PICTURE, RATES, RESULT, TRACE, Run, results
 from .training_families import family_of, read_cluster
 
@@ -63,8 +63,6 @@ def _main(argv: Sequence[str] | None) -> int:
         raise InputError("name the workers: either --cluster FILE or --testbed SCENARIO")
     if args.cluster is not None and (args.time_scale or args.emulate or args.namespaces):
         raise InputError("--time-scale, --emulate and --namespaces are for --testbed; a cluster's file says its own")
-    if args.resume is not None and not args.resume.is_dir():
-        raise InputError(f"--resume {args.resume}: is not a folder; name that of a run that was stopped")
     if args.resume is not None and args.out is not None:
         raise InputError(f"--out is for a new run, --resume {args.resume} goes on in its own folder")
     options = parse_pairs("--env-kwargs", args.env_kwargs)
@@ -93,6 +91,7 @@ def _spatial(args: argparse.Namespace, options: dict[str, Any]) -> int:
     if args.kill is not None and (args.testbed is None or args.kill not in scenario.device_names):
         raise InputError(f"--kill is {args.kill!r}, allowed: a device of a testbed: {', '.join(scenario.device_names)}")
     asked = _emulation(args)  # what it needs is told to be missing before anything is planned
+    check_folder(args.resume)
     system = System(scenario)
     plan, replans = _plan(args, name, options, system)
     job = _Job(args, name, options, system, plan, replans)

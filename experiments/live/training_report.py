@@ -34,6 +34,7 @@ class Steps:
     periods_s: dict[int, float] = field(default_factory=dict)
     invalid: int = 0
     count: int = 0
+    _before: list[Step] = field(default_factory=list)  # the most of those that something came between
 
     def add(self, step: Step, in_flight: int, counts: bool, batch: int) -> None:
         """Another step.
@@ -46,13 +47,21 @@ class Steps:
         self.count += 1
         self.invalid += not counts
         if not counts or step.measures.get("samples") != batch:
-            self.kept.clear()  # what follows it may have waited for it
+            self._break()  # what follows it may have waited for it
             return
         if self.kept and (self.kept[-1].number + 1, self.kept[-1].epoch) != (step.number, step.epoch):
-            self.kept.clear()
+            self._break()
         self.kept = [*self.kept[-MOST_KEPT + 1 :], step]
         if len(self.kept) > 2 * in_flight:  # behind the filling of a pipeline
             self.periods_s[step.number] = (step.logged_s - self.kept[-1 - in_flight].logged_s) / in_flight
+
+    @property
+    def longest(self) -> list[Step]:
+        """Most steps that counted one after another."""
+        return max(self._before, self.kept, key=len)
+
+    def _break(self) -> None:
+        self._before, self.kept = self.longest, []
 
 
 @dataclass(frozen=True)
@@ -108,15 +117,16 @@ def make_report(task: Task, workers: Workers, steps: Steps) -> TrainingReport:
         steps: under the same costs, at least one of them seen.
     """
     entry, in_flight = next(iter(task.entries([]))), task.job.in_flight
-    if steps.kept:
-        entry = steps.kept[-1].entry
+    kept = steps.longest
+    if kept:
+        entry = kept[-1].entry
     depth = in_flight if task.job.kind == "pipeline" else 1
     first, last = depth, 21 * depth
     expected = predicted(task.job, steps.costs, entry, last + 1)
     predicted_s = (expected.logged_s[last] - expected.logged_s[first]) / (last - first)
     found = shared(terms(expected, first, last), last - first)
     typical, real, scale = None, dict.fromkeys(found, math.nan), workers.scale
-    numbers = {step.number: i for i, step in enumerate(steps.kept)}
+    numbers = {step.number: i for i, step in enumerate(kept)}
     periods = sorted((period_s, number) for number, period_s in steps.periods_s.items())
     near = [(s, n) for s, n in periods if numbers.get(n, 0) >= 2 * depth]
     if near:
@@ -125,13 +135,13 @@ def make_report(task: Task, workers: Workers, steps: Steps) -> TrainingReport:
         at = numbers[number]
         links = steps.costs if workers.emulates else None
         clocks = {role: workers.controller.core.clocks[name] for role, name in workers.roles.items() if workers.remote}
-        typical = measured(steps.kept[at - 2 * depth : at + 1], links, scale, expected.barrier, clocks)
+        typical = measured(kept[at - 2 * depth : at + 1], links, scale, expected.barrier, clocks)
         ahead = 0 if expected.barrier else depth  # entries under way when the last one counts
-        rounds = (len(steps.kept) - 1 - ahead) // depth - 1
+        rounds = (len(kept) - 1 - ahead) // depth - 1
         if rounds:
-            end = steps.kept[-1 - ahead].number
+            end = kept[-1 - ahead].number
             begin = end - rounds * depth
-            real = shared(terms(measured(steps.kept, links, scale, expected.barrier, clocks), begin, end), end - begin)
+            real = shared(terms(measured(kept, links, scale, expected.barrier, clocks), begin, end), end - begin)
     both = {name: (found.get(name, 0.0), real.get(name, 0.0)) for name in ordered(found, real)}
     ends = (periods[0][0] / scale, periods[-1][0] / scale) if periods else (math.nan, math.nan)
     return TrainingReport(

@@ -24,6 +24,7 @@ from ..options import parse_pairs
 from ..play import assess
 from ..run_folder import RunFolder, claimed_out, claimed_run
 from ..tracking import Tracker, new_track_id, tracking_mode
+from .continuing import check_folder
 from .trained import CURVE, RATE, Asked, Trained
 from .training_families import TrainingCluster, live_module
 
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace, family: Family, cluster: TrainingCluster | Non
     from ...runtime.training.data import load_images
 
     check(args)
+    check_folder(args.resume)
     mode, told = tracking_mode(args.track or "off")
     options = parse_pairs("--env-kwargs", args.env_kwargs)
     live = live_module(family)
