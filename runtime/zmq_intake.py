@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from .transport import MOST_HEADER_BYTES, MOST_PAYLOAD_BYTES
 
-LOOK_S, ALERT_S = 0.02, 0.004  # between two looks; the same while somebody may be about to bring too much
+LOOK_S, ALERT_S = 0.02, 0.001  # between two looks; the same while somebody may be about to bring too much
 LOOK_SHARE = 0.1  # of the time at most, however many connections there are
 MOST_MESSAGE_BYTES = MOST_HEADER_BYTES + MOST_PAYLOAD_BYTES + 16 * 1024  # with what encryption adds, and read ahead
 ALERT_BYTES = MOST_MESSAGE_BYTES // 2
