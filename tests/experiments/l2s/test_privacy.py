@@ -366,7 +366,8 @@ def test_every_seed_learns_and_shows_the_trend_on_all_images(seed: int) -> None:
 # --- the script
 
 
-def test_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     for name in ("sklearn", "sklearn.datasets"):
         monkeypatch.setitem(sys.modules, name, None)
     named = f'{privacy_command.prog}: needs sklearn: pip install "splitgym[train]"'
