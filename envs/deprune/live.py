@@ -91,7 +91,7 @@ def task(system: System, plan: CompressedPlan, learning: Learning) -> Task:
     """
     from ...runtime.training.job import TrainingJob
     from ...runtime.training.order import Batches
-    from ...runtime.wire_training import Compressed
+    from ...runtime.wire_training import Compressed, Redraw
 
     system.plan_budgets(plan)
     system = System(system.scenario, available=len(learning.data.train_labels))
@@ -105,7 +105,7 @@ def task(system: System, plan: CompressedPlan, learning: Learning) -> Task:
 
     def entries(logged: Sequence[AnyEntry]) -> Iterator[AnyEntry]:
         done = steps_done(logged, Compressed)
-        redrawn = {entry.before_epoch for entry in logged if not isinstance(entry, Compressed)}  # type: ignore[union-attr]
+        redrawn = {entry.before_epoch for entry in logged if isinstance(entry, Redraw)}
         yield from _entries(plan.budgets, settings, steps, done, redrawn)
 
     at = system.budgets.index(plan.budgets[0])

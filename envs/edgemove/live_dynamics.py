@@ -6,33 +6,34 @@ the client is. Another process stands by for the next server.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...ui.errors import InputError
+from ..live_lane import LiveLane
+from ..live_lane import dynamics_of as made
 from ..live_training import NO_LINK, Costs, Learning
-from ..training_cluster import LiveOptions, bench_of, live_data, live_options
+from ..training_cluster import LiveOptions
 from .adaptation import Placement
 from .dynamics import EdgeMoveDynamics
 from .world import NOBODY
 
 if TYPE_CHECKING:
-    from ...runtime.training.live import Training
     from ...runtime.training.steps import Step
     from ...runtime.wire_training import AnyEntry
 
 ROLES, SPARE = ("client", "server"), "server-2"
-EVERY = 20  # entries between two checkpoints
 SAMPLED = 6  # minibatches of a cycle that are timed, at least
 PROBED = 3  # rounds of a test model
 PROBE_SEED = 0  # of its widths
 
 
-class LiveDynamics(EdgeMoveDynamics):
+class LiveDynamics(LiveLane, EdgeMoveDynamics):
     """One lane whose minibatches are trained by workers.
 
     Of a cycle some minibatches are really trained, at the rate and load in its middle; its time is that of as many as
@@ -41,12 +42,10 @@ class LiveDynamics(EdgeMoveDynamics):
     they come over the backhaul, which is not emulated but priced, as in the tables.
     """
 
-    slow_steps = True
-    exclusive = True
+    family = "EdgeMove"
+    measures = "cycles, moves, test models"
 
     def __init__(self, num_lanes: int, live: LiveOptions, **options: Any) -> None:
-        if num_lanes != 1:
-            raise InputError("EdgeMove: backend=live plays one training at a time; num_envs must be 1")
         super().__init__(num_lanes, **options)
         if self.form == "oracle":
             raise InputError("EdgeMove: action='oracle', allowed for backend=live: absolute, flat, paper")
@@ -54,17 +53,11 @@ class LiveDynamics(EdgeMoveDynamics):
 
         make_system(self.system.scenario)
         self.eval_episodes = 1
-        self._learning = Learning(live_data("EdgeMove", live, self.system.model), live.learning_rate, every=EVERY)
-        self._bench = bench_of("EdgeMove", ROLES, (SPARE,))
-        self.scale = live.time_scale or self._bench.fit_scale([self._task()])
+        self._open(live, ROLES, lambda: [self._task()], (SPARE,))
         self.world.whole_s[:] = self._probed_kinds()[self.system.kind]
-        self._rng = np.random.default_rng(0)
-        self._training: Training | None = None
-        self._present: Costs | None = None  # that workers keep to
         self._worker = ROLES[1]  # that plays the server
         self._next = 0  # minibatch
         self._changed = False  # since the last cycle
-        self.learnt: dict[str, list[float]] = {}
 
     def _task(self) -> Any:
         """The smallest part of the network on the client."""
@@ -107,33 +100,17 @@ class LiveDynamics(EdgeMoveDynamics):
         spans = [span for span in step.spans.get("server", ()) if span.kind not in ("send", "receive")]
         return max(s.end_s for s in spans) - min(s.start_s for s in spans)
 
-    def seed_lanes(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
-        super().seed_lanes(lanes, rngs)
-        self._rng = rngs[0]
-
     def reset_lanes(self, lanes: np.ndarray) -> None:
         from .live import job
 
         super().reset_lanes(lanes)
-        learning = replace(self._learning, seed=int(self._rng.integers(2**31)))
-        self._present = self._costs(NOBODY, 0.0)
-        steps = len(self.system.model.steps)
-        self._training = self._bench.begin(self, job(self.system, steps, learning), self._present, self.scale)
+        self._begin(partial(job, self.system, len(self.system.model.steps)), self._costs(NOBODY, 0.0))
         self._worker, self._next, self._changed = ROLES[1], 0, False
-        self.learnt = {"loss": [], "accuracy": []}
 
     def _costs(self, server: int, elapsed_s: float) -> Costs:
         from .live import costs
 
         return costs(self.world, server, 0, elapsed_s)
-
-    def _keep_to(self, server: int, elapsed_s: float) -> Training:
-        """Have workers take the times of a server and its link at a time."""
-        self._bench.check(self)
-        assert self._training is not None
-        self._present = self._costs(server, elapsed_s)
-        self._training.repace(self._present.paces(self.scale))
-        return self._training
 
     def _adaptation_s(self, old: Placement, new: Placement, lane: np.ndarray, elapsed_s: np.ndarray) -> np.ndarray:
         self._changed = bool(old.differs(new)[0])
@@ -159,10 +136,8 @@ class LiveDynamics(EdgeMoveDynamics):
 
     def _switch(self) -> None:
         """Have the process that stands by play the server."""
-        self._bench.check(self)
-        assert self._training is not None
         self._worker = SPARE if self._worker == ROLES[1] else ROLES[1]
-        self._training.switch("server", self._worker)
+        self._playing().switch("server", self._worker)
 
     def _moved_s(self, server: int, before: int, after: int, elapsed_s: float) -> float:
         """Seconds that layers take to change sides over a server's link."""
@@ -170,8 +145,8 @@ class LiveDynamics(EdgeMoveDynamics):
 
         if before == after:
             return 0.0
-        step = self._keep_to(server, elapsed_s).do(Move(self.system.points[before], self.system.points[after]))
-        return (step.ended_s - step.begun_s) / self.scale
+        moved = Move(self.system.points[before], self.system.points[after])
+        return self._took_s(self._keep_to(self._costs(server, elapsed_s)).do(moved))
 
     def _cycle_s(
         self, new: Placement, lane: np.ndarray, begins_s: np.ndarray, iterations: np.ndarray, noise: np.ndarray
@@ -181,7 +156,7 @@ class LiveDynamics(EdgeMoveDynamics):
         (cut,), (server,) = new.cut, new.server
         depth = 1 if server == NOBODY else self.system.scenario.in_flight
         expected_s = float(self.world.cycle_s(new.cut, new.server, lane, begins_s, iterations)[0])
-        training = self._keep_to(int(server), float(begins_s[0]) + expected_s / 2)
+        training = self._keep_to(self._costs(int(server), float(begins_s[0]) + expected_s / 2))
         timed = depth * ceil(SAMPLED / depth)
         numbers = range(self._next, self._next + timed + 2 * depth + 1)
         entries = (Minibatch(number, self.system.points[cut], self._learning.rate) for number in numbers)
@@ -192,35 +167,7 @@ class LiveDynamics(EdgeMoveDynamics):
         first_s = found[0].logged_s - found[0].begun_s if self._changed else period_s
         return np.array([(first_s + (float(iterations[0]) - 1.0) * period_s) / self.scale])
 
-    def _note_learnt(self, steps: Sequence[Step]) -> None:
-        samples = max(sum(step.measures["samples"] for step in steps), 1.0)
-        self.learnt["loss"].append(sum(step.measures["loss"] for step in steps) / samples)
-        self.learnt["accuracy"].append(sum(step.measures["right"] for step in steps) / samples)
-
-    def step_info(self, lane: int) -> dict[str, Any]:
-        found = super().step_info(lane)
-        if self.learnt.get("loss"):
-            found["learnt"] = {name: values[-1] for name, values in self.learnt.items()}
-        return found
-
-    def details(self, lane: int) -> dict[str, Any]:
-        found = super().details(lane)
-        return {**found, "trace": {**found["trace"], **{k: np.array(v) for k, v in self.learnt.items()}}}
-
-    @property
-    def provenance(self) -> tuple[str, ...]:
-        how = f"measured (live workers that emulate (table), time scale {self.scale:g})"
-        return (f"cycles, moves, test models: {how}", *(f"beside it: {line}" for line in super().provenance))
-
 
 def dynamics_of(backend: str, num_lanes: int, options: Mapping[str, Any], live: Mapping[str, Any]) -> EdgeMoveDynamics:
-    """The dynamics of a backend.
-
-    Args:
-        live: options of playing live (:class:`..training_cluster.LiveOptions`), None where they are not given.
-
-    Raises:
-        InputError: there is no such backend, or an option is not for it.
-    """
-    found = live_options("EdgeMove", backend, live)
-    return EdgeMoveDynamics(num_lanes, **options) if backend == "tables" else LiveDynamics(num_lanes, found, **options)
+    """The dynamics of a backend; see :func:`..live_lane.dynamics_of`."""
+    return made("EdgeMove", EdgeMoveDynamics, LiveDynamics, backend, num_lanes, options, live)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from annotated_types import Interval
 
@@ -48,7 +48,7 @@ class TrainingCluster:
 
 def live_module(family: Family) -> TrainingFamily:
     """The module that makes trainings of a family's plans."""
-    return import_module(family.live)  # type: ignore[return-value]
+    return cast("TrainingFamily", import_module(family.live))
 
 
 def read_cluster(path: str) -> TrainingCluster | None:
