@@ -62,10 +62,9 @@ class Study:
         """Of its default folder: family and study."""
         return "-".join(self.prog.split(".")[-2:])
 
-
-def main(study: Study, argv: Sequence[str] | None = None) -> int:
-    """Do what the command line says; returns the exit code: 2 for bad input, 130 when interrupted."""
-    return entry(study.prog, lambda words: _main(study, words), argv)
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Do what the command line says; returns the exit code: 2 for bad input, 130 when interrupted."""
+        return entry(self.prog, lambda words: _main(self, words), argv)
 
 
 def shipped(study: Study) -> dict[str, Summary]:

@@ -18,7 +18,6 @@ from ...envs.deprune.schedules import Schedule, deprune, from_scratch, no_compre
 from ...models.lookup import get_model
 from ..studies import OnShare, Record, Result, Settings, Trial
 from ..study_command import Study, Summary, new_table, spread
-from ..study_command import main as study_main
 from .filters_figure import bytes_of, figure, groups_of
 
 if TYPE_CHECKING:
@@ -137,10 +136,7 @@ STUDY = Study(
 )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code."""
-    return study_main(STUDY, argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     sys.exit(main())

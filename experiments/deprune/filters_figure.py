@@ -7,20 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ...ui.canvas import COLORS, INK, footnote, new_figure
-from ..line_charts import finish, legend
+from ...ui.canvas import COLORS, INK
+from ..line_charts import finish
+from ..study_figure import Run, Summary, measured, panels, runs_by
 
-Summary = Mapping[str, Any]
-Run = Mapping[str, Any]
 PALETTE = (COLORS[0], COLORS[2], COLORS[8], COLORS[1], INK, COLORS[3])
 
 
-def groups_of(summary: Summary) -> dict[tuple[str, str], list[Run]]:
+def groups_of(summary: Summary) -> dict[tuple[Any, ...], list[Run]]:
     """Trainings of all seeds by schedule and filter."""
-    found: dict[tuple[str, str], list[Run]] = {}
-    for run in summary["runs"]:
-        found.setdefault((run["schedule"], run["mask"]), []).append(run)
-    return found
+    return runs_by(summary, "schedule", "mask")
 
 
 def bytes_of(run: Run) -> np.ndarray:
@@ -34,21 +30,13 @@ def figure(summaries: Mapping[str, Summary]) -> Any:
     Returns:
         A matplotlib Figure (Agg canvas).
     """
-    made = new_figure(11.5, 1.1 + 3.6 * len(summaries))
-    grid = made.subplots(len(summaries), 2, squeeze=False)
-    for row, (name, summary) in zip(grid, summaries.items(), strict=True):
-        _draw_bytes(row[0], name, summary)
-        _draw_budgets(row[1], name, summary)
-    settings = next(iter(summaries.values()))["settings"]
-    legend(made, f"Prune-Deprune: accuracy of {settings['model']} against bytes, by filter and by maps that cross")
-    told = [summary["provenance"] for summary in summaries.values()]
-    sources = "; ".join(f"{one['data']}, {one['trainings']} trainings, {one['date']}" for one in told)
-    footnote(
-        made,
-        f"bars: spread over seeds; measured ({sources}; {told[0]['machine']}); bytes: both directions, of encoded "
-        "packets; a soft filter's, which no wire can have, of the maps that count",
-    )
-    return made
+    model = next(iter(summaries.values()))["settings"]["model"]
+    return panels(
+        summaries, (_draw_bytes, _draw_budgets), (11.5, 1.1, 3.6),
+        f"Prune-Deprune: accuracy of {model} against bytes, by filter and by maps that cross",
+        f"bars: spread over seeds; {measured(summaries)}; bytes: both directions, of encoded packets; a soft filter's, "
+        "which no wire can have, of the maps that count",
+    )  # fmt: skip
 
 
 def _draw_bytes(axes: Any, name: str, summary: Summary) -> None:
@@ -90,8 +78,3 @@ def _draw_budgets(axes: Any, name: str, summary: Summary) -> None:
     axes.set_xlabel("maps that cross, in every epoch")
     axes.set_ylabel("test accuracy at the end (%)")
     finish(axes, f"{name}: after the last epoch")
-
-
-def _is_even(run: Run) -> bool:
-    """Whether as many maps cross in every epoch."""
-    return len(set(run["budgets"])) == 1

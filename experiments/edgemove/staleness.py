@@ -21,7 +21,6 @@ from ...envs.edgemove.system import System
 from ...models.lookup import get_model
 from ..studies import OnShare, Record, Result, Settings, Trial
 from ..study_command import Study, Summary, new_table, spread
-from ..study_command import main as study_main
 from .staleness_figure import figure, groups_of, lost_points
 
 if TYPE_CHECKING:
@@ -181,10 +180,7 @@ STUDY = Study(
 )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code."""
-    return study_main(STUDY, argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ...ui.canvas import COLORS, INK, footnote, new_figure
-from ..line_charts import finish, legend
+from ...ui.canvas import COLORS, INK
+from ..line_charts import finish
+from ..study_figure import Run, Summary, measured, panels, runs_by
 
-Summary = Mapping[str, Any]
-Run = Mapping[str, Any]
 COLOR = {1: INK, 2: COLORS[0], 4: COLORS[2], 8: COLORS[3]}
 
 
-def groups_of(summary: Summary) -> dict[tuple[float, int, bool], list[Run]]:
+def groups_of(summary: Summary) -> dict[tuple[Any, ...], list[Run]]:
     """Trainings of all seeds by rate, K, and whether the cut moves."""
-    found: dict[tuple[float, int, bool], list[Run]] = {}
-    for run in summary["runs"]:
-        found.setdefault((run["rate"], run["in_flight"], run["moving"]), []).append(run)
-    return found
+    return runs_by(summary, "rate", "in_flight", "moving")
 
 
 def lost_points(summary: Summary, group: Sequence[Run], name: str) -> np.ndarray:
@@ -36,23 +33,14 @@ def figure(summaries: Mapping[str, Summary]) -> Any:
         A matplotlib Figure (Agg canvas).
     """
     rates = sorted({run["rate"] for summary in summaries.values() for run in summary["runs"]})
-    made = new_figure(4.4 * (len(rates) + 1), 0.9 + 3.4 * len(summaries))
-    grid = made.subplots(len(summaries), len(rates) + 1, squeeze=False)
-    for row, (name, summary) in zip(grid, summaries.items(), strict=True):
-        for axes, rate in zip(row[:-1], rates, strict=True):
-            _draw_curves(axes, name, summary, rate)
-        _draw_losses(row[-1], name, summary, rates)
-    settings = next(iter(summaries.values()))["settings"]
-    legend(made, f"EdgeMove: accuracy of {settings['model']} over time, by minibatches in the pipeline")
-    told = [summary["provenance"] for summary in summaries.values()]
-    sources = "; ".join(f"{one['data']}, {one['trainings']} trainings, {one['date']}" for one in told)
-    task = next(iter(summaries.values()))["task"]
-    footnote(
-        made,
-        f"bands and bars: spread over seeds; accuracies measured ({sources}; {told[0]['machine']}); time modelled: a "
-        f"minibatch takes what one of {task} takes in the environment, at its best cut beside an idle server",
-    )
-    return made
+    first = next(iter(summaries.values()))
+    draws = [*(partial(_draw_curves, rate=rate) for rate in rates), partial(_draw_losses, rates=rates)]
+    return panels(
+        summaries, draws, (4.4 * len(draws), 0.9, 3.4),
+        f"EdgeMove: accuracy of {first['settings']['model']} over time, by minibatches in the pipeline",
+        f"bands and bars: spread over seeds; accuracies {measured(summaries)}; time modelled: a minibatch takes what "
+        f"one of {first['task']} takes in the environment, at its best cut beside an idle server",
+    )  # fmt: skip
 
 
 def _draw_curves(axes: Any, name: str, summary: Summary, rate: float) -> None:

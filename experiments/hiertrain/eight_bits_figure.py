@@ -7,20 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ...ui.canvas import COLORS, INK, footnote, new_figure
-from ..line_charts import finish, legend
+from ...ui.canvas import COLORS, INK
+from ..line_charts import finish
+from ..study_figure import Run, Summary, measured, panels, runs_by
 
-Summary = Mapping[str, Any]
-Run = Mapping[str, Any]
 FLOAT = 32  # bits of what is not quantised
 
 
-def groups_of(summary: Summary) -> dict[tuple[int, int, int], list[Run]]:
+def groups_of(summary: Summary) -> dict[tuple[Any, ...], list[Run]]:
     """Trainings of all seeds by cut, bits of activations and bits of gradients."""
-    found: dict[tuple[int, int, int], list[Run]] = {}
-    for run in summary["runs"]:
-        found.setdefault((run["cut"], run["activation_bits"], run["gradient_bits"]), []).append(run)
-    return found
+    return runs_by(summary, "cut", "activation_bits", "gradient_bits")
 
 
 def lost_points(summary: Summary, group: Sequence[Run], name: str) -> np.ndarray:
@@ -35,17 +31,12 @@ def figure(summaries: Mapping[str, Summary]) -> Any:
     Returns:
         A matplotlib Figure (Agg canvas).
     """
-    made = new_figure(12.0, 1.0 + 3.6 * len(summaries))
-    grid = made.subplots(len(summaries), 2, squeeze=False)
-    for row, (name, summary) in zip(grid, summaries.items(), strict=True):
-        _draw_curves(row[0], name, summary)
-        _draw_losses(row[1], name, summary)
-    settings = next(iter(summaries.values()))["settings"]
-    legend(made, f"JALAD's few bits at the cut: what they cost {settings['model']} in accuracy")
-    told = [summary["provenance"] for summary in summaries.values()]
-    sources = "; ".join(f"{one['data']}, {one['trainings']} trainings, {one['date']}" for one in told)
-    footnote(made, f"bands and bars: spread over seeds; measured ({sources}; {told[0]['machine']})")
-    return made
+    model = next(iter(summaries.values()))["settings"]["model"]
+    return panels(
+        summaries, (_draw_curves, _draw_losses), (12.0, 1.0, 3.6),
+        f"JALAD's few bits at the cut: what they cost {model} in accuracy",
+        f"bands and bars: spread over seeds; {measured(summaries)}",
+    )  # fmt: skip
 
 
 def _draw_curves(axes: Any, name: str, summary: Summary) -> None:

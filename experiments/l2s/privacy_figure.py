@@ -9,18 +9,14 @@ import numpy as np
 
 from ...ui.canvas import COLORS, INK, footnote, new_figure
 from ..line_charts import finish
+from ..study_figure import Run, Summary, measured, runs_by
 
-Summary = Mapping[str, Any]
-Run = Mapping[str, Any]
 LEAST_NATS = 1e-4  # of a bar that is seen
 
 
 def groups_of(summary: Summary) -> dict[str, list[Run]]:
     """Trainings of all seeds by network."""
-    found: dict[str, list[Run]] = {}
-    for run in summary["runs"]:
-        found.setdefault(run["network"], []).append(run)
-    return found
+    return {network: runs for (network,), runs in runs_by(summary, "network").items()}
 
 
 def mean_kl(runs: Sequence[Run]) -> np.ndarray:
@@ -40,13 +36,11 @@ def figure(summaries: Mapping[str, Summary]) -> Any:
     for row, (images, summary) in zip(grid, summaries.items(), strict=True):
         for axes, (name, runs) in zip(row, groups_of(summary).items(), strict=False):
             _draw(axes, f"{images}: {name}", summary["points"][name], runs)
-    told = [summary["provenance"] for summary in summaries.values()]
-    sources = "; ".join(f"{one['data']}, {one['trainings']} trainings, {one['date']}" for one in told)
     judged, reduce = (next(iter(summaries.values()))["settings"][name] for name in ("judged", "reduce"))
     footnote(
         made,
         f"bars: means over seeds, dots: seeds; {judged} test images a network, {reduce} over maps; "
-        f"measured ({sources}; {told[0]['machine']})",
+        f"{measured(summaries)}",
     )
     return made
 

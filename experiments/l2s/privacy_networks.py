@@ -22,7 +22,6 @@ from ...models.model import Model
 from ...models.zoo.classifiers import classifier, conv, max_pool
 from ..studies import OnShare, Record, Result, Settings, Trial
 from ..study_command import Study, Summary, new_table, spread
-from ..study_command import main as study_main
 from .privacy_figure import figure, groups_of, mean_kl
 from .private_point import private_point
 
@@ -165,10 +164,7 @@ STUDY = Study(
 )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code."""
-    return study_main(STUDY, argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     sys.exit(main())

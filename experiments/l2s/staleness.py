@@ -19,7 +19,6 @@ from ...models.lookup import get_model
 from ..play import build_agent, make_env, play
 from ..studies import OnShare, Record, Result, Settings, Trial, by_settings
 from ..study_command import Study, Summary, new_table, spread
-from ..study_command import main as study_main
 from .staleness_figure import figure
 from .staleness_fit import fitted, lost
 
@@ -236,10 +235,7 @@ STUDY = Study(
 )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code."""
-    return study_main(STUDY, argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     sys.exit(main())

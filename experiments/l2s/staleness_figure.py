@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...ui.canvas import COLORS, INK, footnote, new_figure
-from ..line_charts import finish, legend
+from ...ui.canvas import COLORS, INK
+from ..line_charts import finish
+from ..study_figure import Run, measured, panels
 from .staleness_fit import expected, lost, stale_shares
 
 LOOKS = {
@@ -19,7 +20,6 @@ LOOKS = {
 DASHED = (0, (4, 2))
 SHADES = (COLORS[10], COLORS[0], COLORS[4])
 SHOWN_SYNC = 100  # the paper's period
-Run = Mapping[str, Any]
 
 
 def figure(summaries: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -28,18 +28,12 @@ def figure(summaries: Mapping[str, Mapping[str, Any]]) -> Any:
     Returns:
         A matplotlib Figure (Agg canvas).
     """
-    made = new_figure(13.0, 0.9 + 3.5 * len(summaries))
-    grid = made.subplots(len(summaries), 3, squeeze=False)
-    for row, (name, summary) in zip(grid, summaries.items(), strict=True):
-        _draw_losses(row[0], name, summary)
-        _draw_curves(row[1], name, summary)
-        _draw_changes(row[2], name, summary)
     settings = next(iter(summaries.values()))["settings"]
-    legend(made, f"L2S: what training on old copies of layers costs, {settings['model']}, {settings['rounds']} rounds")
-    told = [summary["provenance"] for summary in summaries.values()]
-    sources = "; ".join(f"{one['data']}, {one['trainings']} trainings, {one['date']}" for one in told)
-    footnote(made, f"bars and bands: spread over seeds; measured ({sources}; {told[0]['machine']}); fit: modelled")
-    return made
+    return panels(
+        summaries, (_draw_losses, _draw_curves, _draw_changes), (13.0, 0.9, 3.5),
+        f"L2S: what training on old copies of layers costs, {settings['model']}, {settings['rounds']} rounds",
+        f"bars and bands: spread over seeds; {measured(summaries)}; fit: modelled",
+    )  # fmt: skip
 
 
 def _by_sync(runs: Sequence[Run], moves: str) -> dict[Any, list[int]]:

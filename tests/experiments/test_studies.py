@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def toy(scratch: Path) -> Study:
 
 
 def command_of(study: Study) -> Command:
-    return Command(study.prog, partial(study_command.main, study))
+    return Command(study.prog, study.main)
 
 
 def results(out: Path) -> dict[str, Any]:
