@@ -404,12 +404,3 @@ def known_sizes(net: OnnxNet, tensor: str) -> tuple[int, ...] | None:
         return net.constants[tensor].shape
     sizes: Sequence[int | None] | None = net.sizes.get(tensor)
     return None if sizes is None or None in sizes else tuple(int(size or 0) for size in sizes)
-
-
-def readers_of(nodes: Sequence[OnnxNode]) -> Mapping[str, list[OnnxNode]]:
-    """Nodes by the tensors that they read."""
-    found: dict[str, list[OnnxNode]] = {}
-    for node in nodes:
-        for tensor in dict.fromkeys(filter(None, node.inputs)):
-            found.setdefault(tensor, []).append(node)
-    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -124,12 +124,21 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def until(there: Callable[[], bool]) -> None:
+    """Wait for something that others bring about.
+
+    Raises:
+        AssertionError: it does not come.
+    """
+    due_s = time.monotonic() + ENOUGH_S
+    while not there():
+        assert time.monotonic() < due_s
+        time.sleep(0.005)
+
+
 def until_gone(pids: list[int]) -> None:
     """Wait for processes to end."""
-    due_s = time.monotonic() + ENOUGH_S
-    while any(map(is_alive, pids)):
-        assert time.monotonic() < due_s, pids
-        time.sleep(0.05)
+    until(lambda: not any(map(is_alive, pids)))
 
 
 def children() -> list[int]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-
 import pytest
 
 from splitgym.runtime.simulate import main
@@ -12,6 +9,7 @@ from splitgym.runtime.simulation.checks import STREAM
 from splitgym.runtime.simulation.stream_world import simulate
 
 from .mutants import MUTANTS
+from .seeds import clean_seeds
 
 FEWEST, MOST, SECONDS = 400, 2000, 60.0  # seeds: all that the time allows, in several tests
 SHARDS = 4
@@ -19,15 +17,7 @@ SHARDS = 4
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_nothing_is_lost_doubled_or_wrong(shard: int) -> None:
-    counts, begun_s, done = Counter[str](), time.monotonic(), 0
-    for seed in range(shard, MOST, SHARDS):
-        if done >= FEWEST // SHARDS and time.monotonic() - begun_s > SECONDS / SHARDS:
-            break
-        outcome = simulate(seed)
-        assert outcome.violation == "", f"seed {seed}; python -m splitgym.runtime.simulate --seed {seed} --log"
-        counts.update(dict.fromkeys(outcome.counts, 1))
-        done += 1
-    assert done >= FEWEST // SHARDS
+    counts = clean_seeds(simulate, range(shard, MOST, SHARDS), "", FEWEST // SHARDS, SECONDS / SHARDS)
     rare = {"an epoch ended while it was deployed"}  # not in so few seeds for sure
     assert set(STREAM) - set(counts) <= rare
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-
 import pytest
 
 from splitgym.runtime.simulate import main
 from splitgym.runtime.simulation.checks import TRAINING
 from splitgym.runtime.simulation.training_world import simulate
 
+from .seeds import clean_seeds
 from .training_mutants import MUTANTS
 
 FEWEST, MOST, SECONDS = 300, 1500, 15.0  # seeds: all that the time allows, in several tests
@@ -20,26 +18,13 @@ RARE = {"a worker failed by a full disk", "a worker held back while it computed 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_no_entry_is_lost_doubled_or_wrong(shard: int) -> None:
-    counts, begun_s, done = Counter[str](), time.monotonic(), 0
-    for seed in range(shard, MOST, SHARDS):
-        if done >= FEWEST // SHARDS and time.monotonic() - begun_s > SECONDS / SHARDS:
-            break
-        outcome = simulate(seed)
-        assert outcome.violation == "", f"python -m splitgym.runtime.simulate --training --seed {seed} --log"
-        counts.update(dict.fromkeys(outcome.counts, 1))
-        done += 1
-    assert done >= FEWEST // SHARDS
+    counts = clean_seeds(simulate, range(shard, MOST, SHARDS), "--training", FEWEST // SHARDS, SECONDS / SHARDS)
     assert set(TRAINING) - set(counts) <= RARE
 
 
 @pytest.mark.slow
 def test_nor_in_many_seeds() -> None:
-    counts = Counter[str]()
-    for seed in range(MOST, 10 * MOST):
-        outcome = simulate(seed)
-        assert outcome.violation == "", f"python -m splitgym.runtime.simulate --training --seed {seed} --log"
-        counts.update(dict.fromkeys(outcome.counts, 1))
-    assert set(TRAINING) <= set(counts)
+    assert set(TRAINING) <= set(clean_seeds(simulate, range(MOST, 10 * MOST), "--training"))
 
 
 @pytest.mark.parametrize("name", MUTANTS)

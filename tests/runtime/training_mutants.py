@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from splitgym.runtime.journal import Journal
 from splitgym.runtime.packet_links import PacketLink, Sealed
 from splitgym.runtime.session_core import SessionCore
 from splitgym.runtime.training.core import Tell, TrainingCore
@@ -21,6 +20,8 @@ from splitgym.runtime.transport import Buffer
 from splitgym.runtime.wire_training import Prepared
 from splitgym.runtime.wire_training_plan import Part
 from splitgym.runtime.worker_core import WorkerCore
+
+from .mutants import _journal_is_forgotten
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -95,17 +96,6 @@ def _logs_again_what_is_done_again(patch: pytest.MonkeyPatch) -> None:
         return own(core)
 
     patch.setattr(TrainingCore, "_restore", restore)
-
-
-def _journal_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    own = Journal.__init__
-
-    def begin(journal: Journal, file: Any, where: str = "journal") -> None:
-        file.seek(0)
-        file.truncate()
-        own(journal, file, where)
-
-    patch.setattr(Journal, "__init__", begin)
 
 
 def _commits_before_it_logs(patch: pytest.MonkeyPatch) -> None:

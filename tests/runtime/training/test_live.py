@@ -28,6 +28,7 @@ from splitgym.runtime.wire_training import AnyEntry, Compressed, Redraw, Round
 from splitgym.runtime.wire_training_plan import TrainingPace
 from splitgym.ui.errors import InputError
 
+from ..live import until
 from .live import NAMES, SETTINGS, job, kill, merged, run, session, training
 from .members import minibatches, shares
 from .nets import NORMS, PLAIN, digits, same
@@ -181,8 +182,7 @@ def test_a_role_goes_to_a_spare_worker_and_moves_on_request(testbed: Testbed, tm
         entries = minibatches(segments)
         run(found, entries[:9], {4: lambda: kill(testbed, "w1")})
         assert found.session.workers["server"] == "w2"
-        while "w1" not in found.session.session.membership.usable:
-            time.sleep(0.01)
+        until(lambda: "w1" in found.session.session.membership.usable)
         found.switch("server", "w1")
         assert found.session.core.checkpoint == found.logged == 9  # what the new one begins with: nothing is done again
         run(found, entries[9:], {})
@@ -214,8 +214,7 @@ def test_who_closes_a_training_does_not_wait_and_misses_nothing_that_counts(test
             with pytest.raises(InputError, match="rate"):
                 first.submit(Round(0, 2, 1e9))  # which a worker would drop
             first.submit(*entries)
-            while first.logged < 3:
-                time.sleep(0.001)
+            until(lambda: first.logged >= 3)
         counted = list(first.rest())
         assert [step.number for step in counted] == list(range(len(first.log.entries)))
         with Training(controller, replace(what, paces=paces)) as slow:
