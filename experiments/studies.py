@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import datetime
 import json
-import multiprocessing
 import os
 import platform
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -23,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from ..ui.errors import InputError
 from ..ui.files import write_text
 from ..ui.validation import read_json, shown
-from .jobs import single_thread
+from . import processes
+from .processes import OnShare, Work
 from .run_folder import plain
 
 if TYPE_CHECKING:
@@ -33,10 +32,10 @@ if TYPE_CHECKING:
 SCHEMA = 1
 TEST_IMAGES = 1000  # of a folder, to test on
 
-OnShare = Callable[[float], None]
 Settings = Mapping[str, Any]
 Result = dict[str, Any]
 Train = Callable[[Settings, "Dataset", OnShare], Result]
+Timed = tuple[Result, float]  # with CPU seconds
 Record = Mapping[str, Any]  # a trial's settings, its result, its data and its seconds
 
 
@@ -188,56 +187,28 @@ def carry_out(
     whole = sum(trial.work for trial in trials)
     done = sum(trial.work for trial in trials if trial.name in records)
 
-    def show(trial: Trial, share: float) -> None:
-        text = f"training {len(records) + 1} of {len(trials)}: {trial.name}"
-        on_progress((done + share * trial.work) / whole, text)
+    shares: dict[str, float] = {}
 
+    def show(work: Work[Timed], share: float) -> None:
+        shares[work.name] = share * work.weight
+        text = f"training {len(records) + 1} of {len(trials)}: {work.name}"
+        on_progress((done + sum(shares.values())) / whole, text)
+
+    works = [Work(trial.name, _timed, (train, trial.settings, images), trial.work) for trial in missing]
+    by_name = {trial.name: trial for trial in missing}
     try:
-        for trial, (result, seconds) in _results(missing, train, images, workers, show):
-            records[trial.name] = place.keep(trial, result, seconds)
-            done += trial.work
-            on_progress(done / whole, f"{len(records)} of {len(trials)} trainings")
+        with closing(processes.carry_out(works, workers, show)) as results:
+            for work, (result, seconds) in results:
+                records[work.name] = place.keep(by_name[work.name], result, seconds)
+                shares[work.name] = work.weight
+                on_progress((done + sum(shares.values())) / whole, f"{len(records)} of {len(trials)} trainings")
     except KeyboardInterrupt:
         kept = f"{len(records)} of {len(trials)} trainings are kept in {place.folder}, the same command goes on there"
         raise KeyboardInterrupt(f"interrupted; {kept}") from None
     return [records[trial.name] for trial in trials]
 
 
-Timed = tuple[Result, float]
-
-
-def _results(
-    trials: Sequence[Trial], train: Train, images: Images, workers: int, show: Callable[[Trial, float], None]
-) -> Iterator[tuple[Trial, Timed]]:
-    if workers == 1 or len(trials) < 2:
-        for trial in trials:
-            yield trial, _timed(train, trial.settings, images, lambda share, trial=trial: show(trial, share))
-        return
-    context = multiprocessing.get_context("spawn")
-    not_ours = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(min(workers, len(trials)), context, _begin)
-    waiting: dict[Future[Timed], Trial] = {}
-    try:
-        waiting |= {pool.submit(_timed, train, trial.settings, images): trial for trial in trials}
-        while waiting:
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                result = future.result()
-                yield waiting.pop(future), result
-    finally:
-        if waiting:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in set(multiprocessing.active_children()) - not_ours:
-                process.terminate()
-        pool.shutdown()
-
-
-def _begin() -> None:
-    """In a new worker: Ctrl-C is the parent's business, and it runs on one thread."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    single_thread()
-
-
-def _timed(train: Train, settings: Settings, images: Images, on_share: OnShare = lambda share: None) -> Timed:
+def _timed(train: Train, settings: Settings, images: Images, on_share: OnShare) -> Timed:
     """(result, CPU seconds) of a trial, on one thread."""
     from ..runtime.training.half import numerics
 

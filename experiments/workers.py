@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import queue
 import shutil
-import signal
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..agents.protocol import Learner, Report
 from ..agents.registry import get_spec
-from ..envs import Family, register_family
-from .jobs import Job, Training, new_job, reopened_job, single_thread
+from ..envs import Family
+from . import processes
+from .jobs import Job, Training, new_job, reopened_job
 from .play import assess, play
+from .processes import REPORT_S, Work
 from .results import Result
 from .run_folder import RunFolder, file_stem
 
 TRAINING_WEIGHT = 25.0  # of a training in the progress bar, beside 1 for a planner
-REPORT_S = 0.5
 
 OnProgress = Callable[["Task", float], None]
-_outbox: Any = None  # in a worker: where its progress goes
 
 
 @dataclass(frozen=True)
@@ -82,41 +79,18 @@ def run_tasks(
         InputError: from a task; those that are done come first, the others are stopped.
     """
     ordered = sorted(tasks, key=lambda task: (-task.weight, task.index))
+    by_name = {str(task.index): task for task in ordered}
+    works = [Work(name, carry_out, (task, keep), task.weight) for name, task in by_name.items()]
+
+    def tell(work: Work[Result], share: float) -> None:
+        on_progress(by_name[work.name], share)
+
     try:
-        if workers == 1:
-            single_thread()
-            for task in ordered:
-                yield task, carry_out(task, keep, lambda share, task=task: on_progress(task, share))
-        else:
-            yield from _in_processes(ordered, workers, keep, on_progress)
+        with closing(processes.carry_out(works, workers, tell)) as done:
+            for work, result in done:
+                yield by_name[work.name], result
     finally:
         _clear(keep)
-
-
-def _in_processes(
-    tasks: Sequence[Task], workers: int, keep: Path | None, on_progress: OnProgress
-) -> Iterator[tuple[Task, Result]]:
-    context = multiprocessing.get_context("spawn")
-    not_ours = set(multiprocessing.active_children())
-    outbox = context.Queue()
-    pool = ProcessPoolExecutor(workers, context, _begin, (tasks[0].family, outbox))
-    by_index = {task.index: task for task in tasks}
-    waiting: dict[Future[Result], Task] = {}
-    try:
-        waiting |= {pool.submit(_carry_out, task, keep): task for task in tasks}
-        while waiting:
-            done, _ = wait(waiting, REPORT_S, FIRST_COMPLETED)
-            for index, share in _drain(outbox):
-                on_progress(by_index[index], share)
-            yield from _collect(done, waiting)
-    finally:
-        if waiting:  # an error, or the caller has stopped
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in set(multiprocessing.active_children()) - not_ours:
-                process.terminate()
-        pool.shutdown()
-        outbox.close()
-        outbox.join_thread()
 
 
 def _clear(keep: Path | None) -> None:
@@ -127,36 +101,6 @@ def _clear(keep: Path | None) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
     if not any(keep.iterdir()):
         keep.rmdir()
-
-
-def _collect(done: set[Future[Result]], waiting: dict[Future[Result], Task]) -> Iterator[tuple[Task, Result]]:
-    for future in sorted(done, key=lambda future: future.exception() is not None):  # what is done is kept
-        result = future.result()
-        yield waiting.pop(future), result
-
-
-def _drain(outbox: Any) -> list[tuple[int, float]]:
-    """The newest share of every task that reported."""
-    newest: dict[int, float] = {}
-    while True:
-        try:
-            index, share = outbox.get_nowait()
-        except queue.Empty:
-            return list(newest.items())
-        newest[index] = share
-
-
-def _begin(family: Family, outbox: Any) -> None:
-    """In a new worker: Ctrl-C is the parent's business, and a family from elsewhere must be known here too."""
-    global _outbox
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    single_thread()
-    register_family(family)
-    _outbox = outbox
-
-
-def _carry_out(task: Task, keep: Path | None) -> Result:
-    return carry_out(task, keep, lambda share: _outbox.put((task.index, share)))
 
 
 def carry_out(task: Task, keep: Path | None, on_share: Callable[[float], None]) -> Result:

@@ -1,0 +1,1 @@
+"""What the papers say, claim by claim, beside what comes out here."""
