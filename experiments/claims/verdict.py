@@ -39,9 +39,7 @@ def judge_part(part: Part) -> Verdict:
 
 def judge(parts: Sequence[Part]) -> Verdict:
     """The verdict on a claim: in part, where some of its quantities are as the paper says and others are not."""
-    first, *others = [judge_part(part) for part in parts]
-    if all(other == first for other in others):
-        return first
-    if first == "holds" or "holds" in others:
-        return "holds in part"
-    return "not resolved"
+    found: list[Verdict] = [judge_part(part) for part in parts]
+    if len(set(found)) == 1:
+        return found[0]
+    return "holds in part" if "holds" in found else "not resolved"
