@@ -18,6 +18,7 @@ from ..ui.errors import InputError
 from ..ui.files import write_text
 from ..ui.progress import Bar
 from . import tables
+from .claims.command import main as claims_command
 from .eval_tasks import Setting, check_plan_files, make_settings, make_tasks, match_runs, share_hyperparams
 from .figures import grouped_bars, has_error_bars, hook
 from .jobs import check_planner_options
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
+    if _asks_for_papers(argv):
+        return claims_command(PROG, argv)
     family = family_of(argv)
     args = _parser(family).parse_args(argv)
     options = env_options(args)
@@ -76,11 +79,18 @@ def _ended(stop: BaseException | None, kept: str) -> int:
     raise stop
 
 
+def _asks_for_papers(argv: Sequence[str] | None) -> bool:
+    """Whether what follows are the options of papers' claims."""
+    words = sys.argv[1:] if argv is None else argv
+    return any(word.partition("=")[0] == "--paper" for word in words)
+
+
 def _parser(family: Family) -> Parser:
     parser = Parser(
         PROG,
         "Compare agents over scenarios and seeds: a table, results.csv and a chart for every group of scenarios.\n"
-        "Agents that learn come from run folders (--runs) or are trained.",
+        "Agents that learn come from run folders (--runs) or are trained. With --paper: what the papers claim, beside\n"
+        "what comes out here, as one page; --paper all --help says more.",
         lambda: family_help(family, _examples(family)),
     )
     group = add_env_options(parser, family)

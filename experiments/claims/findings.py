@@ -25,6 +25,11 @@ class Paper:
     exhibits: tuple[Exhibit, ...]
     leaderboard: Leaderboard
 
+    @property
+    def short(self) -> str:
+        """The system's name."""
+        return self.family.title.partition(":")[0]
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -145,7 +150,7 @@ def entries(paper: Paper, settings: Sequence[Setting], ledger: Ledger) -> Iterat
         if exhibit.untested and not exhibit.claims:
             untested = Finding(settings[0].inputs, "cannot be tested here", [], "", [], [])
             yield Entry(
-                paper.family.name, exhibit.key, exhibit.key, exhibit.where, exhibit.title, "", "arithmetic", False,
+                paper.family.name, exhibit.key, exhibit.key, exhibit.where, exhibit.title, "", "", False,
                 exhibit.untested, "", [untested],
             )  # fmt: skip
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import agents, envs, models, profiling
-from ...ui.files import write_text
+from ...ui.files import write_text, writing
 from ...ui.validation import read_json
 from ..processes import Work, carry_out
 from ..run_folder import file_stem, plain, versions
@@ -92,6 +92,8 @@ class Ledger:
         }  # fmt: skip
         self.records[name_of(job)] = plain(record)
         if self.folder is not None and not outcome.error:
+            with writing(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
             write_text(self.file(job), json.dumps(record) + "\n")
 
 

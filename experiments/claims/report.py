@@ -14,7 +14,7 @@ from .board import board
 from .findings import Entry, Paper, entries
 from .leaderboard import Place
 from .ledger import JobFailed, Ledger
-from .statement import Exhibit, Setting, answer
+from .statement import TOLERANCE, Exhibit, Setting, answer
 from .verdict import VERDICTS
 from .words import number, summary, told, wanted
 
@@ -52,8 +52,15 @@ def section(paper: Paper, settings: Sequence[Setting], ledger: Ledger, leaderboa
     for entry in entries(paper, settings, ledger):
         found.setdefault(entry.exhibit, []).append(entry)
     shown = [Shown(e, found.get(e.key, []), *_picture(e, settings[0], ledger)) for e in paper.exhibits]
-    places = answer(paper.leaderboard.scores, settings[0], ledger.result) if leaderboard else []
-    return Section(paper, shown, places)
+    return Section(paper, shown, _places(paper, settings[0], ledger) if leaderboard else [])
+
+
+def _places(paper: Paper, setting: Setting, ledger: Ledger) -> list[Place]:
+    """The leaderboard; empty where a score is missing, which the failed job tells."""
+    try:
+        return answer(paper.leaderboard.scores, setting, ledger.result)
+    except JobFailed:
+        return []
 
 
 def _picture(exhibit: Exhibit, setting: Setting, ledger: Ledger) -> tuple[str, str]:
@@ -91,13 +98,21 @@ def write_report(sections: Sequence[Section], about: Mapping[str, str], path: Pa
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"uri": data_uri, "told": told, "wanted": wanted, "number": number, "summary": summary}
+    judged = {name: text for name, text in INPUTS.items() if name in _judged(sections)}
+    heads = [f"{what}, {text}" for text in judged.values() for what in ("here", "verdict")]
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     page = template.render(
-        sections=sections, about=about, verdicts=VERDICTS, inputs=INPUTS, bases=BASES,
+        sections=sections, about=about, verdicts=VERDICTS, inputs=judged, bases=BASES, tolerance=TOLERANCE,
+        columns=("paper", "where", "the paper says", "published", *heads, "from"),
         counts=counts([e for s in sections for shown in s.shown for e in shown.entries]),
         boards={s.paper.family.name: svg(board(s.paper, s.places)) for s in sections if s.places},
     )  # fmt: skip
     write_text(path, page)
+
+
+def _judged(sections: Sequence[Section]) -> set[str]:
+    """Under which inputs claims were judged."""
+    return {f.inputs for s in sections for shown in s.shown for entry in shown.entries for f in entry.findings}
 
 
 def counts(found: Sequence[Entry]) -> dict[str, int]:
