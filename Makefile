@@ -40,6 +40,7 @@ bench: .venv/.train
 
 docs: .venv/.test
 	$(BIN)/python docs/make_pages.py $(ARGS)
+	$(BIN)/python docs/make_results.py $(ARGS)
 
 bindings: .venv/tensorrt-bindings
 

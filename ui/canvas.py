@@ -32,10 +32,10 @@ def new_figure(
     return figure
 
 
-def save_figure(figure: Any, path: Path) -> None:
+def save_figure(figure: Any, path: Path, dpi: int = DPI) -> None:
     """Write a figure as PNG, whole or not at all."""
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI)
+        figure.savefig(temporary, format="png", dpi=dpi)
 
 
 def top_legend(figure: Any, handles: Mapping[str, Any], title: str = "", handle_length: float = 1.2) -> None:

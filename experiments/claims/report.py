@@ -46,12 +46,15 @@ class Section:
     places: list[Place]
 
 
-def section(paper: Paper, settings: Sequence[Setting], ledger: Ledger, leaderboard: bool) -> Section:
-    """Judge and draw a paper's claims by the results in a ledger."""
+def section(paper: Paper, settings: Sequence[Setting], ledger: Ledger, leaderboard: bool, draw: bool = True) -> Section:
+    """Judge a paper's claims, and draw its figures, by the results in a ledger."""
     found: dict[str, list[Entry]] = {}
     for entry in entries(paper, settings, ledger):
         found.setdefault(entry.exhibit, []).append(entry)
-    shown = [Shown(e, found.get(e.key, []), *_picture(e, settings[0], ledger)) for e in paper.exhibits]
+    shown = [
+        Shown(e, found.get(e.key, []), *(_picture(e, settings[0], ledger) if draw else ("", "")))
+        for e in paper.exhibits
+    ]
     return Section(paper, shown, _places(paper, settings[0], ledger) if leaderboard else [])
 
 
