@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ..agents.registry import AgentSpec, agent_hyperparams, hyperparams_of
+from ..agents.run_folder import RunConfig, RunFolder
 from ..envs import Family
 from ..ui.console import note
 from ..ui.errors import InputError
 from .jobs import check_hyperparams, check_settings
+from .out_folders import find_runs, plain
 from .play import build_agent, make_env, options_for
-from .run_folder import RunConfig, RunFolder, find_runs, plain
 from .workers import Task
 
 

@@ -14,12 +14,13 @@ from typing import Any
 
 from ..agents.protocol import Agent, Interrupted, Learner, Report
 from ..agents.registry import AgentSpec, hyperparams_of
+from ..agents.run_folder import CONFIG, Progress, RunConfig, RunFolder, Tracked
 from ..envs import Family
 from ..ui.errors import InputError
+from .out_folders import plain, versions
 from .play import build_agent, make_env, options_for
 from .results import finite
-from .run_folder import CONFIG, Progress, RunConfig, RunFolder, plain, versions
-from .tracking import Mode, new_track_id
+from .tracking import new_track_id
 
 CHECKPOINT_S = 20.0  # a killed run loses no more than this and the time of a report
 CURVE_POINTS = 1000  # reports kept for the learning curve, spread over the budget
@@ -62,7 +63,7 @@ def new_job(
     hyperparams: Mapping[str, Any] | None = None,
     episodes: int | None = None,
     steps: int | None = None,
-    track: Mode = "off",
+    track: Tracked = "off",
     command: Sequence[str] = (),
 ) -> Job:
     """Make the env and the agent that the arguments ask for; writes nothing.

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from ..agents.protocol import Report
+from ..agents.run_folder import Progress
 from ..ui.progress import Bar
-from .run_folder import Progress
 
 
 class TrainingBar(Bar):

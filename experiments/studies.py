@@ -22,8 +22,8 @@ from ..ui.errors import InputError
 from ..ui.files import write_text
 from ..ui.validation import read_json, shown
 from . import processes
+from .out_folders import plain
 from .processes import OnShare, Work
-from .run_folder import plain
 
 if TYPE_CHECKING:
     from ..models.layers import Shape

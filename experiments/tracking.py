@@ -10,15 +10,15 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
+from ..agents.run_folder import Tracked
 from ..ui.console import note, program
 from ..ui.errors import InputError
 
-Mode = Literal["off", "offline", "online"]
-MODES: tuple[Mode, ...] = get_args(Mode)
+MODES: tuple[Tracked, ...] = get_args(Tracked)
 PROJECT = "splitgym"
-_FROM_ENVIRONMENT: dict[str, Mode] = {
+_FROM_ENVIRONMENT: dict[str, Tracked] = {
     "disabled": "off",
     "off": "off",
     "offline": "offline",
@@ -28,7 +28,7 @@ _FROM_ENVIRONMENT: dict[str, Mode] = {
 }
 
 
-def tracking_mode(asked: str | None) -> tuple[Mode, str]:
+def tracking_mode(asked: str | None) -> tuple[Tracked, str]:
     """How to track: WANDB_MODE wins over what was asked, which defaults to offline.
 
     Returns:

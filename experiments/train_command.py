@@ -11,13 +11,14 @@ from pathlib import Path
 
 from ..agents.protocol import Learner
 from ..agents.registry import agents_module, agents_of, get_spec
+from ..agents.run_folder import CONFIG, Progress, RunFolder
 from ..envs import Family, get_family
 from ..ui.claims import held
 from ..ui.console import Parser, entry, note, seed_number, stderr, whole
 from ..ui.errors import InputError
 from .jobs import Job, new_job, reopened_job
 from .options import add_env_options, env_options, family_help, family_of, has_field, parse_pairs
-from .run_folder import CONFIG, Progress, RunFolder, claimed_out, claimed_run
+from .out_folders import claimed_out, claimed_run
 from .tracking import MODES, Tracker, tracking_mode
 from .train_session import PROG, RESULT, Session
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..agents.protocol import Learner, Report
 from ..agents.registry import AgentSpec, agents_of
+from ..agents.run_folder import SCHEMA, Progress, RunFolder
 from ..ui.canvas import footnote, save_figure
 from ..ui.console import Interrupts, called, note, print_table, program, stderr, stdout
 from ..ui.errors import InputError
@@ -25,7 +26,6 @@ from .jobs import Job, Training
 from .play import Played, assess, play
 from .progress import TrainingBar
 from .results import Result, better, fill_regret, finite
-from .run_folder import SCHEMA, Progress, RunFolder
 from .tracking import Tracker
 
 PROG = "splitgym-train"

@@ -12,13 +12,14 @@ from typing import Any
 
 from ..agents.protocol import Learner, Report
 from ..agents.registry import get_spec
+from ..agents.run_folder import RunFolder
 from ..envs import Family
 from . import processes
 from .jobs import Job, Training, new_job, reopened_job
+from .out_folders import file_stem
 from .play import assess, play
 from .processes import REPORT_S, Work
 from .results import Result
-from .run_folder import RunFolder, file_stem
 
 TRAINING_WEIGHT = 25.0  # of a training in the progress bar, beside 1 for a planner
 

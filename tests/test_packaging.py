@@ -21,6 +21,7 @@ from packaging.version import Version
 from . import ROOT
 
 PACKAGING_FILES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+TOP = "ui/root"  # where the package above all others lies
 
 
 def setup_cfg() -> configparser.ConfigParser:
@@ -41,6 +42,11 @@ def package_dirs() -> dict[str, str]:
 
 def top_folders() -> list[str]:
     return sorted({folder.split("/")[0] for folder in package_dirs().values()})
+
+
+def installed(name: str) -> str:
+    """Where a file of the tree lies in what is installed; the package above all others is in ui/root."""
+    return f"splitgym/{name.removeprefix(f'{TOP}/')}"
 
 
 def package_files(folder: str) -> set[str]:
@@ -109,7 +115,8 @@ def test_folders_with_init_are_the_listed_packages() -> None:
     mapped = package_dirs()
     assert set(mapped.values()) == folders
     assert set(lines(setup_cfg()["options"]["packages"])) == set(mapped)
-    assert mapped == {"splitgym." + folder.replace("/", "."): folder for folder in folders}
+    named = {"splitgym." + folder.replace("/", "."): folder for folder in folders - {TOP}}
+    assert mapped == {"splitgym": TOP, **named}
 
 
 def test_every_python_file_lies_in_a_listed_package() -> None:
@@ -125,13 +132,13 @@ def test_every_python_file_lies_in_a_listed_package() -> None:
 
 def test_type_checker_links_lead_to_the_packages() -> None:
     links = {path.name: path.resolve() for path in (ROOT / ".ci" / "links" / "splitgym").iterdir()}
-    assert links == {name: ROOT / name for name in top_folders()}
+    assert links == {**{name: ROOT / name for name in top_folders()}, "__init__.py": ROOT / TOP / "__init__.py"}
 
 
 def test_wheel_holds_every_package_file_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == {f"splitgym/{name}" for folder in top_folders() for name in package_files(folder)}
+    assert names == {installed(name) for folder in top_folders() for name in package_files(folder)}
 
 
 def test_wheel_states_licence_python_and_scripts(wheel: Path) -> None:
@@ -235,3 +242,10 @@ def test_the_type_checker_sees_through_the_import_name(tmp_path: Path) -> None:
     assert [(Path(found["file"]).name, found["range"]["start"]["line"], found["severity"]) for found in findings] == [
         ("planted.py", 2, "error")
     ]
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    import splitgym
+
+    assert splitgym.__version__ == setup_cfg()["metadata"]["version"]
+    assert not hasattr(splitgym, "nothing")

@@ -48,6 +48,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, prog: str, description: str, epilog: Callable[[], str]) -> None:
         super().__init__(prog=prog, description=description, formatter_class=_HelpFormatter, allow_abbrev=False)
         self._epilog = epilog  # takes long enough to be made only when it is read
+        self.add_argument("--version", action=_Version, nargs=0, help="print splitgym's version, and end")
 
     def format_help(self) -> str:
         self.epilog = self._epilog()
@@ -60,6 +61,16 @@ class Parser(argparse.ArgumentParser):
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str, **options: Any) -> None:
         super().__init__(prog, max_help_position=30, **options)
+
+
+class _Version(argparse.Action):
+    """Prints the version and ends; looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: Any = None) -> None:
+        from importlib.metadata import version
+
+        print(f"splitgym {version('splitgym')}")
+        parser.exit()
 
 
 class _List(argparse.Action):

@@ -18,7 +18,7 @@ from ...ui.console import Parser, duration, note, print_table, stdout, whole
 from ...ui.errors import InputError
 from ...ui.files import write_text
 from ...ui.progress import Bar
-from ..run_folder import versions
+from ..out_folders import versions
 from .findings import Paper, needed, papers, select
 from .ledger import Ledger, run
 from .report import PAGE, Section, section, write_report

@@ -15,8 +15,8 @@ from typing import Any
 from ... import agents, envs, models, profiling
 from ...ui.files import write_text, writing
 from ...ui.validation import read_json
+from ..out_folders import file_stem, plain, versions
 from ..processes import Work, carry_out
-from ..run_folder import file_stem, plain, versions
 from .statement import Job
 
 SCHEMA = 1

@@ -26,7 +26,7 @@ from ...ui.progress import Bar
 from ..live.tables import columns, milliseconds
 from ..live.training_report import Steps, make_report
 from ..options import parse_pairs
-from ..run_folder import claimed_out, claimed_run
+from ..out_folders import claimed_out, claimed_run
 
 PROG = "python -m splitgym.experiments.hiertrain.measured"
 TABLE, PICTURE = "measured.csv", "measured.png"

@@ -14,7 +14,7 @@ from ...ui.canvas import save_figure
 from ...ui.console import print_table, stdout
 from ...ui.errors import InputError
 from ...ui.files import write_text
-from ..run_folder import versions
+from ..out_folders import versions
 
 if TYPE_CHECKING:
     from ...envs.distredge.live import Cluster

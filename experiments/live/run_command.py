@@ -30,8 +30,8 @@ from ...ui.console import (
 )
 from ...ui.errors import InputError
 from ..options import parse_pairs
+from ..out_folders import claimed_out, claimed_run
 from ..play import assess
-from ..run_folder import claimed_out, claimed_run
 from ..tracking import MODES
 from .continuing import JOURNAL, check_folder, check_same, continued, delivery
 from .results import PICTURE, RATES, RESULT, TRACE, Run, results

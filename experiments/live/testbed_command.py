@@ -16,7 +16,7 @@ from ...ui.console import Parser, entry, listed, note, positive_number, stderr, 
 from ...ui.errors import InputError
 from ...ui.files import write_text
 from ..options import parse_pairs
-from ..run_folder import claimed_out
+from ..out_folders import claimed_out
 
 if TYPE_CHECKING:
     from ...runtime.testbed import Testbed

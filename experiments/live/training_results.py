@@ -15,7 +15,7 @@ from rich.table import Table
 from ...ui.canvas import save_figure
 from ...ui.console import print_table, stdout
 from ...ui.files import write_text, writing
-from ..run_folder import versions
+from ..out_folders import versions
 from .results import PICTURE, RESULT, TRACE
 from .tables import columns, milliseconds
 from .trained import CURVE

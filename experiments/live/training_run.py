@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from ...agents.registry import get_spec
+from ...agents.run_folder import RunFolder
 from ...envs import Family
 from ...envs.live_training import Learning, Task
 from ...ui.claims import held
@@ -21,8 +22,8 @@ from ...ui.errors import InputError
 from ...ui.files import write_text, writing
 from ...ui.validation import validated
 from ..options import parse_pairs
+from ..out_folders import claimed_out, claimed_run
 from ..play import assess
-from ..run_folder import RunFolder, claimed_out, claimed_run
 from ..tracking import Tracker, new_track_id, tracking_mode
 from .continuing import check_folder
 from .trained import CURVE, RATE, Asked, Trained

@@ -10,17 +10,9 @@ from typing import Any
 import pytest
 
 from splitgym.agents.protocol import OnReport
+from splitgym.agents.run_folder import Progress, RunConfig, RunFolder
 from splitgym.experiments.jobs import check_hyperparams, check_settings
-from splitgym.experiments.run_folder import (
-    Progress,
-    RunConfig,
-    RunFolder,
-    claimed_out,
-    claimed_run,
-    file_stem,
-    find_runs,
-    plain,
-)
+from splitgym.experiments.out_folders import claimed_out, claimed_run, file_stem, find_runs, plain
 from splitgym.ui.errors import InputError
 from splitgym.ui.files import replacing
 
