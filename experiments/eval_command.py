@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -20,10 +19,12 @@ from ..ui.progress import Bar
 from . import tables
 from .claims.command import main as claims_command
 from .eval_tasks import Setting, check_plan_files, make_settings, make_tasks, match_runs, share_hyperparams
+from .executor_options import add_executor_options, executor_of
 from .figures import grouped_bars, has_error_bars, hook
 from .jobs import check_planner_options
 from .options import add_env_options, env_options, family_help, family_of, parse_pairs
 from .out_folders import claimed_out, claimed_run, versions
+from .processes import Executor
 from .results import Result, by_group, fill_regret, finite, write_csv
 from .workers import Task, run_tasks
 
@@ -56,8 +57,8 @@ def _main(argv: Sequence[str] | None) -> int:
         out = args.out or claims.enter_context(claimed_run(f"{family.name}-eval"))
         _tell_options(specs, options)
         _tell_training(tasks, out)
-        workers = 1 if any(s.exclusive for s in settings) else args.workers or os.cpu_count() or 1
-        results, stop = _evaluate(tasks, workers, out)
+        executor = executor_of(args)
+        results, stop = _evaluate(tasks, executor.alone() if any(s.exclusive for s in settings) else executor, out)
         if results:
             command = sys.argv if argv is None else [PROG, *argv]
             shown = {group: [s.name for s in settings if s.asked in names] for group, names in groups.items()}
@@ -111,7 +112,7 @@ def _parser(family: Family) -> Parser:
     group = parser.add_argument_group("evaluation")
     group.add_argument("--seeds", metavar="K", type=whole, help="seeds 0..K-1 (1, or those of the runs)")
     group.add_argument("--episodes", metavar="N", type=whole, help="episodes of each evaluation (as the env says)")
-    group.add_argument("--workers", metavar="N", type=whole, help="processes; results do not depend on it (one a core)")
+    add_executor_options(group)
     group.add_argument("--out", metavar="DIR", type=Path, help="new folder for the results (runs/<env>-eval-<n>)")
     return parser
 
@@ -190,7 +191,7 @@ def _tell_training(tasks: Sequence[Task], out: Path) -> None:
         note(f"no run is given for {', '.join(names)}: {count} trainings first, kept in {out / 'runs'} (reuse: --runs)")
 
 
-def _evaluate(tasks: Sequence[Task], workers: int, out: Path) -> tuple[list[Result], BaseException | None]:
+def _evaluate(tasks: Sequence[Task], executor: Executor, out: Path) -> tuple[list[Result], BaseException | None]:
     """Results in the order of the tasks, and what has left some out: Ctrl-C, or a task that failed."""
     keep = out / "runs" if any(task.trains for task in tasks) else None
     weight = sum(task.weight for task in tasks)
@@ -205,7 +206,7 @@ def _evaluate(tasks: Sequence[Task], workers: int, out: Path) -> tuple[list[Resu
             bar.show(total, f"{len(found)} of {len(tasks)}  {task.agent} on {task.scenario_name}")
 
         try:
-            with closing(run_tasks(tasks, min(workers, len(tasks)), keep, on_progress)) as done:
+            with closing(run_tasks(tasks, executor, keep, on_progress)) as done:
                 for task, result in done:
                     found[task.index] = result
                     on_progress(task, 1.0)

@@ -204,6 +204,7 @@ def make_tasks(
                         train_episodes=args.train_episodes,
                         run=None if run is None else str(run.folder.path),
                         hyperparams=hyperparams[spec.name],
+                        exclusive=setting.exclusive,
                     )
                 )
     return tasks

@@ -197,7 +197,7 @@ def carry_out(
     works = [Work(trial.name, _timed, (train, trial.settings, images), trial.work) for trial in missing]
     by_name = {trial.name: trial for trial in missing}
     try:
-        with closing(processes.carry_out(works, workers, show)) as results:
+        with closing(processes.carry_out(works, processes.Executor(workers), show)) as results:
             for work, (result, seconds) in results:
                 records[work.name] = place.keep(by_name[work.name], result, seconds)
                 shares[work.name] = work.weight

@@ -18,7 +18,7 @@ from . import processes
 from .jobs import Job, Training, new_job, reopened_job
 from .out_folders import file_stem
 from .play import assess, play
-from .processes import REPORT_S, Work
+from .processes import REPORT_S, Executor, Work
 from .results import Result
 
 TRAINING_WEIGHT = 25.0  # of a training in the progress bar, beside 1 for a planner
@@ -38,6 +38,7 @@ class Task:
         train_episodes: budget of a training, the agent's own when None.
         run: run folder with the trained agent, None to train or plan.
         hyperparams: on top of the agent's own; a run has its own.
+        exclusive: whether only one at a time can play there, since it is a live cluster.
     """
 
     index: int
@@ -52,6 +53,7 @@ class Task:
     train_episodes: int | None
     run: str | None
     hyperparams: Mapping[str, Any]
+    exclusive: bool = False
 
     @property
     def trains(self) -> bool:
@@ -63,13 +65,13 @@ class Task:
 
 
 def run_tasks(
-    tasks: Sequence[Task], workers: int, keep: Path | None, on_progress: OnProgress
+    tasks: Sequence[Task], executor: Executor, keep: Path | None, on_progress: OnProgress
 ) -> Generator[tuple[Task, Result], None, None]:
     """Carry out tasks, the long ones first.
 
     Args:
         tasks: what to do.
-        workers: processes; 1 works in this one.
+        executor: where.
         keep: where the run folders of trainings go.
         on_progress: called with a task and how much of it is done, 0..1.
 
@@ -81,13 +83,13 @@ def run_tasks(
     """
     ordered = sorted(tasks, key=lambda task: (-task.weight, task.index))
     by_name = {str(task.index): task for task in ordered}
-    works = [Work(name, carry_out, (task, keep), task.weight) for name, task in by_name.items()]
+    works = [Work(name, carry_out, (task, keep), task.weight, task.exclusive) for name, task in by_name.items()]
 
     def tell(work: Work[Result], share: float) -> None:
         on_progress(by_name[work.name], share)
 
     try:
-        with closing(processes.carry_out(works, workers, tell)) as done:
+        with closing(processes.carry_out(works, executor, tell)) as done:
             for work, result in done:
                 yield by_name[work.name], result
     finally:

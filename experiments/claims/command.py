@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -14,10 +13,11 @@ from rich.table import Table
 
 from ...envs.scenarios import Inputs
 from ...ui.claims import claimed
-from ...ui.console import Parser, duration, note, print_table, stdout, whole
+from ...ui.console import Parser, duration, note, print_table, stdout
 from ...ui.errors import InputError
 from ...ui.files import write_text
 from ...ui.progress import Bar
+from ..executor_options import add_executor_options, executor_of
 from ..out_folders import versions
 from .findings import Paper, needed, papers, select
 from .ledger import Ledger, run
@@ -37,6 +37,7 @@ def main(prog: str, argv: Sequence[str] | None) -> int:
     names = [name for text in args.paper for name in text.split(",") if name]
     asked = _selected(papers(names), args.only or ())
     settings = [Setting(inputs, args.quick) for inputs in INPUTS[args.inputs]]
+    executor = executor_of(args)
     out = args.out or Path("runs") / f"paper-{'-'.join(names)}{'-quick' * args.quick}"
     with claimed(out, f"--out {out}"):
         begun = time.perf_counter()
@@ -44,7 +45,7 @@ def main(prog: str, argv: Sequence[str] | None) -> int:
         jobs = [job for paper in asked for job in needed(paper, settings, not args.only)]
         with Bar("claims") as bar:
             try:
-                failed = run(jobs, ledger, args.workers or os.cpu_count() or 1, bar.show)
+                failed = run(jobs, ledger, executor, bar.show)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(
                     f"interrupted: what is done is kept in {out}, the same command goes on"
@@ -76,7 +77,7 @@ def _parser(prog: str) -> Parser:
         "--inputs", choices=INPUTS, default="both", help="the paper's own inputs, catalogued devices', or both (both)"
     )
     parser.add_argument("--only", metavar="KEY", nargs="+", help="figures or claims, by their keys in the page")
-    parser.add_argument("--workers", metavar="N", type=whole, help="processes; results are the same (one a core)")
+    add_executor_options(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, help="where jobs and the page go (runs/paper-<name>)")
     return parser
 

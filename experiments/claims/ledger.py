@@ -16,7 +16,7 @@ from ... import agents, envs, models, profiling
 from ...ui.files import write_text, writing
 from ...ui.validation import read_json
 from ..out_folders import file_stem, plain, versions
-from ..processes import Work, carry_out
+from ..processes import Executor, Work, carry_out
 from .statement import Job
 
 SCHEMA = 1
@@ -125,11 +125,11 @@ def _code_of_packages() -> str:
     return digest.hexdigest()
 
 
-def run(jobs: Sequence[Job], ledger: Ledger, workers: int, on_progress: OnProgress) -> list[str]:
+def run(jobs: Sequence[Job], ledger: Ledger, executor: Executor, on_progress: OnProgress) -> list[str]:
     """Do the jobs that are not done yet, the long ones first; those that tolerate nothing beside them last.
 
     Args:
-        workers: processes; results do not depend on it.
+        executor: where; results do not depend on it.
         on_progress: called with the share of all work that is done, and a text.
 
     Returns:
@@ -147,10 +147,10 @@ def run(jobs: Sequence[Job], ledger: Ledger, workers: int, on_progress: OnProgre
         on_progress((done_s + sum(shares.values())) / whole, f"{count} of {len(jobs)} jobs  {work.name}")
 
     together = sorted((job for job in missing if not job.exclusive), key=lambda job: -job.seconds)
-    for batch, processes in ((together, workers), ([job for job in missing if job.exclusive], 1)):
+    for batch, where in ((together, executor), ([job for job in missing if job.exclusive], Executor())):
         by_name = {name_of(job): job for job in batch}
         works = [Work(name, attempt, (job.function, dict(job.arguments)), job.seconds) for name, job in by_name.items()]
-        for work, outcome in carry_out(works, processes, show):
+        for work, outcome in carry_out(works, where, show):
             ledger.keep(by_name[work.name], outcome)
             count += 1
             if outcome.error:

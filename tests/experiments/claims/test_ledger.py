@@ -11,6 +11,7 @@ from splitgym.experiments.claims import ledger as ledgers
 from splitgym.experiments.claims.findings import entries, needed
 from splitgym.experiments.claims.ledger import JobFailed, Ledger, name_of, run, unique
 from splitgym.experiments.claims.statement import Claim, Exhibit, Job, Setting
+from splitgym.experiments.processes import Executor
 
 from . import toy
 
@@ -23,7 +24,7 @@ def quiet(share: float, text: str) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_are_kept_and_the_number_of_processes_has_no_say(tmp_path: Path, workers: int) -> None:
-    assert run([*JOBS, *JOBS], Ledger(tmp_path), workers, quiet) == []
+    assert run([*JOBS, *JOBS], Ledger(tmp_path), Executor(workers), quiet) == []
     assert len(list(tmp_path.iterdir())) == len(JOBS)
     again = Ledger(tmp_path)
     assert [again.result(job)["twice"] for job in JOBS] == [0.0, 2.0, 4.0]
@@ -35,18 +36,18 @@ def test_what_is_done_does_not_run_again(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(toy.twice, "__qualname__", "twice")
     monkeypatch.setattr(toy.twice, "__module__", toy.__name__)
     jobs = [Job(toy.twice, {"number": float(n)}) for n in range(3)]
-    run(jobs[:2], Ledger(tmp_path), 1, quiet)
-    run(jobs, Ledger(tmp_path), 1, quiet)
+    run(jobs[:2], Ledger(tmp_path), Executor(), quiet)
+    run(jobs, Ledger(tmp_path), Executor(), quiet)
     assert ran == [0.0, 1.0, 2.0]
     monkeypatch.setattr(ledgers, "code_of", lambda function: "other code")
-    run(jobs, Ledger(tmp_path), 1, quiet)
+    run(jobs, Ledger(tmp_path), Executor(), quiet)
     assert ran == [0.0, 1.0, 2.0, 0.0, 1.0, 2.0]
     assert Ledger(tmp_path, any_code=True).find(jobs[0]) is not None
 
 
 def test_one_job_that_fails_is_named_and_ends_no_other(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    (line,) = run([Job(toy.broken, seconds=9.0), *JOBS], ledger, 1, quiet)
+    (line,) = run([Job(toy.broken, seconds=9.0), *JOBS], ledger, Executor(), quiet)
     assert "broken()" in line
     assert "ValueError: no such luck" in line
     assert ledger.result(JOBS[2])["twice"] == 4.0
@@ -62,7 +63,7 @@ def test_one_job_that_fails_is_named_and_ends_no_other(tmp_path: Path) -> None:
 def test_exclusive_jobs_come_last(tmp_path: Path) -> None:
     seen: list[str] = []
     jobs = [Job(toy.twice, {"number": 9.0}, exclusive=True), *JOBS]
-    run(jobs, Ledger(tmp_path), 1, lambda share, text: seen.append(text))
+    run(jobs, Ledger(tmp_path), Executor(), lambda share, text: seen.append(text))
     assert "9.0" in seen[-1]
     assert all("9.0" not in text for text in seen[: len(JOBS)])
 
@@ -75,7 +76,7 @@ def test_a_job_is_named_by_function_and_arguments() -> None:
 def test_claims_share_jobs_and_records_are_plain(tmp_path: Path) -> None:
     jobs = needed(toy.paper(), toy.SETTINGS, leaderboard=False)
     assert len(unique(jobs)) < len(jobs)
-    run(jobs, Ledger(tmp_path), 1, quiet)
+    run(jobs, Ledger(tmp_path), Executor(), quiet)
     for path in tmp_path.iterdir():
         record = json.loads(path.read_text())
         assert {"job", "code", "versions", "seconds", "result"} <= record.keys()

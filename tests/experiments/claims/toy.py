@@ -13,6 +13,7 @@ from splitgym.experiments.claims.leaderboard import Leaderboard
 from splitgym.experiments.claims.ledger import Ledger, run
 from splitgym.experiments.claims.report import section, write_report
 from splitgym.experiments.claims.statement import Asking, Claim, Exhibit, Job, Part, Setting, near
+from splitgym.experiments.processes import Executor
 from splitgym.ui.canvas import new_figure
 
 SETTINGS = (Setting("paper"), Setting("devices"))
@@ -75,7 +76,7 @@ def written(folder: Path) -> Path:
     from splitgym.experiments.claims.findings import needed
 
     ledger = Ledger(folder / "jobs")
-    assert run(needed(paper(), SETTINGS), ledger, 1, lambda share, text: None) == []
+    assert run(needed(paper(), SETTINGS), ledger, Executor(), lambda share, text: None) == []
     page = folder / "report.html"
     write_report([section(paper(), SETTINGS, ledger, True)], {"command": "c", "took": "1 s", "versions": "v 1"}, page)
     return page

@@ -1,0 +1,90 @@
+"""Work in the processes of Ray: of a cluster, or of one on this machine that ends with the work.
+
+Access takes a token (RAY_AUTH_MODE=token) unless the environment says otherwise: whoever may submit work to a Ray
+cluster may run any code on it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from ..envs import FAMILIES, Family
+from ..ui.errors import InputError
+from .processes import REPORT_S, Deaths, Executor, OnProgress, Results, Work, begin
+
+LIVE = "live"  # the custom resource of the node whose boards a live evaluation plays on
+
+T = TypeVar("T")
+
+
+def in_ray(works: Sequence[Work[T]], executor: Executor, on_progress: OnProgress[T]) -> Results[T]:
+    """:func:`.processes.carry_out` on Ray; progress is told of whole pieces only.
+
+    Raises:
+        InputError: the cluster cannot be reached, has no resource ``live`` where one is needed, or a process died
+            twice.
+    """
+    import ray
+    from ray.exceptions import RayActorError, WorkerCrashedError
+
+    with _connected(executor):
+        if any(work.live for work in works) and not ray.cluster_resources().get(LIVE):
+            raise InputError(
+                f"--ray {executor.address}: no node has the resource {LIVE}; begin the boards' controller with "
+                f"ray start --address ... --resources '{{\"{LIVE}\": 1}}'"
+            )
+        deaths, families = Deaths(), tuple(FAMILIES.values())
+        running: dict[Any, Work[T]] = {}
+        waiting = list(reversed(works))
+        try:
+            while waiting or running:
+                while waiting and len(running) < executor.workers:
+                    work = waiting.pop()
+                    needs = {LIVE: 1.0} if work.live else {}
+                    task = ray.remote(_call).options(num_cpus=1, max_retries=0, resources=needs, name=work.name)
+                    running[task.remote(work, families)] = work
+                    on_progress(work, 0.0)
+                done, _ = ray.wait(list(running), num_returns=1, timeout=REPORT_S)
+                for reference in done:
+                    work = running.pop(reference)
+                    try:
+                        result = ray.get(reference)
+                    except (WorkerCrashedError, RayActorError):
+                        deaths.tell(work.name)
+                        waiting.append(work)
+                        continue
+                    yield work, result
+        finally:
+            for reference in running:
+                ray.cancel(reference, force=True)
+
+
+@contextmanager
+def _connected(executor: Executor) -> Iterator[None]:
+    """Connected to a cluster, or to one of this machine that is begun here."""
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    import ray
+
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    try:
+        if executor.address is None:
+            own = {"num_cpus": executor.workers, "resources": {LIVE: 1.0}, "include_dashboard": False}
+            ray.init(address="local", **own, **quiet)
+        else:
+            ray.init(address=executor.address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InputError(f"--ray {executor.address or 'local'}: {str(error).splitlines()[0]}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _call(work: Work[T], families: Sequence[Family]) -> T:
+    """In a worker of Ray."""
+    begin(families)
+    return work.function(*work.arguments, lambda share: None)
