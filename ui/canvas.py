@@ -9,6 +9,7 @@ from textwrap import wrap
 from typing import Any, Literal
 
 from .files import replacing
+from .fonts import give_fonts
 
 DPI = 150
 COLORS = (
@@ -16,7 +17,7 @@ COLORS = (
     "#a9c4e6", "#f6c491", "#a6d8a8", "#f0a5a0", "#cbb6e0", "#c9aaa0", "#f3c1dd", "#c8c8c8", "#dedb92", "#a8dfe8",
 )  # fmt: skip
 INK = "#333333"
-LETTERS_PER_IN = 16  # of small print
+LETTERS_PER_IN, TITLE_LETTERS_PER_IN = 16, 11.0  # of small print, of titles
 GRID = "#e6e6e6"
 
 
@@ -34,12 +35,14 @@ def new_figure(
 
 def save_figure(figure: Any, path: Path, dpi: int = DPI) -> None:
     """Write a figure as PNG, whole or not at all."""
+    give_fonts(figure)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=dpi)
 
 
 def top_legend(figure: Any, handles: Mapping[str, Any], title: str = "", handle_length: float = 1.2) -> None:
     """One legend for all panels, above them, in as many columns as the figure has room for."""
+    title = "\n".join(wrap(title, int(TITLE_LETTERS_PER_IN * figure.get_size_inches()[0])))
     longest = max(map(len, handles), default=0)
     columns = max(3, int(figure.get_size_inches()[0] / max(1.45, 0.35 + 0.1 * handle_length + 0.075 * longest)))
     figure.legend(
