@@ -67,7 +67,7 @@ AGENTS: tuple[AgentSpec, ...] = (
     ),
     *(
         AgentSpec(
-            name, f"SB3's {name.upper()}", partial(sb3_agent, name), _HYBRID,
+            name, f"SB3's {name.upper()}", partial(sb3_agent, name, train_options={"optimum": True}), _HYBRID,
             learns=True, seeded=True, hyperparams=allowed,
         )
         for name, allowed in _LEARNERS.items()

@@ -270,4 +270,4 @@ class HierTrainDynamics(ScenarioDynamics):
             owner = self._owner[:, lane]
             return frame(layers_figure(self.system, owner, device_edge, edge_cloud, self.activation_bits, when))
         plan = self._plan.take(np.array([lane]))
-        return frame(plan_figure(self.system, plan, device_edge, edge_cloud, when=when, moving=True))
+        return frame(plan_figure(self.system, plan, device_edge, edge_cloud, when=when, moving=True, cost=self.cost))

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ..figures import LEGEND_KEY_IN, canvas_figure, place, title, widest_in
-from .cost import PATH, Terms, bit_s, event_s, layers_s, paper_s, terms
+from ..figures import HATCHED, LEGEND_KEY_IN, canvas_figure, in_bar, place, short, time_bar, title, widest_in
+from .cost import PATH, Terms, bit_s, iteration_s, layers_s, terms
 from .scenarios import WORKERS
 from .schedule import Schedules
 from .system import DEVICE, FLOAT_BITS, System
 
-FORWARD_COLOR, BACKWARD_COLOR, UPDATE_COLOR, SEND_COLOR = "#3b6fb6", "#3f9a5b", "#8562b5", "#c9c9c9"
-COLORS = {"forward": FORWARD_COLOR, "backward": BACKWARD_COLOR, "update": UPDATE_COLOR, "receive": SEND_COLOR}
-NAMES, HATCHES = {"receive": "receiving"}, {"receive": "////"}
+COLORS = {"forward": "#1f4e8c", "backward": "#e9a13b", "update": "#222222", "receive": "#d9d9d9"}
+THIN = 0.2  # of a line's height: bars in which small letters fit
+NAMES = {"forward": "forward pass", "backward": "backward pass", "update": "weight update", "receive": "receiving"}
 
 
 @dataclass(frozen=True)
@@ -29,41 +29,47 @@ class Bar:
     label: str
 
 
-def timeline(system: System, plan: Schedules, device_edge: float, edge_cloud: float) -> list[Bar]:
-    """What happens in an iteration without barriers (:func:`.cost.event_s`), for one schedule and rates in bit/s."""
+def timeline(system: System, plan: Schedules, device_edge: float, edge_cloud: float, cost: str = "paper") -> list[Bar]:
+    """What happens in an iteration of one schedule, which takes as long as :func:`.cost.iteration_s` says.
+
+    Args:
+        system: the scenario.
+        plan: one schedule.
+        device_edge, edge_cloud: rates in bit/s.
+        cost: paper (all wait for each other where samples are handed over, Eq. 12) or event (nobody waits for more
+            than what it needs).
+    """
     plan = plan.canonical()
     t = Terms(**{k: v[..., 0] for k, v in vars(terms(system, plan, device_edge, edge_cloud)).items()})
     o, s, l = (int(w) for w in plan.worker[:, 0])  # noqa: E741
     bars: list[Bar] = []
 
-    def run(worker: int, kind: str, start: float, seconds: float, label: str) -> float:
+    def run(worker: int, kind: str, start: float, seconds: Any, label: str = "") -> float:
         if seconds > 0:
-            bars.append(Bar(worker, kind, start, start + seconds, label))
-        return start + seconds
+            bars.append(Bar(worker, kind, start, start + float(seconds), label))
+        return start + float(seconds)
 
-    done = [run(w, "receive", 0.0, float(t.input[i]), "samples") for i, w in enumerate((o, s, l))]
-    done = [run(w, "forward", done[i], float(t.front[i]), "") for i, w in enumerate((o, s, l))]
-    from_s = run(o, "receive", done[1], float(t.output[0]), f"from {WORKERS[s]}")
-    l_front = run(l, "forward", done[2], float(t.middle[1]), "")
-    from_l = run(o, "receive", l_front, float(t.output[1]), f"from {WORKERS[l]}")
-    at = run(o, "forward", max(done[0], from_s), float(t.middle[0]), "")
-    at = run(o, "forward", max(at, from_l), float(t.tail), "")
-    turned = run(o, "backward", at, float(t.tail_back), "")
-    l_at = run(l, "receive", turned, float(t.output[1]), "gradient")
-    l_done = run(l, "backward", l_at, float(t.middle_back[1] + t.front_back[2]), "")
-    at = run(o, "backward", turned, float(t.middle_back[0]), "")
-    s_at = run(s, "receive", at, float(t.output[0]), "gradient")
-    s_done = run(s, "backward", s_at, float(t.front_back[1]), "")
-    o_done = run(o, "backward", at, float(t.front_back[0]), "")
-    ready = max(
-        o_done,
-        run(o, "receive", s_done, float(t.gradient[0]), f"weights from {WORKERS[s]}"),
-        run(o, "receive", l_done, float(t.gradient[1]), f"weights from {WORKERS[l]}"),
-    )
-    run(o, "update", ready, float(t.update[0]), "")
-    for worker, way, step in ((s, 0, 1), (l, 1, 2)):
-        at = run(worker, "receive", ready, float(t.gradient[way]), "weights")
-        run(worker, "update", at, float(t.update[step]), "")
+    def meet(*times: float) -> tuple[float, ...]:
+        return (max(times),) * len(times) if cost == "paper" else times
+
+    ready = [run(w, "receive", 0.0, t.input[i], "samples") for i, w in enumerate((o, s, l))]
+    ready = [run(w, "forward", ready[i], t.front[i]) for i, w in enumerate((o, s, l))]
+    from_s = run(o, "receive", ready[1], t.output[0], f"from {WORKERS[s]}")
+    o_at, l_at = meet(max(ready[0], from_s), ready[2])
+    from_l = run(o, "receive", run(l, "forward", l_at, t.middle[1]), t.output[1], f"from {WORKERS[l]}")
+    turn = run(o, "forward", max(run(o, "forward", o_at, t.middle[0]), from_l), t.tail)
+    turn = run(o, "backward", turn, t.tail_back)
+    l_at = run(l, "backward", run(l, "receive", turn, t.output[1], "gradient"), t.middle_back[1])
+    o_at, l_at = meet(run(o, "backward", turn, t.middle_back[0]), l_at)
+    s_at = run(s, "backward", run(s, "receive", o_at, t.output[0], "gradient"), t.front_back[1])
+    o_at, l_at = run(o, "backward", o_at, t.front_back[0]), run(l, "backward", l_at, t.front_back[2])
+    o_at, s_at, l_at = meet(o_at, s_at, l_at)
+    from_s = run(o, "receive", s_at, t.gradient[0], f"weights from {WORKERS[s]}")
+    from_l = run(o, "receive", l_at, t.gradient[1], f"weights from {WORKERS[l]}")
+    averaged = max(o_at, from_s, from_l)
+    given = [run(w, "receive", averaged, t.gradient[i], "weights") for i, w in enumerate((s, l))]
+    for i, (worker, start) in enumerate(zip((o, s, l), meet(averaged, *given), strict=True)):
+        run(worker, "update", start, t.update[i])
     return bars
 
 
@@ -115,6 +121,7 @@ def plan_figure(
     who: str = "",
     when: str = "",
     moving: bool = False,
+    cost: str = "paper",
 ) -> Any:
     """Draw one schedule's iteration.
 
@@ -125,18 +132,18 @@ def plan_figure(
         who: in front of the scenario's name.
         when: behind it.
         moving: a frame of an episode, whose iterations take times of many sizes: the axis is the share of this one.
+        cost: paper or event, as in :func:`timeline`.
 
     Returns:
         A matplotlib Figure (Agg canvas).
     """
+    rates = _rates(device_edge, edge_cloud)
     if plan is None:
-        return _chart(_head(system, who, when, device_edge, edge_cloud, "no schedule yet"), [], moving)
-    t = terms(system, plan, device_edge, edge_cloud)
-    paper, event = float(paper_s(t)[0]), float(event_s(t)[0])
-    unit, factor = _unit(event)
-    times = f"{event * factor:.4g} {unit} as drawn, {paper * factor:.4g} {unit} by Eq. 12"
-    head = _head(system, who, when, device_edge, edge_cloud, _words(system, plan))
-    return _chart(f"{head}\n{times}", timeline(system, plan, device_edge, edge_cloud), moving)
+        return _chart(f"{_where(system, who, when)}: no schedule yet\n{rates}", [], moving)
+    seconds = float(iteration_s(system, plan, device_edge, edge_cloud, cost)[0])
+    head = f"{_where(system, who, when)}: {_time(seconds)} an iteration of {system.batch} samples"
+    bars = timeline(system, plan, device_edge, edge_cloud, cost)
+    return _chart(f"{head}; {rates}\n{_words(system, plan)}", bars, moving)
 
 
 def layers_figure(
@@ -150,28 +157,36 @@ def layers_figure(
     """The frame of a layer assignment (N,); see :func:`plan_figure`."""
     bars = layers_timeline(system, owner, device_edge, edge_cloud, activation_bits)
     counts = [int((owner == worker).sum()) for worker in range(3)]
-    shares = ", ".join(f"{WORKERS[w]} {n} layer{'s' if n > 1 else ''}" for w, n in enumerate(counts) if n)
-    unit, factor = _unit(max(bar.end_s for bar in bars))
+    shares = ", ".join(f"{WORKERS[w]}: {n} layer{'s' if n > 1 else ''}" for w, n in enumerate(counts) if n)
     seconds = float(layers_s(system, np.asarray(owner)[:, None], device_edge, edge_cloud, activation_bits)[0])
-    head = _head(system, "", when, device_edge, edge_cloud, f"{shares}, {activation_bits} bits")
-    return _chart(f"{head}\n{seconds * factor:.4g} {unit}", bars, moving=True)
+    head = f"{_where(system, '', when)}: {_time(seconds)} an iteration of {system.batch} samples"
+    sent = f"values sent in {activation_bits} bits"
+    return _chart(f"{head}; {_rates(device_edge, edge_cloud)}\n{shares}; {sent}", bars, moving=True)
 
 
-def _head(system: System, who: str, when: str, device_edge: float, edge_cloud: float, words: str) -> str:
+def _where(system: System, who: str, when: str) -> str:
     where = f"{who} on {system.scenario.name}" if who else system.scenario.name
-    rates = f"{device_edge / 1e6:.3g} and {edge_cloud / 1e6:.3g} Mbps"
-    return f"{', '.join(part for part in (where, when, rates) if part)}: {words}"
+    return f"{where}, {when}" if when else where
+
+
+def _rates(device_edge: float, edge_cloud: float) -> str:
+    return f"device–edge {device_edge / 1e6:.3g} Mbps, edge–cloud {edge_cloud / 1e6:.3g} Mbps"
 
 
 def _unit(seconds: float) -> tuple[str, float]:
     return ("s", 1.0) if seconds >= 1.0 else ("ms", 1e3)
 
 
+def _time(seconds: float) -> str:
+    unit, factor = _unit(seconds)
+    return f"{seconds * factor:.4g} {unit}"
+
+
 def _chart(text: str, bars: list[Bar], moving: bool) -> Any:
     from matplotlib.patches import Patch
 
-    figure = canvas_figure(10, 3.6)
-    place(figure, 0.75, LEGEND_KEY_IN + widest_in(figure, [*COLORS, "receiving"], 8), top_in=0.75)
+    figure = canvas_figure(10, 4.2)
+    place(figure, 0.75, LEGEND_KEY_IN + widest_in(figure, NAMES.values(), 8), top_in=0.75)
     axes = figure.add_subplot()
     axes.set_yticks(range(3), WORKERS)
     axes.set_ylim(2.6, -0.6)
@@ -185,29 +200,34 @@ def _chart(text: str, bars: list[Bar], moving: bool) -> Any:
     end, label = 1.02 * end_s * factor, f"time since the iteration began ({unit})"
     if moving:
         factor, end, label = 100.0 / end_s, 102.0, "time since the iteration began (% of it)"
-    _draw(axes, bars, factor)
     axes.set_xlabel(label)
     axes.set_xlim(0, end)
     if not bars:
         return figure
+    _draw(axes, bars, factor)
     patches = [
-        Patch(facecolor=color, label=NAMES.get(kind, kind), edgecolor="white", hatch=HATCHES.get(kind))
-        for kind, color in COLORS.items()
+        Patch(facecolor=COLORS[kind], label=name, **(HATCHED if kind == "receive" else {}))
+        for kind, name in NAMES.items()
     ]
-    axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False)
+    axes.legend(
+        handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.0, fontsize=8, frameon=False
+    )
     return figure
 
 
 def _draw(axes: Any, bars: list[Bar], factor: float) -> None:
     places = _places(bars)
-    end = factor * max((bar.end_s for bar in bars), default=0.0)
     for bar in bars:
-        left, width = bar.start_s * factor, (bar.end_s - bar.start_s) * factor
-        at, height = places.get(bar, (bar.worker - 0.14, 0.4))
-        look = {"color": COLORS[bar.kind], "hatch": HATCHES.get(bar.kind)}
-        axes.barh(at, width, height, left, edgecolor="white", linewidth=0.5, **look)
-        if bar.label and width > 0.012 * len(bar.label) * end:
-            axes.text(left + width / 2, at, bar.label, ha="center", va="center", fontsize=7)
+        start, length = bar.start_s * factor, (bar.end_s - bar.start_s) * factor
+        middle, height = places.get(bar, (bar.worker - 0.14, 0.4))
+        drawn = time_bar(axes, middle, height, start, length, COLORS[bar.kind], sends=bar.kind == "receive")
+        if bar.label:
+            in_bar(axes, bar.label, middle, start, drawn, 7 if height > THIN else 6, COLORS[bar.kind])
+    for worker in {0, 1, 2} - {bar.worker for bar in bars}:
+        axes.text(
+            0.005, worker, "no part of this schedule", fontsize=7, color="#666666", va="center",
+            transform=axes.get_yaxis_transform(),
+        )  # fmt: skip
 
 
 def _places(bars: list[Bar]) -> dict[Bar, tuple[float, float]]:
@@ -220,23 +240,25 @@ def _places(bars: list[Bar]) -> dict[Bar, tuple[float, float]]:
             free = [row for row, end in enumerate(ends) if end <= bar.start_s]
             rows[bar] = free[0] if free else len(ends)
             ends[rows[bar] : rows[bar] + 1] = [bar.end_s]
-        height = 0.27 / max(len(ends), 1)
+        height = 0.32 / max(len(ends), 1)
         places |= {bar: (worker + 0.09 + (row + 0.5) * height, height) for bar, row in rows.items()}
     return places
 
 
 def _words(system: System, plan: Schedules) -> str:
-    """A schedule in words: who trains how many samples through which layers."""
+    """A schedule in words: who trains how many samples through which layers; whoever does nothing is left out."""
     plan = plan.canonical()
-    parts = []
-    for role, layers in ((1, int(plan.m_s[0])), (2, int(plan.m_l[0])), (0, system.n_layers)):
-        samples, name = int(plan.b[role, 0]), WORKERS[int(plan.worker[role, 0])]
-        if role == 0:
-            parts.append(
-                f"{name}: {samples} samples and the rest of all"
-                if 0 < samples < system.batch
-                else f"{name}: {'the rest' if samples == 0 else f'all {samples} samples'}"
-            )
-        elif samples:
-            parts.append(f"{name}: {samples} samples up to {system.names[layers - 1]}")
-    return ", ".join(parts)
+    worker, samples = plan.worker[:, 0], plan.b[:, 0].tolist()
+    parts = [
+        f"{WORKERS[worker[role]]}: {_samples(samples[role])} up to {short(system.names[layers - 1])}"
+        for role, layers in ((1, int(plan.m_s[0])), (2, int(plan.m_l[0])))
+        if samples[role]
+    ]
+    own = [_samples(samples[0])] if samples[0] else []
+    if parts and int(plan.m_l[0]) < system.n_layers:
+        own.append("the later layers of all")
+    return "; ".join([*parts, *([f"{WORKERS[worker[0]]}: {' and '.join(own)}"] if own else [])])
+
+
+def _samples(count: int) -> str:
+    return f"{count} sample{'s' if count > 1 else ''}"

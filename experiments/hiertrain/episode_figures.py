@@ -32,7 +32,7 @@ def draw_plan(env: Any, plan: Mapping[str, Any], title: str) -> Any:
     device_edge, edge_cloud = played if min(played) > 0 else dynamics.system.nominal
     schedule = dynamics.system.schedule_of(HybridPlan.from_json(plan, "plan"))
     when = "last block" if dynamics.rates.drifts else ""
-    return plan_figure(dynamics.system, schedule, device_edge, edge_cloud, title, when)
+    return plan_figure(dynamics.system, schedule, device_edge, edge_cloud, title, when, cost=dynamics.cost)
 
 
 def draw_trace(env: Any, trace: Trace, title: str) -> dict[str, Any]:

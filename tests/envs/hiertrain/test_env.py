@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from splitgym.envs.figures import frame
 from splitgym.envs.hiertrain.actions import decode, encode
-from splitgym.envs.hiertrain.cost import event_s, layers_s, terms
+from splitgym.envs.hiertrain.cost import COSTS, event_s, iteration_s, layers_s, terms
 from splitgym.envs.hiertrain.planning import ExactPlanner
 from splitgym.envs.hiertrain.rates import DEVICE_EDGE_FACTORS, EDGE_CLOUD_FACTORS
 from splitgym.envs.hiertrain.scenarios import get_scenario
@@ -334,16 +334,16 @@ def test_standing_still_costs_no_weights() -> None:
 # Pictures.
 
 
-@given(seed=st.integers(0, 2**32 - 1))
-def test_the_timeline_ends_with_the_makespan(seed: int) -> None:
+@given(seed=st.integers(0, 2**32 - 1), cost=st.sampled_from(sorted(COSTS)))
+def test_the_timeline_ends_when_the_iteration_does(seed: int, cost: str) -> None:
     """Something computes or arrives on a worker; computing never overlaps there; o's end or an update is last."""
     rng = np.random.default_rng(seed)
     n_layers, batch = int(rng.integers(1, 7)), int(rng.integers(1, 20))
     system, rates = toy_system(random_plain(rng, n_layers, batch)), random_rates(rng)
     plan = to_schedules([random_plan(rng, n_layers, batch)])
-    bars = timeline(system, plan, *rates)
-    t = terms(system, plan, *rates)
-    assert max((bar.end_s for bar in bars), default=0.0) == pytest.approx(float(event_s(t)[0]), rel=1e-12)
+    bars = timeline(system, plan, *rates, cost)
+    seconds = float(iteration_s(system, plan, *rates, cost)[0])
+    assert max((bar.end_s for bar in bars), default=0.0) == pytest.approx(seconds, rel=1e-12)
     assert all(bar.kind in COLORS and 0 <= bar.start_s < bar.end_s for bar in bars)
     for worker in range(3):
         computes = sorted((b.start_s, b.end_s) for b in bars if b.worker == worker and b.kind != "receive")
@@ -397,4 +397,5 @@ def test_layer_assignments_are_drawn() -> None:
     env.reset(seed=0)
     env.step(np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]))
     pixels = np.asarray(env.render()).reshape(-1, 3)
-    assert (pixels == (0x3B, 0x6F, 0xB6)).all(axis=1).any()  # something runs forward
+    forward = [int(COLORS["forward"][i : i + 2], 16) for i in (1, 3, 5)]
+    assert (pixels == forward).all(axis=1).any()
