@@ -91,7 +91,7 @@ class BatchVecEnv(VecEnv):
     @property
     def best(self) -> float:
         """The best headline value of an episode; NaN where episodes have luck of their own."""
-        return float("nan") if self.env.dynamics.is_random else self.least * self.sign
+        return self.least * self.sign if self.env.dynamics.alike else float("nan")
 
     def _note(self, lanes: np.ndarray, metrics: Mapping[str, np.ndarray]) -> None:
         ended, cost = metrics[self.headline][lanes], metrics[self.headline][lanes] * self.sign
@@ -100,7 +100,7 @@ class BatchVecEnv(VecEnv):
         if self.paired_regret is not None:
             regret = metrics[self.paired_regret][lanes]
             self.regret.extend(regret.tolist())
-            if self.env.dynamics.is_random and np.isfinite(regret).all():
+            if not self.env.dynamics.alike and np.isfinite(regret).all():
                 cost = regret
         winner = int(np.argmin(cost))
         if cost[winner] < self.least:

@@ -55,6 +55,11 @@ class Dynamics(ABC):
     exclusive: bool = False
 
     @property
+    def alike(self) -> bool:
+        """Whether the same actions make every episode the same, so that the best of many is no matter of luck."""
+        return not self.is_random and self.eval_episodes == 1
+
+    @property
     def provenance(self) -> tuple[str, ...]:
         """Where the numbers behind the physics come from, one line each: modelled, measured, imported, or inferred."""
         return ()

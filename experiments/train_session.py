@@ -21,7 +21,7 @@ from ..ui.console import Interrupts, called, note, print_table, program, stderr,
 from ..ui.errors import InputError
 from ..ui.progress import Bar
 from . import tables
-from .figures import hook, learning_curve
+from .figures import hook, learning_curve, regret_curve
 from .jobs import Job, Training
 from .play import Played, assess, play
 from .progress import TrainingBar
@@ -221,21 +221,23 @@ class Session:
             shown = tables.show_value(self.family, self.family.headline, best)
             note(f"an episode of training was better than what the agent plays now: {shown}, kept in best_plan.json")
 
-    def _draw_curve(self, others: Sequence[Result]) -> None:
-        headline = self.family.headline
-        names = (f"best_{headline}", f"recent_{headline}")
-        values = [row[name] for row in self.curve for name in names if name in row]
-        label, factor = tables.axis_of(self.family, headline, values)
-        figure = learning_curve(
-            self.curve,
-            headline,
-            label,
-            factor,
-            {r.agent: r.metrics[headline] for r in others},
-            self.family.lower_is_better,
-            f"{self.config.agent} on {self.config.scenario_name}, seed {self.config.seed}",
-            paired=self.family.regret is not None,
-        )
+    def _draw_curve(self, results: Sequence[Result]) -> None:
+        """The headline metric where episodes are alike; where they have luck of their own, their regret."""
+        family, others = self.family, [r for r in results if r.agent != self.config.agent]
+        title = f"{self.config.agent} on {self.config.scenario_name}, seed {self.config.seed}"
+        regret = family.paired_regret
+        if not self.dynamics.alike and regret is not None and any("recent_regret" in row for row in self.curve):
+            values = [row["recent_regret"] for row in self.curve if "recent_regret" in row]
+            label, factor = tables.axis_of(family, regret, values)
+            references = {r.agent: r.metrics[regret] for r in others}
+            against = "optimum" if family.exact else "best-known plan"
+            figure = regret_curve(self.curve, label, factor, references, title, against)
+        else:
+            headline = family.headline
+            names = (f"best_{headline}", f"recent_{headline}")
+            label, factor = tables.axis_of(family, headline, [row[n] for row in self.curve for n in names if n in row])
+            references = {r.agent: r.metrics[headline] for r in others}
+            figure = learning_curve(self.curve, headline, label, factor, references, family.lower_is_better, title)
         self._save_picture("learning_curve", figure)
 
     def _others(self) -> list[Result]:
@@ -265,7 +267,7 @@ class Session:
         for line in [*self._regret_lines(results[0], used), *tables.provenance_lines(self.dynamics.provenance)]:
             out.print(line, style="dim", soft_wrap=True)
         if self.curve:
-            self._draw_curve(others)
+            self._draw_curve(results)
         self._write_result(results, used)
         self._track_results(results)
         out.print(f"written to {self.folder.path}", soft_wrap=True)

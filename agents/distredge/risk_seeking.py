@@ -103,8 +103,8 @@ class RiskSeeking:
         if not getattr(self.dynamics, "learned", False):
             raise InputError("this agent learns the partition: its env needs partition=learned")
         family = next(f for f in FAMILIES.values() if f.env_id == env.spec.id)
-        kwargs = {k: v for k, v in env.spec.kwargs.items() if k != "render_mode"}
-        self.headline = family.headline
+        kwargs = {"optimum": True, **{k: v for k, v in env.spec.kwargs.items() if k != "render_mode"}}
+        self.headline, self.paired_regret = family.headline, family.paired_regret
         self.env: Any = gym.make_vec(env.spec.id, num_envs=lanes, autoreset_mode="SameStep", **kwargs)
         self.lanes, self.budget, self.stages = lanes, episodes, self.dynamics.episode_steps
         self.elite = max(1, int(quantile * lanes))
@@ -114,6 +114,7 @@ class RiskSeeking:
         self.seed, self.starts, self.episodes = seed, 0, 0
         self.best, self.best_plan = float("inf"), None
         self.recent: deque[float] = deque(maxlen=20)
+        self.regret: deque[float] = deque(maxlen=20)
         self._observation: Any = None
         self._start_afresh()
 
@@ -133,23 +134,25 @@ class RiskSeeking:
         if self._observation is None:
             self._observation, _ = self.env.reset(seed=self.seed)
         while self.episodes < budget:
-            observations, actions, latency = self._rollout()
+            observations, actions, latency, regret = self._rollout()
             self._learn_from(observations, actions, latency)
             self.episodes += self.lanes
             self.recent.append(float(latency.mean()))
+            self.regret.append(float(regret.mean()))
             on_report(self._report(budget))
             if self.idle >= self.patience:
                 self._start_afresh()
 
     def _report(self, budget: int) -> Report:
-        share, recent = min(1.0, self.episodes / budget), float(np.mean(self.recent))
+        share = min(1.0, self.episodes / budget)
+        recent, regret = (float(np.mean(values)) for values in (self.recent, self.regret))
         extra = {"policy_starts": float(self.starts)}
-        best = float("nan") if self.dynamics.is_random else self.best
+        best = self.best if self.dynamics.alike else float("nan")
         done = self.episodes * self.stages
-        return Report(self.episodes, done, share, best, recent, self.best_plan, extra=extra)
+        return Report(self.episodes, done, share, best, recent, self.best_plan, regret, extra)
 
-    def _rollout(self) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
-        """One episode in every lane: (stages, lanes, ...) observations and actions, (lanes,) latencies."""
+    def _rollout(self) -> tuple[torch.Tensor, torch.Tensor, np.ndarray, np.ndarray]:
+        """One episode in every lane: (stages, lanes, ...) observations and actions, (lanes,) latencies and regrets."""
         observations, actions = [], []
         info: dict[str, Any] = {}
         for _ in range(self.stages):
@@ -162,7 +165,7 @@ class RiskSeeking:
         winner = int(np.argmin(latency))
         if latency[winner] < self.best:
             self.best, self.best_plan = float(latency[winner]), self.env.dynamics.plan(winner)
-        return torch.stack(observations), torch.stack(actions), latency
+        return torch.stack(observations), torch.stack(actions), latency, info["final_info"][self.paired_regret]
 
     @torch.no_grad()
     def _sample(self, seen: torch.Tensor) -> torch.Tensor:
@@ -239,7 +242,8 @@ class RiskSeeking:
             torch.save(state, file)
         numbers = {k: getattr(self, k) for k in ("episodes", "starts", "start_best", "idle", "updates", "best")}
         plan = None if self.best_plan is None else self.best_plan.to_json()
-        write_text(folder / "learner.json", json.dumps({**numbers, "best_plan": plan, "recent": list(self.recent)}))
+        newest = {"recent": list(self.recent), "regret": list(self.regret)}
+        write_text(folder / "learner.json", json.dumps({**numbers, "best_plan": plan, **newest}))
 
     def load(self, folder: Path) -> None:
         for name in ("policy.pt", "learner.json"):
@@ -254,6 +258,7 @@ class RiskSeeking:
         numbers = json.loads((folder / "learner.json").read_text())
         plan = numbers.pop("best_plan")
         self.recent.extend(numbers.pop("recent"))
+        self.regret.extend(numbers.pop("regret"))
         for name, value in numbers.items():
             setattr(self, name, value)
         self.best_plan = None if plan is None else SpatialPlan.from_json(plan, str(folder / "learner.json"))

@@ -70,6 +70,10 @@ class L2SDynamics(ScenarioDynamics):
         self._schedule()
         self._allocate(record)
 
+    @property
+    def alike(self) -> bool:
+        return super().alike and not self.links.varies  # a trace goes on from episode to episode
+
     def _spaces(self) -> None:
         points, layers = self.system.n_points, self.system.last
 

@@ -102,7 +102,8 @@ def undraw(patch: pytest.MonkeyPatch) -> None:
     for module in (train_session, eval_command):
         patch.setattr(module, "footnote", lambda *_, **__: None)
         patch.setattr(module, "save_figure", sketch)
-    patch.setattr(train_session, "learning_curve", lambda *_, **__: None)
+    for curve in ("learning_curve", "regret_curve"):
+        patch.setattr(train_session, curve, lambda *_, **__: None)
     patch.setattr(eval_command, "grouped_bars", lambda *_, **__: None)
     patch.setattr(eval_command, "has_error_bars", lambda _: False)
 

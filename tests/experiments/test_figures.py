@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from splitgym.envs import FAMILIES, Family
-from splitgym.experiments.figures import grouped_bars, hook, learning_curve
+from splitgym.experiments.figures import FEW_POINTS, grouped_bars, hook, learning_curve, regret_curve
 
 from ..command_line import PNG
 from .brief import BRIEF, EVALUATE
@@ -63,9 +63,40 @@ def test_an_evaluation_has_bars_for_every_group() -> None:
     assert all(Path(f"out/{group}.png").read_bytes().startswith(PNG) for group in ("all-fixed", "scenarios"))
 
 
-def test_one_report_of_a_training_is_seen() -> None:
+def test_few_reports_of_a_training_are_each_marked() -> None:
     report = {"episodes": 512, "steps": 512, "best_latency_s": 0.03, "recent_latency_s": 0.4}
-    for lines in (1, 2):
-        axes = learning_curve([{**report, "episodes": 512 * (i + 1)} for i in range(lines)], "latency_s", "ms").axes[0]
-        drawn = axes.get_lines()[:2]
-        assert all(line.get_marker() == "o" for line in drawn) == (lines == 1)
+    for reports in (1, 2, FEW_POINTS, FEW_POINTS + 1):
+        curve = [{**report, "episodes": 512 * (i + 1)} for i in range(reports)]
+        drawn = learning_curve(curve, "latency_s", "ms").axes[0].get_lines()[:2]
+        assert all(line.get_marker() == "o" for line in drawn) == (reports <= FEW_POINTS)
+
+
+def test_a_regret_curve_shows_what_is_lost_and_who_loses_least() -> None:
+    curve = [{"episodes": 100 * i, "steps": i, "recent_regret": 2.0 / i, "recent_cost_s": 9.0} for i in range(1, 9)]
+    others = {"oracle": 0.0, "unknown": float("nan"), **{f"agent-{i}": float(i) for i in range(1, 7)}}
+    axes = regret_curve(curve, "regret (ms)", 1e3, others, "all").axes[0]
+    regret, *lines = axes.get_lines()
+    np.testing.assert_allclose(regret.get_ydata(), [2e3 / i for i in range(1, 9)])
+    assert [line.get_ydata()[0] for line in lines] == [1e3, 2e3, 3e3, 4e3]
+    assert axes.get_ylabel().startswith("regret (ms)")
+
+
+def test_a_regret_below_zero_stays_in_the_picture() -> None:
+    """A plan may be better than the best known one."""
+    curve = [{"episodes": 100 * i, "steps": i, "recent_regret": 0.3 - 0.1 * i} for i in range(1, 9)]
+    low, high = regret_curve(curve, "regret").axes[0].get_ylim()
+    assert low < -0.5
+    assert high > 0.2
+
+
+def test_values_of_many_sizes_are_marks_and_no_bars() -> None:
+    """On a logarithmic axis a bar's length depends on where the axis happens to begin."""
+    for highest, bars in ((15.0, True), (300.0, False)):
+        figure = grouped_bars({"one": {"a": [1.0], "b": [0.0]}, "two": {"a": [highest]}}, "cost", least=0.9)
+        (axes,) = figure.axes
+        assert bool(axes.patches) == bars == (axes.get_yscale() == "linear")
+        if not bars:
+            shown = {
+                line.get_label(): list(line.get_ydata()) for line in axes.get_lines() if line.get_marker() != "None"
+            }
+            assert shown == {"a": [1.0, 300.0], "b": [0.9]}
