@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ..envs import Family
-from ..ui.console import duration
 from .results import Result, best_of
 
 _SOURCE = re.compile(r"(.*?): (modelled|measured|imported|inferred)\b")
@@ -90,7 +89,8 @@ def ranking(results: Sequence[Result], family: Family, regret_mark: str = "") ->
         mark = regret_mark if name == family.regret else ""
         table.add_column(label_of(family, name, unit) + mark, justify="right")
         columns[name] = factor, digits_for([v * factor for v in values])
-    table.add_column("time", justify="right")
+    digits = _seconds_digits([r.seconds for r in results])
+    table.add_column("took (s)", justify="right")
     table.add_column("")
     best = best_of(family, [r.metrics[family.headline] for r in results])
     order = sorted(results, key=lambda r: r.metrics[family.headline], reverse=not family.lower_is_better)
@@ -100,7 +100,7 @@ def ranking(results: Sequence[Result], family: Family, regret_mark: str = "") ->
         if _ties(result.metrics[family.headline], best):
             cells[0] = f"[bold]{cells[0]}[/bold]"
         name = f"[bold]{result.agent}[/bold]" if mine else result.agent
-        table.add_row("▸" if mine else "", name, *cells, duration(result.seconds), f"[dim]{result.kind}[/dim]")
+        table.add_row("▸" if mine else "", name, *cells, number(result.seconds, digits), f"[dim]{result.kind}[/dim]")
     return table
 
 
@@ -144,6 +144,11 @@ def _time_unit(results: Sequence[Result], family: Family) -> tuple[str, float]:
     first = results[0].metrics
     names = [family.headline] if family.headline.endswith("_s") else [name for name in first if name.endswith("_s")]
     return unit_of("any_s", [result.metrics[name] for result in results for name in names])
+
+
+def _seconds_digits(seconds: Sequence[float]) -> int:
+    """Decimals of wall-clock times in seconds, of which some may be of milliseconds."""
+    return 3 if max((s for s in seconds if math.isfinite(s)), default=0.0) < 100.0 else 1
 
 
 def _ties(value: float, best: float) -> bool:

@@ -57,7 +57,7 @@ def _mean_s(seeds: Seeds, agent: str) -> float:
 def _text(seconds: float) -> str:
     if not np.isfinite(seconds):
         return "–"
-    return f"{1e3 * seconds:.0f} ms" if seconds < 0.1 else f"{seconds:.2f} s"
+    return f"{seconds:.3f}"
 
 
 def _draw_bars(axes: Any, bars: Mapping[str, tuple[Sequence[float], str]], names: Sequence[str]) -> None:
