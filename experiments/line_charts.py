@@ -56,7 +56,7 @@ def rate_axis(axes: Any, rates: Sequence[float]) -> None:
 
 
 def fit(axes: Any, lines: Mapping[str, Sequence[float] | np.ndarray], may_leave: Collection[str] = ()) -> None:
-    """Limits and scale for lines by agent; those of ``may_leave`` may leave at the top, and are named then."""
+    """Limits and scale for lines by agent; those of ``may_leave`` may leave at the top: who ends there is named."""
     values = {agent: np.asarray(line, dtype=float) for agent, line in lines.items()}
     chosen = [line for agent, line in values.items() if agent not in may_leave] or list(values.values())
     known = np.concatenate(chosen)
@@ -71,7 +71,8 @@ def fit(axes: Any, lines: Mapping[str, Sequence[float] | np.ndarray], may_leave:
         margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
         axes.set_ylim(low - margin, high + margin)
     top = axes.get_ylim()[1]
-    above = [agent for agent, line in values.items() if np.isfinite(line).any() and np.nanmin(line) > top]
+    ends = {agent: line[np.isfinite(line)][-1] for agent, line in values.items() if np.isfinite(line).any()}
+    above = [agent for agent, end in ends.items() if end > top]
     if above:
         axes.text(
             0.99, 0.98, f"above: {', '.join(above)}", transform=axes.transAxes, ha="right", va="top",

@@ -14,6 +14,8 @@ ACCURACY_COLOR, BYTES_COLOR = "#c8453b", "#222222"
 BAND_COLORS = ("#f3f6fb", "#e2ebf6", "#cddcef", "#b4cce7", "#98b9dd", "#7ba4d1")  # from few maps to all
 TOP = 104.0  # %, of both axes
 FEW_PARTS = 3  # runs of epochs at one budget that a title can list
+DIGIT_SHARE = 0.012  # of the axis that a digit takes
+BUDGETS = "feature maps sent\nof each image"
 MOST_BUDGETS = 16  # that a legend can list
 
 Trace = Mapping[str, np.ndarray]  # of the epochs so far, (T,) each; see DepruneDynamics.trace
@@ -31,7 +33,8 @@ def training_figure(system: System, trace: Trace, who: str = "") -> Any:
         A matplotlib Figure (Agg canvas).
     """
     figure = canvas_figure(8.5, 4.4)
-    place(figure, 0.7, 0.8 + LEGEND_KEY_IN + widest_in(figure, map(_maps, system.budgets), 8))
+    labels_in = max(widest_in(figure, BUDGETS.split("\n"), 8) - 0.3, widest_in(figure, map(_maps, system.budgets), 8))
+    place(figure, 0.7, 1.0 + LEGEND_KEY_IN + labels_in)
     axes = figure.add_subplot()
     traffic = axes.twinx()
     epochs = np.arange(1, len(trace["budget"]) + 1)
@@ -43,8 +46,8 @@ def training_figure(system: System, trace: Trace, who: str = "") -> Any:
     axes.set_ylim(0.0, TOP)
     traffic.set_ylim(0.0, TOP)
     axes.set_xlabel("epoch")
-    axes.set_ylabel("test accuracy (%)", color=ACCURACY_COLOR)
-    traffic.set_ylabel("traffic so far (% of no compression)")
+    axes.set_ylabel("test accuracy (%), drawn through", color=ACCURACY_COLOR)
+    traffic.set_ylabel("traffic so far (% of a whole training\nwithout compression), dashed")
     axes.xaxis.get_major_locator().set_params(integer=True)
     for each in (axes, traffic):
         each.spines["top"].set_visible(False)
@@ -55,10 +58,15 @@ def training_figure(system: System, trace: Trace, who: str = "") -> Any:
 
 
 def draw_bands(axes: Any, system: System, budgets: np.ndarray) -> None:
-    """A band behind every run of epochs at one budget, darker for more maps."""
+    """A band behind every run of epochs at one budget, darker for more maps, with their number where it fits."""
     for first, last, budget in runs_of(budgets):
         color = band_color(system, budget)
         axes.axvspan(first + 0.5, last + 0.5, color=color, linewidth=0, zorder=0)
+        if last - first > DIGIT_SHARE * len(str(budget)) * system.scenario.epochs:
+            axes.text(
+                (first + last + 1) / 2, 0.985, str(budget), fontsize=7, color="#555555", ha="center", va="top",
+                transform=axes.get_xaxis_transform(),
+            )  # fmt: skip
 
 
 def band_color(system: System, budget: int) -> str:
@@ -96,7 +104,7 @@ def _maps(budget: int) -> str:
     return f"{budget} map{'s' if budget > 1 else ''}"
 
 
-def legend_of_budgets(axes: Any, system: System, at: tuple[float, float] = (1.1, 1.0)) -> None:
+def legend_of_budgets(axes: Any, system: System, at: tuple[float, float] = (1.14, 1.0)) -> None:
     """The budgets with their colors, right of the axes."""
     from matplotlib.patches import Patch
 
@@ -105,4 +113,7 @@ def legend_of_budgets(axes: Any, system: System, at: tuple[float, float] = (1.1,
         Patch(facecolor=band_color(system, b), edgecolor="#cccccc", linewidth=0.5, label=_maps(b))
         for b in system.budgets[::apart]
     ]
-    axes.legend(handles=patches, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=at)
+    axes.legend(
+        handles=patches, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=at, borderaxespad=0.0,
+        title=BUDGETS, title_fontsize=8, alignment="left",
+    )  # fmt: skip

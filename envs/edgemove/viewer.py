@@ -196,7 +196,7 @@ def draw_cuts(axes: Any, trace: Trace, system: System, moving: bool = False) -> 
     names = [f"{l} {short(name)}" for l, name in enumerate(system.names, start=1)]  # noqa: E741
     axes.set_yticks(shown, [names[l - 1] for l in shown], fontsize=7)  # noqa: E741
     axes.set_ylim(0.5, system.n_layers + 0.5)
-    axes.set_ylabel("cut behind")
+    axes.set_ylabel("cut behind layer")
     if moving and len(cut):
         now = f"now {names[cut[-1] - 1]}"
         axes.text(1.01, 0.5, now, color=CUT_COLOR, fontsize=8, transform=axes.transAxes, va="center")

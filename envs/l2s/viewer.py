@@ -85,7 +85,7 @@ def _axes(figure: Any, system: System, unit: str) -> Any:
     axes = figure.add_subplot()
     axes.set_xlim(-0.7, len(names) - 0.3)
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8)
-    axes.set_xlabel("partition point (the layers in front of it run on the end device)", fontsize=9)
+    axes.set_xlabel("partition point: the last layer that runs on the end device", fontsize=9)
     axes.set_ylabel(f"expected delay of a round ({unit})")
     axes.grid(axis="y", color="#eeeeee")
     axes.set_axisbelow(True)

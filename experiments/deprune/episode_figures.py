@@ -14,7 +14,11 @@ from ...ui.canvas import COLORS, INK, clean, new_figure
 from .recordings import recordings_figure
 
 Trace = Mapping[str, np.ndarray]  # of the epochs of a training, (T,) each; see DepruneDynamics.trace
-PARTS = {"accuracy": ("gain of accuracy", COLORS[2]), "bytes": ("bytes", COLORS[3]), "time": ("time", COLORS[1])}
+PARTS = {
+    "accuracy": ("gain of accuracy", COLORS[0]),
+    "bytes": ("cost of bytes", COLORS[1]),
+    "time": ("cost of time", COLORS[7]),
+}
 CURVE_ROWS = 1000
 
 

@@ -11,17 +11,21 @@ import numpy as np
 from ...envs.deprune.scenarios import get_scenario
 from ...envs.scenarios import by_name
 from ...ui.canvas import INK, clean, new_figure, panel_grid, top_legend
-from ..figures import add_figure, grouped_bars, scale_to
+from ..figures import add_figure, grouped_bars
 from ..line_charts import Seeds, colors_of, finish, label_grid, legend, seeds_by_agent, unit_for, values_of
 from ..results import Result, by_group
 from .episode_figures import curve_rows, draw_trace
-from .progress_figures import by_bytes_figure, by_time_figure, cuts_figure, look, progress_figure
+from .progress_figures import by_bytes_figure, by_time_figure, cuts_figure, marker_of, progress_figure
 
 __all__ = ["curve_rows", "draw_trace", "eval_figures"]
 
 PALETTE = ("no-compression", "prune", "best-schedule", "deprune", "from-scratch", "high-compression", "ppo",
            "without-module", "dqn")  # fmt: skip
-METRICS = {"score": ("score", 1.0), "accuracy": ("accuracy (%)", 100.0), "bytes_share": ("traffic (%)", 100.0)}
+METRICS = {
+    "score": ("score", 1.0),
+    "accuracy": ("test accuracy (%)", 100.0),
+    "bytes_share": ("traffic (% of\nno compression)", 100.0),
+}
 LINK = {"name": "", "mbps": 1.0, "clients": 1, "rtt_s": 0.0, "dynamic": False, "sigma": 0.0}
 BOARDS = {"client": "pixel6a", "client_share": 1.0, "server": "pixel6a"}  # they only take another time
 NAMED_BARS = 14  # so many bars have room for their values
@@ -131,10 +135,7 @@ def _time_bars(scenarios: Mapping[str, Seeds], colors: Colors) -> Any:
     """Training time by link and agent."""
     values = {n: {a: values_of(rs, "elapsed_s") for a, rs in seeds.items()} for n, seeds in scenarios.items()}
     unit, factor = unit_for(v for row in values.values() for seeds in row.values() for v in seeds)
-    figure = grouped_bars(values, f"training time ({unit})", "Training time by link", factor, colors)
-    for axes in figure.axes:
-        scale_to(axes, [float(np.mean(seeds)) * factor for row in values.values() for seeds in row.values()])
-    return figure
+    return grouped_bars(values, f"training time ({unit})", "Training time by link", factor, colors, 0.0)
 
 
 # Accuracy against traffic.
@@ -149,8 +150,8 @@ def _traffic_figure(scenarios: Mapping[str, Seeds], colors: Colors) -> Any:
         for agent, (x, y) in points.items():
             spread = {"xerr": x.std(), "yerr": y.std()} if len(x) > 1 else {}
             axes.errorbar(
-                x.mean(), y.mean(), **spread, fmt="o", markersize=4.0 + 1.5 * look(agent)["linewidth"],
-                color=colors[agent], elinewidth=0.9, capsize=2, label=agent, zorder=look(agent)["zorder"],
+                x.mean(), y.mean(), **spread, fmt=marker_of(agent, colors), markersize=7, color=colors[agent],
+                elinewidth=0.9, capsize=2, label=agent, zorder=3,
             )  # fmt: skip
         edge = frontier(means)
         if len(edge) > 1:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...envs.deprune.viewer import BAND_COLORS, runs_of
 from ...ui.canvas import COLORS, INK, new_figure, panel_grid
+from ..figures import MARKERS
 from ..line_charts import Seeds, finish, label_grid, legend, unit_for
 from ..results import Result
 
@@ -17,7 +18,8 @@ COLUMNS = 2  # of panels side by side
 LETTERS = 1.6  # epochs that one digit of a budget takes up, of a hundred
 BYTES_UNITS = (("GB", 1e-9, 1e9), ("MB", 1e-6, 1e6), ("KB", 1e-3, 0.0))  # unit, factor, from so many bytes on
 # Some schedules begin like others or are the same: broad lines lie below narrow ones, so that all can be seen.
-WIDTHS = {"best-schedule": 4.2, "deprune": 3.0, "prune": 3.0}
+WIDTHS = {"best-schedule": 3.4, "deprune": 2.2, "prune": 2.2}
+ENDS = tuple(marker for marker in MARKERS if marker != "D")  # marks where lines end; diamonds are changes of budget
 Colors = Mapping[str, str]
 
 
@@ -56,6 +58,11 @@ def progress_of(results: Sequence[Result]) -> Progress | None:
     )
 
 
+def marker_of(agent: str, colors: Colors) -> str:
+    """The mark of an agent, the same in every figure."""
+    return ENDS[list(colors).index(agent) % len(ENDS)]
+
+
 def look(agent: str) -> dict[str, float]:
     """Width and height (what is drawn over what) of an agent's line."""
     width = WIDTHS.get(agent, 1.4)
@@ -85,13 +92,15 @@ def progress_figure(scenarios: Mapping[str, Seeds], colors: Colors) -> Any:
             axes.remove()
     for (axes, strip), (name, agents) in zip(places, shown.items(), strict=False):
         for agent, found in agents.items():
-            _line(axes, np.arange(1, found.accuracy.shape[1] + 1), found, agent, colors[agent])
+            _line(
+                axes, np.arange(1, found.accuracy.shape[1] + 1), found, agent, colors[agent], marker_of(agent, colors)
+            )
         _draw_budgets(strip, agents, colors)
         axes.set_xlim(strip.get_xlim())
         axes.tick_params(labelbottom=False)
         axes.set_ylabel("test accuracy (%)")
         finish(axes, name)
-    legend(figure, _title("Progression of training (Figs. 8-16)", shown))
+    legend(figure, _title("Test accuracy by epoch (Figs. 8-16)", shown))
     return figure
 
 
@@ -102,8 +111,8 @@ def by_bytes_figure(scenarios: Mapping[str, Seeds], colors: Colors) -> Any:
         return None
     most = max(float(p.sent_bytes[-1]) for agents in shown.values() for p in agents.values())
     unit, factor = next((unit, factor) for unit, factor, least in BYTES_UNITS if most >= least)
-    figure = _by_cost(shown, colors, lambda progress: factor * progress.sent_bytes, f"sent so far ({unit})")
-    legend(figure, _title("Test accuracy by bytes sent so far", shown))
+    figure = _by_cost(shown, colors, lambda progress: factor * progress.sent_bytes, f"bytes sent so far ({unit})")
+    legend(figure, _title("Test accuracy by bytes sent so far over the cut", shown))
     return figure
 
 
@@ -131,18 +140,18 @@ def cuts_figure(scenarios: Mapping[str, Seeds]) -> Any:
             if agent in found:
                 progress = found[agent]
                 epochs = np.arange(1, progress.accuracy.shape[1] + 1)
-                _line(axes, epochs, progress, name, COLORS[i % len(COLORS)])
+                _line(axes, epochs, progress, name, COLORS[i % len(COLORS)], ENDS[i % len(ENDS)])
         axes.xaxis.get_major_locator().set_params(integer=True)
         finish(axes, agent)
     label_grid(panels, "epoch", "test accuracy (%)")
-    legend(figure, _title("Progression of training by cut (Figs. 11, 14)", shown))
+    legend(figure, _title("Test accuracy by epoch and cut (Figs. 11, 14)", shown))
     return figure
 
 
 def _title(text: str, shown: Mapping[str, Mapping[str, Progress]]) -> str:
     """With what marks and shades mean, where there are any."""
     every = [progress for agents in shown.values() for progress in agents.values()]
-    marks = "; diamonds: new budget" if any(len(p.changes) for p in every) else ""
+    marks = "; diamonds: other number of maps" if any(len(p.changes) for p in every) else ""
     shades = "; shades: seeds" if any(len(p.accuracy) > 1 for p in every) else ""
     return f"{text}, last episode{marks}{shades}"
 
@@ -161,7 +170,7 @@ def _by_cost(
     figure, panels = panel_grid(len(shown), COLUMNS)
     for axes, (name, agents) in zip(panels, shown.items(), strict=True):
         for agent, found in agents.items():
-            _line(axes, cost(found), found, agent, colors[agent])
+            _line(axes, cost(found), found, agent, colors[agent], marker_of(agent, colors))
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         finish(axes, name)
@@ -173,15 +182,14 @@ def _by_cost(
     return figure
 
 
-def _line(axes: Any, at: np.ndarray, progress: Progress, label: str, color: str) -> None:
-    """Mean over seeds, its spread where there are several, diamonds where the budget changes."""
+def _line(axes: Any, at: np.ndarray, progress: Progress, label: str, color: str, marker: str) -> None:
+    """Mean over seeds, its spread where there are several, diamonds where the budget changes, its mark at the end."""
     mean, spread = progress.accuracy.mean(axis=0), progress.accuracy.std(axis=0)
     if len(progress.accuracy) > 1:
         axes.fill_between(at, mean - spread, mean + spread, color=color, alpha=0.15, linewidth=0)
-    axes.plot(
-        at, mean, color=color, label=label, marker="D", markersize=6, markeredgecolor="white",
-        markevery=progress.changes.tolist(), **look(label),
-    )  # fmt: skip
+    mark = {"markersize": 6, "markeredgecolor": "white", "color": color}
+    axes.plot(at, mean, label=label, marker=marker, markevery=[len(at) - 1], **mark, **look(label))
+    axes.plot(at, mean, linestyle="", marker="D", markevery=progress.changes.tolist(), **mark)
 
 
 def _band(place: int, count: int) -> int:
@@ -208,6 +216,6 @@ def _draw_budgets(axes: Any, agents: Mapping[str, Progress], colors: Colors) -> 
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)
-    axes.set_xlabel("epoch; maps sent in it")
+    axes.set_xlabel("epoch (on the bars: feature maps sent of each image)")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)

@@ -50,7 +50,7 @@ def eval_figures(results: Sequence[Result], groups: Mapping[str, Sequence[str]])
     """
     figures: dict[str, Any] = {}
     for group, values in by_group(results, groups, "ips").items():
-        add_figure(figures, group, grouped_bars(values, "images/s", TITLES.get(group, "")))
+        add_figure(figures, group, grouped_bars(values, "images/s", TITLES.get(group, "Images per second")))
     colors = colors_of(PALETTE, (result.agent for result in results))
     shown = {name for names in groups.values() for name in names}
     for name in dict.fromkeys(result.scenario for result in results if result.scenario in shown):

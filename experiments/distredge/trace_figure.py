@@ -14,6 +14,7 @@ from ..results import Result
 Series = Mapping[str, np.ndarray]  # of the images that an agent was played on; see Played.series
 WINDOW = 9  # images that a line is the mean of
 LINK_COLORS = ("#17375e", "#7f9fc4", "#8a8a8a", "#c2a878", "#5f8f75", "#b07aa1")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))  # so that lines differ in grey, too
 MINUTE_S = 60.0
 
 
@@ -37,17 +38,24 @@ def trace_figure(results: Mapping[str, Result], colors: Mapping[str, str], title
     heights = [1.5, 3.4, *([strip_in] if waiting else [])]
     rates, latency, *strip = figure.subplots(len(heights), sharex=True, height_ratios=heights)
     _draw_rates(rates, next(iter(series.values())))
-    for agent, rows in series.items():
+    for number, (agent, rows) in enumerate(series.items()):
         at, values = rows["clock_s"] / MINUTE_S, rows["latency_s"] * 1e3
         latency.plot(at, values, color=colors[agent], linewidth=0.6, alpha=0.3)
-        latency.plot(at, _running_mean(values), color=colors[agent], linewidth=1.9, label=agent)
+        latency.plot(
+            at,
+            _running_mean(values),
+            color=colors[agent],
+            linewidth=1.9,
+            linestyle=DASHES[number % len(DASHES)],
+            label=agent,
+        )
     smooth = np.concatenate([_running_mean(rows["latency_s"] * 1e3) for rows in series.values()])
     scale_to(latency, smooth)
     latency.set_ylim(*_limits(smooth, latency.get_yscale() == "log"))
     latency.set_ylabel("latency (ms)")
     for axes in strip:
         _draw_replanning(axes, {agent: series[agent] for agent in waiting}, colors)
-    figure.axes[-1].set_xlabel("minutes of the trace")
+    figure.axes[-1].set_xlabel("time of the trace (minutes)")
     end = max(float(rows["clock_s"][-1]) for rows in series.values()) / MINUTE_S
     latency.set_xlim(0.0, end or 1.0)
     for axes in figure.axes:
@@ -64,12 +72,12 @@ def _draw_rates(axes: Any, rows: Series) -> None:
     """What each link carries, the mean of the images around."""
     for d, mbps in enumerate(rows["mbps"].T):
         color = LINK_COLORS[d % len(LINK_COLORS)]
-        axes.plot(rows["clock_s"] / MINUTE_S, _running_mean(mbps), color=color, linewidth=1.1, label=f"link {d + 1}")
+        look = {"color": color, "linewidth": 1.1, "linestyle": DASHES[d % len(DASHES)]}
+        axes.plot(rows["clock_s"] / MINUTE_S, _running_mean(mbps), label=f"link of device {d + 1}", **look)
     axes.set_ylim(bottom=0.0)
-    axes.set_ylabel("Mbit/s")
+    axes.set_ylabel("link rate (Mbps)")
     if rows["mbps"].shape[1] <= len(LINK_COLORS):
-        axes.legend(frameon=False, fontsize=7.5, ncols=rows["mbps"].shape[1], loc="upper right", borderaxespad=0.0)
-        axes.set_ylim(top=1.3 * axes.get_ylim()[1])
+        axes.legend(frameon=False, fontsize=7.5, loc="upper left", bbox_to_anchor=(1.0, 1.05), handlelength=2.6)
 
 
 def _draw_replanning(axes: Any, series: Mapping[str, Series], colors: Mapping[str, str]) -> None:

@@ -94,7 +94,7 @@ def _draw_times(axes: Any, scenarios: Mapping[str, Seeds], agents: Sequence[str]
         axes.bar(at, training, width, color=colors[agent], label=agent)
         axes.bar(
             at, adaptation, width, bottom=training, color=ADAPTATION_COLOR,
-            label="adaptation, its time above the bar" if number == len(agents) - 1 else None,
+            label="of it adaptation, in figures above the bar" if number == len(agents) - 1 else None,
         )  # fmt: skip
         for x, low, high in zip(at, training, adaptation, strict=True):
             axes.annotate(

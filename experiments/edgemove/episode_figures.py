@@ -30,7 +30,7 @@ def draw_trace(env: Any, trace: Trace, title: str) -> dict[str, Any]:
     dynamics: EdgeMoveDynamics = env.unwrapped.dynamics
     system = dynamics.system
     figures = {"walk": episode_figure(system, int(dynamics.world.walk[0]), trace, title)}
-    cuts = landscape_figure(system, f"{system.scenario.name}: iteration time by cut and network (Fig. 10)")
+    cuts = landscape_figure(system, f"{system.scenario.name}: what an iteration takes by cut and network (Fig. 10)")
     return figures | ({} if cuts is None else {"cuts": cuts})
 
 

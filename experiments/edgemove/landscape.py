@@ -14,13 +14,13 @@ from ..figures import LOG_FROM, logarithmic
 from ..line_charts import label_grid, unit_for
 
 Conditions = dict[str, tuple[float, float]]  # name -> (bit/s, round trip in s)
+# What the period can be bound by (see envs.edgemove.pipeline): its words in the legend, its color and its marker.
 LIMITS = (
-    "client",
-    "server",
-    "link",
-    "whole way of a minibatch over K",
-)  # what the period can be bound by; see envs.edgemove.pipeline
-LIMIT_COLORS = (COLORS[0], COLORS[1], COLORS[2], COLORS[17])
+    ("the client's computing", COLORS[0], "o"),
+    ("the server's computing", COLORS[1], "s"),
+    ("the link", COLORS[2], "^"),
+    ("waiting, as only {in_flight} minibatches may be under way", COLORS[7], "D"),
+)
 STAR = COLORS[3]
 NAMED_CUTS = 26  # up to so many, every cut is named
 MOST_NAMES = 13
@@ -59,7 +59,9 @@ def cut_times_s(system: System, rate_bits: float, rtt_s: float) -> tuple[np.ndar
 
 
 def landscape_figure(system: System, title: str) -> Any:
-    """Bars of every cut, a panel for every network condition, the fastest marked with a star; None without a cut.
+    """A mark for every cut, a panel for every network condition, the fastest with a star; None without a cut.
+
+    Times differ by orders of magnitude, so the axis may be logarithmic: there are no bars, which would need a zero.
 
     Args:
         system: the scenario.
@@ -74,26 +76,28 @@ def landscape_figure(system: System, title: str) -> Any:
     figure, panels = panel_grid(len(found), 2)
     figure.set_size_inches(10.5, 6.6)
     for axes, (name, (period_s, bound)) in zip(panels, found.items(), strict=True):
-        _draw_bars(axes, factor * period_s, bound)
+        _draw_times(axes, factor * period_s, bound, system.scenario.in_flight)
         axes.axhline(factor * alone_s, color=INK, linewidth=0.9, linestyle=(0, (5, 3)), label="client alone")
         axes.set_title(name, loc="left", fontsize=9.5)
         _name_cuts(axes, system)
         clean(axes)
     _share_scale(panels, factor * everything)
-    label_grid(panels, "cut behind layer", f"iteration ({unit})")
+    label_grid(panels, "cut behind layer: it and those before run on the client", f"time of an iteration ({unit})")
     _add_legend(figure, panels, title)
     return figure
 
 
-def _draw_bars(axes: Any, times: np.ndarray, bound: np.ndarray) -> None:
+def _draw_times(axes: Any, times: np.ndarray, bound: np.ndarray, in_flight: int) -> None:
     cuts = np.arange(1, len(times) + 1)
-    for limit, (name, color) in enumerate(zip(LIMITS, LIMIT_COLORS, strict=True)):
+    axes.plot(cuts, times, color="#bbbbbb", linewidth=1.0, zorder=1.5)
+    for limit, (words, color, marker) in enumerate(LIMITS):
         chosen = bound == limit
         if chosen.any():
-            axes.bar(cuts[chosen], times[chosen], 0.82, color=color, label=f"bound by the {name}")
+            look = {"color": color, "marker": marker, "markersize": 5.5, "linestyle": ""}
+            axes.plot(cuts[chosen], times[chosen], label=f"limited by {words.format(in_flight=in_flight)}", **look)
     best = int(times.argmin())
     axes.plot(
-        cuts[best], times[best], marker="*", markersize=13, color=STAR, markeredgecolor="white", linestyle="",
+        cuts[best], times[best], marker="*", markersize=14, color=STAR, markeredgecolor="white", linestyle="",
         label="fastest cut", clip_on=False, zorder=4,
     )  # fmt: skip
 
@@ -109,12 +113,12 @@ def _name_cuts(axes: Any, system: System) -> None:
 
 
 def _share_scale(panels: list[Any], times: np.ndarray) -> None:
-    """The same limits in all panels, so that bars compare."""
+    """The same limits in all panels, so that times compare."""
     low, high = float(times.min()), float(times.max())
     for axes in panels:
         if high / low > LOG_FROM:
             logarithmic(axes)
-            axes.set_ylim(low / 1.6, high * 1.15)
+            axes.set_ylim(low / 1.3, high * 1.3)
         else:
             axes.set_ylim(0.0, 1.1 * high)
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...envs.l2s.dynamics import L2SDynamics
 from ...envs.l2s.system import System
 from ...envs.l2s.viewer import points_figure
-from ...ui.canvas import COLORS, INK, clean, new_figure
+from ...ui.canvas import COLORS, clean, new_figure
 from ..figures import LOG_FROM, logarithmic, scale_to
 from ..tables import unit_of
 from .lines import LEAST_ERROR
@@ -94,9 +94,11 @@ def _draw_delay(axes: Any, system: System, trace: Trace) -> None:
     unit, factor = unit_of("delay_s", delay_s.tolist())
     mean_s, oracle_s = running_mean(delay_s), np.asarray(trace["oracle_delay_s"], dtype=float)
     axes.plot(rounds, delay_s * factor, color=THIN, linewidth=0.6, label="a round")
-    axes.plot(rounds, mean_s * factor, color=BOLD, linewidth=1.4, label="mean of the last 10")
-    axes.axhline(system.pdt_s * factor, color="#777777", linewidth=1.0, linestyle=(0, (5, 3)), label="PDT, expected")
-    axes.plot(rounds, oracle_s * factor, color=BEST, linewidth=1.0, label="best point, expected", zorder=1.9)
+    axes.plot(rounds, mean_s * factor, color=BOLD, linewidth=1.4, label="mean of the last 10", zorder=2.2)
+    axes.axhline(
+        system.pdt_s * factor, color="#777777", linewidth=1.0, linestyle=(0, (5, 3)), label="device alone, expected"
+    )
+    axes.plot(rounds, oracle_s * factor, color=BEST, linewidth=1.0, label="best point, expected", zorder=2.1)
     known = delay_s[np.isfinite(delay_s)] * factor
     if known.size:
         high = max(float(np.percentile(known, WILD)), system.pdt_s * factor, float(np.nanmax(oracle_s)) * factor)
@@ -117,7 +119,7 @@ def _draw_points(axes: Any, system: System, trace: Trace) -> None:
     named = _named(points, first, last)
     axes.set_yticks(named, [f"{p} {_short(system.names[p])}" for p in named], fontsize=8)
     axes.set_ylim(first - 0.6, last + 0.6)
-    axes.set_ylabel("partition point")
+    axes.set_ylabel("partition point\n(last layer on device)")
 
 
 def _short(name: str) -> str:
@@ -142,11 +144,10 @@ def _draw_errors(axes: Any, errors: np.ndarray) -> None:
     recent = np.convolve(seen, np.ones(LAST_SEEN))[: len(seen)] > 0.5
     latest = np.where(recent, 100.0 * latest_errors(errors), np.nan)
     axes.plot(rounds, latest, color=BOLD, linewidth=1.4, label="median of the last 10")
-    axes.axhline(10.0, color=INK, linewidth=0.8, linestyle=(0, (2, 2)))
     if percent[seen].max() > LOG_FROM * LEAST_ERROR:
         logarithmic(axes, (1.0,))
-        axes.set_ylim(LEAST_ERROR, 1.5 * max(10.0, float(percent[seen].max())))
-    axes.set_ylabel("error of $d^e$ (%)")
+        axes.set_ylim(LEAST_ERROR, 1.5 * float(percent[seen].max()))
+    axes.set_ylabel("prediction\noff by (%)")
 
 
 def _draw_regret(axes: Any, trace: Trace) -> None:
@@ -155,7 +156,7 @@ def _draw_regret(axes: Any, trace: Trace) -> None:
     low, high = min(0.0, float(np.nanmin(regret_s))), max(a_round_s, float(np.nanmax(regret_s)))
     unit, factor = unit_of("regret_s", [high])
     axes.plot(_numbers(trace), regret_s * factor, color=BOLD, linewidth=1.4)
-    axes.set_ylabel(f"regret ({unit})")
+    axes.set_ylabel(f"regret\nso far ({unit})")
     axes.set_ylim(low * factor, 1.05 * high * factor)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...envs.l2s.scenarios import PRIVACY_POINT, Scenario, get_scenario
 from ...envs.scenarios import by_name
 from ...ui.canvas import INK, clean, panel_grid
-from ..figures import LOG_FROM, add_figure, grouped_bars, logarithmic, scale_to
+from ..figures import add_figure, grouped_bars
 from ..line_charts import error_line, rate_axis, seeds_by_agent, values_of
 from ..results import Result, by_group
 from .episode_figures import draw_trace
@@ -22,14 +22,15 @@ __all__ = ["curve_rows", "draw_trace", "eval_figures"]
 
 SWEEP_AGENTS = ("pdt", "fpt", "oracle", "l2s", "linucb-e")
 FEW_AGENTS = 8  # up to so many, all are drawn over the rates
-LEAST_REGRET = 0.1  # %; less is not shown
+LEAST_REGRET = 0.1  # %; less is shown as this
+DELAYS = "Mean delay of a training round"
 SWEEP_RATES = 3  # rates of one model and edge that make a group a sweep
 TITLES = {
-    "constant": "Regret on constant links",
-    "changing": "Regret on changing links",
+    "constant": "Time lost against the best cut, on constant links",
+    "changing": "Time lost against the best cut, on changing links",
     "sweep-gpu": "Delay by rate, edge server with GPU (Fig. 12)",
     "sweep-cpu": "Delay by rate, edge server without GPU (Fig. 12)",
-    "privacy": "Time saved by privacy constraint (Fig. 14)",
+    "privacy": "Time saved by how many layers must stay on the device (Fig. 14)",
 }
 
 
@@ -98,10 +99,7 @@ def _delay_bars(group: str, scenarios: Mapping[str, Seeds], colors: Mapping[str,
     """Mean delay of a round by scenario and agent."""
     values = {n: {a: values_of(results, "delay_s") for a, results in seeds.items()} for n, seeds in scenarios.items()}
     unit, factor = unit_for(v for row in values.values() for seeds in row.values() for v in seeds)
-    figure = grouped_bars(values, f"delay of a round ({unit})", TITLES.get(group, ""), factor, colors)
-    for axes in figure.axes:
-        scale_to(axes, [np.mean(seeds) * factor for row in values.values() for seeds in row.values()])
-    return figure
+    return grouped_bars(values, f"delay of a round ({unit})", TITLES.get(group, DELAYS), factor, colors, 0.0)
 
 
 def _regret_bars(group: str, scenarios: Mapping[str, Seeds], colors: Mapping[str, str]) -> Any:
@@ -111,13 +109,8 @@ def _regret_bars(group: str, scenarios: Mapping[str, Seeds], colors: Mapping[str
     values = {n: agents for n, agents in values.items() if agents}
     if not values:
         return None
-    figure = grouped_bars(values, "regret (% of the best)", TITLES[group], 100.0, colors)
-    means = [100.0 * float(np.mean(seeds)) for row in values.values() for seeds in row.values()]
-    for axes in figure.axes:
-        if max(means) > LOG_FROM * LEAST_REGRET:
-            logarithmic(axes, (1.0,))
-            axes.set_ylim(LEAST_REGRET, 2.0 * max(means))
-    return figure
+    label = f"time lost (% of the best)\n{LEAST_REGRET:g} or less: at {LEAST_REGRET:g}"
+    return grouped_bars(values, label, TITLES[group], 100.0, colors, LEAST_REGRET)
 
 
 def _regret_share(result: Result) -> float:
@@ -192,8 +185,8 @@ def _privacy_figure(group: str, scenarios: Mapping[str, Seeds], colors: Mapping[
             )
     axes.set_xticks(sorted({_first(s) for s in settings.values()}))
     axes.axhline(0.0, color=INK, linewidth=0.8, linestyle=(0, (2, 2)))
-    axes.set_xlabel("privacy constraint $P^c$")
-    axes.set_ylabel("time saved against PDT (%)")
+    axes.set_xlabel("first layers that must stay on the device (privacy constraint)")
+    axes.set_ylabel("time saved against\ntraining on the device alone (%)")
     clean(axes)
     legend(figure, TITLES.get(group, TITLES["privacy"]))
     return figure

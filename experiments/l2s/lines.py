@@ -23,7 +23,7 @@ PALETTE = ("l2s", "linucb-e", "oracle", "linucb", "l2s-probe", "fpt", "d-linucb"
 LINES: Mapping[str, Any] = {"l2s-fws": (0, (3, 2)), "l2s-probe": (0, (1, 1.2)), "linucb": (0, (4, 2)),
                             "pdt": (0, (5, 2)), "neurosurgeon": (0, (1, 1.2))}  # fmt: skip
 LEAST_ERROR = 0.05  # % of prediction errors; less is not shown
-FIXED = ("fpt", "ppt", "neurosurgeon")  # may leave the picture, so that the others fill it
+FIXED = ("fpt", "ppt", "neurosurgeon", "pdt")  # may leave the picture, so that the others fill it
 Traces = Mapping[str, Sequence[Trace]]  # agent -> traces by seed
 
 

@@ -13,11 +13,13 @@ from .lines import LEAST_ERROR, PALETTE, Seeds, Traces, draw_lines, finish, fit,
 from .rounds import WINDOW, average_ratio, prediction_errors, regrets, running_mean, running_median, stacked
 
 FIRST_ROUNDS = 100  # in which an agent learns (Figs. 10 and 11)
+LATER = f" (logarithmic from {FIRST_ROUNDS} on)"
+ERRORS = "How far agents misjudge the time on link and edge server before a round"
 LATER_WINDOW = 50  # rounds of running medians after that, where rounds lie close together
 
 
 def error_figure(scenarios: Mapping[str, Seeds], colors: Mapping[str, str]) -> Any:
-    """Prediction error by round, median over seeds and the last ten rounds (Fig. 10)."""
+    """How far agents' predictions of the edge delay are off by round (Fig. 10): median of seeds and last ten rounds."""
     errors = {name: _errors(traces_of(seeds)) for name, seeds in scenarios.items()}
     errors = {name: lines for name, lines in errors.items() if lines}
     if not errors:
@@ -25,15 +27,15 @@ def error_figure(scenarios: Mapping[str, Seeds], colors: Mapping[str, str]) -> A
     figure, panels = panel_grid(len(errors))
     for axes, (name, lines) in zip(panels, errors.items(), strict=True):
         draw_lines(axes, lines, colors)
-        axes.axhline(10.0, color=INK, linewidth=0.8, linestyle=(0, (2, 2)))
         highest = max(float(np.nanmax(percent)) for percent in lines.values())
         if highest > LOG_FROM * LEAST_ERROR:
             logarithmic(axes, (1.0,))
-            axes.set_ylim(LEAST_ERROR, 1.2 * max(10.0, highest))
+            axes.set_ylim(LEAST_ERROR, 1.2 * highest)
         _early_rounds(axes, max(map(len, lines.values())))
         finish(axes, name)
-    label_grid(panels, "training round", "error of $d^e$ (%)")
-    legend(figure, f"Prediction error of the edge delay, median of {WINDOW} rounds and all seeds (Fig. 10)")
+    compressed = any(axes.get_xscale() != "linear" for axes in panels)
+    label_grid(panels, f"training round{LATER if compressed else ''}", "prediction off by (%)")
+    legend(figure, f"{ERRORS}; median of {WINDOW} rounds and all seeds (Fig. 10)")
     return figure
 
 
@@ -73,10 +75,11 @@ def ratio_figure(scenarios: Mapping[str, Seeds], colors: Mapping[str, str]) -> A
         ratios = {agent: average_ratio(seeds)[:FIRST_ROUNDS] for agent, seeds in agents.items()}
         draw_lines(axes, ratios, colors)
         fit(axes, ratios)
+        axes.axhline(1.0, color=INK, linewidth=0.8, linestyle=(0, (2, 2)))
         axes.set_xlim(1, max(2, *(len(ratio) for ratio in ratios.values())))
         finish(axes, name)
-    label_grid(panels, "training round", "average / best")
-    legend(figure, "Average delay up to a round over the best point's (Fig. 11)")
+    label_grid(panels, "training round", "mean delay / best")
+    legend(figure, "Mean delay of the rounds so far, as a multiple of the best cut's (Fig. 11)")
     return figure
 
 
@@ -93,7 +96,9 @@ def changing_figures(scenario: str, seeds: Seeds, colors: Mapping[str, str]) -> 
     delay_title = f"{scenario}: delay, mean of the last {window} rounds (Fig. 17)"
     return {
         "": _changing_figure(delay_title, "delay of a round", delays, whose, colors),
-        "-regret": _changing_figure(f"{scenario}: cumulative regret", "regret", losses, whose, colors),
+        "-regret": _changing_figure(
+            f"{scenario}: time lost so far against the best cut of every round", "regret so far", losses, whose, colors
+        ),
     }
 
 

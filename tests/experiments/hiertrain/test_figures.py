@@ -99,12 +99,11 @@ def test_a_plan_is_drawn_at_the_last_rates() -> None:
     axes = draw_plan(env, found.plan, "exact").axes[0]
     title = axes.get_title(loc="left")
     device_edge, edge_cloud = (found.trace[name][-1] for name in ("device_edge_mbps", "edge_cloud_mbps"))
-    assert f"{device_edge:.3g} and {edge_cloud:.3g} Mbps" in title
+    assert f"device–edge {device_edge:.3g} Mbps, edge–cloud {edge_cloud:.3g} Mbps" in title
     assert title.startswith("exact")
     unit = 1.0 if "(s)" in axes.get_xlabel() else 1e3
     ends = max(bar.get_x() + bar.get_width() for bar in axes.patches) / unit
-    assert ends <= float(found.trace["iteration_s"][-1]) * (1 + 1e-5)  # as drawn nobody waits at barriers
-    assert ends == pytest.approx(float(found.trace["iteration_s"][-1]), rel=0.5)
+    assert ends == pytest.approx(float(found.trace["iteration_s"][-1]), rel=0.004)  # slivers are drawn longer
 
 
 def test_a_plan_before_any_episode_is_drawn_at_the_nominal_rates() -> None:
@@ -112,7 +111,7 @@ def test_a_plan_before_any_episode_is_drawn_at_the_nominal_rates() -> None:
     assert found.plan is not None
     env = make_env(CAST.family, "lenet5-2", {})
     figure = draw_plan(env, found.plan, "")
-    assert "5 and 2 Mbps" in figure.axes[0].get_title(loc="left")
+    assert "device–edge 5 Mbps, edge–cloud 2 Mbps" in figure.axes[0].get_title(loc="left")
     figure.canvas.draw()
 
 
@@ -170,7 +169,8 @@ def test_cores_are_drawn_for_agents_that_the_edge_serves() -> None:
     drawn = line(axes, "1.5 Mbps")
     np.testing.assert_array_equal(drawn.get_xdata(), [1, 2, 3, 4])
     np.testing.assert_allclose(
-        heights(drawn), [times[f"alexnet-1.5-c{cores}"] * factor(panel(figure, "iteration")) for cores in (1, 2, 3, 4)]
+        heights(drawn),
+        [times[f"alexnet-1.5-c{cores}"] * factor(panel(figure, "time of an iteration")) for cores in (1, 2, 3, 4)],
     )
     alone = [r for r in found if r.agent == "all-cloud"]
     assert [a.get_title(loc="left") for a in eval_figures(alone, {"cores": names})["cores"].axes] == ["all-cloud"]
@@ -190,7 +190,7 @@ def test_planning_times_are_bars_and_a_table() -> None:
     rows = {cells[row, -1]: [cells[row, 0], cells[row, 1]] for row in range(5)}
     layers = [str(len(cut_points(get_model(model), stem=True)) - 1) for model in ("lenet5", "resnet34")]
     assert rows["layers N"] == layers
-    assert rows["exact"] == ["20 ms", "40 ms"]
+    assert rows["exact"] == ["0.020", "0.040"]
     assert rows["hiertrain / exact"] == ["50×", "50×"]
     figures["scaling"].canvas.draw()
 

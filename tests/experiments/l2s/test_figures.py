@@ -108,7 +108,7 @@ def test_rounds_are_drawn_as_the_trace_has_them() -> None:
         line(delay, "best point, expected").get_ydata(), trace["oracle_delay_s"].astype(float) * factor
     )
     pdt_s = env.unwrapped.dynamics.system.pdt_s
-    assert line(delay, "PDT, expected").get_ydata()[0] == pytest.approx(pdt_s * factor)
+    assert line(delay, "device alone, expected").get_ydata()[0] == pytest.approx(pdt_s * factor)
     steps, dots, *_ = panel(figure, "partition").get_lines()
     np.testing.assert_array_equal(steps.get_ydata(), trace["point"])
     np.testing.assert_array_equal(dots.get_xdata(), np.arange(1, 61))
@@ -132,7 +132,7 @@ def test_adaptations_are_shaded_and_nothing_is_where_no_agent_explains_itself() 
     assert len(panel(figure, "regret").patches) == len(spans(adapting))
     env, trace = CAST.traced("oracle", "resnet34-gpu-60")
     figure = draw_trace(env, trace, "oracle")["rounds"]
-    labels = [axes.get_ylabel().split(" ")[0] for axes in figure.axes]
+    labels = [axes.get_ylabel().split()[0] for axes in figure.axes]
     assert labels == ["delay", "partition", "regret"]  # no prediction, and a rate that never changes
     assert not panel(figure, "regret").patches
 
@@ -252,7 +252,7 @@ def test_an_agent_has_one_color_in_all_figures() -> None:
             if hasattr(c, "patches")}  # fmt: skip
     from matplotlib.colors import to_rgba
 
-    lines = titled(figures["delay_by_round"], CONSTANT[0]).get_lines()
+    lines, _ = titled(figures["delay_by_round"], CONSTANT[0]).get_legend_handles_labels()
     colors = {drawn.get_label(): to_rgba(drawn.get_color()) for drawn in lines}
     assert bars["linucb"] == colors["linucb"]
     assert bars["linucb-e"] == colors["linucb-e"]
