@@ -64,7 +64,7 @@ def draw_bands(axes: Any, system: System, budgets: np.ndarray) -> None:
         axes.axvspan(first + 0.5, last + 0.5, color=color, linewidth=0, zorder=0)
         if last - first > DIGIT_SHARE * len(str(budget)) * system.scenario.epochs:
             axes.text(
-                (first + last + 1) / 2, 0.985, str(budget), fontsize=7, color="#555555", ha="center", va="top",
+                (first + last + 1) / 2, 0.985, str(budget), fontsize=7, color="#222222", ha="center", va="top",
                 transform=axes.get_xaxis_transform(),
             )  # fmt: skip
 

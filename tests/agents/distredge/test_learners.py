@@ -309,7 +309,8 @@ def test_risk_seeking_learns_from_the_best() -> None:
     """The likelihood of the best episodes of a batch rises, that of the batch's rest does not as much."""
     learner = make_learner("risk-seeking", lanes=64, entropy=0.0, quantile=0.1, memory=1, epochs=8)
     learner._observation, _ = learner.env.reset(seed=0)
-    observations, actions, latency = learner._rollout()
+    observations, actions, latency, regret = learner._rollout()
+    np.testing.assert_allclose(latency - regret, (latency - regret)[0])  # the best known, on constant links
     top = np.argsort(latency)[:6]
 
     def likelihood() -> np.ndarray:
