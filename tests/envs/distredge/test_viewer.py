@@ -27,7 +27,9 @@ def drawn(scenario: str, agent: str) -> tuple[System, SpatialPlan, Any]:
     """(system, plan, axes) of an agent's timeline."""
     family, spec = get_family("distredge"), get_spec("distredge", agent)
     env = make_env(family, scenario, options_for(spec, {}))
-    plan = SpatialPlan.from_json(play(make_agent("distredge", agent, env), env).plan, "plan")
+    found = play(make_agent("distredge", agent, env), env).plan
+    assert found is not None
+    plan = SpatialPlan.from_json(found, "plan")
     system = System(get_scenario(scenario))
     figure = timeline_figure(system, plan, None, agent)
     figure.canvas.draw()
