@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.table import Table
 
-from ..ui.console import Parser, entry, listed, note, print_table, stdout, wrapped
+from ..ui.console import Parser, entry, listed, note, png_file, print_table, stdout, wrapped
 from ..ui.numerals import prefixed
 from .lookup import check_model, get_model, model_summaries
 from .model import Model
@@ -43,7 +42,7 @@ def _main(argv: Sequence[str] | None) -> int:
         from ..ui.canvas import save_figure
         from .picture import network_figure
 
-        save_figure(network_figure(model, rows, model_title(name)), Path(args.picture))
+        save_figure(network_figure(model, rows, model_title(name)), args.picture)
         note(f"{args.picture}: the picture")
     return 0
 
@@ -59,7 +58,7 @@ def _parser() -> Parser:
     parser.add_argument("--input", metavar="CxHxW", help="size of the input where the network leaves it open")
     parser.add_argument("--output", metavar="NAME", nargs="+", default=[], help="outputs that are wanted, not all")
     parser.add_argument("--json", action="store_true", help="the same as JSON, with the nodes of every step")
-    parser.add_argument("--picture", metavar="FILE.png", help="bytes and MACs along the chain")
+    parser.add_argument("--picture", metavar="FILE.png", type=png_file, help="bytes and MACs along the chain")
     return parser
 
 

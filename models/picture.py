@@ -22,13 +22,13 @@ def network_figure(model: Model, rows: Sequence[Row], title: str) -> Any:
     above, below = figure.subplots(2, sharex=True)
     at = range(len(rows))
     colors = [_COLORS[row.rows] for row in rows]
-    image_mb = model.cut_bytes(0, FLOAT_BYTES) / 1e6
-    above.bar(at, [row.cut_bytes / 1e6 for row in rows], 0.8, color=colors)
-    line = above.axhline(image_mb, color=INK, linewidth=0.9, linestyle=":")
+    above.bar(at, [row.cut_bytes for row in rows], 0.8, color=colors)
+    line = above.axhline(model.cut_bytes(0, FLOAT_BYTES), color=INK, linewidth=0.9, linestyle=":")
     above.set_yscale("log")
-    above.set_ylabel("MB at a cut behind it")
+    above.set_ylabel("sent at a cut behind it")
+    _label_bytes(above)
     for i in cuts_worth_a_look(model, rows):
-        mark = above.plot(i, rows[i].cut_bytes / 1e6, marker="v", color=INK, markersize=5)[0]
+        mark = above.plot(i, rows[i].cut_bytes, marker="v", color=INK, markersize=5)[0]
     below.bar(at, [row.macs / 1e6 for row in rows], 0.8, color=colors)
     below.set_ylabel("million MACs")
     share = below.twinx()
@@ -50,3 +50,13 @@ def network_figure(model: Model, rows: Sequence[Row], title: str) -> Any:
     top_legend(figure, handles, title)
     footnote(figure, "bytes of float32; global: whoever has a part of it gets every row of its input")
     return figure
+
+
+def _label_bytes(axes: Any) -> None:
+    """Ticks of a logarithmic axis of bytes as "20 kB", several a decade where it spans few."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if high < 200 * low else (1,)))
+    axes.yaxis.set_major_formatter(EngFormatter("B"))
+    axes.yaxis.set_minor_formatter(NullFormatter())

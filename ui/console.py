@@ -215,6 +215,14 @@ def positive_number(text: str) -> float:
     return value
 
 
+def png_file(text: str) -> Path:
+    """For options: a PNG file to write, in a folder that exists."""
+    path = Path(text)
+    if path.suffix != ".png" or path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"is {text!r}, allowed: a .png file in a folder that exists")
+    return path
+
+
 def stdout() -> Console:
     """Where results go."""
     return _console(stderr=False)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import sys
 import time
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from ...models.cuts import cut_points
 from ...models.model import Model
 from ...profiling.training import VALUE_BYTES
 from ...ui.canvas import COLORS, GRID, INK, new_figure, save_figure
-from ...ui.console import Parser, duration, entry, positive_number, print_table, seed_number, stdout
+from ...ui.console import Parser, duration, entry, png_file, positive_number, print_table, seed_number, stdout
 from ...ui.progress import Bar
 from ..tables import number
 
@@ -104,15 +103,8 @@ def _parse(argv: Sequence[str] | None) -> Namespace:
         "--reduce", choices=REDUCE, default="min", help="over the maps of a cut: most revealing, or all (min)"
     )
     parser.add_argument("--seed", metavar="N", type=seed_number, default=0, help="of split, weights and order (0)")
-    parser.add_argument("--out", metavar="FILE", type=_png_file, help="draw KL by cut there, a .png file")
+    parser.add_argument("--out", metavar="FILE", type=png_file, help="draw KL by cut there, a .png file")
     return parser.parse_args(sys.argv[1:] if argv is None else argv)
-
-
-def _png_file(text: str) -> Path:
-    path = Path(text)
-    if path.suffix != ".png" or path.is_dir() or not path.parent.is_dir():
-        raise ArgumentTypeError(f"is {text!r}, allowed: a .png file in a folder that exists")
-    return path
 
 
 def _print(report: Report, args: Namespace, trained: Trained, seconds: float) -> None:

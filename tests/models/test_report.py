@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from splitgym.models import __main__ as command
 from splitgym.models.lookup import get_model
 from splitgym.models.own.read import import_onnx
+from splitgym.models.picture import network_figure
 from splitgym.models.report import cuts_worth_a_look, rows_of
 from splitgym.models.zoo.catalogue import MODELS
 
@@ -60,6 +62,16 @@ def test_text_and_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (tmp_path / "net.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("name", ["lenet5", "vgg16", "resnet50"])
+def test_bytes_in_the_picture_have_a_unit_that_reads(name: str) -> None:
+    model = get_model(name)
+    figure = network_figure(model, rows_of(model), name)
+    figure.draw_without_rendering()
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels() if label.get_text()]
+    assert len(labels) >= 2
+    assert all(re.fullmatch(r"\d{1,3} [kM]?B", label) for label in labels), labels
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -68,6 +80,8 @@ def test_text_and_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["vgg16", "--input", "3x8x8"], "has an input of its own"),
         (["vgg16", "--output", "y"], "has outputs of its own; --output is for ONNX files"),
         (["net.onnx", "--output", "a,b"], "output 'a,b': allowed are names without comma and #"),
+        (["net.onnx", "--picture", "x.xyz"], "argument --picture: is 'x.xyz', allowed: a .png file in a folder that"),
+        (["lenet5", "--picture", "nowhere/x.png"], "is 'nowhere/x.png', allowed: a .png file in a folder that exists"),
     ],
 )
 def test_bad_input_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
