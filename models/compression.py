@@ -203,7 +203,11 @@ def _at(model: Model, cut: Cut, where: str) -> tuple[Shape, bool]:
         if not 0 < cut.modules < count:
             raise InputError(f"{where}: modules is {cut.modules}, allowed in {name} of {model.name}: 0 to {count - 1}")
         if not _is_plain(model, cut.step):
-            raise InputError(f"{where}: {name} of {model.name} is one with what it joins and cannot be cut inside")
+            before = sum(step_modules(model, step) for step in range(cut.step))
+            raise InputError(
+                f"{where}: {name} of {model.name} is one with what it joins and cannot be cut inside; "
+                f"allowed: layer {before} (in front of it) or {before + count} (behind it)"
+            )
         kernel = model.kernels[model.steps[cut.step].kernels[0]]
         return kernel.out_shape, isinstance(kernel.layer, Linear)
     if cut.step <= len(model.units):

@@ -327,7 +327,14 @@ def _check_fit(model: Model, data: Dataset) -> None:
     channels, height, width = data.train_images.shape[1:]
     shape = model.input
     if (channels, height, width) != (shape.folded_channels, shape.height, shape.width):
-        raise InputError(f"{data.name}: images are {channels}x{height}x{width}, {model.name} takes {shape}")
+        taken = f"{shape.folded_channels}x{shape.height}x{shape.width}"
+        raise InputError(f"{data.name}: images are {channels}x{height}x{width}, {model.name} takes {taken}")
     outputs = model.kernels[-1].out_shape
-    if outputs.elements != outputs.channels or outputs.channels < len(data.classes):
-        raise InputError(f"{data.name}: has {len(data.classes)} classes, {model.name} tells {outputs} apart")
+    vector = outputs.elements == outputs.channels
+    if model.heads or not vector or outputs.channels < len(data.classes):
+        made = f"{outputs.channels}" if vector else f"{outputs.folded_channels}x{outputs.height}x{outputs.width}"
+        heads = " beside side outputs" if model.heads else ""
+        raise InputError(
+            f"{data.name}: has {len(data.classes)} classes, {model.name} gives {made} values{heads}; allowed: a "
+            "classifier, one vector with a value for every class"
+        )
