@@ -25,6 +25,7 @@ from splitgym.envs.distredge.system import System
 from splitgym.models.layers import Shape
 from splitgym.models.own.names import shape_of
 from splitgym.models.own.read import ImportedModel, import_onnx
+from splitgym.models.own.refusals import OpenSizes, OtherSizes
 from splitgym.models.runnable.units import run_split
 from splitgym.ui.errors import InputError
 
@@ -64,16 +65,15 @@ def read(path: Path, size: Shape | None) -> tuple[ImportedModel, str]:
     """
     try:
         return import_onnx(path), ""
-    except InputError as error:
-        if "leaves sizes open" not in str(error):
-            raise
-        first = error
+    except OpenSizes as error:
+        first: InputError = error
     for text in [size] if size is not None else [shape_of(text, text) for text in SIZES]:
         try:
             return import_onnx(path, text), f" at {text.channels}x{text.height}x{text.width}"
+        except OtherSizes:
+            continue
         except InputError as error:
-            if " is " not in str(error):
-                first = error
+            first = error
     raise first
 
 

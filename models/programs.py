@@ -1,7 +1,8 @@
-"""Programs: what reads every row and is no layer of its own (attention, the decoding of boxes), operator by operator.
+"""Programs: what is no layer of its own (attention, the decoding of boxes, a threshold), operator by operator.
 
 A program's operators are those of ONNX with all sizes known. It reads one map whole, or, at the end of a network, its
-last map and its side heads as one vector, and gives one map, or a vector of all that it makes.
+last map and its side heads as one vector, and gives one map, or a vector of all that it makes. One whose operators all
+work value by value reads only the rows that it makes.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
 
-from .layers import GlobalLayer, Shape
+from .layers import GlobalLayer, Layer, Shape
 
 Sizes = tuple[int, ...]
+Split = Literal["channels", "vector"]
 ONE = Shape(1, 1, 1)
 
 
@@ -49,8 +51,8 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Program(GlobalLayer):
-    """Operators over a whole map.
+class _Operators(Layer):
+    """Operators over maps.
 
     Attributes:
         inputs: sizes of what is read, the batch first. Several lie behind one another: by channels, or in a vector.
@@ -62,7 +64,7 @@ class Program(GlobalLayer):
     """
 
     inputs: tuple[Sizes, ...] = ()
-    split: Literal["channels", "vector"] = "channels"
+    split: Split = "channels"
     constants: tuple[Constant, ...] = ()
     operations: tuple[Operation, ...] = ()
     outputs: tuple[int, ...] = ()
@@ -83,3 +85,13 @@ class Program(GlobalLayer):
         """Values read and written by all operators, what lies between them included."""
         made = sum(prod(sizes) for operation in self.operations for sizes in operation.sizes)
         return shape.elements + self.out.elements + 2 * made
+
+
+@dataclass(frozen=True)
+class Program(_Operators, GlobalLayer):
+    """Operators of which any may read every row."""
+
+
+@dataclass(frozen=True)
+class Elementwise(_Operators):
+    """Operators that work value by value: a row is made of the same row of its inputs, put together by channels."""

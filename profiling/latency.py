@@ -34,7 +34,7 @@ from ..models.blocks import Merge
 from ..models.chain import Kernel
 from ..models.channels import ChannelNorm, ChannelReduce, LocalNorm, MapNorm, PRelu, Shuffle, WithConstant
 from ..models.layers import Conv, Conv3d, ConvTranspose, GlobalPool, Linear, Pointwise, Pool
-from ..models.programs import Program
+from ..models.programs import Elementwise, Program
 from ..models.remaps import DepthToSpace, Mirror, Pad, Reorg, Resize, Slice
 from .devices import Coefficients, Device
 
@@ -105,6 +105,9 @@ def kernel_seconds(
         compute = batch * (r > 0) * (2 * layer.macs(kernel.in_shape) / (device.peak_flops * c.e_c))
         moved = batch * (r > 0) * layer.moved(kernel.in_shape)
         seconds = len(layer.operations) * c.light_t0_s + np.maximum(compute, _memory_s(device, c, moved))
+    elif isinstance(layer, Elementwise):
+        moved = batch * r * (layer.moved(kernel.in_shape) / kernel.out_shape.height)
+        seconds = len(layer.operations) * c.light_t0_s + _memory_s(device, c, moved)
     elif isinstance(layer, Merge):
         moved = batch * (layer.inputs + 1) * r * kernel.out_shape.row_elements
         seconds = c.light_t0_s + _memory_s(device, c, moved)

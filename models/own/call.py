@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...ui.errors import InputError
 from ..layers import Layer, Shape
 from .graph import GraphBuilder, Weights
 from .onnx_net import OnnxNet, OnnxNode, known_sizes
+from .refusals import NodeRefused
 
 
 class Call:
@@ -24,7 +24,7 @@ class Call:
 
     def __init__(self, out: GraphBuilder, net: OnnxNet, node: OnnxNode) -> None:
         self.out, self.net, self.node = out, net, node
-        self.operator, self.name, self.opset = node.operator, node.name, net.opset
+        self.operator, self.name, self.opset = node.operator, node.name, node.opset
         self.inputs, self.output = node.inputs, node.outputs[0]
 
     @property
@@ -119,7 +119,7 @@ class Call:
             raise self.refuse("its output has no size that can be told beforehand")
         return found
 
-    def refuse(self, why: str) -> InputError:
+    def refuse(self, why: str) -> NodeRefused:
         return self.out.refuse(self.name, self.operator, why)
 
     def layer(
@@ -142,7 +142,10 @@ class Call:
             return [0, 0, 0, 0]
         shape, found = self.shape, list[int]()
         for size, k, s, d in zip((shape.height, shape.width), kernel, stride, dilation, strict=True):
-            total = max(0, (-(-size // s) - 1) * s + d * (k - 1) + 1 - size)
+            total = (-(-size // s) - 1) * s + d * (k - 1) + 1 - size
+            if total < (-2 if auto == "SAME_UPPER" else -3):  # onnxruntime leaves out rows in front too
+                raise self.refuse(f"{auto} of a stride of {s} and a kernel of {k}: runtimes differ; state its pads")
+            total = max(0, total)
             small, large = total // 2, total - total // 2
             found += [small, large] if auto == "SAME_UPPER" else [large, small]
         return found

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ...ui.errors import InputError
 from ..activations import ACROSS_CHANNELS, Activation
 from ..blocks import Combine, merged_shape
 from ..layers import GlobalPool, Layer, Linear, Pointwise, Pool, Shape
 from ..remaps import Pad
+from .refusals import NodeRefused
 
 Weights = Mapping[str, np.ndarray]  # by the names that the layer's torch module gives them, and "norm.eps"
 
@@ -119,9 +119,9 @@ class GraphBuilder:
         """The node that makes a tensor, None for the input."""
         return self._made.get(self.base(tensor))
 
-    def refuse(self, node: str, operator: str, why: str) -> InputError:
-        """The error of a node that cannot be imported."""
-        return InputError(f"{self.source}: node {node} ({operator}) cannot be imported: {why}")
+    def refuse(self, node: str, operator: str, why: str) -> NodeRefused:
+        """The error of a node that no layer is for."""
+        return NodeRefused(self.source, node, operator, why, "choose other outputs with --output")
 
     def alias(self, tensor: str, other: str, axes: str | None = None) -> None:
         """``other`` is the same tensor, perhaps with its axes in another order."""
@@ -255,7 +255,7 @@ class GraphBuilder:
         return border, 0, 0
 
     def program(self, node: str, tensors: Sequence[str], output: str, layer: Layer, weights: Weights) -> None:
-        """A program over one map, or over several of the same rows and columns put together by channels.
+        """Operators over one map, or over several of the same rows and columns put together by channels.
 
         Raises:
             InputError: the maps do not fit together.

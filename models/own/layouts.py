@@ -9,6 +9,7 @@ import numpy as np
 
 from ..remaps import DepthToSpace, Mirror, Pad, Reorg, Resize, Slice, Steps
 from .call import Call
+from .ranges import border, slices
 
 
 def reshape(call: Call) -> None:
@@ -98,22 +99,18 @@ def concat(call: Call) -> None:
 
 
 def slice_(call: Call) -> None:
-    starts, ends = call.numbers("starts", 1), call.numbers("ends", 2)
-    if starts is None or ends is None:
-        raise call.refuse("its starts or ends are missing")
-    axes = call.numbers("axes", 3) or list(range(len(starts)))
-    steps = call.numbers("steps", 4) or [1] * len(starts)
+    axes = call.axes
+    sizes = [call.out.size(call.x, letter) for letter in axes]
+    numbers = (call.numbers(name, i) for i, name in enumerate(("starts", "ends", "axes", "steps"), 1))
     found: dict[str, Steps] = {}
-    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        letter = call.letter(axis)
-        size = call.out.size(call.x, letter)
-        places = range(size)[slice(start, None if step < 0 and end < -size else end, step)]
+    for axis, places in slices(sizes, *numbers).items():
+        letter = axes[axis]
         if len(places) == 0:
             raise call.refuse("nothing is left")
         if letter not in "bchw":
             raise call.refuse("a slice of a flattened map has no layer")
-        if places != range(size) and letter != "b":
-            found[letter] = (places[0], len(places), step)
+        if places != range(sizes[axis]) and letter != "b":
+            found[letter] = (places[0], len(places), places.step)
     sliced(call, found, call.output)
 
 
@@ -192,13 +189,9 @@ def expand(call: Call) -> None:
 
 
 def pad(call: Call) -> None:
-    pads, value = call.numbers("pads", 1), call.constant(2)
-    axes, mode = call.constant(3), call.attributes.get("mode", "constant")
-    if pads is not None and axes is not None:
-        given = dict(zip([*(int(axis) % 4 for axis in axes), *(int(axis) % 4 + 4 for axis in axes)], pads, strict=True))
-        pads = [given.get(side, 0) for side in range(8)]
-    letters = call.axes
-    if pads is None or len(pads) != 2 * len(letters) or len(letters) != 4 or "f" in letters:
+    value, mode, letters = call.constant(2), call.attributes.get("mode", "constant"), call.axes
+    pads = border(len(letters), call.numbers("pads", 1), call.numbers("axes", 3))
+    if len(letters) != 4 or "f" in letters:
         raise call.refuse("only a border around height and width has a layer")
     sides = {letter: (pads[i], pads[i + 4]) for i, letter in enumerate(letters)}
     if min(pads) < 0 and mode == "constant":
@@ -208,13 +201,13 @@ def pad(call: Call) -> None:
     if not any(pads):
         call.out.alias(call.x, call.output)
         return
-    border = float(call.attributes.get("value", 0.0)) if value is None else float(value.ravel()[0])
+    filled = float(call.attributes.get("value", 0.0)) if value is None else float(value.ravel()[0])
     if mode in ("edge", "reflect"):
         call.layer(Mirror(*sides["h"], *sides["w"], mode))
         return
     if mode != "constant":
         raise call.refuse(f"a border by {mode} has no layer")
-    call.layer(Pad(*sides["h"], *sides["w"], border))
+    call.layer(Pad(*sides["h"], *sides["w"], filled))
 
 
 def resize(call: Call) -> None:

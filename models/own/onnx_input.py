@@ -7,6 +7,7 @@ from typing import Any
 
 from ...ui.errors import InputError
 from ..layers import Shape
+from .refusals import OpenSizes, OtherSizes
 
 # What may stand between the image and the Transpose that brings its channels in front.
 _BETWEEN = ("Cast", "Identity", "Add", "Sub", "Mul", "Div", "QuantizeLinear", "DequantizeLinear")
@@ -38,14 +39,14 @@ def fixed_input(source: str, value: Any, shape: Shape | None, nodes: Sequence[An
     wanted = None if shape is None else {"c": shape.channels, "h": shape.height, "w": shape.width}
     free = [axis for axis in "chw" if not found[axis]]
     if wanted is None and free:
-        raise InputError(
+        raise OpenSizes(
             f"{source}: input {value.name} leaves sizes open ({', '.join(names[axis] for axis in free)}); give them "
             f"with --input 3x224x224 (channels, height, width) or as {source}@3x224x224"
         )
     for axis, size in (wanted or {}).items():
         if found[axis] not in (None, size):
             has, given = ("x".join(str(s.get(a) or "?") for a in "chw") for s in (found, wanted or {}))
-            raise InputError(f"{source}: input {value.name} is {has}, not {given}")
+            raise OtherSizes(f"{source}: input {value.name} is {has}, not {given}")
         found[axis] = size
     found["b"] = 1
     for axis, dim in zip(axes, dims, strict=True):

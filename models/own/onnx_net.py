@@ -20,8 +20,10 @@ import numpy as np
 
 from ...ui.errors import InputError
 from ..layers import Shape
+from .functions import body
 from .inference import corrected_sizes
 from .onnx_input import fixed_input
+from .refusals import BROKEN, NodeRefused
 
 LEAST_OPSET = 7  # before it additions did not broadcast as they do now
 SMALL = 4096  # bytes: constants up to this size may be sizes, which inference needs to see
@@ -40,6 +42,7 @@ class OnnxNode:
         name: the file's, or a made one.
         operator: ONNX's, with its domain where that is another.
         inputs, outputs: tensors; an empty name is one that is left out.
+        opset: that it is written in.
     """
 
     name: str
@@ -47,6 +50,7 @@ class OnnxNode:
     inputs: list[str]
     outputs: list[str]
     proto: Any = field(repr=False)
+    opset: int
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
@@ -72,7 +76,6 @@ class OnnxNet:
     """
 
     source: str
-    opset: int
     nodes: list[OnnxNode]
     constants: dict[str, np.ndarray]
     sizes: dict[str, Sizes]
@@ -127,7 +130,6 @@ def read_net(proto: Any, source: str, shape: Shape | None = None) -> OnnxNet:
 class _Loading:
     def __init__(self, proto: Any, source: str, shape: Shape | None) -> None:
         self.source, self.graph = source, proto.graph
-        self.opset_imports = list(proto.opset_import)
         self.opset = max((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), default=1)
         if self.opset < LEAST_OPSET:
             raise InputError(f"{source}: is of opset {self.opset}, allowed: {LEAST_OPSET} or later")
@@ -151,7 +153,7 @@ class _Loading:
         self._take_all(self.graph.node)
         outputs = [str(self.same.get(value.name, value.name)) for value in self.graph.output]
         return OnnxNet(
-            self.source, self.opset, self.nodes, self.constants, self.sizes, self.input, self.shape, self.axes, outputs,
+            self.source, self.nodes, self.constants, self.sizes, self.input, self.shape, self.axes, outputs,
             self.notes, self.computed,
         )  # fmt: skip
 
@@ -185,10 +187,10 @@ class _Loading:
         path = ["", "", *(literal_eval(scopes) if scopes else ())][-2]  # of the torch module
         name = path or proto.name or f"{proto.op_type}_{len(self.nodes)}"
         inputs = [str(self.same.get(tensor, tensor)) for tensor in proto.input]
-        return OnnxNode(str(name), operator, inputs, list(proto.output), proto)
+        return OnnxNode(str(name), operator, inputs, list(proto.output), proto, self.opset)
 
-    def _refuse(self, node: OnnxNode, why: str) -> InputError:
-        return InputError(f"{self.source}: node {node.name} ({node.operator}) cannot be imported: {why}")
+    def _refuse(self, node: OnnxNode, why: str) -> NodeRefused:
+        return NodeRefused(self.source, node.name, node.operator, why, BROKEN)
 
     def _take(self, node: OnnxNode) -> None:
         if node.operator == "Constant":
@@ -214,8 +216,33 @@ class _Loading:
             self.same[node.outputs[0]] = parts[place]
             return
         if not has_graph and "." not in node.operator:
+            if self._call(node):
+                return
             self._infer(node)
         self.nodes.append(node)
+
+    def _call(self, node: OnnxNode) -> bool:
+        """The nodes of a function that ONNX defines, or that is one here, in the place of its call; whether it is."""
+        types = self._types_read(node)
+        found = None if types is None else body(_renamed(node), types, node.opset)
+        if found is None:
+            return False
+        before = self.opset
+        protos, self.opset = found
+        self._take_all(protos)
+        self.opset = before
+        return True
+
+    def _types_read(self, node: OnnxNode) -> dict[str, Any] | None:
+        """Types of a node's inputs; None where one comes from an operator that nothing is known of."""
+        from onnx import helper
+
+        types = {tensor: self.types[tensor] for tensor in node.inputs if tensor in self.types}
+        for tensor in node.inputs:
+            if tensor in self.constants:
+                value = self.constants[tensor]
+                types[tensor] = helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+        return types if set(filter(None, node.inputs)) <= set(types) else None
 
     def _choose(self, node: OnnxNode) -> None:
         """The branch of a condition that is known."""
@@ -239,7 +266,7 @@ class _Loading:
         try:
             graph = helper.make_graph([proto], "constant", [v for v in given if v.name], [v for v in made if v.name])
             with np.errstate(all="ignore"):
-                values = ReferenceEvaluator(graph, {"": self.opset}).run(None, feeds)
+                values = ReferenceEvaluator(graph, {"": node.opset}).run(None, feeds)
         except Exception:  # the evaluator lacks some operators; whoever reads the output says that it is no constant
             if node.operator != "DequantizeLinear":
                 return False
@@ -288,10 +315,10 @@ class _Loading:
         self.constants[f"{sequence}:sizes"] = np.array(counts, dtype=np.int64)
         inputs = [node.inputs[0], f"{sequence}:sizes"]
         proto = helper.make_node("Split", inputs, self.sequences[sequence], name=node.name, axis=axis)
-        if self.opset < 13:
+        if node.opset < 13:
             del proto.input[1:]
             proto.attribute.append(helper.make_attribute("split", counts))
-        return OnnxNode(node.name, "Split", list(proto.input), list(proto.output), proto)
+        return OnnxNode(node.name, "Split", list(proto.input), list(proto.output), proto, node.opset)
 
     def _cast_like(self, node: OnnxNode) -> bool:
         """A constant in the type of another tensor."""
@@ -313,24 +340,22 @@ class _Loading:
         from onnx import defs, helper, numpy_helper, shape_inference
 
         try:
-            schema = defs.get_schema(node.operator, self.opset)
+            schema = defs.get_schema(node.operator, node.opset)
         except defs.SchemaError:
             return
-        types, data = dict[str, Any](), dict[str, Any]()
-        for tensor in filter(None, node.inputs):
-            if tensor in self.constants:
-                value = self.constants[tensor]
-                kind = helper.np_dtype_to_tensor_dtype(value.dtype)
-                types[tensor] = helper.make_tensor_type_proto(kind, value.shape)
-                if value.nbytes <= SMALL:
-                    data[tensor] = numpy_helper.from_array(value, tensor)
-            elif tensor in self.types:
-                types[tensor] = self.types[tensor]
-            else:  # of an operator that nothing is known of: whoever reads that one refuses it
-                return
+        types = self._types_read(node)
+        if types is None:  # whoever reads an operator that nothing is known of refuses it
+            return
+        small = (t for t in node.inputs if t in self.constants and self.constants[t].nbytes <= SMALL)
+        data: dict[str, Any] = {tensor: numpy_helper.from_array(self.constants[tensor], tensor) for tensor in small}
         try:
             made = shape_inference.infer_node_outputs(
-                schema, self._forward(node), types, data, opset_imports=self.opset_imports, ir_version=self.ir_version
+                schema,
+                self._forward(node),
+                types,
+                data,
+                opset_imports=[helper.make_opsetid("", node.opset)],
+                ir_version=self.ir_version,
             )
         except Exception as error:
             raise self._refuse(node, f"sizes do not fit ({' '.join(str(error).split())})") from None
@@ -351,7 +376,7 @@ class _Loading:
         """The node's protobuf with its axis counted from the front: inference below opset 11 knows no other."""
         proto, axis = _renamed(node), node.attributes.get("axis")
         sizes = self.sizes.get(node.inputs[0]) if node.inputs else None
-        if self.opset >= 11 or not isinstance(axis, int) or axis >= 0 or sizes is None:
+        if node.opset >= 11 or not isinstance(axis, int) or axis >= 0 or sizes is None:
             return proto
         copy = type(proto)()
         copy.CopyFrom(proto)
@@ -363,7 +388,7 @@ class _Loading:
         given = self.sizes.get(node.inputs[0]) if node.inputs else None
         if given is None:
             return {}
-        place = 1 if node.operator == "Upsample" or self.opset < 11 else 2
+        place = 1 if node.operator == "Upsample" or node.opset < 11 else 2
         scales = self.constants.get(node.inputs[place]) if len(node.inputs) > place else None
         if scales is None and "scales" in node.attributes:  # Upsample up to opset 8
             scales = np.array(node.attributes["scales"])

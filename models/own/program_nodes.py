@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from ...ui.errors import InputError
 from ..layers import Shape
-from ..programs import Constant, Operation, Program
+from ..programs import Constant, Elementwise, Operation, Program, Split
 from .graph import Weights
 from .onnx_net import OnnxNet, OnnxNode, known_sizes
 from .quantised import upper_bound
+from .ranges import border, slices
+from .refusals import NodeRefused, advice
 
 # Operators that are a reshape once all sizes are known, and those that change nothing here.
 _RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
@@ -40,7 +41,7 @@ class Entry:
 
 
 def program_of(
-    net: OnnxNet, nodes: Sequence[OnnxNode], entries: Sequence[Entry], outputs: Sequence[str], out: Shape, split: str
+    net: OnnxNet, nodes: Sequence[OnnxNode], entries: Sequence[Entry], outputs: Sequence[str], out: Shape, split: Split
 ) -> tuple[Program, Weights]:
     """Nodes as a program, and its constants.
 
@@ -67,11 +68,36 @@ def program_of(
         if tensor not in writer.values:
             raise NoProgram(nodes[-1], f"output {tensor} does not depend on the image")
     program = Program(
-        tuple(writer.map_sizes(entry) for entry in entries), split, tuple(writer.constants),  # pyright: ignore
+        tuple(writer.map_sizes(entry) for entry in entries), split, tuple(writer.constants),
         tuple(writer.operations), tuple(writer.values[tensor] for tensor in outputs), out,
     )  # fmt: skip
     _check(program, writer, nodes)
     return program, writer.weights
+
+
+def is_elementwise(node: OnnxNode) -> bool:
+    """Whether a node's operator works value by value."""
+    from ..runnable.elementwise import ELEMENTWISE
+
+    return node.operator in ELEMENTWISE
+
+
+def elementwise_of(
+    net: OnnxNet, nodes: Sequence[OnnxNode], entries: Sequence[Entry], output: str
+) -> tuple[Elementwise, Weights]:
+    """Nodes that all work value by value (:func:`is_elementwise`) as operators of which any rows can be made alone.
+
+    Raises:
+        NoProgram: as :func:`program_of`; or a constant, or one of several maps, has other rows than the output.
+    """
+    sizes = known_sizes(net, output)
+    maps = {(entry.axes, *entry.sizes[2:]) for entry in entries}
+    if sizes is None or len(sizes) != 4 or maps != {("bchw", *sizes[2:])}:
+        raise NoProgram(nodes[-1], "what it is made of is no map of the same rows and columns")
+    program, weights = program_of(net, nodes, entries, [output], Shape(*sizes[1:]), "channels")
+    if any(len(constant.sizes) > 1 and constant.sizes[-2] != 1 for constant in program.constants):
+        raise NoProgram(nodes[-1], "a constant has a value of its own for every row")
+    return Elementwise(**{f.name: getattr(program, f.name) for f in fields(program)}), weights
 
 
 def _in_order(axes: str) -> str:
@@ -193,17 +219,10 @@ def _axes_rule(writer: _Writer, node: OnnxNode, a: dict[str, Any]) -> Lowered:
 
 
 def _slice_rule(writer: _Writer, node: OnnxNode, a: dict[str, Any]) -> Lowered:
-    starts, ends = a.get("starts") or writer.numbers(node, 1), a.get("ends") or writer.numbers(node, 2)
-    if starts is None or ends is None:
-        raise ValueError("starts or ends are missing")
-    axes = a.get("axes") or writer.numbers(node, 3) or list(range(len(starts)))
-    steps = writer.numbers(node, 4) or [1] * len(starts)
-    sizes, slices = writer.sizes(node.inputs[0]), []
-    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        size = sizes[axis]
-        places = range(size)[slice(start, None if step < 0 and end < -size else end, step)]
-        slices.append((axis % len(sizes), places.start, len(places), step))
-    return "Slice", node.inputs[:1], {"slices": tuple(slices)}
+    numbers = (a.get(name, writer.numbers(node, i)) for i, name in enumerate(("starts", "ends", "axes", "steps"), 1))
+    found = slices(writer.sizes(node.inputs[0]), *numbers)
+    taken = tuple((axis, places.start, len(places), places.step) for axis, places in found.items())
+    return "Slice", node.inputs[:1], {"slices": taken}
 
 
 def _split_rule(writer: _Writer, node: OnnxNode, a: dict[str, Any]) -> Lowered:
@@ -211,15 +230,12 @@ def _split_rule(writer: _Writer, node: OnnxNode, a: dict[str, Any]) -> Lowered:
 
 
 def _softmax_rule(writer: _Writer, node: OnnxNode, a: dict[str, Any]) -> Lowered:
-    old = writer.net.opset < 13
+    old = node.opset < 13
     return node.operator, node.inputs[:1], {"axis": a.get("axis", 1 if old else -1), "flattens": int(old)}
 
 
 def _pad_rule(writer: _Writer, node: OnnxNode, a: dict[str, Any]) -> Lowered:
-    pads, ndim = a.get("pads") or writer.numbers(node, 1) or [], len(writer.sizes(node.inputs[0]))
-    if axes := writer.numbers(node, 3):
-        given = dict(zip([*(axis % ndim for axis in axes), *(axis % ndim + ndim for axis in axes)], pads, strict=True))
-        pads = [given.get(side, 0) for side in range(2 * ndim)]
+    pads = border(len(writer.sizes(node.inputs[0])), a.get("pads", writer.numbers(node, 1)), writer.numbers(node, 3))
     value = writer.numbers(node, 2)
     more = {"value": float(value[0])} if value else {"value": float(a.get("value", 0.0))}
     return "Pad", node.inputs[:1], {"pads": pads, "mode": a.get("mode", "constant"), **more}
@@ -244,7 +260,7 @@ def _window_rule(writer: _Writer, node: OnnxNode, a: dict[str, Any]) -> Lowered:
     axes = len(writer.sizes(node.inputs[0])) - 2
     auto, ceil = a.get("auto_pad", "NOTSET"), a.get("ceil_mode", 0)
     if auto not in ("NOTSET", "VALID") or ceil:
-        raise ValueError("auto_pad and ceil_mode are not supported here")
+        raise ValueError("auto_pad and ceil_mode are not supported here: state its pads")
     kernel = a.get("kernel_shape") or (writer.sizes(node.inputs[1])[2:] if node.operator == "Conv" else None)
     found = {"kernel_shape": kernel, "strides": a.get("strides") or [1] * axes, "pads": a.get("pads") or [0] * 2 * axes}
     found["dilations"] = a.get("dilations") or [1] * axes
@@ -368,16 +384,8 @@ def _check(program: Program, writer: _Writer, nodes: Sequence[OnnxNode]) -> None
         values += made
 
 
-def refusal(net: OnnxNet, error: NoProgram, why: str) -> InputError:
+def refusal(net: OnnxNet, error: NoProgram, why: str) -> NodeRefused:
     """The error of a node that neither a layer nor a program is for."""
     node = error.node
     detail = f"{why}; as part of a program: {error}" if why and why not in str(error) else f"{error}"
-    return InputError(
-        f"{net.source}: node {node.name} ({node.operator}) cannot be imported: {detail}; {advice(net, node)}"
-    )
-
-
-def advice(net: OnnxNet, node: OnnxNode) -> str:
-    """What a user can do about a node that is not read."""
-    before = next((tensor for tensor in node.inputs if tensor and tensor not in net.constants), "")
-    return f"--output {before} reads the network up to there" if before else "choose other outputs with --output"
+    return NodeRefused(net.source, node.name, node.operator, detail, advice(node.operator, node.inputs, net.constants))

@@ -20,7 +20,8 @@ from .movement import PLACES, placed
 from .onnx_net import OnnxNet, OnnxNode, known_sizes
 from .onnx_operators import HANDLERS, MAP_OPERATORS
 from .patterns import recognised
-from .program_nodes import Entry, NoProgram, program_of, refusal
+from .program_nodes import Entry, NoProgram, elementwise_of, is_elementwise, program_of, refusal
+from .refusals import NodeRefused
 from .values import COMBINES
 
 # Operators whose output has as many values as what they look for is found.
@@ -174,8 +175,8 @@ class _Reader:
             for tensor in filter(None, node.outputs[: 1 if node.operator != "Split" else None]):
                 self._check(node, tensor)
             return
-        except InputError as error:
-            self.reasons[first] = str(error).partition("cannot be imported: ")[2]
+        except NodeRefused as error:
+            self.reasons[first] = error.why
         except (LookupError, TypeError, ValueError) as error:  # onnx does not check attributes when it loads
             cause = " ".join(f"{type(error).__name__}: {error}".split())
             self.reasons[first] = f"its inputs or attributes are not the operator's ({cause})"
@@ -191,10 +192,12 @@ class _Reader:
             raise self.out.refuse(node.name, node.operator, f"its output is {sizes} by ONNX, {own} as a layer")
 
     def _close(self, node: OnnxNode, dynamic: Sequence[str]) -> None:
-        """Make maps of loose tensors that a node reads as maps."""
+        """Make maps of loose tensors that a node reads as maps, and of those that are made value by value."""
         loose = [tensor for tensor in dynamic if not self.out.known(tensor) and tensor in self.maker]
         if not loose or any(t not in self.maker and not self.out.known(t) for t in dynamic):
             return
+        if not is_elementwise(node):
+            loose = [tensor for tensor in loose if not self._by_value(tensor)]
         meets_map = any(self.out.known(t) and self.out.shape(t).height > 1 for t in dynamic)
         together = node.operator in COMBINES or node.operator == "Concat"
         if node.operator in MAP_OPERATORS or (together and meets_map):
@@ -204,7 +207,7 @@ class _Reader:
     def _as_map(self, tensor: str, places_alone: bool = False) -> None:
         """A loose tensor as the output of one layer, if that is possible."""
         sizes = known_sizes(self.net, tensor)
-        if sizes is None or len(sizes) != 4 or sizes[0] != 1:
+        if sizes is None or len(sizes) != 4 or sizes[0] != 1 or self._by_value(tensor):
             return
         nodes, entries = self.region([tensor], lambda t: self.out.known(t) and "g" not in self.out.axes(t))
         shapes = [self.out.shape(entry) for entry in entries]
@@ -228,6 +231,25 @@ class _Reader:
             self.out.program(name, entries, tensor, layer, {})
         elif not places_alone:
             self.out.program(name, entries, tensor, program, weights)
+
+    def _by_value(self, tensor: str) -> bool:
+        """Make a map of a loose tensor whose values are each made of those at the same place; whether it is one."""
+        nodes, entries = self.region([tensor], self.out.known)
+        if len(entries) > 1:  # what lies further in front may be one map (x - 1 and x + 1)
+            further = self.region([tensor], lambda t: self.out.known(t) and not self._made_by_value(t))
+            nodes, entries = further if len(further[1]) < len(entries) else (nodes, entries)
+        if not nodes or not all(map(is_elementwise, nodes)):
+            return False
+        try:
+            layer, weights = elementwise_of(self.net, nodes, self.entries(entries), tensor)
+        except NoProgram as error:
+            self.reasons.setdefault(tensor, str(error))
+            return False
+        self.out.program(nodes[-1].name, entries, tensor, layer, weights)
+        return True
+
+    def _made_by_value(self, tensor: str) -> bool:
+        return tensor in self.maker and is_elementwise(self.maker[tensor])
 
     def region(self, tensors: Sequence[str], is_entry: Callable[[str], bool]) -> tuple[list[OnnxNode], list[str]]:
         """The nodes that lead to tensors from entries, in order, and the entries."""
@@ -317,12 +339,17 @@ class _Parting:
             reason = self.reader.reasons.get(next(filter(None, error.node.outputs), ""), "")
             raise refusal(net, error, reason) from None
         graph = recognised(self.out.finish(entries))
-        first = nodes[0]
+        first = next((node for node in nodes if not self._renames(node, entries)), nodes[0])
         link = Link(program, (Kernel(weights, tuple(dict.fromkeys(node.name for node in nodes))),))
         why = self.reader.reasons.get(next(filter(None, first.outputs), ""), "") or "which reads every row"
         found = tuple(Result(tensor, sizes or (), "", "") for tensor, sizes in results)
         about = f"node {first.name} ({first.operator}), {why}"
         return Reading(graph, (link,), tuple(entries), found, about, tuple(self.reader.notes))
+
+    def _renames(self, node: OnnxNode, entries: Sequence[str]) -> bool:
+        """Whether a node only gives one of the tensors another name, as one that is left out does."""
+        made = next(filter(None, node.outputs), "")
+        return self.out.known(made) and self.out.base(made) in entries
 
 
 def _is_onnx(operator: str) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..blocks import Block
 from ..layers import Conv, Conv3d, ConvTranspose, GlobalPool, Layer, Linear, Pointwise, Pool, Shape
-from ..programs import Program
+from ..programs import Elementwise, Program
 from .activations import activation_module
 from .layers import (
     Conv3dModule,
@@ -24,7 +24,7 @@ from .layers import (
 )
 from .maps import MAP_MODULES, MergeModule
 from .merging import put_together
-from .programs import ProgramModule
+from .programs import ElementwiseModule, ProgramModule
 
 
 def aligned_rows(
@@ -106,6 +106,7 @@ _MODULES: dict[type[Layer], type[KernelModule]] = {
     Pointwise: PointwiseModule,
     Pool: PoolModule,
     Program: ProgramModule,
+    Elementwise: ElementwiseModule,
 }
 
 

@@ -2,57 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Given = Sequence[Any]  # tensors, None where one is left out
-Attributes = dict[str, Any]
-Sizes = tuple[tuple[int, ...], ...]  # of every output
-Operator = Callable[[Given, Attributes, Sizes], Any]
+from .elementwise import ELEMENTWISE, Attributes, Given, Operator, Sizes
 
 
 def _three(given: Given) -> tuple[Any, Any, Any]:
     """Two inputs and a third that may be left out."""
     return given[0], given[1], given[2] if len(given) > 2 else None
-
-
-def _unary(function: Callable[[Tensor], Tensor]) -> Operator:
-    return lambda given, attributes, sizes: function(given[0])
-
-
-def _folded(function: Callable[[Tensor, Tensor], Tensor]) -> Operator:
-    def run(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
-        total = given[0]
-        for other in given[1:]:
-            total = function(total, other)
-        return total
-
-    return run
-
-
-def _div(x: Tensor, y: Tensor) -> Tensor:
-    return torch.div(x, y) if x.is_floating_point() else torch.div(x, y, rounding_mode="trunc")
-
-
-def _clip(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
-    low, high = attributes.get("min"), attributes.get("max")
-    return given[0] if low is None and high is None else given[0].clamp(low, high)
-
-
-def _gelu(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
-    return F.gelu(given[0], approximate=attributes.get("approximate", "none"))
-
-
-def _hard_sigmoid(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
-    return (attributes.get("alpha", 0.2) * given[0] + attributes.get("beta", 0.5)).clamp(0, 1)
-
-
-def _prelu(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
-    return torch.where(given[0] < 0, given[0] * given[1], given[0])
 
 
 def _slice(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
@@ -80,14 +42,23 @@ def _gather_elements(given: Given, attributes: Attributes, sizes: Sizes) -> Tens
     return x.gather(axis, torch.where(index < 0, index + x.shape[axis], index))
 
 
+def _gather_nd(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
+    x, index = given[0], given[1].long()
+    batches = [
+        torch.arange(x.shape[axis], device=x.device).reshape([-1 if i == axis else 1 for i in range(index.ndim - 1)])
+        for axis in range(attributes.get("batch_dims", 0))
+    ]
+    return x[(*batches, *index.unbind(-1))]
+
+
 def _pad(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
     x, pads, mode = given[0], attributes["pads"], attributes.get("mode", "constant")
     sides = [side for axis in reversed(range(x.ndim)) for side in (pads[axis], pads[axis + x.ndim])]
     if mode == "constant":
         return F.pad(x, sides, value=attributes.get("value", 0.0))
-    while len(sides) > 2 and not any(sides[-2:]):
+    while len(sides) > 2 * max(1, x.ndim - 2) and not any(sides[-2:]):
         sides = sides[:-2]
-    return F.pad(x, sides, mode={"edge": "replicate", "reflect": "reflect"}[mode])
+    return F.pad(x, sides, mode={"edge": "replicate", "reflect": "reflect", "wrap": "circular"}[mode])
 
 
 def _reduce(function: Callable[[Tensor, tuple[int, ...], bool], Tensor]) -> Operator:
@@ -213,10 +184,6 @@ def _lstm(given: Given, attributes: Attributes, sizes: Sizes) -> tuple[Tensor, .
     return (y, last, cell)[: len(sizes)]
 
 
-def _cast(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
-    return given[0].to({"float32": torch.float32, "int64": torch.int64, "bool": torch.bool}[attributes["to"]])
-
-
 def _depth_to_space(given: Given, attributes: Attributes, sizes: Sizes) -> Tensor:
     x, s = given[0], attributes["blocksize"]
     if attributes.get("mode", "DCR") == "DCR":
@@ -224,38 +191,8 @@ def _depth_to_space(given: Given, attributes: Attributes, sizes: Sizes) -> Tenso
     return F.pixel_shuffle(x, s)
 
 
-_TORCH = ("sigmoid", "tanh", "exp", "log", "sqrt", "reciprocal", "abs", "neg", "floor", "ceil", "round", "erf", "sin")
 OPERATORS: dict[str, Operator] = {
-    **{name.capitalize(): _unary(getattr(torch, name)) for name in (*_TORCH, "cos", "sign", "relu")},
-    "Identity": _unary(lambda x: x),
-    "Not": _unary(torch.logical_not),
-    "Softplus": _unary(F.softplus),
-    "Softsign": _unary(F.softsign),
-    "HardSwish": _unary(F.hardswish),
-    "Mish": _unary(F.mish),
-    "Gelu": _gelu,
-    "Elu": lambda given, a, sizes: F.elu(given[0], a.get("alpha", 1.0)),
-    "LeakyRelu": lambda given, a, sizes: F.leaky_relu(given[0], a.get("alpha", 0.01)),
-    "HardSigmoid": _hard_sigmoid,
-    "Clip": _clip,
-    "PRelu": _prelu,
-    **{name: _folded(torch.add) for name in ("Add", "Sum")},
-    "Sub": _folded(torch.sub),
-    "Mul": _folded(torch.mul),
-    "Div": _folded(_div),
-    "Pow": _folded(torch.pow),
-    "Max": _folded(torch.maximum),
-    "Min": _folded(torch.minimum),
-    "Mod": _folded(torch.remainder),
-    "And": _folded(torch.logical_and),
-    "Or": _folded(torch.logical_or),
-    "Equal": _folded(torch.eq),
-    "Greater": _folded(torch.gt),
-    "Less": _folded(torch.lt),
-    "GreaterOrEqual": _folded(torch.ge),
-    "LessOrEqual": _folded(torch.le),
-    "Where": lambda given, a, sizes: torch.where(*given),
-    "Cast": _cast,
+    **ELEMENTWISE,
     "Reshape": lambda given, a, sizes: given[0].reshape(sizes[0]),
     "Expand": lambda given, a, sizes: given[0].expand(sizes[0]),
     "Tile": lambda given, a, sizes: given[0].repeat(a["repeats"]),
@@ -265,6 +202,7 @@ OPERATORS: dict[str, Operator] = {
     "Slice": _slice,
     "Gather": _gather,
     "GatherElements": _gather_elements,
+    "GatherND": _gather_nd,
     "Pad": _pad,
     "DepthToSpace": _depth_to_space,
     "ReduceMean": _reduce(lambda x, axes, keep: x.mean(axes, keep)),

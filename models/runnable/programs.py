@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..layers import Shape
-from ..programs import Program
+from ..programs import Elementwise, Program
 from .layers import KernelModule
 from .operators import OPERATORS
 
@@ -24,7 +24,7 @@ def constant_name(index: int, is_weight: bool) -> str:
 class ProgramModule(KernelModule):
     """:class:`Program`: on the whole map, then the rows that are wanted."""
 
-    def __init__(self, layer: Program, in_shape: Shape) -> None:
+    def __init__(self, layer: Program | Elementwise, in_shape: Shape) -> None:
         super().__init__(layer, in_shape)
         self.program = layer
         self.values = nn.Module()
@@ -37,6 +37,11 @@ class ProgramModule(KernelModule):
                 self.values.register_buffer(name, value)
 
     def forward(self, x: Tensor) -> Tensor:
+        if len(x) > 1:  # sizes are those of one image
+            return torch.cat([self._run(image) for image in x.split(1)])
+        return self._run(x)
+
+    def _run(self, x: Tensor) -> Tensor:
         values: list[Tensor] = [*self._inputs(x), *self._constants()]
         for operation in self.program.operations:
             given = [None if i < 0 else values[i] for i in operation.inputs]
@@ -67,3 +72,19 @@ class ProgramModule(KernelModule):
         if self.program.split == "channels" or (out.height, out.width) != (1, 1):
             return outputs[0].reshape(batch, out.folded_channels, out.height, out.width)
         return torch.cat([value.reshape(batch, -1) for value in outputs], 1)
+
+
+class ElementwiseModule(ProgramModule):
+    """:class:`Elementwise`: any rows of a map by themselves."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._run(x)
+
+    def part(self, x: Tensor, a: int, b: int) -> Tensor:
+        return self(x)
+
+    def _inputs(self, x: Tensor) -> Sequence[Tensor]:
+        return x.split([sizes[1] for sizes in self.program.inputs], 1)
+
+    def _output(self, outputs: Sequence[Tensor], batch: int) -> Tensor:
+        return outputs[0].float()

@@ -1,22 +1,16 @@
-"""Networks that do an edge's work are read from files of both exporters, run exactly, are split and planned."""
+"""Networks that do an edge's work are read from files of both exporters, run exactly, and are split."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import gymnasium as gym
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from splitgym.agents.distredge.joint import JointSearch
-from splitgym.envs.distredge.scenarios import get_scenario
-from splitgym.envs.distredge.system import System
 from splitgym.models.layers import Shape
 from splitgym.models.own.read import import_module, import_onnx
 
@@ -112,19 +106,3 @@ def test_a_family_at_its_full_size(name: str, tmp_path: Path) -> None:
     net, x, expected = _with_outputs(make(), size)
     path = exported(net, tmp_path / "net.onnx", Shape(*x.shape[1:]), dynamo=False, opset_version=17)
     check(net, x, expected, path, tolerance=3e-5)
-
-
-@pytest.mark.parametrize(
-    "name", ["mobilenet_v3", "unet", "yolox", "mtcnn", *slow("deeplab", "face_detector", "convnext")]
-)
-def test_a_family_is_planned(name: str, tmp_path: Path) -> None:
-    net, x, _ = _small(name)
-    path = str(exported(net, tmp_path / "net.onnx", Shape(*x.shape[1:]), dynamo=False))
-    system = System(get_scenario("DB-50", model=path))
-    plan, latency_s = JointSearch(system, population=32, parents=8, patience=2, rounds=1).search()
-    assert 0 < latency_s <= system.reference_s
-    assert system.replay(plan)[0] == pytest.approx(latency_s)
-    env: Any = gym.make("splitgym/L2S-v0", scenario="resnet34-gpu-60", model=path)
-    env.reset(seed=0)
-    _, reward, *_ = env.step(env.action_space.n // 2)
-    assert np.isfinite(reward)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
@@ -34,6 +35,10 @@ REFUSED: dict[str, tuple[list[Any], dict[str, Any], int, str]] = {  # nodes, wei
     ),
     "ConvTranspose of no channels": (
         [CONV, node("ConvTranspose", "c", "k")], {"k": np.ones((12, 0, 1, 1), "f")}, 18, "makes 0 x 6 x 5 of 12 x 6 x 5"
+    ),
+    "Conv of a stride far above its kernel": (
+        [CONV, node("Conv", "c", "k", auto_pad="SAME_UPPER", strides=[6, 1])], {"k": np.ones((3, 12, 1, 1), "f")}, 18,
+        "SAME_UPPER of a stride of 6 and a kernel of 1: runtimes differ; state its pads",
     ),
     "Conv of no channels": (
         [CONV, node("Conv", "c", "k")], {"k": np.ones((0, 12, 1, 1), "f")}, 18, "weights of 0 x 12 x 1 x 1"
@@ -93,6 +98,22 @@ def test_an_unknown_operator_is_refused_before_what_reads_it(tmp_path: Path) -> 
     assert "com.microsoft.QLinearMul is no operator of ONNX" in the_error(import_onnx, path)
 
 
+@pytest.mark.parametrize("operator", ["ConvInteger", "MatMulInteger", "DynamicQuantizeLinear", "QLinearConv"])
+def test_what_computes_with_whole_numbers_is_refused_with_a_way_out(operator: str, tmp_path: Path) -> None:
+    """They are no function to be read, though ONNX defines the third as one."""
+    inputs = {"ConvInteger": "xk", "MatMulInteger": "xm", "DynamicQuantizeLinear": "x", "QLinearConv": "xsoksoso"}
+    weights = {"k": np.ones((3, 2, 3, 3), np.uint8), "m": np.ones((5, 3), np.uint8), "s": np.array(0.1, "f"),
+               "o": np.array(0, np.uint8)}  # fmt: skip
+    whole = node("Cast", "x", out="n", to=TensorProto.UINT8)
+    given = ["n" if name == "x" and operator != "DynamicQuantizeLinear" else name for name in inputs[operator]]
+    outputs = ["q", "scale", "zero"] if operator == "DynamicQuantizeLinear" else ["q"]
+    made = helper.make_node(operator, given, outputs, name="whole")
+    path = by_hand(tmp_path / "net.onnx", whole, made, node("Cast", "q", to=TensorProto.FLOAT), **weights)
+    message = the_error(import_onnx, path)
+    assert f"node whole ({operator}) cannot be imported: the operator {operator} has no layer" in message
+    assert "export the network in float, or quantise it with QuantizeLinear and DequantizeLinear (QDQ)" in message
+
+
 def test_a_refusal_says_what_can_be_done(tmp_path: Path) -> None:
     path = by_hand(tmp_path / "net.onnx", CONV, node("Hardmax", "c", axis=1))
     assert the_error(import_onnx, path).endswith("; --output c reads the network up to there")
@@ -113,8 +134,11 @@ TAILS: dict[str, tuple[list[Any], dict[str, Any], int]] = {
     "mean of all": ([CONV, node("ReduceMean", "c")], {}, 18),
     "more channels": ([CONV, node("Pad", "c", "p")], {"p": np.array([0, 1, 0, 0] * 2)}, 18),
     "fewer rows": ([CONV, node("Pad", "c", "p")], {"p": np.array([0, 0, -1, 0] * 2)}, 18),
-    "whole numbers": ([CONV, node("Cast", "c", out="n", to=TensorProto.INT32),
-                      helper.make_node("Cast", ["n"], ["y"], to=TensorProto.FLOAT)], {}, 18),
+    "a border of the other end": ([CONV, node("Pad", "c", "p", mode="wrap")], {"p": np.array([0, 0, 2, 0] * 2)}, 19),
+    "uneven windows": (
+        [CONV, node("Transpose", "c", out="t", perm=[2, 3, 0, 1]), node("GatherND", "t", "k")],
+        {"k": np.array([[[0, 0], [1, 2]], [[3, -1], [5, 4]]])}, 18,
+    ),
     "wide padding": ([CONV, node("MaxPool", "c", kernel_shape=[3, 3], pads=[2, 2, 2, 2])], {}, 18),
     "uneven average": (
         [CONV, node("AveragePool", "c", kernel_shape=[2, 2], pads=[0, 0, 1, 1])], {}, 18
@@ -163,6 +187,16 @@ def test_an_output_whose_size_depends_on_the_image_is_read_up_to_there(tmp_path:
     assert "output y has a size that depends on the image from node the NonZero (NonZero) on" in imported.notes[-1]
 
 
+def test_a_pool_of_uneven_windows_reads_every_row() -> None:
+    """Torch's newer exporter writes it by places of values, for which no window stands."""
+    net = Net(lambda net, x: net.last(net.pool(x)), 3, pool=nn.AdaptiveAvgPool2d((4, 3)), last=nn.Conv2d(3, 2, 1))
+    imported, x = import_module(net, Shape(2, 8, 8)), image(Shape(2, 8, 8))
+    with torch.inference_mode():
+        expected = net.eval()(x)
+    assert_all_outputs(imported, x, [expected])
+    assert [unit.name for unit in imported.model.units] == ["conv1", "program1", "conv2"]
+
+
 def wide(function: Callable[[Any, Tensor], Any], **parts: nn.Module) -> Net:
     return Net(function, 12, **parts)
 
@@ -182,7 +216,6 @@ UNTRACEABLE: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: nn.Conv2d(3, 4, 1), "torch.onnx.export fails (RuntimeError: Given groups=1, weight of size "
     ),
     "no output": (lambda: wide(lambda net, x: None), "it has no layers, so nothing of it can be split by height"),
-    "operator": (lambda: wide(lambda net, x: net.last(x), last=nn.AdaptiveAvgPool2d((4, 3))), "node last (GatherND) "),
 }  # fmt: skip
 
 
