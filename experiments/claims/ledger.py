@@ -108,8 +108,11 @@ class Outcome:
 
 @cache
 def code_of(function: Callable[..., Any]) -> str:
-    """A digest of what decides a job's result: the suite's code and data, and the function's own module."""
-    digest = hashlib.sha256(Path(inspect.getfile(function)).read_bytes())
+    """A digest of what decides a job's result: the suite's code and data, the function's own module, data beside it."""
+    module = Path(inspect.getfile(function))
+    digest = hashlib.sha256(module.read_bytes())
+    for path in sorted(module.parent.glob("*.json")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
     digest.update(_code_of_packages().encode())
     return digest.hexdigest()[:16]
 

@@ -6,16 +6,22 @@ known before anything runs, jobs that several claims need run once, and a claim 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from ...envs.scenarios import Inputs
 
+if TYPE_CHECKING:
+    import numpy as np
+
 TOLERANCE = 1.25  # a figure holds when it is within this factor of the published one
+TIE = 0.005  # what is as near as this is alike, and none of the two is less
 
 T = TypeVar("T")
 Basis = Literal["arithmetic", "modelled", "trained", "executed"]
+Samples: TypeAlias = "Sequence[float] | np.ndarray"  # one a seed
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Part:
     """
 
     name: str
-    samples: Sequence[float]
+    samples: Samples
     low: float
     high: float
     unit: str = ""
@@ -125,9 +131,18 @@ class Exhibit:
         assert self.claims or self.untested, f"{self.where}: neither claims nor a word why there are none"
 
 
-def near(name: str, samples: Sequence[float], published: float, unit: str = "", factor: float = TOLERANCE) -> Part:
+def near(name: str, samples: Samples, published: float, unit: str = "", factor: float = TOLERANCE) -> Part:
     """A part that is to be within a factor of a published figure (a positive one)."""
     return Part(name, samples, published / factor, published * factor, unit)
+
+
+def below(name: str, ratios: Samples, unit: str = "", tie: float = TIE) -> Part:
+    """A part that says that one thing is less than another, by their ratio.
+
+    Args:
+        tie: by how much less at least; 0 where seeds are paired so well that less is seen.
+    """
+    return Part(name, ratios, -math.inf, 1.0 - tie, unit)
 
 
 def jobs_of(inquiry: Inquiry[Any], setting: Setting) -> list[Job]:

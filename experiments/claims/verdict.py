@@ -8,14 +8,14 @@ from typing import Literal
 
 import numpy as np
 
-from .statement import Part
+from .statement import Part, Samples
 
 CONFIDENCE = 0.95
 Verdict = Literal["holds", "holds in part", "does not hold", "not resolved", "cannot be tested here"]
 VERDICTS: tuple[Verdict, ...] = ("holds", "holds in part", "does not hold", "not resolved", "cannot be tested here")
 
 
-def interval(samples: Sequence[float]) -> tuple[float, float, float]:
+def interval(samples: Samples) -> tuple[float, float, float]:
     """(mean, lower, upper) of the mean over seeds, by Student's t; all three alike where there is one sample."""
     values = np.asarray(samples, dtype=float)
     mean = float(values.mean())

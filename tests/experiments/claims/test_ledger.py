@@ -10,7 +10,8 @@ import pytest
 from splitgym.experiments.claims import ledger as ledgers
 from splitgym.experiments.claims.findings import entries, needed
 from splitgym.experiments.claims.ledger import JobFailed, Ledger, name_of, run, unique
-from splitgym.experiments.claims.statement import Claim, Exhibit, Job, Setting
+from splitgym.experiments.claims.results import both
+from splitgym.experiments.claims.statement import Asking, Claim, Exhibit, Job, Part, Setting, answer, jobs_of
 from splitgym.experiments.processes import Executor
 
 from . import toy
@@ -80,3 +81,29 @@ def test_claims_share_jobs_and_records_are_plain(tmp_path: Path) -> None:
     for path in tmp_path.iterdir():
         record = json.loads(path.read_text())
         assert {"job", "code", "versions", "seconds", "result"} <= record.keys()
+
+
+def test_data_beside_a_jobs_code_decide_its_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("")
+    monkeypatch.setattr(ledgers.inspect, "getfile", lambda function: str(module))
+    codes = []
+    for text in ("{}", "[]", "{}"):
+        (tmp_path / "study.json").write_text(text)
+        ledgers.code_of.cache_clear()
+        codes.append(ledgers.code_of(toy.twice))
+    ledgers.code_of.cache_clear()
+    assert codes[0] == codes[2] != codes[1]
+
+
+def test_two_inquiries_are_asked_at_once() -> None:
+    setting = Setting()
+
+    def inquiry(setting: Setting) -> Asking[list[list[Part]]]:
+        one, other = yield from both(toy.doubles(setting), toy.rises(setting))
+        return [one, other]
+
+    jobs = jobs_of(inquiry, setting)
+    assert jobs == [*jobs_of(toy.doubles, setting), *jobs_of(toy.rises, setting)]
+    found = answer(inquiry, setting, lambda job: job.function(**job.arguments))
+    assert [[part.name for part in parts] for parts in found] == [[""], ["larger over smaller", "smaller over larger"]]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitgym.experiments.claims.statement import Exhibit, Part, near
+from splitgym.experiments.claims.statement import TIE, Exhibit, Part, below, near
 from splitgym.experiments.claims.verdict import interval, judge, judge_part
 
 FIGURES = st.floats(-1e6, 1e6)
@@ -66,3 +66,11 @@ def test_a_claim_holds_in_part_where_some_quantities_do(values: list[float], ver
 def test_an_exhibit_without_claims_says_why() -> None:
     with pytest.raises(AssertionError, match="nor a word why"):
         Exhibit("fig9", "Fig. 9", "nothing")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "tie", "holds"),
+    [(0.5, TIE, True), (1.0 - TIE, TIE, True), (0.999, TIE, False), (0.999, 0.0, True), (1.2, TIE, False)],
+)
+def test_what_is_alike_is_not_less(ratio: float, tie: float, holds: bool) -> None:
+    assert judge_part(below("", [ratio], tie=tie)) == ("holds" if holds else "does not hold")
