@@ -1,7 +1,7 @@
 """What L2S's paper does not print of its machines and networks, inferred from what it and its first author did.
 
-``benchmarks/fit_l2s.py`` fits and judges the numbers; ``benchmarks/paper_l2s.py`` tells what the paper's claims become.
-The batch size, P^c and the cards are printed (Sec. V-A) and the same with either inputs.
+``benchmarks/fit_l2s.py`` fits and judges the numbers; ``splitgym-eval --paper l2s`` tells what becomes of the paper's
+claims. The batch size, P^c and the cards are printed (Sec. V-A) and the same with either inputs.
 """
 
 from __future__ import annotations
