@@ -12,12 +12,13 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from edgemove import COLUMN, mean_metrics
+from edgemove import mean_metrics
 
 from splitgym.agents.registry import agents_of
 from splitgym.envs.edgemove.paper import PAPER
 from splitgym.envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, TASKS, get_scenario
 from splitgym.envs.edgemove.system import System
+from splitgym.experiments.edgemove.claim_measures import COLUMN
 from splitgym.models.layers import GlobalPool, Shape
 from splitgym.models.model import Model
 from splitgym.models.zoo.classifiers import bottleneck, classifier, resnet_stem, resnet_units, small_resnet

@@ -7,18 +7,14 @@ from collections.abc import Callable, Iterator
 import paper_deprune
 import paper_distredge
 import paper_distredge_online
-import paper_edgemove
 import paper_hiertrain
-import paper_l2s
 from claims import TOLERANCE, Claim
 from measure import Figure
 
 CLAIMS: tuple[Callable[[], Iterator[Claim]], ...] = (
     paper_deprune.claims,
     paper_distredge.claims,
-    paper_edgemove.claims,
     paper_hiertrain.claims,
-    paper_l2s.claims,
     paper_distredge_online.claims,
 )
 

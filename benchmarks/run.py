@@ -2,9 +2,8 @@
 
     python benchmarks/run.py [--only NAME ...] [--json]
 
-NAME is a group: env, import, planners, joint, osds, learned (DistrEdge); l2s-speed, l2s-constant, l2s-regret,
-l2s-change, l2s-claims; edgemove-speed, edgemove-table1, edgemove-double-speed, edgemove-rates,
-edgemove-adaptation, edgemove-start, edgemove-learned; hiertrain-speed, hiertrain-planning, hiertrain-gap,
+NAME is a group: env, import, planners, joint, osds, learned (DistrEdge); l2s-speed, l2s-constant, l2s-change;
+edgemove-speed, edgemove-table1, edgemove-rates, edgemove-learned; hiertrain-speed, hiertrain-planning, hiertrain-gap,
 hiertrain-claims, hiertrain-sharing, hiertrain-sweeps, hiertrain-learned; deprune-speed,
 deprune-claims, deprune-learned; paper-inputs (what papers claim: published, under inputs=paper, under
 inputs=devices); profiler (VGG-16 measured twice on this machine, minutes); live (plans on worker processes, an hour),
