@@ -72,6 +72,13 @@ def shipped(study: Study) -> dict[str, Summary]:
     return read_json(study.shipped, schema=SCHEMA)["data"]
 
 
+def recorded(summary: Summary) -> str:
+    """Where the numbers of a summary that ships come from, in a line."""
+    told = summary["provenance"]
+    how = ", ".join(told[name] for name in ("machine", "date", "command"))
+    return f"recorded: {told['trainings']} trainings on {told['data']} ({how})"
+
+
 def new_table(*columns: str, left: int = 0) -> Table:
     """An empty table, its first ``left`` columns of words and the others of numbers."""
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))

@@ -226,9 +226,7 @@ class DepruneDynamics(ScenarioDynamics):
         else:
             assert system.curves is not None
             learnt = system.curves.label()
-        profiles = (f"training of {p.model} on {p.provenance.label()}" for p in system.profiles)
-        rest = "bytes: counted from the cut; link: modelled"
-        return (*system.scenario.provenance, learnt, *profiles, rest)
+        return (*system.provenance, learnt)
 
     def render_lane(self, lane: int) -> np.ndarray:
         from ..figures import frame

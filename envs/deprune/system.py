@@ -124,6 +124,12 @@ class System:
         """Type of either side."""
         return {"client": self.scenario.client, "server": self.scenario.server}
 
+    @property
+    def provenance(self) -> tuple[str, ...]:
+        """Where seconds and bytes come from, a line each."""
+        profiles = (f"training of {p.model} on {p.provenance.label()}" for p in self.profiles)
+        return (*self.scenario.provenance, *profiles, "bytes: counted from the cut; link: modelled")
+
     def plan_budgets(self, plan: CompressedPlan) -> np.ndarray:
         """(epochs,) indices of a plan's budgets.
 

@@ -253,8 +253,7 @@ class HierTrainDynamics(ScenarioDynamics):
     @property
     def provenance(self) -> tuple[str, ...]:
         links = "modelled (a seeded walk over a grid)" if self.rates.drifts else "modelled (the scenario's constants)"
-        profiles = (f"training of {p.model} on {p.provenance.label()}" for p in self.system.profiles)
-        return (*self.system.scenario.provenance, *profiles, f"links: {links}")
+        return (*self.system.provenance, f"links: {links}")
 
     def render_lane(self, lane: int) -> np.ndarray:
         from ..figures import frame

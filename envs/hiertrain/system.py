@@ -132,6 +132,12 @@ class System:
         return {worker: getattr(self.scenario, worker) for worker in WORKERS}
 
     @property
+    def provenance(self) -> tuple[str, ...]:
+        """Where the workers' seconds come from, a line each."""
+        profiles = (f"training of {p.model} on {p.provenance.label()}" for p in self.profiles)
+        return (*self.scenario.provenance, *profiles)
+
+    @property
     def n_layers(self) -> int:
         return len(self.points) - 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 from pathlib import Path
 
@@ -72,6 +74,22 @@ def test_exclusive_jobs_come_last(tmp_path: Path) -> None:
 def test_a_job_is_named_by_function_and_arguments() -> None:
     assert name_of(Job(toy.twice, {"number": 1.0, "inputs": "paper"})).endswith('toy.twice(inputs="paper", number=1.0)')
     assert unique([*JOBS, *JOBS]) == JOBS
+
+
+def test_the_code_of_a_job_is_its_module_and_data_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module, data = tmp_path / "recorded_toys.py", tmp_path / "toys.json"
+    module.write_text("def read():\n    return 1\n")
+    data.write_text("1")
+    function = importlib.import_module("recorded_toys").read
+    code_of = inspect.unwrap(ledgers.code_of)
+    codes = [code_of(function)]
+    for path in (data, module):
+        path.write_text(path.read_text() + "\n")
+        codes.append(code_of(function))
+    (tmp_path / "other.py").write_text("")
+    assert len(set(codes)) == 3
+    assert code_of(function) == codes[-1]
 
 
 def test_claims_share_jobs_and_records_are_plain(tmp_path: Path) -> None:
