@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
 from itertools import islice
 from pathlib import Path
@@ -88,7 +88,8 @@ def _help() -> str:
 
 
 def _in_folder(args: Namespace, names: Sequence[str], options: dict[str, Any], out: Path) -> int:
-    rows = measure(names, options, args.steps, args.time_scale, args.seed)
+    with Bar("schedules") as bar:
+        rows = measure(names, options, args.steps, args.time_scale, args.seed, bar.show)
     with writing(out), (out / TABLE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Row)])
@@ -106,7 +107,12 @@ def _in_folder(args: Namespace, names: Sequence[str], options: dict[str, Any], o
 
 
 def measure(
-    names: Sequence[str], options: dict[str, Any], steps: int, scale: float | None = None, seed: int = 0
+    names: Sequence[str],
+    options: dict[str, Any],
+    steps: int,
+    scale: float | None = None,
+    seed: int = 0,
+    on_share: Callable[[float, str], None] = lambda share, name: None,
 ) -> list[Row]:
     """Train under the exact planner's schedule of some scenarios.
 
@@ -114,13 +120,14 @@ def measure(
         options: fields of all of them.
         steps: under each.
         scale: by which all is slower; None: as this machine needs.
+        on_share: called with the share that is done, and the scenario.
     """
     from ...envs.training_cluster import on_testbed
     from ...runtime.blobs import BlobStore, default_folder
     from ...runtime.training.data import load_images
 
     rows: list[Row] = []
-    with on_testbed(live.WORKERS, BlobStore(default_folder())) as workers, Bar("schedules") as bar:
+    with on_testbed(live.WORKERS, BlobStore(default_folder())) as workers:
         for number, name in enumerate(names):
             system = live.make_system(get_scenario(name, **options))
             plan = system.plan_of(ExactPlanner(system).best(*system.nominal).plan)
@@ -134,8 +141,21 @@ def measure(
             report = make_report(task, workers, found)
             mbps = system.scenario.edge_cloud_mbps
             rows.append(Row(mbps, task.step_s, report.predicted_s, report.measured_s, report.count, report.invalid))
-            bar.show((number + 1) / len(names), name)
+            on_share((number + 1) / len(names), name)
     return rows
+
+
+def iterations(model: str, mbps: Sequence[float], steps: int, seed: int) -> dict[str, Any]:
+    """Iterations as they are carried out, as plain data; a first one at every rate fills caches."""
+    names = [f"{model}-{rate:g}" for rate in mbps]
+    rows = measure(names, {}, steps + 1, seed=seed)
+    system = live.make_system(get_scenario(names[0]))
+    told = "executed: processes of this machine that take the modelled times of workers and links"
+    return {
+        "mbps": list(mbps), "model_s": [row.model_s for row in rows], "timeline_s": [row.timeline_s for row in rows],
+        "measured_s": [row.measured_s for row in rows], "invalid": [row.invalid for row in rows],
+        "provenance": [*system.provenance, told],
+    }  # fmt: skip
 
 
 def figure(rows: Sequence[Row], model: str) -> Any:
