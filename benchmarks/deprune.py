@@ -1,16 +1,14 @@
-"""The figures of Prune-Deprune: what the recorded trainings say of the paper's claims, and the environment's speed."""
+"""The figures of Prune-Deprune: what was recorded, and the environment's speed."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from measure import Figure, vector_rate
-from scipy.stats import t as student
 
 from splitgym.agents.protocol import Learner
 from splitgym.agents.registry import agents_of, make_agent
@@ -18,11 +16,11 @@ from splitgym.envs import get_family
 from splitgym.envs.deprune.curves import Curves, load_curves
 from splitgym.envs.deprune.scenarios import DEFAULT_SCENARIO, SCENARIOS, get_scenario
 from splitgym.envs.deprune.system import System
+from splitgym.experiments.claims.verdict import interval
+from splitgym.experiments.deprune.claim_runs import Run, by_seed, epochs_to_reach, points
 from splitgym.experiments.play import assess, make_env, play
 
 ENV = "splitgym/Deprune-v0"
-NEAR = 0.98  # of what training from scratch reaches (Fig. 12)
-CONFIDENCE = 0.95
 THREAD = "i7-7700k-1t"  # of the catalogue, one thread of a CPU, as the trainings had
 
 COMPARED = (
@@ -30,8 +28,6 @@ COMPARED = (
     ("deprune", "high-compression"),
     ("high-compression", "no-compression"),
 )
-
-Run = Mapping[str, Any]
 
 
 def speed_figures() -> Iterator[Figure]:
@@ -41,47 +37,29 @@ def speed_figures() -> Iterator[Figure]:
     yield Figure("best schedule of 18 epochs and 6 budgets", 1e3 * (time.perf_counter() - begin), "ms")
 
 
-def runs_of(curves: Curves, schedule: str) -> dict[int, Run]:
-    """Recorded runs of a schedule by seed."""
-    return {run["seed"]: run for run in curves.runs if run["schedule"] == schedule}
-
-
-def difference(one: Mapping[int, float], other: Mapping[int, float]) -> tuple[float, float, int]:
-    """(mean difference in points, half of its 95 % interval, number of common seeds); one seed has no interval."""
-    seeds = sorted(set(one) & set(other))
-    differences = 100.0 * np.array([one[seed] - other[seed] for seed in seeds])
-    if len(seeds) < 2:
-        return float(differences.mean()), float("inf"), len(seeds)
-    error = differences.std(ddof=1) / np.sqrt(len(seeds))
-    half = float(student.ppf(0.5 + CONFIDENCE / 2, len(seeds) - 1) * error)
-    return float(differences.mean()), half, len(seeds)
-
-
-def paired(label: str, one: Mapping[int, float], other: Mapping[int, float]) -> Iterator[Figure]:
-    """Mean difference over common seeds in points, and half of its 95 % interval where there are several."""
-    if not set(one) & set(other):
+def paired(label: str, one: Mapping[int, Run], other: Mapping[int, Run]) -> Iterator[Figure]:
+    """Mean difference of final accuracies over common seeds, and half of its 95 % interval where there are several."""
+    differences = points(one, other)
+    if not differences:
         return
-    mean, half, seeds = difference(one, other)
-    yield Figure(f"{label}, mean of {seeds} seeds", mean, "points")
-    if seeds > 1:
-        yield Figure(f"{label}, +- of the 95 % interval", half, "points")
+    mean, _, upper = interval(differences)
+    yield Figure(f"{label}, mean of {len(differences)} seeds", mean, "points")
+    if len(differences) > 1:
+        yield Figure(f"{label}, +- of the 95 % interval", upper - mean, "points")
 
 
-def finals(curves: Curves, schedule: str) -> dict[int, float]:
-    return {seed: run["accuracy"][-1] for seed, run in runs_of(curves, schedule).items()}
-
-
-def claim_figures() -> Iterator[Figure]:
-    """Everything recorded: traffic, accuracies, differences between schedules, epochs of pruning, module, filter."""
+def recording_figures() -> Iterator[Figure]:
+    """All recordings, also those that no claim is judged by: traffic, accuracies, pruning, module, filter, the fits."""
     for name, curves in load_curves().items():
         yield from _traffic(name, curves)
         for schedule in sorted({run["schedule"] for run in curves.runs}):
-            values = 100.0 * np.array(list(finals(curves, schedule).values()))
+            runs = by_seed(curves.runs, schedule=schedule).values()
+            values = 100.0 * np.array([run["accuracy"][-1] for run in runs])
             spread = f", spread {values.std(ddof=1):.2f}" if len(values) > 1 else ""
             yield Figure(f"{name} {schedule}: accuracy ({len(values)} seeds{spread})", float(values.mean()), "%")
         for one, other in COMPARED:
-            yield from paired(f"{name} {one} - {other}", finals(curves, one), finals(curves, other))
-        with_module, without = finals(curves, "no-compression"), finals(curves, "without-module")
+            yield from paired(f"{name} {one} - {other}", *(by_seed(curves.runs, schedule=s) for s in (one, other)))
+        with_module, without = (by_seed(curves.runs, schedule=s) for s in ("no-compression", "without-module"))
         yield from paired(f"{name} module - without", with_module, without)
         yield from _pruning(name, curves)
         yield from _module(name, curves)
@@ -90,7 +68,7 @@ def claim_figures() -> Iterator[Figure]:
 
 def _traffic(name: str, curves: Curves) -> Iterator[Figure]:
     """Feature maps and gradients that crossed the cut, deprune over no compression, and all bytes."""
-    deprune, full = (next(iter(runs_of(curves, s).values()), None) for s in ("deprune", "no-compression"))
+    deprune, full = (next(iter(by_seed(curves.runs, schedule=s).values()), None) for s in ("deprune", "no-compression"))
     if deprune is None or full is None:
         return
     for label, kinds in (("maps and gradients", ("maps", "gradients")), ("all bytes", None)):
@@ -102,8 +80,8 @@ def _pruning(name: str, curves: Curves) -> Iterator[Figure]:
     """Epochs until 98 % of what training from scratch reaches in the end: from scratch, and pruned."""
     for scratch in ("scratch-32", "scratch-4"):
         ratios, pairs = [], []
-        for seed, run in runs_of(curves, scratch).items():
-            prune, budget = runs_of(curves, "prune").get(seed), run["budgets"][-1]
+        for seed, run in by_seed(curves.runs, schedule=scratch).items():
+            prune, budget = by_seed(curves.runs, schedule="prune").get(seed), run["budgets"][-1]
             if prune is None or budget not in prune["budgets"]:
                 continue
             needed, spared = epochs_to_reach(run, prune)
@@ -113,24 +91,10 @@ def _pruning(name: str, curves: Curves) -> Iterator[Figure]:
             yield Figure(f"{name} {scratch} over prune, epochs ({', '.join(pairs)})", float(np.mean(ratios)), "x")
 
 
-def epochs_to_reach(scratch: Run, prune: Run) -> tuple[float, float]:
-    """Epochs until 98 % of what training at a budget from scratch reaches: from scratch, and at that budget pruned."""
-    budget, goal = scratch["budgets"][-1], NEAR * scratch["accuracy"][-1]
-    first = prune["budgets"].index(budget)
-    phase = [a for a, b in zip(prune["accuracy"], prune["budgets"], strict=True) if b == budget]
-    assert prune["budgets"][first : first + len(phase)] == [budget] * len(phase)
-    return _reached(scratch["accuracy"], goal), _reached(phase, goal)
-
-
-def _reached(accuracy: list[float], goal: float) -> float:
-    """Epochs until a goal; inf if never."""
-    return next((float(i) for i, a in enumerate(accuracy, start=1) if a >= goal), float("inf"))
-
-
 def _module(name: str, curves: Curves) -> Iterator[Figure]:
     """What the module takes of a step, measured and modelled on one thread of a CPU, and what the fit does not know."""
     for schedule in ("no-compression", "high-compression"):
-        shares = [run["module_s_per_step"] / run["step_s"] for run in runs_of(curves, schedule).values()]
+        shares = [run["module_s_per_step"] / run["step_s"] for run in by_seed(curves.runs, schedule=schedule).values()]
         if shares:
             yield Figure(f"{name} module's share of a step, {schedule}", 100.0 * float(np.mean(shares)), "%")
             modelled = 100.0 * _modelled_share(name, -1 if schedule == "no-compression" else 0)
@@ -151,7 +115,7 @@ def _filter(name: str, curves: Curves) -> Iterator[Figure]:
     entered = sum(run["entered_maps"] for run in (*curves.runs, *curves.beside))
     yield Figure(f"{name} maps that entered the kept ones, all runs", float(entered), "maps")
     for schedule in ("high-compression", "deprune"):
-        runs = [run for run in runs_of(curves, schedule).values() if "kept_share" in run]
+        runs = [run for run in by_seed(curves.runs, schedule=schedule).values() if "kept_share" in run]
         if not runs:
             continue
         at = _last_few(runs[0])
@@ -161,10 +125,10 @@ def _filter(name: str, curves: Curves) -> Iterator[Figure]:
             soft, wire = (100.0 * np.mean([run[kind][at] for run in runs]) for kind in ("accuracy", "wire_accuracy"))
             yield Figure(f"{name} {schedule}: epoch {at + 1} at few maps, all of them weighted", float(soft), "%")
             yield Figure(f"{name} {schedule}: the same where the kept ones alone cross", float(wire), "%")
-    usual = curves.provenance["settings"]["gamma"]
+    raised, usual = by_seed(curves.runs, schedule="deprune"), curves.provenance["settings"]["gamma"]
     for gamma in sorted({run["gamma"] for run in curves.beside}):
-        other = {run["seed"]: run["accuracy"][-1] for run in curves.beside if run["gamma"] == gamma}
-        yield from paired(f"{name} deprune, gamma {usual:g} - {gamma:g}", finals(curves, "deprune"), other)
+        other = by_seed(curves.beside, schedule="deprune", gamma=gamma)
+        yield from paired(f"{name} deprune, gamma {usual:g} - {gamma:g}", raised, other)
 
 
 def _last_few(run: Run) -> int:
@@ -192,6 +156,6 @@ def learned_figures() -> Iterator[Figure]:
 
 GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "deprune-speed": speed_figures,
-    "deprune-claims": claim_figures,
+    "deprune-recordings": recording_figures,
     "deprune-learned": learned_figures,
 }

@@ -14,20 +14,17 @@ from measure import Figure, vector_rate
 from splitgym.agents.hiertrain.layerwise import ASSIGNMENTS
 from splitgym.agents.hiertrain.planners import PLANNERS
 from splitgym.agents.protocol import Learner
-from splitgym.agents.registry import agents_of, make_agent
-from splitgym.envs import get_family
+from splitgym.agents.registry import make_agent
 from splitgym.envs.hiertrain.cost import iteration_s, layers_s
 from splitgym.envs.hiertrain.planning import ExactPlanner
 from splitgym.envs.hiertrain.rates import DriftingRates
-from splitgym.envs.hiertrain.scenarios import GROUPS as SCENARIO_GROUPS
-from splitgym.envs.hiertrain.scenarios import SCALING, get_scenario
+from splitgym.envs.hiertrain.scenarios import PAPER_MODELS, get_scenario
 from splitgym.envs.hiertrain.schedule import ROLES, alone, schedules
 from splitgym.envs.hiertrain.system import EDGE, System
 from splitgym.envs.scenarios import INPUTS
-from splitgym.experiments.play import assess, play
+from splitgym.experiments.play import play
 
 ENV = "splitgym/HierTrain-v0"
-PUBLISHED = {"alexnet": (2.3, 4.5), "lenet5": (1.7, 6.9)}  # up to, over All-Edge and over All-Cloud
 
 
 def speed_figures() -> Iterator[Figure]:
@@ -45,28 +42,12 @@ def speed_figures() -> Iterator[Figure]:
     yield Figure("100 000 schedules in one call", best * 1e3, "ms")
 
 
-def planning_figures() -> Iterator[Figure]:
-    """Table 2: planning seconds over N, batch 128, one call each (the best of three for exact)."""
-    for model in SCALING:
-        system = System(get_scenario(f"{model}-3.5"))
-        exact, best = PLANNERS["exact"](system), np.inf
-        for _ in range(3):
-            begin = time.perf_counter()
-            exact(*system.nominal)
-            best = min(best, time.perf_counter() - begin)
-        begin = time.perf_counter()
-        PLANNERS["hiertrain"](system)(*system.nominal)
-        printed = time.perf_counter() - begin
-        yield Figure(f"{model} (N = {system.n_layers}) exact", best * 1e3, "ms")
-        yield Figure(f"{model} (N = {system.n_layers}) hiertrain, LP", printed, "s", printed / best, "exact")
-
-
 def gap_figures() -> Iterator[Figure]:
-    """What the paper's relaxation and rounding lose against the optimum: the suite's scenarios, and random rates."""
+    """What the paper's relaxation and rounding lose against the optimum at random rates."""
     for label, batches in (("batch 128", (128,)), ("batches 4 to 32", (4, 8, 16, 32))):
         gaps = []
         rng = np.random.default_rng(0)
-        for model in ("alexnet", "lenet5"):
+        for model in PAPER_MODELS:
             for batch in batches:
                 system = System(get_scenario(f"{model}-3.5", batch=batch))
                 exact, printed = ExactPlanner(system), PLANNERS["hiertrain"](system)
@@ -76,38 +57,11 @@ def gap_figures() -> Iterator[Figure]:
                     gaps.append(found / exact.best(*rates).seconds - 1.0)
         yield Figure(f"hiertrain's gap to exact, {label}, mean", 100 * float(np.mean(gaps)), "%")
         yield Figure(f"hiertrain's gap to exact, {label}, worst", 100 * float(np.max(gaps)), "%")
-    for model in PUBLISHED:
-        gaps = []
-        for name in SCENARIO_GROUPS[model]:
-            system = System(get_scenario(name))
-            found = float(iteration_s(system, PLANNERS["hiertrain"](system)(*system.nominal), *system.nominal)[0])
-            gaps.append(found / ExactPlanner(system).best(*system.nominal).seconds - 1.0)
-        yield Figure(f"hiertrain's gap to exact, {model} by rate, worst", 100 * float(np.max(gaps)), "%")
-
-
-def claim_figures() -> Iterator[Figure]:
-    """Figs. 7-11: iteration times by edge-cloud rate, and the largest ratios beside the published ones."""
-    family, known = get_family("hiertrain"), agents_of("hiertrain")
-    for model, published in PUBLISHED.items():
-        seconds: dict[str, list[float]] = {}
-        for scenario in SCENARIO_GROUPS[model]:
-            for agent in ("exact", "all-device", "all-edge", "all-cloud", "jointdnn", "jointdnn+", "jalad"):
-                options = {"blocks": 1}
-                result = assess(family, known[agent], scenario, options)
-                seconds.setdefault(agent, []).append(result.metrics["iteration_s"])
-                yield Figure(f"{scenario} {agent}", result.metrics["iteration_s"], "s")
-        best = np.array(seconds["exact"])
-        for agent, paper in zip(("all-edge", "all-cloud"), published, strict=True):
-            ratio = float((np.array(seconds[agent]) / best).max())
-            yield Figure(f"{model}: up to, over {agent}", ratio, "x", ratio / paper, f"published {paper}")
-    for scenario in SCENARIO_GROUPS["cores"]:
-        system = System(get_scenario(scenario))
-        yield Figure(f"{scenario} exact", ExactPlanner(system).best(*system.nominal).seconds, "s")
 
 
 def sharing_figures() -> Iterator[Figure]:
     """Where hybrid parallelism pays: over both links' drift grids, how often the optimum shares samples at all."""
-    for model in PUBLISHED:
+    for model in PAPER_MODELS:
         system = System(get_scenario(f"{model}-drift"))
         planner, path = ExactPlanner(system), ASSIGNMENTS["jointdnn+"](system)
         grid = DriftingRates(system.scenario, 1).grid
@@ -160,9 +114,7 @@ def learned_figures() -> Iterator[Figure]:
 
 GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "hiertrain-speed": speed_figures,
-    "hiertrain-planning": planning_figures,
     "hiertrain-gap": gap_figures,
-    "hiertrain-claims": claim_figures,
     "hiertrain-sharing": sharing_figures,
     "hiertrain-sweeps": sweep_figures,
     "hiertrain-learned": learned_figures,

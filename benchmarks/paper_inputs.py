@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import paper_deprune
 import paper_distredge
 import paper_distredge_online
-import paper_hiertrain
 from claims import TOLERANCE, Claim
 from measure import Figure
 
 CLAIMS: tuple[Callable[[], Iterator[Claim]], ...] = (
-    paper_deprune.claims,
     paper_distredge.claims,
-    paper_hiertrain.claims,
     paper_distredge_online.claims,
 )
 

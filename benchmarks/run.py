@@ -3,14 +3,13 @@
     python benchmarks/run.py [--only NAME ...] [--json]
 
 NAME is a group: env, import, planners, joint, osds, learned (DistrEdge); l2s-speed, l2s-constant, l2s-change;
-edgemove-speed, edgemove-table1, edgemove-rates, edgemove-learned; hiertrain-speed, hiertrain-planning, hiertrain-gap,
-hiertrain-claims, hiertrain-sharing, hiertrain-sweeps, hiertrain-learned; deprune-speed,
-deprune-claims, deprune-learned; paper-inputs (what papers claim: published, under inputs=paper, under
-inputs=devices); profiler (VGG-16 measured twice on this machine, minutes); live (plans on worker processes, an hour),
-or its parts live-outputs, live-predictions, live-measured, live-rankings, live-wire, live-start; live-training (ten
-plans of every kind that trains, on worker processes, ten minutes); hostile (a worker and a controller among peers that
-mean ill, minutes); chaos (200 faults over 1000 images, minutes); suspicion (who is taken for lost on slow links and
-busy cores, ten minutes).
+edgemove-speed, edgemove-table1, edgemove-rates, edgemove-learned; hiertrain-speed, hiertrain-gap, hiertrain-sharing,
+hiertrain-sweeps, hiertrain-learned; deprune-speed, deprune-recordings, deprune-learned; profiler (VGG-16 measured
+twice on this machine, minutes); live (plans on worker processes, an hour), or its parts live-outputs,
+live-predictions, live-measured, live-rankings, live-wire, live-start; live-training (ten plans of every kind that
+trains, on worker processes, ten minutes), or its parts; hostile (a worker and a controller among peers that mean ill,
+minutes); chaos (200 faults over 1000 images, minutes); suspicion (who is taken for lost on slow links and busy cores,
+ten minutes). What papers claim is splitgym-eval's: --paper all.
 Timings are single-threaded; run on an idle machine.
 """
 

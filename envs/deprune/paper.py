@@ -1,6 +1,6 @@
 """What Prune-Deprune's text and figures say about inputs that the paper does not print.
 
-``benchmarks/paper_deprune.py`` tells what the paper's claims become under them.
+``splitgym-eval --paper deprune`` tells what the paper's claims become under them.
 """
 
 from __future__ import annotations

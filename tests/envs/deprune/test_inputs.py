@@ -11,6 +11,7 @@ from splitgym.envs.deprune.curves import RECORDED, load_curves
 from splitgym.envs.deprune.paper import INFERRED, PAPER, WIFI
 from splitgym.envs.deprune.scenarios import DEFAULT_SCENARIO, SCENARIOS, Scenario, get_scenario
 from splitgym.envs.scenarios import INPUTS
+from splitgym.experiments.deprune.claim_runs import TESTBEDS
 
 from ... import script
 from .episodes import make
@@ -35,13 +36,14 @@ def test_named_scenarios_have_the_papers_inputs_unless_devices_are_asked_for() -
 
 def test_the_papers_inputs_give_its_testbeds_bytes_and_times() -> None:
     fit = script("benchmarks/fit_deprune.py")
-    for name, published in fit.PUBLISHED_BYTES.items():
-        assert fit.bytes_gain(name) == pytest.approx(published, rel=0.01)
+    for bed in TESTBEDS:
+        assert bed.bytes_gain() == pytest.approx(bed.fewer_bytes, rel=0.01)
     assert PAPER["overhead_bytes"] == pytest.approx(fit.fitted_bytes(), rel=0.02)
     assert PAPER["overhead_s"] == pytest.approx(fit.fitted_seconds(PAPER["mbps"]), rel=0.02)
-    assert fit.time_gain("vgg11-cifar10") == pytest.approx(1.7, rel=0.01)
-    assert fit.time_gain("vgg11-cifar10-wifi8") == pytest.approx(2.5, rel=0.15)  # nothing was fitted to it
-    assert fit.time_gain("vgg11-cifar10-wifi8", dense=False) > 4.0
+    wifi, ethernet = TESTBEDS
+    assert ethernet.time_gain() == pytest.approx(1.7, rel=0.01)
+    assert wifi.time_gain() == pytest.approx(2.5, rel=0.15)  # nothing was fitted to it
+    assert wifi.time_gain(dense=False) > 4.0
 
 
 def test_what_a_recording_was_trained_with_stays_with_its_name() -> None:
