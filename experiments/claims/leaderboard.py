@@ -17,6 +17,7 @@ import numpy as np
 
 from ...agents.registry import get_spec
 from ...envs import get_family
+from ...envs.scenarios import Inputs
 from ..workers import Task, carry_out
 from .statement import Asking, Job, Setting
 
@@ -45,9 +46,9 @@ class Leaderboard:
         agents: everybody, without the reference.
         reference: by whose headline metric scores are divided, scenario by scenario and seed by seed.
         seeds: of agents and scenarios that have luck.
-        seconds: about how long one score takes, by agent; the others take ``seconds_each``.
+        seconds, quick_seconds: about how long one score takes, by agent; the others take ``seconds_each``.
         difference: whether the reference's score is taken away instead: for metrics around zero.
-        train_episodes: budget of agents that are trained, when quick; their own otherwise.
+        train_episodes: budget of agents that are trained, when quick, of all or by agent; their own otherwise.
     """
 
     family: str
@@ -56,16 +57,17 @@ class Leaderboard:
     reference: str
     seeds: int = 3
     seconds: Mapping[str, float] | None = None
+    quick_seconds: Mapping[str, float] | None = None
     seconds_each: float = 1.0
     difference: bool = False
-    train_episodes: int | None = None
+    train_episodes: int | Mapping[str, int] | None = None
 
     def scores(self, setting: Setting) -> Asking[list[Place]]:
         """Places, the best first."""
         seeds = setting.seeds(self.seeds)
         everybody = (self.reference, *self.agents)
         keys = [(agent, scenario, seed) for agent in everybody for scenario in self.scenarios for seed in seeds]
-        found = yield [self._job(*key, setting) for key in keys]
+        found = yield [self.job(*key, setting) for key in keys]
         shape = len(everybody), len(self.scenarios), len(seeds)
         reference, *others = np.array([result["headline"] for result in found], dtype=float).reshape(shape)
         places = []
@@ -75,22 +77,27 @@ class Leaderboard:
         lower_is_better = get_family(self.family).lower_is_better
         return sorted(places, key=lambda place: place.iqm if lower_is_better else -place.iqm)
 
-    def _job(self, agent: str, scenario: str, seed: int, setting: Setting) -> Job:
+    def job(self, agent: str, scenario: str, seed: int, setting: Setting) -> Job:
+        """One score."""
+        budget = self.train_episodes.get(agent) if isinstance(self.train_episodes, Mapping) else self.train_episodes
         arguments = {
-            "family": self.family, "agent": agent, "scenario": scenario, "seed": seed,
-            "train_episodes": self.train_episodes if setting.quick else None,
+            "family": self.family, "agent": agent, "scenario": scenario, "seed": seed, "inputs": setting.inputs,
+            "train_episodes": budget if setting.quick else None,
         }  # fmt: skip
-        return Job(score, arguments, (self.seconds or {}).get(agent, self.seconds_each))
+        seconds = self.quick_seconds if setting.quick and self.quick_seconds is not None else self.seconds
+        return Job(score, arguments, (seconds or {}).get(agent, self.seconds_each))
 
 
-def score(family: str, agent: str, scenario: str, seed: int, train_episodes: int | None) -> dict[str, Any]:
-    """How an agent does on a scenario, trained first where it learns: headline metric and regret."""
+def score(
+    family: str, agent: str, scenario: str, seed: int, inputs: Inputs, train_episodes: int | None
+) -> dict[str, Any]:
+    """How an agent does on a scenario, trained first where it learns: headline metric, all metrics, and its plan."""
     found = get_family(family)
     with TemporaryDirectory() as folder:
-        learns = get_spec(family, agent).learns
-        task = Task(0, found, agent, learns, scenario, scenario, seed, {}, None, train_episodes, None, {})
-        metrics = carry_out(task, Path(folder), lambda share: None).metrics
-    return {"headline": metrics[found.headline], "metrics": dict(metrics)}
+        learns, options = get_spec(family, agent).learns, {"inputs": inputs}
+        task = Task(0, found, agent, learns, scenario, scenario, seed, options, None, train_episodes, None, {})
+        result = carry_out(task, Path(folder), lambda share: None)
+    return {"headline": result.metrics[found.headline], "metrics": dict(result.metrics), "plan": result.plan}
 
 
 def interquartile(table: np.ndarray) -> tuple[float, float, float]:

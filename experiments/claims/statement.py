@@ -94,7 +94,8 @@ class Claim:
             that are executed.
         fitted: whether an input was fitted to it; the others are the check.
         reason: why it does not hold, where it does not.
-        alike: whether both inputs give the same, so that it is judged under the paper's only.
+        alike: whether it is judged under the first inputs that are asked for only: both give the same, or training for
+            both would take too long.
     """
 
     key: str
