@@ -67,10 +67,8 @@ def planner_figures() -> Iterator[Figure]:
     yield Figure("AOFL plans VGG-16", time.perf_counter() - begin, "s")
     begin = time.perf_counter()
     scores = partition_scores(system.model, system.n_devices, 100)
-    stops = {alpha: lc_pss(system.model, scores, alpha) for alpha in (0.0, 0.75, 1.0)}
+    lc_pss(system.model, scores, system.scenario.alpha)
     yield Figure("LC-PSS VGG-16, 4 devices, 100 decisions", time.perf_counter() - begin, "s")
-    for alpha, cuts in stops.items():
-        yield Figure(f"LC-PSS volumes at alpha={alpha:g}", len(cuts), "volumes")
 
 
 def joint_figures() -> Iterator[Figure]:
@@ -100,9 +98,8 @@ def trained(agent: str, name: str, seed: int) -> tuple[float, float, System]:
 
 
 def osds_figures() -> Iterator[Figure]:
-    latency, seconds, system = trained("osds", "DB-50", 0)
+    _, seconds, _ = trained("osds", "DB-50", 0)
     yield Figure("osds DB-50, 4000 episodes", seconds, "s")
-    yield Figure("osds DB-50", latency * 1e3, "ms", latency / system.reference_s, "Offload")
 
 
 def learned_figures() -> Iterator[Figure]:

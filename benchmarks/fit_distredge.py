@@ -22,21 +22,10 @@ from rich.progress import track
 from splitgym.agents.distredge.baselines import PLANNERS
 from splitgym.agents.distredge.joint import JointSearch
 from splitgym.envs.distredge.paper import PAPER
-from splitgym.envs.distredge.scenarios import TABLE_1, TABLE_2, TABLE_3, get_scenario
+from splitgym.envs.distredge.scenarios import get_scenario
 from splitgym.envs.distredge.system import System
+from splitgym.experiments.distredge.claims.published import AOFL_BANDS, BEST_BAND, FITTED, LARGE
 
-AOFL_BANDS = {  # DistrEdge over AOFL, Sec. V-D; of a group's settings
-    "DA": (1.2, 1.5), "DB": (1.5, 3.0), "DC": (1.5, 3.0),
-    "NA": (1.2, 1.7), "NB": (1.1, 1.3), "NC": (1.1, 1.3), "ND": (1.2, 1.7),
-    "LA": (1.3, 3.0), "LB": (1.3, 3.0), "LC": (1.3, 3.0), "LD": (1.3, 3.0),
-}  # fmt: skip
-BEST_BAND = (1.1, 3.0)  # DistrEdge over the best baseline (abstract)
-SETTINGS = {
-    **{group: tuple(f"{group}-{rate}" for rate in (50, 300)) for group in TABLE_1},
-    **{group: tuple(f"{group}-{kind}" for kind in ("nano", "xavier")) for group in TABLE_2},
-}
-FITTED = tuple(name for names in SETTINGS.values() for name in names)
-CHECKED = tuple(TABLE_3)
 CANDIDATES: tuple[dict[str, Any], ...] = tuple(
     {"image_type": image, "requester_mbps": rate, "medium": medium}
     for medium, rate, image in product(("switched", "shared"), ("same", 300.0), ("uint8", "float32", "float16"))
@@ -85,7 +74,7 @@ def main() -> None:
         report(fields, FITTED)
     print("not fitted: Table III")
     for fields in (dict(PAPER), {}):
-        report(fields, CHECKED)
+        report(fields, LARGE)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,6 @@ import hostile
 import l2s
 import live
 import live_training
-import paper_inputs
 import profiler
 import suspicion
 
@@ -44,7 +43,6 @@ MODULES = (
     edgemove,
     hiertrain,
     deprune,
-    paper_inputs,
     profiler,
     live,
     live_training,
