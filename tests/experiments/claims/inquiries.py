@@ -11,6 +11,7 @@ from splitgym.envs import get_family
 from splitgym.experiments.claims.findings import Paper, needed, paper
 from splitgym.experiments.claims.ledger import Ledger, name_of, run, unique
 from splitgym.experiments.claims.statement import Inquiry, Job, Part, Setting, answer, jobs_of
+from splitgym.experiments.processes import Executor
 
 SETTINGS = [Setting(inputs, quick) for inputs in ("paper", "devices") for quick in (True, False)]
 
@@ -44,7 +45,7 @@ def answered(inquiry: Inquiry[Any], setting: Setting = SETTINGS[0]) -> Any:
     """What comes of an inquiry whose jobs are run here; a job's result says where its numbers come from."""
     ledger = Ledger(None)
     jobs = jobs_of(inquiry, setting)
-    assert run(jobs, ledger, 1, lambda share, text: None) == []
+    assert run(jobs, ledger, Executor(), lambda share, text: None) == []
     assert all(ledger.result(job)["provenance"] for job in jobs)
     return answer(inquiry, setting, ledger.result)
 
