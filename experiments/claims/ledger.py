@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ... import agents, envs, models, profiling
+from ... import agents, envs, models, profiling, runtime
 from ...ui.files import write_text, writing
 from ...ui.validation import read_json
 from ..out_folders import file_stem, plain, versions
@@ -20,7 +20,7 @@ from ..processes import Executor, Work, carry_out
 from .statement import Job
 
 SCHEMA = 1
-DECIDING = (agents, envs, models, profiling)  # packages whose code decides what a job gives
+DECIDING = (agents, envs, models, profiling, runtime)  # packages whose code decides what a job gives
 OnProgress = Callable[[float, str], None]
 
 
