@@ -137,13 +137,9 @@ def near(name: str, samples: Samples, published: float, unit: str = "", factor: 
     return Part(name, samples, published / factor, published * factor, unit)
 
 
-def below(name: str, ratios: Samples, unit: str = "", tie: float = TIE) -> Part:
-    """A part that says that one thing is less than another, by their ratio.
-
-    Args:
-        tie: by how much less at least; 0 where seeds are paired so well that less is seen.
-    """
-    return Part(name, ratios, -math.inf, 1.0 - tie, unit)
+def below(name: str, ratios: Samples, unit: str = "") -> Part:
+    """A part that says that one thing is less than another, by their ratio."""
+    return Part(name, ratios, -math.inf, 1.0 - TIE, unit)
 
 
 def jobs_of(inquiry: Inquiry[Any], setting: Setting) -> list[Job]:

@@ -92,7 +92,7 @@ def full_synchronisation_is_slower(setting: Setting) -> Asking[list[Part]]:
     found = yield from whole(setting, ("l2s", "l2s-fws"), tuple(RATES))
     return [
         below(f"time of L2S over that of L2S-FWS, {TITLES[model]}, {RATES[link]}",
-              over(found[model, link, "l2s"], "total_s", found[model, link, "l2s-fws"]), tie=0.0)
+              over(found[model, link, "l2s"], "total_s", found[model, link, "l2s-fws"]), "x")
         for model in PAPER_MODELS
         for link in RATES
     ]  # fmt: skip
@@ -115,7 +115,7 @@ def longer_periods_take_less(setting: Setting) -> Asking[list[Part]]:
     pairs = list(zip(names, list(names)[1:], strict=False))
     return [
         below(f"time with syncs every {names[longer]} over {names[shorter].removeprefix('every ')}",
-              over(found[longer], "total_s", found[shorter]), tie=0.0)
+              over(found[longer], "total_s", found[shorter]), "x")
         for shorter, longer in pairs
     ]  # fmt: skip
 
