@@ -20,7 +20,7 @@ from ...ui.progress import Bar
 from ..executor_options import add_executor_options, executor_of
 from ..out_folders import versions
 from .findings import Paper, needed, papers, select
-from .ledger import Ledger, run
+from .ledger import Ledger, run, share_done
 from .report import PAGE, Section, section, write_report
 from .statement import Setting
 from .verdict import VERDICTS
@@ -43,7 +43,7 @@ def main(prog: str, argv: Sequence[str] | None) -> int:
         begun = time.perf_counter()
         ledger = Ledger(out / "jobs")
         jobs = [job for paper in asked for job in needed(paper, settings, not args.only)]
-        with Bar("claims") as bar:
+        with Bar("claims", share_done(jobs, ledger)) as bar:
             try:
                 failed = run(jobs, ledger, executor, bar.show)
             except KeyboardInterrupt:

@@ -128,6 +128,12 @@ def _code_of_packages() -> str:
     return digest.hexdigest()
 
 
+def share_done(jobs: Sequence[Job], ledger: Ledger) -> float:
+    """How much of the work of some jobs needs not be done again, 0..1."""
+    seconds = {name_of(job): (job.seconds, ledger.find(job) is not None) for job in jobs}.values()
+    return sum(s for s, done in seconds if done) / (sum(s for s, _ in seconds) or 1.0)
+
+
 def run(jobs: Sequence[Job], ledger: Ledger, executor: Executor, on_progress: OnProgress) -> list[str]:
     """Do the jobs that are not done yet, the long ones first; those that tolerate nothing beside them last.
 
