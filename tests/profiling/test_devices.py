@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import yaml
 
 from splitgym.models.blocks import Block
 from splitgym.models.chain import Unit
@@ -13,27 +16,10 @@ from splitgym.models.model import Model
 from splitgym.profiling.devices import calibration_date, device_names, get_device
 from splitgym.profiling.latency import kernel_seconds
 
-from .. import refused
+from .. import ROOT, refused
 
-# Published end-to-end milliseconds at batch 1, as listed with their sources in the catalogue's fits: torch2trt
-# (Nano, AGX Xavier; frames per second turned into time), tf_to_trt_image_classification (TX2), the TVM wiki (Pi 3B).
-PUBLISHED_MS = {
-    "pi3": {"resnet18": 320.0, "resnet50": 726.0, "vgg16": 1772.0, "vgg19": 2119.8, "mobilenet": 121.8},
-    "nano": {
-        "alexnet": 1000 / 69.9, "resnet18": 1000 / 90.2, "resnet34": 1000 / 50.7, "resnet50": 1000 / 34.2,
-        "resnet101": 1000 / 19.9, "resnet152": 1000 / 14.1, "vgg11": 1000 / 18.3, "vgg13": 1000 / 14.7,
-        "vgg16": 1000 / 11.9, "vgg19": 1000 / 10.0, "googlenet": 16.0,
-    },
-    "tx2": {
-        "googlenet": 7.98, "inception_v3": 26.3, "resnet50": 15.7, "resnet101": 29.9, "resnet152": 42.6,
-        "vgg16": 38.2, "vgg19": 1000 / 23.0,
-    },
-    "xavier": {
-        "alexnet": 1000 / 580, "resnet18": 1000 / 712, "resnet34": 1000 / 393, "resnet50": 1000 / 312,
-        "resnet101": 1000 / 170, "resnet152": 1000 / 121, "vgg11": 1000 / 201, "vgg13": 1000 / 166,
-        "vgg16": 1000 / 139, "vgg19": 1000 / 121,
-    },
-}  # fmt: skip
+PUBLISHED: dict[str, Any] = yaml.safe_load((ROOT / "benchmarks" / "published_ms.yaml").read_text(encoding="utf-8"))
+PUBLISHED_MS: dict[str, dict[str, float]] = {name: entry["published_ms"] for name, entry in PUBLISHED.items()}
 
 # What the calibration's own implementation of the model gave, milliseconds at batch 1.
 CALIBRATION_MS = {
@@ -119,6 +105,13 @@ def _total_ms(device: str, network: str, tiles: bool = True) -> float:
 
 def _errors_pct(device: str, tiles: bool) -> dict[str, float]:
     return {n: 100 * abs(_total_ms(device, n, tiles) / ms - 1) for n, ms in PUBLISHED_MS[device].items()}
+
+
+def test_no_more_figures_are_listed_than_a_fit_had() -> None:
+    for name, figures in PUBLISHED_MS.items():
+        fit = get_device(name).fit
+        assert fit is not None
+        assert 0 < len(figures) <= fit.anchors
 
 
 @pytest.mark.parametrize("device", PUBLISHED_MS)
