@@ -10,13 +10,14 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 
 from ..agents.registry import agents_of
-from ..envs import FAMILIES, Family, get_family
+from ..envs import FAMILIES, Family, get_family, register_family
 from ..models.lookup import model_summaries
 from ..models.own.option import add_model_options, model_of
 from ..profiling.devices import device_summaries
@@ -30,14 +31,43 @@ def family_of(argv: Sequence[str] | None) -> Family:
     first.add_argument("--env", default=next(iter(FAMILIES)))
     words = list(sys.argv[1:] if argv is None else argv)
     bare = [word for word in words if word not in ("-h", "--help")]
-    return get_family(first.parse_known_args(bare)[0].env)
+    name = first.parse_known_args(bare)[0].env
+    return family_from(name) if ":" in name else get_family(name)
+
+
+def family_from(place: str) -> Family:
+    """A family of one's own by ``package.module:NAME``, from the current folder or installed; it is registered.
+
+    Raises:
+        InputError: no such module, no family of that name in it, or another family has its name.
+    """
+    path, _, attribute = place.rpartition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)  # as with python -m; worker processes are given it, too
+    try:
+        module = import_module(path or place)
+    except ModuleNotFoundError as error:
+        raise InputError(f"--env {place}: no module {error.name!r} from {here} or among installed packages") from None
+    family = getattr(module, attribute, None)
+    if not isinstance(family, Family):
+        raise InputError(f"--env {place}: module {path} has no Family that is called {attribute!r}")
+    if FAMILIES.get(family.name, family) != family:
+        raise InputError(f"--env {place}: its name, {family.name!r}, is another environment's")
+    register_family(family)
+    return family
 
 
 def add_env_options(parser: Parser, family: Family) -> argparse._ArgumentGroup:
     """The options that say which environment: a group that the script adds its own to."""
     add_list(parser, _listings(family))
     group = parser.add_argument_group("environment")
-    group.add_argument("--env", metavar="NAME", help=f"which system: {', '.join(FAMILIES)} ({family.name})")
+    group.add_argument(
+        "--env",
+        metavar="NAME",
+        type=lambda name: family_from(name).name if ":" in name else name,  # as runs keep it
+        help=f"which system: {', '.join(FAMILIES)} ({family.name}), or one of your own as package.module:FAMILY",
+    )
     group.add_argument(
         "--env-kwargs",
         metavar="K=V",

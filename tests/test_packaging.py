@@ -214,7 +214,7 @@ def requirements(*extras: str) -> list[Requirement]:
 @pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13", "3.14"])
 def test_constraints_pin_every_dependency_once_within_its_bounds(python: str) -> None:
     pins = constraints()
-    for requirement in requirements("live", "train", "test", "dev"):
+    for requirement in requirements("live", "train", "test", "docs", "dev"):
         name = canonicalize_name(requirement.name)
         held = [pin for pin in pins[name] if pin.marker is None or pin.marker.evaluate({"python_version": python})]
         assert len(held) == 1, f"{name}: {len(held)} pins for Python {python}"
@@ -224,7 +224,7 @@ def test_constraints_pin_every_dependency_once_within_its_bounds(python: str) ->
 
 
 def test_every_dependency_has_a_lower_and_an_upper_bound() -> None:
-    for requirement in requirements("live", "train", "test", "dev"):
+    for requirement in requirements("live", "train", "test", "docs", "dev"):
         assert {specifier.operator for specifier in requirement.specifier} == {">=", "<"}, str(requirement)
 
 
