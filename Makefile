@@ -11,7 +11,7 @@ BIN := .venv/bin
 BINDINGS := tensorrt_bindings==8.6.1 tensorrt_cu12_bindings==10.3.0 tensorrt_cu12_bindings==10.16.1.11 \
 	tensorrt_cu13_bindings==11.4.0.106
 
-.PHONY: train test slow lint format types bench docs bindings clean
+.PHONY: train test slow lint format types bench docs site bindings clean
 .NOTPARALLEL:
 
 train: .venv/.train
@@ -41,6 +41,10 @@ bench: .venv/.train
 docs: .venv/.test
 	$(BIN)/python docs/make_pages.py $(ARGS)
 	$(BIN)/python docs/make_results.py $(ARGS)
+
+# The site, into build/site; -W makes every warning an error.
+site: .venv/.docs
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going --quiet -b html docs build/site $(ARGS)
 
 bindings: .venv/tensorrt-bindings
 
