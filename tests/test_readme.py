@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import runpy
 import shlex
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -19,15 +20,18 @@ import gymnasium as gym
 import pytest
 import yaml
 
-import splitgym.envs  # noqa: F401
 from splitgym.agents.registry import agents_module, get_spec
+from splitgym.envs import FAMILIES
 from splitgym.envs.distredge.scenarios import Scenario
 from splitgym.experiments import eval_command, study_command, train_command
 from splitgym.experiments.hiertrain import measured
 from splitgym.experiments.l2s import digits, privacy
 from splitgym.experiments.live import cluster_command, run_command, testbed_command
 from splitgym.experiments.live.training_families import TrainingCluster
+from splitgym.experiments.options import family_from
 from splitgym.models import __main__ as models_command
+from splitgym.models.lookup import get_model
+from splitgym.models.plans import KINDS
 from splitgym.profiling.measure import command as profile_command
 from splitgym.runtime import keys, keys_command, simulate, worker_command
 from splitgym.ui.validation import validated
@@ -35,7 +39,9 @@ from splitgym.ui.validation import validated
 from . import ROOT
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BESIDE = tuple(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md"))  # whose links are checked, too
+BLOCK = re.compile(r"^(?:<!-- not run here: ([^\n]+?) -->\n)?```([\w{}-]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ELSEWHERE = {"boards", "TensorRT"}  # what a block may need that is not here
 FILE_NAME = re.compile(r"# ([\w.-]+\.\w+)\n")  # what a block is to be saved as
 PYTHON = ".venv/bin/python"
 
@@ -44,6 +50,7 @@ class Block(NamedTuple):
     """A fenced block of a page."""
 
     page: Path
+    elsewhere: str  # what it needs that is not here, where it says so
     language: str
     text: str
 
@@ -53,7 +60,8 @@ class Block(NamedTuple):
         return match[1] if match else None
 
 
-BLOCKS = [Block(page, *found) for page in PAGES for found in BLOCK.findall(page.read_text(encoding="utf-8"))]
+ALL_BLOCKS = [Block(page, *found) for page in PAGES for found in BLOCK.findall(page.read_text(encoding="utf-8"))]
+BLOCKS = [block for block in ALL_BLOCKS if not block.elsewhere and not block.language.startswith("{")]
 FILES = {block.file: block for block in BLOCKS if block.file is not None}
 
 
@@ -81,7 +89,6 @@ LIVE: dict[str, tuple[Any, Any, tuple[str, ...]]] = {  # program -> its module, 
     "splitgym-worker": (worker_command, keys, ("load_identity",)),
 }
 IMAGES = ("--data", "cifar10")  # which do not ship
-BOARDS_OWN = ("sudo", "echo")  # commands of the boards' systems
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +104,29 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def families() -> Iterator[None]:
+    """Families of one's own that a page registers are forgotten behind it."""
+    known = set(FAMILIES)
+    yield
+    for name in set(FAMILIES) - known:
+        del gym.registry[FAMILIES.pop(name).env_id]
+
+
 @pytest.fixture
 def here(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The clone as working directory, and what is run by hand found there."""
     monkeypatch.chdir(clone)
     monkeypatch.syspath_prepend(str(clone))
     return clone
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working directory with runs/mine, trained as Quickstart says, but in one episode."""
+    monkeypatch.chdir(tmp_path)
+    words = "--scenario DB-50 --agent osds --episodes 1 --track off --out runs/mine"
+    assert train_command.main(words.split()) == 0
 
 
 @pytest.fixture
@@ -115,7 +139,8 @@ def network(here: Path) -> None:
 
 
 def test_blocks_are_of_known_languages() -> None:
-    assert {block.language for block in BLOCKS} == {"sh", "python", "yaml"}
+    assert {block.language for block in BLOCKS} == {"sh", "python", "yaml", "json", "bibtex"}
+    assert {block.elsewhere for block in ALL_BLOCKS} <= {"", *ELSEWHERE}
     assert set(FILES) == {"nets.py", "boards.yaml"}
     assert len(COMMANDS) > 20
 
@@ -128,6 +153,8 @@ def test_python_runs(block: Block, here: Path, request: pytest.FixtureRequest) -
         request.getfixturevalue("network")
         assert (here / "net.onnx").stat().st_size
         return
+    if "runs/mine" in block.text:
+        request.getfixturevalue("trained")
     values: dict[str, Any] = {}
     exec(compile(block.text, block.page.name, "exec"), values)
     if (env := values.get("env")) is not None:
@@ -159,6 +186,13 @@ def test_yaml_is_a_scenario_that_plays(block: Block, here: Path) -> None:
     assert "emulated" in told
 
 
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "json"])
+def test_json_is_a_plan(block: Block) -> None:
+    data = json.loads(block.text)
+    plan = KINDS[data["kind"]](data, block.page.name).validate(get_model(data["model"]))
+    assert plan.to_json() == data
+
+
 class Reached(Exception):
     """A command has understood what it was asked for."""
 
@@ -177,8 +211,8 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A command, up to where it would begin its work."""
     match words:
         case ["make", *targets]:
-            known = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-            assert set(targets) <= set(known)
+            known = re.findall(r"^([\w-]+)(?::| \?=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+            assert {target.partition("=")[0] for target in targets} <= set(known)
         case [".venv/bin/splitgym-profile", *options]:
             monkeypatch.setattr(profile_command, "_journaled", reached)
             understood(profile_command.main, [*options, *(["--overwrite"] if "--from" in options else [])])
@@ -204,7 +238,7 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
             understood(simulate.main, [*options, "--workers", "1"])
         case [".venv/bin/python", "-m", "splitgym.models", *options]:
             understood(models_command.main, options)
-        case [".venv/bin/python", script, *options] if script.startswith("benchmarks/"):
+        case [".venv/bin/python", script, *options] if script.startswith(("benchmarks/", "examples/", "docs/")):
             source = (ROOT / script).read_text(encoding="utf-8")
             assert all(f'"{option}"' in source for option in options if option.startswith("--"))
             if "--only" in options:
@@ -221,8 +255,6 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
             assert (ROOT / script).exists()  # on a cluster that is not there
         case ["python3" | "pip" | ".venv/bin/pip", *_]:
             assert (ROOT / "setup.cfg").exists()
-        case [program, *_] if program in BOARDS_OWN:
-            return
         case _:
             pytest.fail(f"no test knows {shlex.join(words)}")
 
@@ -248,8 +280,10 @@ def test_a_command_that_does_not_run_is_found(words: str, monkeypatch: pytest.Mo
 
 
 def test_groups_of_figures_are_those_of_the_benchmarks() -> None:
-    text = PAGES[0].read_text(encoding="utf-8")
-    named = re.findall(r"--only ([a-z0-9 -]+)", text)
+    commands = [span for page in PAGES for span in re.findall(r"`([^`\n]+)`", BLOCK.sub("", page.read_text("utf-8")))]
+    commands += [line for block in BLOCKS if block.language == "sh" for line in block.text.splitlines()]
+    named = [re.findall(r"--only ([a-z0-9 -]+)", command) for command in commands if "--paper" not in command]
+    named = [names for found in named for names in found]
     groups = [group for names in named for group in names.split()]
     assert len(set(groups)) > 15
     script = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--only", *groups, "--help"]
@@ -257,12 +291,13 @@ def test_groups_of_figures_are_those_of_the_benchmarks() -> None:
 
 
 def test_files_and_pages_that_are_named_are_there() -> None:
-    for page in PAGES:
+    made = {f"docs/results/{name}.md" for name in ("index", *FAMILIES)}  # by docs/make_results.py
+    for page in (*PAGES, *BESIDE):
         text = page.read_text(encoding="utf-8")
         links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
-        paths = re.findall(r"(?<![\w/.])((?:profiling|docs|tests|benchmarks)/[\w./-]+\.\w+)", text)
+        paths = re.findall(r"(?<![\w/.])((?:profiling|docs|tests|benchmarks|examples)/[\w./-]+\.\w+)", text)
         for path in (*links, *paths):
-            assert not path or (page.parent / path).exists() or (ROOT / path).exists(), path
+            assert not path or path in made or (page.parent / path).exists() or (ROOT / path).exists(), path
 
 
 SHORT = {  # what makes a command that takes minutes take seconds
@@ -276,6 +311,7 @@ def learns(words: Sequence[str]) -> bool:
     """Whether a command trains an agent that may be given a budget."""
     given = dict(pairwise(words))
     family = given.get("--env", "distredge")
+    family = family_from(family).name if ":" in family else family
     agent = given.get("--agent") or agents_module(family).DEFAULT_AGENT
     return "train_agent.py" in words and get_spec(family, agent).learns
 
@@ -287,11 +323,11 @@ def test_commands_run(here: Path) -> None:
     """All but those that train images, are for several machines or print every figure."""
     for words in COMMANDS:
         line, program = shlex.join(words), Path(words[1] if words[0] == PYTHON else words[0]).name
-        others = ("make", "pip", "python", "python3", *BOARDS_OWN)
+        others = ("make", "pip", "python", "python3")
         if (
             words[0] in others
             or program in LIVE
-            or "benchmarks/" in line
+            or line.startswith((f"{PYTHON} benchmarks/", f"{PYTHON} examples/"))
             or "backend=train" in line
             or IMAGES[0] in words
         ):
