@@ -2,7 +2,7 @@
 
 Sphinx, as its autodoc reads the Python API from docstrings and its search works without a server; MyST, so that pages
 are the Markdown that is also read in the repository; furo, which is readable on a phone and loads nothing from
-elsewhere; sphinx-copybutton, which copies a block without its prompt.
+elsewhere; sphinx-copybutton, which gives every block a button that copies it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ autodoc_typehints_format = "short"
 
 html_theme = "furo"
 html_title = f"splitgym {release}"
+html_favicon = "static/cut.svg"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
