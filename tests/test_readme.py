@@ -24,6 +24,7 @@ from splitgym.agents.registry import agents_module, get_spec
 from splitgym.envs import FAMILIES
 from splitgym.envs.distredge.scenarios import Scenario
 from splitgym.experiments import eval_command, study_command, train_command
+from splitgym.experiments.claims import command as claims_command
 from splitgym.experiments.hiertrain import measured
 from splitgym.experiments.l2s import digits, privacy
 from splitgym.experiments.live import cluster_command, run_command, testbed_command
@@ -219,6 +220,9 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
         case [".venv/bin/python", "train_agent.py", *options]:
             monkeypatch.setattr(train_command.Session, "run", reached)
             understood(train_command.main, [*options, "--track", "off"])
+        case [".venv/bin/python", "eval.py", *options] if "--paper" in options:
+            monkeypatch.setattr(claims_command, "run", reached)
+            understood(eval_command.main, options)
         case [".venv/bin/python", "eval.py", *options]:
             monkeypatch.setattr(eval_command, "_evaluate", reached)
             monkeypatch.setattr(eval_command, "check_plan_files", lambda *_: None)  # the command before makes the plan
@@ -329,6 +333,7 @@ def test_commands_run(here: Path) -> None:
             or program in LIVE
             or line.startswith((f"{PYTHON} benchmarks/", f"{PYTHON} examples/"))
             or "backend=train" in line
+            or "--paper" in words
             or IMAGES[0] in words
         ):
             continue
