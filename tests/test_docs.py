@@ -19,6 +19,7 @@ import yaml
 
 from splitgym.agents.registry import agents_of
 from splitgym.envs import FAMILIES, Family
+from splitgym.profiling.devices import device_names, get_device
 
 from . import ROOT, script
 from .envs.toy_family import registered
@@ -167,6 +168,19 @@ def test_the_page_of_a_family_that_is_gone_is_removed_and_others_stay(tmp_path: 
     assert make_pages.out_of_date(tmp_path) == ["toy.md"]
     make_pages.write(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {*make_pages.pages(), "notes.md"}
+
+
+def test_every_device_tells_its_quality_and_its_anchors() -> None:
+    page = make_pages.device_page()
+    for name in device_names():
+        device = get_device(name)
+        about = section(page, name)
+        assert device.quality() in about
+        assert device.quality(tiles=False) in about
+        assert device.message_origin in about
+        assert f"(#{name})" in page
+    assert "| 5 of 5 anchors, ms | resnet18 320, resnet50 726, vgg16 1772, " in section(page, "pi3")
+    assert "anchors, ms" not in section(page, "orin-agx")
 
 
 def test_a_bar_in_a_cell_does_not_end_it() -> None:

@@ -110,8 +110,8 @@ def test_an_environment_that_is_not_there_is_refused(place: str, words: tuple[st
         family_from(place)
 
 
-def test_an_environment_that_takes_another_ones_name_is_refused(fading: Family, monkeypatch: Any) -> None:
-    monkeypatch.setitem(FAMILIES, "fading", FAMILIES["l2s"])
+def test_an_environment_that_takes_another_ones_name_is_refused(fading: Family) -> None:
+    FAMILIES[fading.name] = FAMILIES["l2s"]  # until the fixture forgets it
     with refused("'fading'"):
         family_from(PLACE)
 
