@@ -24,8 +24,8 @@ from .figures import grouped_bars, has_error_bars, hook
 from .jobs import check_planner_options
 from .options import add_env_options, env_options, family_help, family_of, parse_pairs
 from .out_folders import claimed_out, claimed_run, versions
-from .processes import Executor
 from .results import Result, by_group, fill_regret, finite, write_csv
+from .work import Executor
 from .workers import Task, run_tasks
 
 PROG = "splitgym-eval"

@@ -9,7 +9,7 @@ from typing import get_args
 
 from ..ui.console import whole
 from ..ui.errors import InputError
-from .processes import Executor, Kind
+from .work import Executor, Kind
 
 
 def add_executor_options(group: argparse._ActionsContainer) -> None:

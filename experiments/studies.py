@@ -23,7 +23,7 @@ from ..ui.files import write_text
 from ..ui.validation import read_json, shown
 from . import processes
 from .out_folders import plain
-from .processes import OnShare, Work
+from .work import Executor, OnShare, Work
 
 if TYPE_CHECKING:
     from ..models.layers import Shape
@@ -197,7 +197,7 @@ def carry_out(
     works = [Work(trial.name, _timed, (train, trial.settings, images), trial.work) for trial in missing]
     by_name = {trial.name: trial for trial in missing}
     try:
-        with closing(processes.carry_out(works, processes.Executor(workers), show)) as results:
+        with closing(processes.carry_out(works, Executor(workers), show)) as results:
             for work, (result, seconds) in results:
                 records[work.name] = place.keep(by_name[work.name], result, seconds)
                 shares[work.name] = work.weight

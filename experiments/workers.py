@@ -18,8 +18,8 @@ from . import processes
 from .jobs import Job, Training, new_job, reopened_job
 from .out_folders import file_stem
 from .play import assess, play
-from .processes import REPORT_S, Executor, Work
 from .results import Result
+from .work import REPORT_S, Executor, Work
 
 TRAINING_WEIGHT = 25.0  # of a training in the progress bar, beside 1 for a planner
 
@@ -82,7 +82,7 @@ def run_tasks(
         InputError: from a task; those that are done come first, the others are stopped.
     """
     ordered = sorted(tasks, key=lambda task: (-task.weight, task.index))
-    by_name = {str(task.index): task for task in ordered}
+    by_name = {f"{task.agent} on {task.scenario_name}, seed {task.seed}": task for task in ordered}
     works = [Work(name, carry_out, (task, keep), task.weight, task.exclusive) for name, task in by_name.items()]
 
     def tell(work: Work[Result], share: float) -> None:

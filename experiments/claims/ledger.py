@@ -16,7 +16,8 @@ from ... import agents, envs, models, profiling, runtime
 from ...ui.files import write_text, writing
 from ...ui.validation import read_json
 from ..out_folders import file_stem, plain, versions
-from ..processes import Executor, Work, carry_out
+from ..processes import carry_out
+from ..work import Executor, Work
 from .statement import Job
 
 SCHEMA = 1

@@ -14,7 +14,7 @@ from splitgym.experiments.claims.findings import entries, needed
 from splitgym.experiments.claims.ledger import JobFailed, Ledger, name_of, run, unique
 from splitgym.experiments.claims.results import both
 from splitgym.experiments.claims.statement import Asking, Claim, Exhibit, Job, Part, Setting, answer, jobs_of
-from splitgym.experiments.processes import Executor
+from splitgym.experiments.work import Executor
 
 from . import toy
 

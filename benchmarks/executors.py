@@ -1,0 +1,44 @@
+"""How much faster two processes are than one at the same jobs, on this machine's and on Ray's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from measure import Figure
+
+from splitgym.envs import get_family
+from splitgym.experiments.work import Executor, Kind
+from splitgym.experiments.workers import Task, run_tasks
+
+JOBS = 8
+ROUNDS = 6000  # some seconds a job
+
+
+def jobs() -> list[Task]:
+    """Alike but for their seeds."""
+    family, scenario = get_family("l2s"), "vgg16-cpu-60"
+    return [
+        Task(seed, family, "linucb-e", False, scenario, scenario, seed, {"rounds": ROUNDS}, 1, None, None, {})
+        for seed in range(JOBS)
+    ]
+
+
+def seconds(executor: Executor) -> float:
+    """Wall-clock time of all jobs, processes begun and ended included."""
+    begin = time.perf_counter()
+    assert len(list(run_tasks(jobs(), executor, None, lambda task, share: None))) == JOBS
+    return time.perf_counter() - begin
+
+
+def figures() -> Iterator[Figure]:
+    one = seconds(Executor(1))
+    yield Figure(f"executors: {JOBS} jobs, one process", one, "s")
+    kinds: list[Kind] = ["processes", *(["ray"] if find_spec("ray") else [])]
+    for kind in kinds:
+        two = seconds(Executor(2, kind))
+        yield Figure(f"executors: {JOBS} jobs, two of {kind}", two, "s", one / two, "as fast as one process")
+
+
+GROUPS = {"executors": figures}

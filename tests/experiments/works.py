@@ -1,0 +1,55 @@
+"""Pieces of work for tests of executors; module-level, so that other processes find them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from splitgym.ui.errors import InputError
+
+
+def square(number: int, folder: str, on_share: Any) -> int:
+    """Writes down every time it begins."""
+    _begun(folder, f"square {number}")
+    on_share(0.5)
+    return number**2
+
+
+def waits(folder: str, other: str, on_share: Any) -> str:
+    """Ends once another piece has begun twice."""
+    _begun(folder, "waits")
+    while _count(folder, other) < 2:
+        time.sleep(0.01)
+    return "waited"
+
+
+def dies(times: int, folder: str, on_share: Any) -> str:
+    """Is killed in its middle, so many times."""
+    _begun(folder, "dies")
+    on_share(0.5)
+    if _count(folder, "dies") <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "lived"
+
+
+def refuses(folder: str, on_share: Any) -> None:
+    _begun(folder, "refuses")
+    raise InputError("field is 3, allowed: 1, 2")
+
+
+def begun(folder: str | Path) -> list[str]:
+    """What has begun, in order."""
+    file = Path(folder) / "begun"
+    return file.read_text().splitlines() if file.is_file() else []
+
+
+def _count(folder: str, name: str) -> int:
+    return begun(folder).count(name)
+
+
+def _begun(folder: str, name: str) -> None:
+    with (Path(folder) / "begun").open("a") as file:
+        file.write(f"{name}\n")
