@@ -123,7 +123,7 @@ def _curve_figure(
     known = {name: value * factor for name, value in ranked.items() if math.isfinite(value)}
     shown = dict(list(known.items())[:REFERENCES])
     newest = next(iter(lines.values()))[0]
-    _limits(axes, [*np.concatenate([v for v, _ in lines.values()]), *shown.values()], newest, lower_is_better)
+    limit_to(axes, [*np.concatenate([v for v, _ in lines.values()]), *shown.values()], newest, lower_is_better)
     for value in shown.values():
         dashed = axes.axhline(value, color="#777777", linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
         handles["others, of whole evaluations"] = dashed
@@ -141,7 +141,7 @@ def _series(curve: Sequence[Mapping[str, float]], name: str) -> np.ndarray:
     return np.array([row.get(name, math.nan) for row in curve], dtype=float)
 
 
-def _limits(axes: Any, values: Sequence[float], recent: np.ndarray, lower_is_better: bool) -> None:
+def limit_to(axes: Any, values: Sequence[float], recent: np.ndarray, lower_is_better: bool) -> None:
     """Room for all that matters: wild first episodes may leave the picture."""
     shown = np.array([v for v in values if math.isfinite(v)])
     if not shown.size:

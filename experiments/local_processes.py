@@ -65,9 +65,10 @@ class _Worker(Generic[T]):
             raise EOFError
 
     def close(self) -> None:
-        """End the process, at once where it is not done."""
+        """End the process; work under way may save what it has."""
         if self.work is not None:
             self._process.terminate()
+            self._process.join()
         self._here.close()
         self._process.join()
 
@@ -122,9 +123,9 @@ def _listen(worker: _Worker[T], work: Work[T], on_progress: OnProgress[T]) -> It
 
 
 def _serve(pipe: Connection, families: Sequence[Family]) -> None:
-    """In the process: until the other end is closed."""
+    """In the process: until the other end is closed, or a piece of work that was asked to stop has stopped."""
     begin(families)
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
         while True:
             work = pipe.recv()
             pipe.send(_done(work, pipe))

@@ -66,13 +66,21 @@ class Tracker:
         name, run_id: of the run; the same id goes on with it.
         config: what to store with it.
         axis: the column of logged rows that is the axis of the curves.
+        group: what the run is one of; empty for nothing.
 
     Raises:
         InputError: online without a login. An offline run that cannot begin is left out, with a line that says so.
     """
 
     def __init__(
-        self, mode: str, folder: Path, name: str, run_id: str, config: Mapping[str, Any], axis: str = "episodes"
+        self,
+        mode: str,
+        folder: Path,
+        name: str,
+        run_id: str,
+        config: Mapping[str, Any],
+        axis: str = "episodes",
+        group: str = "",
     ) -> None:
         self._run: Any = None
         if mode == "off":
@@ -96,6 +104,7 @@ class Tracker:
                 project=os.environ.get("WANDB_PROJECT", PROJECT),
                 name=name,
                 id=run_id,
+                group=group or None,
                 resume="allow" if mode == "online" else None,
                 dir=str(folder.resolve()),  # the service has a working directory of its own
                 mode="online" if mode == "online" else "offline",

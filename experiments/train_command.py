@@ -16,10 +16,14 @@ from ..envs import Family, get_family
 from ..ui.claims import held
 from ..ui.console import Parser, entry, note, seed_number, stderr, whole
 from ..ui.errors import InputError
-from .jobs import Job, new_job, reopened_job
+from . import seeds_command
+from .executor_options import add_executor_options, executor_of
+from .jobs import new_job, reopened_job
 from .options import add_env_options, env_options, family_help, family_of, has_field, parse_pairs
 from .out_folders import claimed_out, claimed_run
-from .tracking import MODES, Tracker, tracking_mode
+from .run_tracker import tracker_of
+from .seeds_command import SEEDS, Seeds
+from .tracking import MODES, tracking_mode
 from .train_session import PROG, RESULT, Session
 
 
@@ -33,8 +37,15 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _parser(family).parse_args(argv)
     if args.episodes is not None and args.steps is not None:
         raise InputError("--episodes and --steps both name the budget; give one")
+    several = args.seeds is not None or (args.resume is not None and (args.resume / SEEDS).is_file())
+    if not several:
+        for name in ("workers", "executor", "ray"):
+            if getattr(args, name) is not None:
+                raise InputError(f"--{name}: one training is one process; it is for --seeds")
     if args.resume is not None:
-        return _resume(args)
+        return _resume_seeds(args) if several else _resume(args)
+    if several:
+        return _start_seeds(args, family, sys.argv if argv is None else [PROG, *argv])
     return _start(args, family, sys.argv if argv is None else [PROG, *argv])
 
 
@@ -56,6 +67,7 @@ def _parser(family: Family) -> Parser:
         "--hyperparams", metavar="K=V", nargs="+", action="extend", help="on top of the agent's own, values as in YAML"
     )
     group.add_argument("--seed", metavar="N", type=seed_number, help="of env and agent (0)")
+    group.add_argument("--seeds", metavar="K", type=whole, help="train with K seeds from --seed on, each a run folder")
     group.add_argument("--episodes", metavar="N", type=whole, help="budget of training (the agent's own)")
     group.add_argument("--steps", metavar="N", type=whole, help="the same in env steps")
     group = parser.add_argument_group("run")
@@ -63,6 +75,7 @@ def _parser(family: Family) -> Parser:
     group.add_argument(
         "--resume", metavar="DIR", type=Path, help="go on with a run that was interrupted, or with a larger budget"
     )
+    add_executor_options(group)
     group.add_argument("--track", choices=MODES, help="Weights & Biases (offline); WANDB_MODE wins")
     return parser
 
@@ -79,6 +92,7 @@ def _examples(family: Family) -> list[str]:
         f"{env} --agent ppo --steps 200000 --hyperparams learning_rate=1e-3",
         f"{env} --agent {planner} --env-kwargs name=value other=[1,2]",
         *([f"{env} --trace measured.txt --trace-factor 40"] if has_field(family, "traces") else []),
+        f"{env} --agent {learner} --seeds 5 --workers 2 --out runs/five",
         f"{PROG} --resume runs/mine",
         f"{PROG} --resume runs/mine --steps 400000",
     ]
@@ -101,7 +115,7 @@ def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> 
         stem = f"{config.env}-{config.scenario_name}-{config.agent}-s{config.seed}"
         folder = RunFolder.create(args.out or claims.enter_context(claimed_run(stem)), config)
         try:
-            session = Session(job, folder, _tracker(mode, folder, job), options)
+            session = Session(job, folder, tracker_of(mode, folder, job), options)
         except BaseException:  # Ctrl-C too: there is nothing in it yet
             folder.clear()
             raise
@@ -116,11 +130,52 @@ def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> 
             raise
 
 
-def _resume(args: argparse.Namespace) -> int:
-    for name in ("out", "hyperparams", "env_kwargs", "backend", "model", "input", "trace", "trace_factor"):
+def _start_seeds(args: argparse.Namespace, family: Family, command: Sequence[str]) -> int:
+    spec = get_spec(family.name, args.agent or agents_module(family.name).DEFAULT_AGENT)
+    if not spec.learns:
+        raise InputError(f"--seeds: agent {spec.name} is not trained beforehand; splitgym-eval --seeds compares it")
+    scenario, first = args.scenario or family.default_scenario, args.seed or 0
+    mode, told = tracking_mode(args.track)
+    executor = executor_of(args)
+    options, hyperparams = env_options(args), parse_pairs("--hyperparams", args.hyperparams)
+    with ExitStack() as claims:
+        if args.out is not None:
+            claims.enter_context(claimed_out(args.out, SEEDS))
+        with stderr().status(f"{spec.name}: setting up …"):
+            jobs = [
+                new_job(family, spec, scenario, options, seed, hyperparams, args.episodes, args.steps, mode, command)
+                for seed in range(first, first + args.seeds)
+            ]
+        config = jobs[0].config
+        stem = f"{config.env}-{config.scenario_name}-{config.agent}-s{first}to{first + args.seeds - 1}"
+        seeds = Seeds.create(args.out or claims.enter_context(claimed_run(stem)), jobs)
+        if told:
+            note(told)
+        return seeds_command.train(seeds, mode, executor)
+
+
+def _resume_seeds(args: argparse.Namespace) -> int:
+    _check_resumed(args, "scenario", "agent", "seed", "seeds")
+    mode, told = tracking_mode(args.track or Seeds.open(args.resume).runs[0].read_config().track)
+    if told:
+        note(told)
+    return seeds_command.resume(args.resume, args.episodes, args.steps, mode, executor_of(args))
+
+
+def _check_resumed(args: argparse.Namespace, *names: str) -> None:
+    """A run that goes on is as it was.
+
+    Raises:
+        InputError: an option that says otherwise.
+    """
+    for name in ("out", "hyperparams", "env_kwargs", "backend", "model", "input", "trace", "trace_factor", *names):
         if getattr(args, name) is not None:
             option = name.replace("_", "-")
             raise InputError(f"--resume takes everything but the budget from the run; leave out --{option}")
+
+
+def _resume(args: argparse.Namespace) -> int:
+    _check_resumed(args)
     folder = RunFolder.open(args.resume)
     config = folder.read_config()
     for name, given, known in (
@@ -152,7 +207,7 @@ def _resume(args: argparse.Namespace) -> int:
             folder.write_config(config)
         if told:
             note(told)
-        tracker = _tracker(mode, folder, job)
+        tracker = tracker_of(mode, folder, job)
         options = {k: v for k, v in config.env_kwargs.items() if k not in spec.env_kwargs}
         return Session(job, folder, tracker, options).run(progress, folder.read_curve(progress.episodes))
 
@@ -171,16 +226,3 @@ def _check_budget(args: argparse.Namespace, progress: Progress) -> bool:
             "name a larger one with --episodes"
         )
     return False
-
-
-def _tracker(mode: str, folder: RunFolder, job: Job) -> Tracker:
-    config = job.config
-    shown = {
-        **{k: getattr(config, k) for k in ("env", "agent", "seed", "episodes", "steps", "env_kwargs", "hyperparams")},
-        "scenario": config.scenario_name,
-        "settings": config.settings,
-        "versions": config.versions,
-        "numbers": list(job.env.unwrapped.dynamics.provenance),
-    }
-    axis = "episodes" if job.spec.learns else "round"
-    return Tracker(mode, folder.path, folder.path.name, config.track_id, shown, axis)

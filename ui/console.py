@@ -264,6 +264,11 @@ def duration(seconds: float) -> str:
 class Interrupts:
     """Ctrl-C (and SIGTERM) while this context is open: the first asks to stop, the second stops at once.
 
+    A signal that the process ignores stays ignored.
+
+    Args:
+        message: told when the first one comes; may be empty.
+
     Attributes:
         signal: number of the signal that asked, None before.
     """
@@ -276,7 +281,8 @@ class Interrupts:
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._asked)
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._asked)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -287,7 +293,8 @@ class Interrupts:
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number
-        os.write(2, f"\n{self._message}\n".encode())  # print() is not safe to re-enter from a handler
+        if self._message:
+            os.write(2, f"\n{self._message}\n".encode())  # print() is not safe to re-enter from a handler
 
     def check(self) -> None:
         """Stop here if asked to.
