@@ -100,9 +100,13 @@ def hyperparams_of(family: str, name: str, scenario: str) -> dict[str, Any]:
     A scenario's overrides are those of its name, with or without what follows a dash (``LA`` for LA and LA-resnet50);
     the longest name that is listed counts.
     """
-    table = _hyperparams(family).get(name, {})
-    listed = [key for key in table if key != "default" and (scenario == key or scenario.startswith(f"{key}-"))]
-    return {**table.get("default", {}), **(table[max(listed, key=len)] if listed else {})}
+    return chosen(_hyperparams(family).get(name, {}), scenario)
+
+
+def chosen(entry: Mapping[str, Mapping[str, Any]], scenario: str) -> dict[str, Any]:
+    """What an agent's entry in such a file holds for a scenario."""
+    listed = [key for key in entry if key != "default" and (scenario == key or scenario.startswith(f"{key}-"))]
+    return {**entry.get("default", {}), **(entry[max(listed, key=len)] if listed else {})}
 
 
 @cache

@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+from ..agents.hyperparam_files import read_hyperparams
 from ..agents.registry import AgentSpec, agents_module, agents_of, get_spec
 from ..envs import Family
 from ..ui.canvas import footnote, save_figure
@@ -22,7 +23,7 @@ from .eval_tasks import Setting, check_plan_files, make_settings, make_tasks, ma
 from .executor_options import add_executor_options, executor_of
 from .figures import grouped_bars, has_error_bars, hook
 from .jobs import check_planner_options
-from .options import add_env_options, env_options, family_help, family_of, parse_pairs
+from .options import add_env_options, add_hyperparams_file, env_options, family_help, family_of, parse_pairs
 from .out_folders import claimed_out, claimed_run, versions
 from .results import Result, by_group, fill_regret, finite, write_csv
 from .work import Executor
@@ -51,7 +52,9 @@ def _main(argv: Sequence[str] | None) -> int:
             claims.enter_context(claimed_out(args.out, RESULTS))
         settings = make_settings(family, asked, options)
         runs = match_runs(family, args.runs or [], settings, specs)
-        hyperparams = share_hyperparams(family, settings, specs, runs, parse_pairs("--hyperparams", args.hyperparams))
+        table = {} if args.hyperparams_file is None else read_hyperparams(args.hyperparams_file, family.name)
+        given = parse_pairs("--hyperparams", args.hyperparams)
+        hyperparams = share_hyperparams(family, settings, specs, runs, given, table)
         check_plan_files(family, settings, specs, options)
         tasks = make_tasks(family, settings, specs, runs, options, hyperparams, args)
         out = args.out or claims.enter_context(claimed_run(f"{family.name}-eval"))
@@ -105,6 +108,7 @@ def _parser(family: Family) -> Parser:
     group.add_argument(
         "--hyperparams", metavar="K=V", nargs="+", action="extend", help="for every agent here that has them"
     )
+    add_hyperparams_file(group)
     group.add_argument(
         "--runs", metavar="DIR", nargs="+", action="extend", help="run folders with trained agents, or folders of such"
     )

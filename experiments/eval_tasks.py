@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..agents.registry import AgentSpec, agent_hyperparams, hyperparams_of
+from ..agents.hyperparam_files import Table
+from ..agents.registry import AgentSpec, agent_hyperparams, chosen, hyperparams_of
 from ..agents.run_folder import RunConfig, RunFolder
 from ..envs import Family
 from ..ui.console import note
@@ -122,25 +123,32 @@ def share_hyperparams(
     specs: Sequence[AgentSpec],
     runs: Mapping[tuple[str, str, int], Run],
     given: Mapping[str, Any],
-) -> dict[str, dict[str, Any]]:
-    """Agent -> those of the given hyperparameters that it has.
+    table: Table,
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """(agent, scenario) -> what a file says, then those of the given hyperparameters that the agent has.
 
     Raises:
         InputError: one that no agent here has, a value of the wrong kind, or a run that was trained with another.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    taken: set[str] = set()
     for spec in specs:
         defaults = hyperparams_of(family.name, spec.name, settings[0].name)
         names = {*defaults, *_names_of(spec)}
-        own = found[spec.name] = {name: value for name, value in given.items() if name in names}
+        own = {name: value for name, value in given.items() if name in names}
+        taken.update(own)
         check_hyperparams(spec.name, own, defaults)
         for setting in settings:
-            agent_hyperparams(family.name, spec, setting.name, own)
+            merged = {**chosen(table.get(spec.name, {}), setting.name), **own}
+            check_hyperparams(spec.name, merged, defaults)
+            agent_hyperparams(family.name, spec, setting.name, merged)
+            found[spec.name, setting.name] = merged
     for name in given:
-        if not any(name in own for own in found.values()):
-            raise InputError(f"--hyperparams: none of {', '.join(found)} has a hyperparameter {name!r}")
+        if name not in taken:
+            everyone = ", ".join(spec.name for spec in specs)
+            raise InputError(f"--hyperparams: none of {everyone} has a hyperparameter {name!r}")
     for run in runs.values():
-        for name, value in found[run.config.agent].items():
+        for name, value in found[run.config.agent, run.config.scenario_name].items():
             if run.config.hyperparams.get(name) != value:
                 was = run.config.hyperparams.get(name)
                 raise InputError(f"--runs {run.folder.path}: was trained with {name}={was}, not {value}")
@@ -177,7 +185,7 @@ def make_tasks(
     specs: Sequence[AgentSpec],
     runs: Mapping[tuple[str, str, int], Run],
     options: Mapping[str, Any],
-    hyperparams: Mapping[str, Mapping[str, Any]],
+    hyperparams: Mapping[tuple[str, str], Mapping[str, Any]],
     args: argparse.Namespace,
 ) -> list[Task]:
     """Everything to evaluate, in the order of the results."""
@@ -203,7 +211,7 @@ def make_tasks(
                         episodes=args.episodes,
                         train_episodes=args.train_episodes,
                         run=None if run is None else str(run.folder.path),
-                        hyperparams=hyperparams[spec.name],
+                        hyperparams=hyperparams[spec.name, setting.name],
                         exclusive=setting.exclusive,
                     )
                 )

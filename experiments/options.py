@@ -99,6 +99,12 @@ def add_env_options(parser: Parser, family: Family) -> argparse._ArgumentGroup:
     return group
 
 
+def add_hyperparams_file(group: argparse._ActionsContainer) -> None:
+    """The file that --tune writes, or one by hand."""
+    text = "YAML with hyperparameters by agent and scenario, as --tune writes it; --hyperparams is on top"
+    group.add_argument("--hyperparams-file", metavar="FILE", type=Path, help=text)
+
+
 def has_field(family: Family, name: str) -> bool:
     """Whether the family's scenarios have a field, such as ``traces``."""
     return name in _default_env(family).unwrapped.dynamics.settings

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from ..agents.hyperparam_files import read_hyperparams
 from ..agents.protocol import Learner
-from ..agents.registry import agents_module, agents_of, get_spec
+from ..agents.registry import AgentSpec, agents_module, agents_of, chosen, get_spec
 from ..agents.run_folder import CONFIG, Progress, RunFolder
 from ..envs import Family, get_family
 from ..ui.claims import held
 from ..ui.console import Parser, entry, note, seed_number, stderr, whole
 from ..ui.errors import InputError
-from . import seeds_command
+from . import seeds_command, tune_command
 from .executor_options import add_executor_options, executor_of
 from .jobs import new_job, reopened_job
-from .options import add_env_options, env_options, family_help, family_of, has_field, parse_pairs
+from .options import add_env_options, add_hyperparams_file, env_options, family_help, family_of, has_field, parse_pairs
 from .out_folders import claimed_out, claimed_run
+from .play import make_env, options_for
 from .run_tracker import tracker_of
 from .seeds_command import SEEDS, Seeds
 from .tracking import MODES, tracking_mode
 from .train_session import PROG, RESULT, Session
+from .tune_command import TUNE
+from .tune_trial import Search
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,16 +42,20 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _parser(family).parse_args(argv)
     if args.episodes is not None and args.steps is not None:
         raise InputError("--episodes and --steps both name the budget; give one")
+    if args.seeds is not None and args.tune is not None:
+        raise InputError("--seeds and --tune are two things; tune first, then train seeds with its best.yaml")
     several = args.seeds is not None or (args.resume is not None and (args.resume / SEEDS).is_file())
-    if not several:
+    tunes = args.tune is not None or (args.resume is not None and (args.resume / TUNE).is_file())
+    if not several and not tunes:
         for name in ("workers", "executor", "ray"):
             if getattr(args, name) is not None:
-                raise InputError(f"--{name}: one training is one process; it is for --seeds")
+                raise InputError(f"--{name}: one training is one process; it is for --seeds and --tune")
+    command = sys.argv if argv is None else [PROG, *argv]
     if args.resume is not None:
-        return _resume_seeds(args) if several else _resume(args)
-    if several:
-        return _start_seeds(args, family, sys.argv if argv is None else [PROG, *argv])
-    return _start(args, family, sys.argv if argv is None else [PROG, *argv])
+        return _resume_tuning(args) if tunes else _resume_seeds(args) if several else _resume(args)
+    if tunes:
+        return _start_tuning(args, family)
+    return _start_seeds(args, family, command) if several else _start(args, family, command)
 
 
 def _parser(family: Family) -> Parser:
@@ -66,8 +75,11 @@ def _parser(family: Family) -> Parser:
     group.add_argument(
         "--hyperparams", metavar="K=V", nargs="+", action="extend", help="on top of the agent's own, values as in YAML"
     )
+    add_hyperparams_file(group)
     group.add_argument("--seed", metavar="N", type=seed_number, help="of env and agent (0)")
     group.add_argument("--seeds", metavar="K", type=whole, help="train with K seeds from --seed on, each a run folder")
+    text = "search hyperparameters of an agent that learns, N trials in all; writes best.yaml"
+    group.add_argument("--tune", metavar="N", type=whole, help=text)
     group.add_argument("--episodes", metavar="N", type=whole, help="budget of training (the agent's own)")
     group.add_argument("--steps", metavar="N", type=whole, help="the same in env steps")
     group = parser.add_argument_group("run")
@@ -93,9 +105,22 @@ def _examples(family: Family) -> list[str]:
         f"{env} --agent {planner} --env-kwargs name=value other=[1,2]",
         *([f"{env} --trace measured.txt --trace-factor 40"] if has_field(family, "traces") else []),
         f"{env} --agent {learner} --seeds 5 --workers 2 --out runs/five",
+        f"{env} --agent {learner} --tune 30 --out runs/tuned",
         f"{PROG} --resume runs/mine",
         f"{PROG} --resume runs/mine --steps 400000",
     ]
+
+
+def _hyperparams(
+    args: argparse.Namespace, family: Family, spec: AgentSpec, scenario: str, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Those of --hyperparams on top of those of --hyperparams-file."""
+    given = parse_pairs("--hyperparams", args.hyperparams)
+    if args.hyperparams_file is None:
+        return given
+    table = read_hyperparams(args.hyperparams_file, family.name)
+    name = make_env(family, scenario, options_for(spec, options)).unwrapped.dynamics.scenario_name
+    return {**chosen(table.get(spec.name, {}), name), **given}
 
 
 def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> int:
@@ -103,7 +128,8 @@ def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> 
     scenario = args.scenario or family.default_scenario
     mode, told = tracking_mode(args.track)
     seed = args.seed or 0
-    options, hyperparams = env_options(args), parse_pairs("--hyperparams", args.hyperparams)
+    options = env_options(args)
+    hyperparams = _hyperparams(args, family, spec, scenario, options)
     with ExitStack() as claims:
         if args.out is not None:
             claims.enter_context(claimed_out(args.out))
@@ -137,7 +163,8 @@ def _start_seeds(args: argparse.Namespace, family: Family, command: Sequence[str
     scenario, first = args.scenario or family.default_scenario, args.seed or 0
     mode, told = tracking_mode(args.track)
     executor = executor_of(args)
-    options, hyperparams = env_options(args), parse_pairs("--hyperparams", args.hyperparams)
+    options = env_options(args)
+    hyperparams = _hyperparams(args, family, spec, scenario, options)
     with ExitStack() as claims:
         if args.out is not None:
             claims.enter_context(claimed_out(args.out, SEEDS))
@@ -162,13 +189,36 @@ def _resume_seeds(args: argparse.Namespace) -> int:
     return seeds_command.resume(args.resume, args.episodes, args.steps, mode, executor_of(args))
 
 
+def _start_tuning(args: argparse.Namespace, family: Family) -> int:
+    spec = get_spec(family.name, args.agent or agents_module(family.name).DEFAULT_AGENT)
+    scenario = args.scenario or family.default_scenario
+    if Path(scenario).is_file():
+        scenario = str(Path(scenario).resolve())
+    executor, options = executor_of(args), env_options(args)
+    given = _hyperparams(args, family, spec, scenario, options)
+    search = Search(family.name, scenario, spec.name, args.seed or 0, options, given, args.episodes, args.steps)
+    with ExitStack() as claims:
+        if args.out is not None:
+            claims.enter_context(claimed_out(args.out, TUNE))
+        name = tune_command.check(search, executor)
+        out = args.out or claims.enter_context(claimed_run(f"{family.name}-{name}-{spec.name}-tuned"))
+        tune_command.begin(search, name, out)
+        return tune_command.tune(search, name, out, args.tune, executor)
+
+
+def _resume_tuning(args: argparse.Namespace) -> int:
+    _check_resumed(args, "scenario", "agent", "seed", "episodes", "steps")
+    return tune_command.resume(args.resume, args.tune, executor_of(args))
+
+
 def _check_resumed(args: argparse.Namespace, *names: str) -> None:
     """A run that goes on is as it was.
 
     Raises:
         InputError: an option that says otherwise.
     """
-    for name in ("out", "hyperparams", "env_kwargs", "backend", "model", "input", "trace", "trace_factor", *names):
+    own = ("out", "hyperparams", "hyperparams_file", "env_kwargs", "backend", "model", "input", "trace", "trace_factor")
+    for name in (*own, *names):
         if getattr(args, name) is not None:
             option = name.replace("_", "-")
             raise InputError(f"--resume takes everything but the budget from the run; leave out --{option}")

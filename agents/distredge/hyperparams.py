@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from ...ui.validation import Count, NonNegative, Positive, PositiveShare, Share, Whole
-from ..hyperparam_types import Hyperparams, OffPolicy, OnPolicy
+from ..hyperparam_types import Hyperparams, OffPolicy, OnPolicy, Search
 
 __all__ = ["Hyperparams", "Joint", "OffPolicy", "OnPolicy", "Online", "Osds", "Replanning", "RiskSeeking"]
 
@@ -14,14 +14,14 @@ class Osds(Hyperparams):
     """See :class:`splitgym.agents.distredge.osds.Osds`."""
 
     episodes: Count
-    variance: NonNegative
-    delta_eps: NonNegative
-    actor_rate: NonNegative
-    critic_rate: NonNegative
+    variance: Annotated[NonNegative, Search(0.01, 2.0, log=True)]
+    delta_eps: Annotated[NonNegative, Search(1e-4, 0.1, log=True)]
+    actor_rate: Annotated[NonNegative, Search(1e-5, 1e-2, log=True)]
+    critic_rate: Annotated[NonNegative, Search(1e-4, 1e-2, log=True)]
     actor_net: list[Count]
     critic_net: list[Count]
-    batch_size: Count
-    gamma: Share
+    batch_size: Annotated[Count, Search(32, 256, log=True)]
+    gamma: Annotated[Share, Search(0.9, 1.0)]
     buffer_size: Count
 
 
@@ -43,10 +43,10 @@ class RiskSeeking(Hyperparams):
 
     episodes: Count
     lanes: Count
-    quantile: PositiveShare
-    memory: Whole
-    rate: Positive
-    entropy: NonNegative
+    quantile: Annotated[PositiveShare, Search(0.01, 0.5, log=True)]
+    memory: Annotated[Whole, Search(0, 64)]
+    rate: Annotated[Positive, Search(3e-4, 3e-2, log=True)]
+    entropy: Annotated[NonNegative, Search(1e-3, 0.3, log=True)]
     patience: Count
     epochs: Count
     hidden: Count

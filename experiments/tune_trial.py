@@ -1,0 +1,124 @@
+"""One trial of a hyperparameter search, in a process of its own: draw, train with pruning, play, tell the study."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..agents.hyperparam_types import search_space
+from ..agents.protocol import Report
+from ..agents.registry import get_spec
+from ..agents.run_folder import RunFolder
+from ..envs import get_family
+from .jobs import Training, new_job
+from .play import play
+from .work import REPORT_S
+
+RUNGS = 20  # points of the learning curve at which trials are compared
+FIRST_RUNG = 4  # trials are not pruned before
+STARTUP_TRIALS = 4  # nor before so many have ended
+STUDY = "splitgym"
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched.
+
+    Attributes:
+        env, scenario, agent, seed: what every trial trains.
+        options: of the env.
+        hyperparams: those that are given, which are not searched.
+        episodes, steps: budget of a trial; both None for the agent's own.
+    """
+
+    env: str
+    scenario: str
+    agent: str
+    seed: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    hyperparams: Mapping[str, Any] = field(default_factory=dict)
+    episodes: int | None = None
+    steps: int | None = None
+
+
+def storage_of(out: Path) -> str:
+    """Where the study of a folder is kept, for Optuna."""
+    return f"sqlite:///{(out / 'study.db').resolve()}"
+
+
+def run_trial(search: Search, out: str, number: int, on_share: Callable[[float], None]) -> float:
+    """Do one trial of the study in a folder; gives its value, NaN where it was pruned.
+
+    Args:
+        number: of the piece of work, which decides what is drawn beside the study's trials so far.
+
+    Raises:
+        InputError: the hyperparameters drawn are not allowed.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = optuna.samplers.TPESampler(seed=1000 * search.seed + number)
+    pruner = optuna.pruners.MedianPruner(STARTUP_TRIALS, FIRST_RUNG)
+    study = optuna.load_study(study_name=STUDY, storage=storage_of(Path(out)), sampler=sampler, pruner=pruner)
+    trial = study.ask()
+    try:
+        value = _train(search, Path(out), trial, on_share)
+    except optuna.TrialPruned:
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        return math.nan
+    except BaseException:  # Ctrl-C too: the study knows that it did not end
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        raise
+    study.tell(trial, value)
+    return value
+
+
+def _train(search: Search, out: Path, trial: Any, on_share: Callable[[float], None]) -> float:
+    import optuna
+
+    family = get_family(search.env)
+    spec = get_spec(family.name, search.agent)
+    hyperparams = {**search.hyperparams, **_drawn(search, trial)}
+    job = new_job(
+        family, spec, search.scenario, search.options, search.seed, hyperparams, search.episodes, search.steps,
+        command=["splitgym-train", "--tune"],
+    )  # fmt: skip
+    folder = RunFolder.create(out / "trials" / str(trial.number), job.config)
+    by_regret = not job.env.unwrapped.dynamics.alike and family.paired_regret is not None
+    sign = 1.0 if family.lower_is_better else -1.0  # regret is better where it is less, whatever the study prefers
+    told, rung = 0.0, -1
+
+    def on_point(report: Report, row: Mapping[str, float] | None) -> None:
+        nonlocal told, rung
+        if time.perf_counter() - told > REPORT_S:
+            told = time.perf_counter()
+            on_share(0.99 * report.share)
+        reached = math.floor(RUNGS * report.share)
+        value = sign * report.regret if by_regret else report.recent
+        if reached > rung and math.isfinite(value):
+            rung = reached
+            trial.report(value, rung)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+    Training(job, folder).learn(on_point)
+    return play(job.agent, job.env, None, search.seed).metrics[family.headline]
+
+
+def _drawn(search: Search, trial: Any) -> dict[str, Any]:
+    kind = get_spec(search.env, search.agent).hyperparams
+    assert kind is not None
+    drawn: dict[str, Any] = {}
+    for name, (where, is_whole) in search_space(kind).items():
+        if name in search.hyperparams:
+            continue
+        if is_whole:
+            drawn[name] = trial.suggest_int(name, int(where.low), int(where.high), log=where.log)
+        else:
+            drawn[name] = trial.suggest_float(name, where.low, where.high, log=where.log)
+    return drawn
