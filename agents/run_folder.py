@@ -7,7 +7,7 @@
 | curve.csv, learning_curve.png | the learning curve |
 | plan.json, timeline.png | the plan that the agent plays |
 | result.json | the final table |
-| wandb/ | an offline run, where it was tracked |
+| wandb/, tensorboard/ | where it was tracked |
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .protocol import Learner
 
 SCHEMA = 1
 CONFIG = "config.json"
-Tracked = Literal["off", "offline", "online"]
+Tracked = Literal["off", "offline", "online", "tensorboard"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RunConfig:
         env_kwargs: options that the agent's env was made with.
         agent, hyperparams, seed: the agent.
         episodes, steps: the budget; both None for the agent's own.
-        track: off, offline or online; ``track_id`` names the run there.
+        track: how it is tracked; ``track_id`` names the run there.
         versions, command, started: where it comes from.
         fingerprint: of all inputs of the env, tables and traces included; empty where it has none.
     """

@@ -1,4 +1,4 @@
-"""Agents from run folders, ready to predict."""
+"""Agents from run folders, those that the suite ships among them, ready to predict."""
 
 from __future__ import annotations
 
@@ -13,12 +13,32 @@ from .protocol import Agent, Learner
 from .registry import make_agent
 from .run_folder import CONFIG, RunFolder
 
+PRETRAINED = Path(__file__).parent / "pretrained"  # a run folder a family
+_PREFIX = "pretrained:"
+
+
+def pretrained(family: str) -> Path:
+    """The run folder of the trained agent that the suite ships for a family.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG}"))
+    if family not in found:
+        raise InputError(f"no agent of {family} comes with the suite; there are those of {', '.join(found)}")
+    return PRETRAINED / family
+
+
+def _folder(run: str | Path) -> RunFolder:
+    text = str(run)
+    return RunFolder.open(pretrained(text.removeprefix(_PREFIX)) if text.startswith(_PREFIX) else Path(run))
+
 
 def load(run: str | Path, env: Any = None) -> Agent:
     """The agent of a run that ``splitgym-train`` has left, trained as far as the run has come.
 
     Args:
-        run: the folder.
+        run: the folder, or ``pretrained:`` and a family for the agent that the suite ships.
         env: a scalar env that it is to decide in, such as one with other links; by default :func:`env_of` the run.
 
     Returns:
@@ -28,7 +48,7 @@ def load(run: str | Path, env: Any = None) -> Agent:
     Raises:
         InputError: the folder is no run, holds no trained model, or an input of its scenario is gone.
     """
-    folder = RunFolder.open(Path(run))
+    folder = _folder(run)
     config = folder.read_config()
     agent = make_agent(config.env, config.agent, env_of(run) if env is None else env, config.seed, **config.hyperparams)
     if isinstance(agent, Learner):
@@ -40,12 +60,13 @@ def env_of(run: str | Path, **options: Any) -> Any:
     """The scalar env that a run was trained in.
 
     Args:
+        run: as of :func:`load`.
         options: on top of the run's own, ``render_mode`` included.
 
     Raises:
         InputError: the folder is no run, or its scenario can no longer be made.
     """
-    folder = RunFolder.open(Path(run))
+    folder = _folder(run)
     config = folder.read_config()
     try:
         return gym.make(get_family(config.env).env_id, scenario=config.scenario, **{**config.env_kwargs, **options})

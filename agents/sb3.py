@@ -33,6 +33,8 @@ from .protocol import OnReport, Report, follow
 
 REPORT_S = 0.5  # an interruption waits for a report: no longer than this between two
 
+CONSTANT = ("train/learning_rate", "train/clip_range", "train/n_updates")  # told by SB3 beside what is learned
+
 
 class BatchVecEnv(VecEnv):
     """A :class:`~splitgym.envs.core.BatchEnv` (same-step reset) as Stable-Baselines3's ``VecEnv``.
@@ -234,7 +236,9 @@ class Sb3Learner:
         vec = self.vec
         share = min(1.0, max(done / steps, vec.episodes / episodes if episodes else 0.0))
         recent, regret = (float(np.mean(v)) if v else float("nan") for v in (vec.recent, vec.regret))
-        return Report(vec.episodes, done, share, vec.best, recent, vec.best_plan, regret)
+        told = self.model.logger.name_to_value.items()  # losses, entropy and the like, of the newest update
+        extra = {name: float(v) for name, v in told if name.startswith("train/") and name not in CONSTANT}
+        return Report(vec.episodes, done, share, vec.best, recent, vec.best_plan, regret, extra)
 
     def episode_ended(self, metrics: Mapping[str, float]) -> None:
         """Called with the figures of every episode, before what it taught is learned from."""

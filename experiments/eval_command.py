@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from typing import Any
 
 from ..agents.hyperparam_files import read_hyperparams
 from ..agents.registry import AgentSpec, agents_module, agents_of, get_spec
+from ..agents.run_folder import RunFolder
+from ..agents.saved import pretrained
 from ..envs import Family
 from ..ui.canvas import footnote, save_figure
 from ..ui.console import Parser, entry, note, print_table, stdout, whole
@@ -26,11 +29,13 @@ from .jobs import check_planner_options
 from .options import add_env_options, add_hyperparams_file, env_options, family_help, family_of, parse_pairs
 from .out_folders import claimed_out, claimed_run, versions
 from .results import Result, by_group, fill_regret, finite, write_csv
+from .tracking import MODES, Tracker, new_track_id, tracking_mode
 from .work import Executor
 from .workers import Task, run_tasks
 
 PROG = "splitgym-eval"
 RESULTS = "results.csv"
+SHIPPED = "pretrained"  # among --agents: the trained agent that the suite ships
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,6 +49,7 @@ def _main(argv: Sequence[str] | None) -> int:
     family = family_of(argv)
     args = _parser(family).parse_args(argv)
     options = env_options(args)
+    shipped = _shipped(family, args)
     specs = _agents(family, args.agents)
     _check_options(specs, options)
     groups, asked = _scenarios(family, args.scenarios)
@@ -51,7 +57,7 @@ def _main(argv: Sequence[str] | None) -> int:
         if args.out is not None:
             claims.enter_context(claimed_out(args.out, RESULTS))
         settings = make_settings(family, asked, options)
-        runs = match_runs(family, args.runs or [], settings, specs)
+        runs = match_runs(family, [*(args.runs or []), *shipped], settings, specs)
         table = {} if args.hyperparams_file is None else read_hyperparams(args.hyperparams_file, family.name)
         given = parse_pairs("--hyperparams", args.hyperparams)
         hyperparams = share_hyperparams(family, settings, specs, runs, given, table)
@@ -61,11 +67,14 @@ def _main(argv: Sequence[str] | None) -> int:
         _tell_options(specs, options)
         _tell_training(tasks, out)
         executor = executor_of(args)
+        tracker = _tracker(args.track, out, tasks)
         results, stop = _evaluate(tasks, executor.alone() if any(s.exclusive for s in settings) else executor, out)
         if results:
             command = sys.argv if argv is None else [PROG, *argv]
             shown = {group: [s.name for s in settings if s.asked in names] for group, names in groups.items()}
-            _conclude(family, results, settings, shown, out, command)
+            charts = _conclude(family, results, settings, shown, out, command)
+            _track(tracker, family, results, charts)
+        tracker.finish(exit_code=1)
         kept = f"{len(results)} of {len(tasks)} evaluations are in the results" if results else ""
         if not results and any(out.iterdir()):
             kept = f"what is trained is in {out / 'runs'} (reuse: --runs)"
@@ -104,7 +113,8 @@ def _parser(family: Family) -> Parser:
     module = agents_module(family.name)
     plan_files = " plan files," if hasattr(module, "plan_spec") else ""
     everyone = ", ".join(getattr(module, "EVAL_AGENTS", agents_of(family.name)))
-    group.add_argument("--agents", metavar="A,B", nargs="+", help=f"agents,{plan_files} or all (all: {everyone})")
+    text = f"agents,{plan_files} {SHIPPED} for the trained one that comes along, or all (all: {everyone})"
+    group.add_argument("--agents", metavar="A,B", nargs="+", help=text)
     group.add_argument(
         "--hyperparams", metavar="K=V", nargs="+", action="extend", help="for every agent here that has them"
     )
@@ -117,6 +127,7 @@ def _parser(family: Family) -> Parser:
     group.add_argument("--seeds", metavar="K", type=whole, help="seeds 0..K-1 (1, or those of the runs)")
     group.add_argument("--episodes", metavar="N", type=whole, help="episodes of each evaluation (as the env says)")
     add_executor_options(group)
+    group.add_argument("--track", choices=MODES, help="Weights & Biases or TensorBoard for the table and charts (off)")
     group.add_argument("--out", metavar="DIR", type=Path, help="new folder for the results (runs/<env>-eval-<n>)")
     return parser
 
@@ -136,6 +147,27 @@ def _words(lists: Sequence[str] | None) -> list[str]:
     """Comma-separated words, each once."""
     words = [word.strip() for text in lists or () for word in text.split(",")]
     return list(dict.fromkeys(word for word in words if word))
+
+
+def _shipped(family: Family, args: argparse.Namespace) -> list[str]:
+    """Put the agent that the suite ships in the place of the word for it; gives its run folder, if it is asked for.
+
+    Raises:
+        InputError: there is none, or other scenarios are asked for than that which it was trained on.
+    """
+    names = _words(args.agents)
+    if SHIPPED not in names:
+        return []
+    folder = pretrained(family.name)
+    config = RunFolder(folder).read_config()
+    asked = _scenarios(family, args.scenarios)[1]
+    if asked != [config.scenario]:
+        where = (
+            f"{config.agent} was trained on {config.scenario}; evaluate it there, with --scenarios {config.scenario}"
+        )
+        raise InputError(f"--agents {SHIPPED}: {where}")
+    args.agents = [config.agent if name == SHIPPED else name for name in names]
+    return [str(folder)]
 
 
 def _agents(family: Family, lists: Sequence[str] | None) -> list[AgentSpec]:
@@ -226,8 +258,12 @@ def _conclude(
     groups: Mapping[str, Sequence[str]],
     out: Path,
     command: Sequence[str],
-) -> None:
-    """Print the table, then write results.csv, eval.json and the charts: a full disk loses none of the table."""
+) -> dict[str, Path]:
+    """Print the table, then write results.csv, eval.json and the charts: a full disk loses none of the table.
+
+    Returns:
+        The charts' files, by name.
+    """
     results, used = fill_regret(results, family, {s.name for s in settings if s.is_random})
     provenance = list(dict.fromkeys(line for s in settings for line in s.provenance))
     figures = _figures(family, results, groups)
@@ -259,6 +295,39 @@ def _conclude(
         save_figure(figure, out / f"{name}.png")
     written = ", ".join([RESULTS, "eval.json", *(f"{name}.png" for name in figures)])
     console.print(f"written to {out}: {written}", soft_wrap=True)
+    return {name: out / f"{name}.png" for name in figures}
+
+
+def _tracker(asked: str | None, out: Path, tasks: Sequence[Task]) -> Tracker:
+    """Of an evaluation, which is tracked only where that is asked for."""
+    mode, told = tracking_mode(asked) if asked is not None else ("off", "")
+    if told:
+        note(told)
+    config = {
+        "env": tasks[0].family.name,
+        "scenarios": list(dict.fromkeys(task.scenario_name for task in tasks)),
+        "agents": list(dict.fromkeys(task.agent for task in tasks)),
+        "seeds": sorted({task.seed for task in tasks}),
+        "versions": versions(),
+    }
+    tags = (config["env"], "evaluation")
+    return Tracker(mode, out, out.name, new_track_id(), config, kind="evaluation", tags=tags)
+
+
+def _track(tracker: Tracker, family: Family, results: Sequence[Result], charts: Mapping[str, Path]) -> None:
+    """All results as one table, the mean headline of every agent on every scenario, and the charts."""
+    names = list(dict.fromkeys(name for result in results for name in result.metrics))
+    rows = [
+        [r.scenario, r.agent, r.seed, *(finite(r.metrics[n]) if n in r.metrics else None for n in names)]
+        for r in results
+    ]
+    found: dict[str, list[float]] = {}
+    for result in results:
+        key = f"{result.scenario}/{result.agent}/{family.headline}"
+        found.setdefault(key, []).append(result.metrics[family.headline])
+    means = {key: sum(values) / len(values) for key, values in found.items()}
+    summary = {key: mean for key, mean in means.items() if finite(mean) is not None}
+    tracker.finish(["scenario", "agent", "seed", *names], rows, charts, summary)
 
 
 def _figures(family: Family, results: Sequence[Result], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -26,4 +26,5 @@ def tracker_of(mode: str, folder: RunFolder, job: Job, group: str = "") -> Track
     }
     axis = "episodes" if job.spec.learns else "round"
     name = f"{group}/{folder.path.name}" if group else folder.path.name
-    return Tracker(mode, folder.path, name, config.track_id, shown, axis, group)
+    tags = (config.env, config.scenario_name, config.agent)
+    return Tracker(mode, folder.path, name, config.track_id, shown, axis, group, "training", tags)

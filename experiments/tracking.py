@@ -1,4 +1,4 @@
-"""Experiment tracking with Weights & Biases: offline unless asked, and never needed.
+"""Experiment tracking with Weights & Biases, offline unless asked, or with TensorBoard; never needed.
 
 An offline run lies in ``wandb/`` inside the run folder; ``wandb leet`` reads it, ``wandb sync`` uploads it.
 """
@@ -10,11 +10,14 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from ..agents.run_folder import Tracked
 from ..ui.console import note, program
 from ..ui.errors import InputError
+
+if TYPE_CHECKING:
+    from .tensorboard import Board
 
 MODES: tuple[Tracked, ...] = get_args(Tracked)
 PROJECT = "splitgym"
@@ -29,14 +32,18 @@ _FROM_ENVIRONMENT: dict[str, Tracked] = {
 
 
 def tracking_mode(asked: str | None) -> tuple[Tracked, str]:
-    """How to track: WANDB_MODE wins over what was asked, which defaults to offline.
+    """How to track: with W&B, WANDB_MODE wins over what was asked, which defaults to offline.
 
     Returns:
         (mode, a line to tell why it is not what was asked, or nothing).
 
     Raises:
-        InputError: WANDB_MODE is set to something unknown, or online tracking is asked for without wandb.
+        InputError: WANDB_MODE is set to something unknown, or what is asked for is not installed.
     """
+    if asked == "tensorboard":
+        if importlib.util.find_spec("tensorboard") is None:
+            raise InputError('--track tensorboard needs it: pip install "splitgym[tensorboard]"')
+        return asked, ""
     mode, told = _FROM_ENVIRONMENT[asked or "offline"], ""
     named = os.environ.get("WANDB_MODE", "")
     if named:
@@ -58,15 +65,17 @@ def new_track_id() -> str:
 
 
 class Tracker:
-    """A run in W&B, or nothing at all in mode ``off``.
+    """A run in W&B or TensorBoard, or nothing at all in mode ``off``.
 
     Args:
-        mode: off, offline or online.
+        mode: off, offline, online or tensorboard.
         folder: the run folder; ``wandb/`` is made inside.
         name, run_id: of the run; the same id goes on with it.
         config: what to store with it.
         axis: the column of logged rows that is the axis of the curves.
         group: what the run is one of; empty for nothing.
+        kind: what sort of run it is; runs can be filtered by it.
+        tags: likewise.
 
     Raises:
         InputError: online without a login. An offline run that cannot begin is left out, with a line that says so.
@@ -81,9 +90,17 @@ class Tracker:
         config: Mapping[str, Any],
         axis: str = "episodes",
         group: str = "",
+        kind: str = "training",
+        tags: Sequence[str] = (),
     ) -> None:
         self._run: Any = None
+        self._board: Board | None = None
         if mode == "off":
+            return
+        if mode == "tensorboard":
+            from .tensorboard import Board
+
+            self._board = Board(folder, config, axis)
             return
         os.environ["WANDB_SILENT"] = "true"
         os.environ["WANDB_MODE"] = mode  # wandb checks it too, and an empty one is an error there
@@ -105,6 +122,8 @@ class Tracker:
                 name=name,
                 id=run_id,
                 group=group or None,
+                job_type=kind,
+                tags=list(tags),
                 resume="allow" if mode == "online" else None,
                 dir=str(folder.resolve()),  # the service has a working directory of its own
                 mode="online" if mode == "online" else "offline",
@@ -125,6 +144,8 @@ class Tracker:
         """A point of the learning curve, the axis in it."""
         if self._run is not None:
             self._run.log(dict(row))
+        if self._board is not None:
+            self._board.log(row)
 
     def finish(
         self,
@@ -135,6 +156,9 @@ class Tracker:
         exit_code: int = 0,
     ) -> None:
         """Add the final table, pictures and figures, and close the run. Doing it twice changes nothing."""
+        if self._board is not None:
+            self._board.finish(columns, rows, images or {}, summary or {})
+            self._board = None
         if self._run is None:
             return
         import wandb

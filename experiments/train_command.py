@@ -88,7 +88,7 @@ def _parser(family: Family) -> Parser:
         "--resume", metavar="DIR", type=Path, help="go on with a run that was interrupted, or with a larger budget"
     )
     add_executor_options(group)
-    group.add_argument("--track", choices=MODES, help="Weights & Biases (offline); WANDB_MODE wins")
+    group.add_argument("--track", choices=MODES, help="Weights & Biases (offline; WANDB_MODE wins), or TensorBoard")
     return parser
 
 

@@ -148,7 +148,7 @@ def test_a_field_of_the_wrong_kind_is_named(folder: RunFolder) -> None:
         ("seed", "x", "seed is 'x', allowed: a whole number, 0 or more"),
         ("seed", True, "seed is True, allowed: a whole number, 0 or more"),
         ("hyperparams", 3, "hyperparams is 3, allowed: a mapping"),
-        ("track", "weird", "track is 'weird', allowed: off, offline, online"),
+        ("track", "weird", "track is 'weird', allowed: off, offline, online, tensorboard"),
         ("episodes", "many", "episodes is 'many', allowed: null or a whole number, 1 or more"),
         ("track_id", 3, "track_id is 3, allowed: text"),
         ("command", [1], "command[0] is 1, allowed: text"),
