@@ -9,7 +9,8 @@ twice on this machine, minutes); live (plans on worker processes, an hour), or i
 live-predictions, live-measured, live-rankings, live-wire, live-start; live-training (ten plans of every kind that
 trains, on worker processes, ten minutes), or its parts; hostile (a worker and a controller among peers that mean ill,
 minutes); chaos (200 faults over 1000 images, minutes); suspicion (who is taken for lost on slow links and busy cores,
-ten minutes); executors (two processes beside one at the same jobs, a minute). What papers claim is splitgym-eval's: --paper all.
+ten minutes); executors (two processes beside one at the same jobs, a minute). What papers claim
+is splitgym-eval's: --paper all.
 Timings are single-threaded; run on an idle machine.
 """
 
