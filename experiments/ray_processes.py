@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ..envs import FAMILIES, Family
+from ..ui.console import Interrupts
 from ..ui.errors import InputError
 from .work import REPORT_S, Deaths, Executor, OnProgress, Results, Work, begin
 
@@ -99,15 +100,19 @@ def _connected(executor: Executor) -> Iterator[None]:
     try:
         if executor.address is None:
             own = {"num_cpus": executor.workers, "resources": {LIVE: 1.0}, "include_dashboard": False}
-            ray.init(address="local", **own, **quiet)
+            with Interrupts("") as interrupts:  # half a cluster would stay behind
+                ray.init(address="local", **own, **quiet)
         else:
-            ray.init(address=executor.address, **quiet)
+            with Interrupts("") as interrupts:
+                ray.init(address=executor.address, **quiet)
     except (AuthenticationError, ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(f"--ray {executor.address or 'local'}: {str(error).splitlines()[0]}") from None
     try:
+        interrupts.check()
         yield
     finally:
-        ray.shutdown()
+        with Interrupts(""):
+            ray.shutdown()
 
 
 def _call(work: Work[T], families: Sequence[Family]) -> T:
