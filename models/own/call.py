@@ -9,7 +9,7 @@ import numpy as np
 
 from ..layers import Layer, Shape
 from .graph import GraphBuilder, Weights
-from .onnx_net import OnnxNet, OnnxNode, known_sizes
+from .onnx_nodes import OnnxNet, OnnxNode, known_sizes
 from .refusals import NodeRefused
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .onnx_operators import HANDLERS
 from .refusals import WHOLE_NUMBERS
 
 Protos = list[Any]  # ONNX's NodeProto
@@ -24,8 +25,6 @@ def body(node: Any, types: Mapping[str, Any], opset: int) -> tuple[Protos, int] 
         types: of its inputs.
         opset: of the file.
     """
-    from .onnx_operators import HANDLERS
-
     if node.op_type in HANDLERS or node.op_type in _read():  # the latter needs torch
         return None
     if node.op_type in _OWN:
@@ -40,7 +39,6 @@ def body(node: Any, types: Mapping[str, Any], opset: int) -> tuple[Protos, int] 
 def _read() -> frozenset[str]:
     """Operators that a layer or a program is for, and those that are folded away."""
     from ..runnable.operators import OPERATORS
-    from .onnx_operators import HANDLERS
 
     return frozenset({*HANDLERS, *OPERATORS, *WHOLE_NUMBERS})
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import os
 from ast import literal_eval
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from ..layers import Shape
 from .functions import body
 from .inference import corrected_sizes
 from .onnx_input import fixed_input
+from .onnx_nodes import OnnxNet, OnnxNode, Sizes
 from .refusals import BROKEN, NodeRefused
 
 LEAST_OPSET = 7  # before it additions did not broadcast as they do now
@@ -30,61 +29,6 @@ SMALL = 4096  # bytes: constants up to this size may be sizes, which inference n
 MOST_FOLDED = 2**31  # bytes that a computed constant may have
 
 _SIZE_OF_INPUT = ("GroupNormalization", "Mish", "Swish")  # functions of ONNX, for which it infers nothing
-
-Sizes = tuple[int | None, ...]
-
-
-@dataclass
-class OnnxNode:
-    """A node of a file.
-
-    Attributes:
-        name: the file's, or a made one.
-        operator: ONNX's, with its domain where that is another.
-        inputs, outputs: tensors; an empty name is one that is left out.
-        opset: that it is written in.
-    """
-
-    name: str
-    operator: str
-    inputs: list[str]
-    outputs: list[str]
-    proto: Any = field(repr=False)
-    opset: int
-
-    @cached_property
-    def attributes(self) -> dict[str, Any]:
-        from onnx import helper
-
-        found = {a.name: helper.get_attribute_value(a) for a in self.proto.attribute}
-        return {name: value.decode() if isinstance(value, bytes) else value for name, value in found.items()}
-
-
-@dataclass
-class OnnxNet:
-    """A file as it is read.
-
-    Attributes:
-        nodes: in order, without those that make constants.
-        constants: arrays by tensor.
-        sizes: of every other tensor; one that depends on the image has None for it, or is missing.
-        input: the image's tensor.
-        shape, axes: of the image, and the order of its axes, bchw or bhwc.
-        outputs: in the file's order.
-        notes: what a user should know.
-        computed: constants that no one wrote: exporters give convolutions a bias of zeros.
-    """
-
-    source: str
-    nodes: list[OnnxNode]
-    constants: dict[str, np.ndarray]
-    sizes: dict[str, Sizes]
-    input: str
-    shape: Shape
-    axes: str
-    outputs: list[str]
-    notes: list[str]
-    computed: set[str]
 
 
 def load_file(path: str | os.PathLike[str]) -> Any:
@@ -421,11 +365,3 @@ def _constant(node: OnnxNode) -> np.ndarray:
         return numpy_helper.to_array(value)
     kinds = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
     return np.array(value, dtype=kinds.get(name))
-
-
-def known_sizes(net: OnnxNet, tensor: str) -> tuple[int, ...] | None:
-    """Sizes of a tensor where all are known."""
-    if tensor in net.constants:
-        return net.constants[tensor].shape
-    sizes: Sequence[int | None] | None = net.sizes.get(tensor)
-    return None if sizes is None or None in sizes else tuple(int(size or 0) for size in sizes)

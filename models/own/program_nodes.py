@@ -12,7 +12,7 @@ import numpy as np
 from ..layers import Shape
 from ..programs import Constant, Elementwise, Operation, Program, Split
 from .graph import Weights
-from .onnx_net import OnnxNet, OnnxNode, known_sizes
+from .onnx_nodes import OnnxNet, OnnxNode, known_sizes
 from .quantised import upper_bound
 from .ranges import border, slices
 from .refusals import NodeRefused, advice

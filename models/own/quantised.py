@@ -13,7 +13,7 @@ from ..layers import GlobalPool, Pointwise, Pool
 from ..remaps import DepthToSpace, Mirror, Reorg, Resize, Slice
 from .call import Call
 from .graph import GraphBuilder
-from .onnx_net import OnnxNet, OnnxNode
+from .onnx_nodes import OnnxNet, OnnxNode
 
 QUANTISED = "quantised activations are read as float: what lies between Quantize and Dequantize is left out"
 _NOT_NEGATIVE = ("relu", "relu6", "sigmoid", "hardsigmoid", "softmax", "exp", "abs", "sqrt")

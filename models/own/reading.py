@@ -17,7 +17,7 @@ from .call import Call
 from .folding import Folding, Link, NotNested
 from .graph import Graph, GraphBuilder, Kernel, Node
 from .movement import PLACES, placed
-from .onnx_net import OnnxNet, OnnxNode, known_sizes
+from .onnx_nodes import OnnxNet, OnnxNode, known_sizes
 from .onnx_operators import HANDLERS, MAP_OPERATORS
 from .patterns import recognised
 from .program_nodes import Entry, NoProgram, elementwise_of, is_elementwise, program_of, refusal
