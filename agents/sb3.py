@@ -22,6 +22,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -228,6 +229,7 @@ class Sb3Learner:
         if left <= 0 or (episodes is not None and self.vec.episodes >= episodes):
             return
         callback = _Reporter(self, episodes, total, on_report)
+        self.model.set_logger(Logger(None, []))  # SB3's own leaves an empty folder in /tmp a training
         self.model.learn(left, callback=callback, reset_num_timesteps=self.model.num_timesteps == 0, log_interval=None)  # type: ignore[arg-type]
         on_report(self.report(episodes, total, self.model.num_timesteps))
 
