@@ -23,7 +23,7 @@ import yaml
 from splitgym.agents.registry import agents_module, get_spec
 from splitgym.envs import FAMILIES
 from splitgym.envs.distredge.scenarios import Scenario
-from splitgym.experiments import eval_command, study_command, train_command
+from splitgym.experiments import dashboard_command, eval_command, study_command, train_command
 from splitgym.experiments.claims import command as claims_command
 from splitgym.experiments.hiertrain import measured
 from splitgym.experiments.l2s import digits, privacy
@@ -249,6 +249,8 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
                 assert set(options[options.index("--only") + 1 :]) <= set(re.findall(r"[\w-]+", source))
         case [".venv/bin/python", script]:
             assert script in FILES
+        case [".venv/bin/splitgym-dashboard", *options]:
+            assert dashboard_command._parser().parse_args(options).env in FAMILIES
         case [program, *options] if Path(program).name in LIVE:
             module, begins, names = LIVE[Path(program).name]
             for name in names:
