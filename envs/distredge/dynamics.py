@@ -121,7 +121,7 @@ class DistrEdgeDynamics(ScenarioDynamics):
     def hold(self, mbps: np.ndarray) -> None:
         """From the next image on, all links stay at these rates (D,): what is planned on who knows no more of them."""
         self.links = LinkRates(mbps.tolist(), self.num_lanes)
-        self.is_random, self.plan_decides = False, True
+        self.is_random, self.plan_decides, self.eval_episodes = False, True, 1
         self._rates = self.system.rates(mbps[:, None])
         self._reference_s[:] = self.system.offload_s(mbps[:, None])
 

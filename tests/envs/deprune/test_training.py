@@ -318,7 +318,7 @@ def test_bad_schedules_and_checkpoints_are_named(digits: Dataset, tmp_path: Path
 
 def test_a_model_that_does_not_fit_the_images_is_named(digits: Dataset) -> None:
     few = replace(SMALL, tail=(Linear(4, activation="none"),))
-    with pytest.raises(InputError, match="digits: has 10 classes, small tells"):
+    with pytest.raises(InputError, match="digits: has 10 classes, small gives"):
         Training(few, digits, SETTINGS)
     with pytest.raises(InputError, match="digits: images are 1x8x8, small takes"):
         Training(replace(SMALL, input=Shape(3, 8, 8)), digits, SETTINGS)
