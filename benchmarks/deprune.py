@@ -16,8 +16,8 @@ from splitgym.envs import get_family
 from splitgym.envs.deprune.curves import Curves, load_curves
 from splitgym.envs.deprune.scenarios import DEFAULT_SCENARIO, SCENARIOS, get_scenario
 from splitgym.envs.deprune.system import System
-from splitgym.experiments.claims.verdict import interval
-from splitgym.experiments.deprune.claim_runs import Run, by_seed, epochs_to_reach, points
+from splitgym.experiments.deprune.claims.runs import Run, by_seed, epochs_to_reach, points
+from splitgym.experiments.intervals import interval
 from splitgym.experiments.play import assess, make_env, play
 
 ENV = "splitgym/Deprune-v0"

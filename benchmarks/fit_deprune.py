@@ -16,8 +16,8 @@ from typing import Any
 from scipy.optimize import minimize_scalar, root_scalar
 
 from splitgym.envs.deprune.paper import PAPER, WIFI
-from splitgym.experiments.deprune.claim_runs import ETHERNET, TESTBEDS
-from splitgym.experiments.deprune.claim_runs import WIFI as OVER_WIFI
+from splitgym.experiments.deprune.claims.runs import ETHERNET, TESTBEDS
+from splitgym.experiments.deprune.claims.runs import WIFI as OVER_WIFI
 
 
 def fitted_bytes() -> float:

@@ -18,7 +18,7 @@ from splitgym.agents.registry import agents_of
 from splitgym.envs.edgemove.paper import PAPER
 from splitgym.envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, TASKS, get_scenario
 from splitgym.envs.edgemove.system import System
-from splitgym.experiments.edgemove.claim_measures import COLUMN
+from splitgym.experiments.edgemove.claims.measures import COLUMN
 from splitgym.models.layers import GlobalPool, Shape
 from splitgym.models.model import Model
 from splitgym.models.zoo.classifiers import bottleneck, classifier, resnet_stem, resnet_units, small_resnet

@@ -23,7 +23,7 @@ from splitgym.envs.hiertrain.planning import ExactPlanner
 from splitgym.envs.hiertrain.scenarios import get_scenario
 from splitgym.envs.hiertrain.schedule import alone
 from splitgym.envs.hiertrain.system import CLOUD, EDGE, System
-from splitgym.experiments.hiertrain.claim_jobs import PUBLISHED
+from splitgym.experiments.hiertrain.claims.jobs import PUBLISHED
 
 ENDS_MBPS = (1.5, 5.0)  # All-Cloud is farthest behind at the lowest rate, All-Edge at the highest
 CHOSEN = (7.0, 11.0)  # i3 and Xeon over the Pi: two and three times the clock, some 3.5 times the work a cycle

@@ -11,7 +11,7 @@ import numpy as np
 from measure import Figure, vector_rate
 
 from splitgym.envs.l2s.scenarios import GROUPS as SCENARIO_GROUPS
-from splitgym.experiments.l2s.claim_runs import decision_s, play_lanes
+from splitgym.experiments.l2s.claims.runs import decision_s, play_lanes
 
 ENV = "splitgym/L2S-v0"
 SEEDS = 20

@@ -1,7 +1,7 @@
 """Numbers in prose that come from committed results: ``<!--= KEY -->text<!--/-->``, where text is written by a script.
 
-KEY is FAMILY:CLAIM for a claim of one quantity, FAMILY:CLAIM:QUANTITY for another's, FAMILY:CLAIM:verdict, or
-bench:NAME for a figure of benchmarks/run.py, to so many digits where ``.1f`` or the like follows.
+KEY is FAMILY:CLAIM for a claim of one quantity, FAMILY:CLAIM:QUANTITY for another's, FAMILY:CLAIM:verdict; where
+`` .1f`` or the like follows, the mean alone in so many digits, without its unit.
 """
 
 from __future__ import annotations

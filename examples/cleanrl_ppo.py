@@ -11,7 +11,9 @@ import torch
 from torch import nn
 from torch.distributions import Categorical
 
-import splitgym.envs  # noqa: F401
+import splitgym.envs
+
+gym.register_envs(splitgym.envs)
 
 
 def main(argv=None):

@@ -16,7 +16,9 @@ from torchrl.modules import MLP, ValueOperator
 from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 
-import splitgym.envs  # noqa: F401
+import splitgym.envs
+
+gym.register_envs(splitgym.envs)
 
 
 def main(argv=None):

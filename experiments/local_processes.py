@@ -14,6 +14,7 @@ from ..envs import FAMILIES, Family
 from .work import Deaths, OnProgress, Results, Work, begin
 
 T = TypeVar("T")
+SAVING_S = 60.0  # in which a process that is asked to end may save what it has
 SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks of torch and BLAS
 Told = tuple[str, Any]  # share, result or error, with its value
 
@@ -68,9 +69,12 @@ class _Worker(Generic[T]):
         """End the process; work under way may save what it has."""
         if self.work is not None:
             self._process.terminate()
-            self._process.join()
+            self._process.join(SAVING_S)
         self._here.close()
-        self._process.join()
+        self._process.join(SAVING_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
 
 
 def in_processes(works: Sequence[Work[T]], workers: int, on_progress: OnProgress[T]) -> Results[T]:

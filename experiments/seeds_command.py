@@ -23,7 +23,7 @@ from ..ui.files import write_text
 from ..ui.progress import Bar
 from ..ui.validation import read_json
 from . import tables
-from .claims.verdict import interval
+from .intervals import interval
 from .jobs import Job
 from .play import make_env
 from .processes import carry_out

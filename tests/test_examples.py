@@ -59,12 +59,12 @@ def test_the_environment_is_one_for_gymnasium(fading: Family) -> None:
 
 
 def test_lanes_of_the_environment_are_scalar_environments(fading: Family) -> None:
-    lanes = gym.make_vec(fading.env_id, num_envs=3, scenario="alexnet")
+    lanes: Any = gym.make_vec(fading.env_id, num_envs=3, scenario="alexnet")
     scalars = [gym.make(fading.env_id, scenario="alexnet") for _ in range(3)]
     np.testing.assert_array_equal(lanes.reset(seed=5)[0], [env.reset(seed=5 + i)[0] for i, env in enumerate(scalars)])
     rng = np.random.default_rng(0)
     for _ in range(50):
-        actions = rng.integers(lanes.single_action_space.n, size=3)  # type: ignore[attr-defined]
+        actions = rng.integers(lanes.single_action_space.n, size=3)
         observation, reward, terminated, _, info = lanes.step(actions)
         told = [env.step(action) for env, action in zip(scalars, actions, strict=True)]
         np.testing.assert_array_equal(observation, [t[0] for t in told])

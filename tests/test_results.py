@@ -11,7 +11,8 @@ from splitgym.experiments.claims.findings import papers
 from . import ROOT, script
 
 quotes: Any = script("docs/quotes.py")
-script("docs/make_pages.py")  # which the next one imports
+script("docs/make_pages.py")  # which the next ones import
+results: Any = script("docs/committed.py")
 make_results: Any = script("docs/make_results.py")
 HERE = ROOT / "docs" / "results"
 

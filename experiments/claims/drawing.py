@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...ui.canvas import COLORS, INK
-from .verdict import interval
+from ..intervals import interval
 
 WIDTH_IN = 7.2
 PUBLISHED = {"color": INK, "linestyle": (0, (5, 3)), "linewidth": 1.2}  # a published value or bound as a line

@@ -11,10 +11,11 @@ from typing import Any
 from ...envs import FAMILIES, Family
 from ...envs.scenarios import Inputs
 from ...ui.errors import InputError
+from ..intervals import interval
 from .leaderboard import Leaderboard
 from .ledger import JobFailed, Ledger, lines_of, name_of
 from .statement import Claim, Exhibit, Job, Setting, answer, jobs_of
-from .verdict import Verdict, interval, judge, judge_part
+from .verdict import Verdict, judge, judge_part
 
 
 @dataclass(frozen=True)

@@ -109,10 +109,10 @@ class Outcome:
 
 @cache
 def code_of(function: Callable[..., Any]) -> str:
-    """A digest of what decides a job's result: the suite's code and data, the function's own module, data beside it."""
+    """A digest of what decides a job's result: the suite's code and data, the function's module, its family's data."""
     module = Path(inspect.getfile(function))
     digest = hashlib.sha256(module.read_bytes())
-    for path in sorted(module.parent.glob("*.json")):
+    for path in sorted(path for folder in module.parents[:2] for path in folder.glob("*.json")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     digest.update(_code_of_packages().encode())
     return digest.hexdigest()[:16]

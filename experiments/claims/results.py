@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from .statement import Asking
+from .statement import Asking, concluded
 
 
 def short(values: Any) -> list[float]:
@@ -32,12 +32,4 @@ def both(one: Asking[Any], other: Asking[Any]) -> Asking[tuple[Any, Any]]:
     """What comes of two inquiries, asked at once."""
     first, second = list(next(one)), list(next(other))
     found = yield [*first, *second]
-    return _end(one, found[: len(first)]), _end(other, found[len(first) :])
-
-
-def _end(asking: Asking[Any], found: Sequence[Any]) -> Any:
-    try:
-        asking.send(found)
-    except StopIteration as end:
-        return end.value
-    raise AssertionError("an inquiry asks once")
+    return concluded(one, found[: len(first)]), concluded(other, found[len(first) :])

@@ -154,9 +154,13 @@ def answer(inquiry: Inquiry[T], setting: Setting, result_of: Callable[[Job], Any
         result_of: finds the result of a job that is done.
     """
     asking = inquiry(setting)
-    jobs = next(asking)
+    return concluded(asking, [result_of(job) for job in next(asking)])
+
+
+def concluded(asking: Asking[T], results: Sequence[Any]) -> T:
+    """What comes of an inquiry that has asked, by the results of its jobs."""
     try:
-        asking.send([result_of(job) for job in jobs])
+        asking.send(results)
     except StopIteration as end:
         return end.value
     raise AssertionError("an inquiry asks once")

@@ -6,25 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
+from ..intervals import interval
+from .statement import Part
 
-from .statement import Part, Samples
-
-CONFIDENCE = 0.95
 Verdict = Literal["holds", "holds in part", "does not hold", "not resolved", "cannot be tested here"]
 VERDICTS: tuple[Verdict, ...] = ("holds", "holds in part", "does not hold", "not resolved", "cannot be tested here")
-
-
-def interval(samples: Samples) -> tuple[float, float, float]:
-    """(mean, lower, upper) of the mean over seeds, by Student's t; all three alike where there is one sample."""
-    values = np.asarray(samples, dtype=float)
-    mean = float(values.mean())
-    if len(values) < 2 or not np.isfinite(values).all() or np.ptp(values) == 0.0:
-        return mean, mean, mean
-    from scipy.stats import t
-
-    half = float(t.ppf(0.5 + CONFIDENCE / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
-    return mean, mean - half, mean + half
 
 
 def judge_part(part: Part) -> Verdict:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ....ui.canvas import COLORS, INK, clean, footnote, new_figure, top_legend
 from ...claims.statement import Asking, Inquiry, Job, Setting
-from ...claims.verdict import interval
+from ...intervals import interval
 from . import runs
 from .inside import BUSIEST, busiest, largest
 from .published import DEVICES, NAMES, Band

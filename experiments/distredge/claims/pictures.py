@@ -10,7 +10,7 @@ import numpy as np
 
 from ....ui.canvas import COLORS, INK, clean, footnote, new_figure, top_legend
 from ...claims.statement import Asking, Job, Setting
-from ...claims.verdict import interval
+from ...intervals import interval
 from . import runs
 from .bar_pictures import LOOKS
 from .online import ONLINE_BAND, hours

@@ -11,7 +11,7 @@ from splitgym.envs.deprune.curves import RECORDED, load_curves
 from splitgym.envs.deprune.paper import INFERRED, PAPER, WIFI
 from splitgym.envs.deprune.scenarios import DEFAULT_SCENARIO, SCENARIOS, Scenario, get_scenario
 from splitgym.envs.scenarios import INPUTS
-from splitgym.experiments.deprune.claim_runs import TESTBEDS
+from splitgym.experiments.deprune.claims.runs import TESTBEDS
 
 from ... import script
 from .episodes import make

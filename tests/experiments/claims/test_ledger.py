@@ -12,8 +12,7 @@ import pytest
 from splitgym.experiments.claims import ledger as ledgers
 from splitgym.experiments.claims.findings import entries, needed
 from splitgym.experiments.claims.ledger import JobFailed, Ledger, name_of, run, unique
-from splitgym.experiments.claims.results import both
-from splitgym.experiments.claims.statement import Asking, Claim, Exhibit, Job, Part, Setting, answer, jobs_of
+from splitgym.experiments.claims.statement import Claim, Exhibit, Job, Setting
 from splitgym.experiments.work import Executor
 
 from . import toy
@@ -76,19 +75,22 @@ def test_a_job_is_named_by_function_and_arguments() -> None:
     assert unique([*JOBS, *JOBS]) == JOBS
 
 
-def test_the_code_of_a_job_is_its_module_and_data_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    module, data = tmp_path / "recorded_toys.py", tmp_path / "toys.json"
+def test_the_code_of_a_job_is_its_module_and_its_familys_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "claims"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    module, data, study = folder / "recorded_toys.py", folder / "toys.json", tmp_path / "study.json"
+    study.write_text("2")
     module.write_text("def read():\n    return 1\n")
     data.write_text("1")
     function = importlib.import_module("recorded_toys").read
     code_of = inspect.unwrap(ledgers.code_of)
     codes = [code_of(function)]
-    for path in (data, module):
+    for path in (data, study, module):
         path.write_text(path.read_text() + "\n")
         codes.append(code_of(function))
-    (tmp_path / "other.py").write_text("")
-    assert len(set(codes)) == 3
+    (folder / "other.py").write_text("")
+    assert len(set(codes)) == 4
     assert code_of(function) == codes[-1]
 
 
@@ -99,29 +101,3 @@ def test_claims_share_jobs_and_records_are_plain(tmp_path: Path) -> None:
     for path in tmp_path.iterdir():
         record = json.loads(path.read_text())
         assert {"job", "code", "versions", "seconds", "result"} <= record.keys()
-
-
-def test_data_beside_a_jobs_code_decide_its_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = tmp_path / "module.py"
-    module.write_text("")
-    monkeypatch.setattr(ledgers.inspect, "getfile", lambda function: str(module))
-    codes = []
-    for text in ("{}", "[]", "{}"):
-        (tmp_path / "study.json").write_text(text)
-        ledgers.code_of.cache_clear()
-        codes.append(ledgers.code_of(toy.twice))
-    ledgers.code_of.cache_clear()
-    assert codes[0] == codes[2] != codes[1]
-
-
-def test_two_inquiries_are_asked_at_once() -> None:
-    setting = Setting()
-
-    def inquiry(setting: Setting) -> Asking[list[list[Part]]]:
-        one, other = yield from both(toy.doubles(setting), toy.rises(setting))
-        return [one, other]
-
-    jobs = jobs_of(inquiry, setting)
-    assert jobs == [*jobs_of(toy.doubles, setting), *jobs_of(toy.rises, setting)]
-    found = answer(inquiry, setting, lambda job: job.function(**job.arguments))
-    assert [[part.name for part in parts] for parts in found] == [[""], ["larger over smaller", "smaller over larger"]]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitgym.experiments.claims.statement import TIE, Exhibit, Part, below, near
-from splitgym.experiments.claims.verdict import interval, judge, judge_part
+from splitgym.experiments.claims.verdict import judge, judge_part
+from splitgym.experiments.intervals import interval
 
 FIGURES = st.floats(-1e6, 1e6)
 

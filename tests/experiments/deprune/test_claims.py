@@ -8,8 +8,8 @@ import pytest
 
 from splitgym.envs.deprune.curves import load_curves
 from splitgym.experiments.claims.statement import Setting
-from splitgym.experiments.deprune.claim_jobs import SEVERAL_SEEDS
-from splitgym.experiments.deprune.claim_runs import TESTBEDS, by_seed, epochs_to_reach, points
+from splitgym.experiments.deprune.claims.jobs import SEVERAL_SEEDS
+from splitgym.experiments.deprune.claims.runs import TESTBEDS, by_seed, epochs_to_reach, points
 
 from ..claims.papers import Judged, check_picture
 

@@ -10,9 +10,7 @@ import pytest
 from splitgym.envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, TASKS, get_scenario
 from splitgym.envs.edgemove.system import System
 from splitgym.experiments.claims.statement import Job
-from splitgym.experiments.edgemove import claim_measures as measures
-from splitgym.experiments.edgemove import claim_pictures as pictures
-from splitgym.experiments.edgemove import claim_runs as runs
+from splitgym.experiments.edgemove.claims import measures, pictures, runs
 
 from ..claims.inquiries import SETTINGS, answered, check_jobs, check_keys, check_picture, imagined, of
 

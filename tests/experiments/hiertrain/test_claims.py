@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from splitgym.experiments.claims.statement import Setting
-from splitgym.experiments.hiertrain import claim_runs
-from splitgym.experiments.hiertrain.claim_jobs import PUBLISHED
+from splitgym.experiments.hiertrain.claims import runs
+from splitgym.experiments.hiertrain.claims.jobs import PUBLISHED
 
 from ..claims.papers import Judged, check_picture
 
@@ -28,7 +28,7 @@ def test_claims_are_of_a_form(judged: Judged) -> None:
 
 
 def test_speed_ups_are_the_largest_of_the_rates(judged: Judged) -> None:
-    found = claim_runs.sweep("alexnet", "paper")
+    found = runs.sweep("alexnet", "paper")
     for key, other, published in zip(("edge", "cloud"), ("all-edge", "all-cloud"), PUBLISHED["alexnet"], strict=True):
         pairs = zip(found["seconds"][other], found["seconds"]["hiertrain"], strict=True)
         assert judged.quantities(f"alexnet-over-{key}") == {"": pytest.approx(max(a / b for a, b in pairs))}
@@ -39,7 +39,7 @@ def test_speed_ups_are_the_largest_of_the_rates(judged: Judged) -> None:
 
 def test_no_scheme_is_faster_than_the_optimum_with_whole_values(judged: Judged) -> None:
     for model in PUBLISHED:
-        seconds = claim_runs.sweep(model, "paper")["seconds"]
+        seconds = runs.sweep(model, "paper")["seconds"]
         best = seconds.pop("hiertrain")
         seconds.pop("jalad")  # sends fewer bits
         for scheme in seconds:
@@ -47,7 +47,7 @@ def test_no_scheme_is_faster_than_the_optimum_with_whole_values(judged: Judged) 
 
 
 def test_a_core_saves_what_its_time_says(judged: Judged) -> None:
-    one, two, three, four = claim_runs.cores("paper")["seconds"][0]
+    one, two, three, four = runs.cores("paper")["seconds"][0]
     saved, ratio = judged.quantities("second-core").values()
     assert saved == pytest.approx(100 * (1 - two / one))
     assert ratio == pytest.approx((1 - four / three) / (1 - two / one))

@@ -11,10 +11,7 @@ from splitgym.envs.l2s.scenarios import get_scenario
 from splitgym.envs.l2s.staleness import FILE
 from splitgym.envs.l2s.system import System
 from splitgym.experiments.claims.statement import Job
-from splitgym.experiments.l2s import claim_measures as measures
-from splitgym.experiments.l2s import claim_pictures as pictures
-from splitgym.experiments.l2s import claim_recorded as recorded
-from splitgym.experiments.l2s import claim_runs as runs
+from splitgym.experiments.l2s.claims import measures, pictures, recorded, runs
 from splitgym.ui.validation import read_json
 
 from ..claims.inquiries import answered, check_jobs, check_keys, check_picture, imagined, of

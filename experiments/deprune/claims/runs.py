@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.deprune.curves import get_curves
-from ...envs.deprune.scenarios import DEFAULT_SCENARIO, get_scenario
-from ...envs.deprune.schedules import deprune
-from ...envs.deprune.system import System
-from ...envs.scenarios import Inputs
+from ....envs.deprune.curves import get_curves
+from ....envs.deprune.scenarios import DEFAULT_SCENARIO, get_scenario
+from ....envs.deprune.schedules import deprune
+from ....envs.deprune.system import System
+from ....envs.scenarios import Inputs
 
 FULL: Mapping[str, Any] = {"model": "vgg11_32", "curves": "", "images": 50_000}
 Found = dict[str, Any]
@@ -121,8 +121,8 @@ def recordings(name: str) -> Found:
 
 def filters() -> Found:
     """The study of filters, as it ships."""
-    from ..study_command import recorded, shipped
-    from .filters import STUDY
+    from ...study_command import recorded, shipped
+    from ..filters import STUDY
 
     (summary,) = shipped(STUDY).values()
     return {**summary, "provenance": [recorded(summary)]}

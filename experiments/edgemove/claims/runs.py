@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from ...agents.registry import get_spec
-from ...envs import get_family
-from ...envs.edgemove.pipeline import path_s, period_s
-from ...envs.edgemove.planning import cut_periods
-from ...envs.edgemove.scenarios import TASKS
-from ...envs.edgemove.system import System
-from ...envs.scenarios import Inputs
-from ..claims.results import recorded, short
-from ..play import assess, make_env
-from .landscape import cut_times_s
+from ....agents.registry import get_spec
+from ....envs import get_family
+from ....envs.edgemove.pipeline import path_s, period_s
+from ....envs.edgemove.planning import cut_periods
+from ....envs.edgemove.scenarios import TASKS
+from ....envs.edgemove.system import System
+from ....envs.scenarios import Inputs
+from ...claims.results import recorded, short
+from ...play import assess, make_env
+from ..landscape import cut_times_s
 
 FAMILY = get_family("edgemove")
 WARM_UP_S, WARM_S = 50.0, 75.0  # EdgeMove's warm-up ends in between (Sec. 5.2)
@@ -142,8 +142,8 @@ def epoch(device: str, inputs: Inputs) -> Found:
 def stale_trainings(images: str) -> Found:
     """The recorded trainings in a pipeline (:mod:`.staleness`): test accuracy in points over modelled time, a row a
     seed, by minibatches in flight; one in flight is plain SGD, on the client alone ("0")."""
-    from ..study_command import shipped
-    from .staleness import RATES, STUDY
+    from ...study_command import shipped
+    from ..staleness import RATES, STUDY
 
     summary = shipped(STUDY)[images]
     runs = summary["runs"]

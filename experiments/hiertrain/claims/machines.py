@@ -7,14 +7,13 @@ from itertools import pairwise
 from math import inf
 from typing import Any
 
-from ...envs.hiertrain.scenarios import PAPER_MODELS, SCALING, SWEEP_MBPS
-from ..claims.statement import TOLERANCE, Asking, Claim, Exhibit, Job, Part, Setting
-from . import claim_pictures as pictures
-from . import claim_runs as runs
-from .claim_jobs import NAMES, of_cores, of_measured, of_planning, of_sweeps
-from .claims_by_rate import FAST_MBPS, at, judged
-from .eight_bits_figure import lost_points, runs_by
-from .scaling_figure import PAPER_S
+from ....envs.hiertrain.scenarios import PAPER_MODELS, SCALING, SWEEP_MBPS
+from ...claims.statement import TOLERANCE, Asking, Claim, Exhibit, Job, Part, Setting
+from ..eight_bits_figure import lost_points, runs_by
+from ..scaling_figure import PAPER_S
+from . import pictures, runs
+from .by_rate import FAST_MBPS, at, judged
+from .jobs import NAMES, of_cores, of_measured, of_planning, of_sweeps
 
 NEGLIGIBLE = 0.01  # at most, of what can be ignored
 ORDER_OF_MAGNITUDE = (10**0.5, 10**1.5)

@@ -1,4 +1,4 @@
-"""The quantities that the claims of L2S's paper are judged by, from the jobs of :mod:`.claim_runs`."""
+"""The quantities that the claims of L2S's paper are judged by, from the jobs of :mod:`.runs`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.l2s.scenarios import PAPER_MODELS, PRIVACY_POINT, SWEEP_MBPS
-from ..claims.statement import Asking, Inquiry, Job, Part, Setting, below
-from .claim_recorded import IMAGES, PPT_NETWORK, divergences
-from .claim_runs import Found, decision, early, points, switch, totals, trapped
+from ....envs.l2s.scenarios import PAPER_MODELS, PRIVACY_POINT, SWEEP_MBPS
+from ...claims.statement import Asking, Inquiry, Job, Part, Setting, below
+from .recorded import IMAGES, PPT_NETWORK, divergences
+from .runs import Found, decision, early, points, switch, totals, trapped
 
 RATES = {"gpu-100": "100 Mbit/s", "gpu-60": "60 Mbit/s"}  # the paper's fast and slow link
 ROUNDS, QUICK_ROUNDS = 50_000, 2000  # of a training (Sec. V-B.3)

@@ -14,12 +14,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from ...agents.registry import get_spec, make_agent
-from ...envs import get_family
-from ...envs.l2s.system import System
-from ...envs.scenarios import Inputs
-from ..claims.results import short
-from ..play import Explanations, make_env
+from ....agents.registry import get_spec, make_agent
+from ....envs import get_family
+from ....envs.l2s.system import System
+from ....envs.scenarios import Inputs
+from ...claims.results import short
+from ...play import Explanations, make_env
 
 FAMILY = get_family("l2s")
 EARLY, LEARNED, CONVERGED = 100, 40, 50  # rounds that Figs. 10 and 11 are about, and those by which the paper is done

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ...agents.hiertrain.layerwise import ASSIGNMENTS
-from ...agents.hiertrain.planners import PLANNERS
-from ...envs.hiertrain.cost import iteration_s, layers_s
-from ...envs.hiertrain.planning import Best, ExactPlanner
-from ...envs.hiertrain.scenarios import SWEEP_MBPS, get_scenario
-from ...envs.hiertrain.schedule import ROLES, alone, schedules
-from ...envs.hiertrain.system import CLOUD, DEVICE, EDGE, System
-from ...envs.scenarios import Inputs
+from ....agents.hiertrain.layerwise import ASSIGNMENTS
+from ....agents.hiertrain.planners import PLANNERS
+from ....envs.hiertrain.cost import iteration_s, layers_s
+from ....envs.hiertrain.planning import Best, ExactPlanner
+from ....envs.hiertrain.scenarios import SWEEP_MBPS, get_scenario
+from ....envs.hiertrain.schedule import ROLES, alone, schedules
+from ....envs.hiertrain.system import CLOUD, DEVICE, EDGE, System
+from ....envs.scenarios import Inputs
 
 Found = dict[str, Any]
 CORES = (1, 2, 3, 4)
@@ -72,10 +72,10 @@ def _share_in_cloud(system: System, best: Best) -> float:
     """Of all samples' passes through all layers, by seconds of one of the machines, what the cloud does."""
     plan = best.plan.canonical()
     work = (system.forward_s + system.backward_s)[EDGE]
-    o, s, l = (int(worker) for worker in plan.worker[:, 0])  # noqa: E741
+    whole, short, long = (int(worker) for worker in plan.worker[:, 0])  # the paper's workers o, s and l
     b, m_s, m_l = plan.b[:, 0], int(plan.m_s[0]), int(plan.m_l[0])
-    done = {s: b[1] * work[m_s], l: b[2] * work[m_l]}
-    done[o] = system.batch * work[-1] - sum(done.values())
+    done = {short: b[1] * work[m_s], long: b[2] * work[m_l]}
+    done[whole] = system.batch * work[-1] - sum(done.values())
     return float(done[CLOUD] / (system.batch * work[-1]))
 
 
@@ -143,8 +143,8 @@ def planning(scenario: str) -> Found:
 
 def eight_bits() -> Found:
     """JALAD's trainings with few bits, as they ship."""
-    from ..study_command import recorded, shipped
-    from .eight_bits import STUDY
+    from ...study_command import recorded, shipped
+    from ..eight_bits import STUDY
 
     (summary,) = shipped(STUDY).values()
     return {**summary, "provenance": [recorded(summary)]}

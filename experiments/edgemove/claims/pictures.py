@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, TASKS
-from ...ui.canvas import COLORS, INK, footnote, new_figure
-from ..claims.drawing import GAP, MARK, ORDER_ONLY, PUBLISHED, SEEDS, WIDTH_IN, bars, grouped, line, place
-from ..claims.results import both
-from ..claims.statement import Asking, Setting
-from ..line_charts import finish, legend
-from . import claim_measures as measures
-from .claim_runs import WARM_S, WARM_UP_S
+from ....envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, TASKS
+from ....ui.canvas import COLORS, INK, footnote, new_figure
+from ...claims.drawing import GAP, MARK, ORDER_ONLY, PUBLISHED, SEEDS, WIDTH_IN, bars, grouped, line, place
+from ...claims.results import both
+from ...claims.statement import Asking, Setting
+from ...line_charts import finish, legend
+from . import measures
+from .runs import WARM_S, WARM_UP_S
 
 SCHEME_COLORS = dict(zip(measures.SCHEMES, ("#7a7a7a", COLORS[3], COLORS[1], COLORS[0]), strict=True))
 OURS = "EdgeMove made to settle (ours)"

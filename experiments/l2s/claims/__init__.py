@@ -5,12 +5,10 @@ No number was fitted to any of it; which of two AlexNets the paper means was cho
 
 from __future__ import annotations
 
-from ...envs.l2s.scenarios import GROUPS
-from ..claims.leaderboard import Leaderboard, of_groups
-from ..claims.statement import Claim, Exhibit
-from . import claim_measures as measures
-from . import claim_pictures as pictures
-from . import claim_recorded as recorded
+from ....envs.l2s.scenarios import GROUPS
+from ...claims.leaderboard import Leaderboard, of_groups
+from ...claims.statement import Claim, Exhibit
+from . import measures, pictures, recorded
 
 ILLUSTRATION = "an illustration: it says how the system works, and measures nothing"
 

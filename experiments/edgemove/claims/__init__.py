@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ...envs.edgemove.scenarios import GROUPS
-from ..claims.leaderboard import Leaderboard, of_groups
-from ..claims.statement import Claim, Exhibit
-from . import claim_measures as measures
-from . import claim_pictures as pictures
+from ....envs.edgemove.scenarios import GROUPS
+from ...claims.leaderboard import Leaderboard, of_groups
+from ...claims.statement import Claim, Exhibit
+from . import measures, pictures
 
 IMAGE, TEXT, AUDIO = (1.5, 2.1), (1.2, 2.0), (1.2, 1.8)
 BY_KIND = {"vgg16-cifar10": IMAGE, "resnet50-cinic10": IMAGE, "vgg16-agnews": TEXT, "resnet50-speech": AUDIO}

@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
-from ..claims.statement import Asking, Claim, Exhibit, Inquiry, Job, Part, Setting, near
-from . import claim_pictures as pictures
-from . import claim_runs as runs
-from .claim_jobs import FILTERS, LAYER_9, of_filter_recordings, of_filters, of_recordings
-from .claim_runs import by_seed, epochs_to_reach, phase, points
+from ...claims.statement import Asking, Claim, Exhibit, Inquiry, Job, Part, Setting, near
+from . import pictures, runs
+from .jobs import FILTERS, LAYER_9, of_filter_recordings, of_filters, of_recordings
+from .runs import by_seed, epochs_to_reach, phase, points
 
 POINT = 1.0  # of accuracy; less apart is "similar" or "without loss"
 GAIN_POINTS = 4.0  # over high compression, as published

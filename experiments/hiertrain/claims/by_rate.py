@@ -10,11 +10,10 @@ from itertools import pairwise
 from math import inf
 from typing import Any
 
-from ...envs.hiertrain.scenarios import PAPER_MODELS, SWEEP_MBPS
-from ..claims.statement import Asking, Claim, Exhibit, Inquiry, Job, Part, Setting, near
-from . import claim_pictures as pictures
-from . import claim_runs as runs
-from .claim_jobs import LOW_MBPS, NAMES, PUBLISHED, of_sweep, of_sweeps
+from ....envs.hiertrain.scenarios import PAPER_MODELS, SWEEP_MBPS
+from ...claims.statement import Asking, Claim, Exhibit, Inquiry, Job, Part, Setting, near
+from . import pictures, runs
+from .jobs import LOW_MBPS, NAMES, PUBLISHED, of_sweep, of_sweeps
 
 TIE = 0.005  # relative difference that counts as none
 FASTER = 1.0 - TIE

@@ -1,4 +1,4 @@
-"""The quantities that the claims of EdgeMove's paper are judged by, from the jobs of :mod:`.claim_runs`."""
+"""The quantities that the claims of EdgeMove's paper are judged by, from the jobs of :mod:`.runs`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, TASKS
-from ..claims.statement import TIE, TOLERANCE, Asking, Inquiry, Job, Part, Setting, below, near
-from .claim_runs import Found, conditions, cycles, epoch, minibatch, progress, stale_trainings, training
+from ....envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, TASKS
+from ...claims.statement import TIE, TOLERANCE, Asking, Inquiry, Job, Part, Setting, below, near
+from .runs import Found, conditions, cycles, epoch, minibatch, progress, stale_trainings, training
 
 SCHEMES = {  # of Table 1, in its order
     "on-device": "On-Device", "device-cloud": "Device-Cloud", "pipedream-e": "PipeDream-E",

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.hiertrain.scenarios import PAPER_MODELS, SCALING
-from ...ui.canvas import COLORS, INK, clean, new_figure, top_legend
-from ..claims.statement import Asking, Inquiry, Job, Setting
-from ..claims.verdict import interval
-from ..figures import logarithmic, scale_to
-from . import claim_runs as runs
-from .claim_jobs import LOW_MBPS, NAMES, PUBLISHED, of_cores, of_measured, of_planning, of_sweep, of_sweeps
-from .eight_bits_figure import lost_points, runs_by
-from .scaling_figure import PAPER_S
+from ....envs.hiertrain.scenarios import PAPER_MODELS, SCALING
+from ....ui.canvas import COLORS, INK, clean, new_figure, top_legend
+from ...claims.statement import Asking, Inquiry, Job, Setting
+from ...figures import logarithmic, scale_to
+from ...intervals import interval
+from ..eight_bits_figure import lost_points, runs_by
+from ..scaling_figure import PAPER_S
+from . import runs
+from .jobs import LOW_MBPS, NAMES, PUBLISHED, of_cores, of_measured, of_planning, of_sweep, of_sweeps
 
 WIDTH_IN = 7.5
 PUBLISHED_COLOR = "#8a8a8a"

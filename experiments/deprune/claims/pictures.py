@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.deprune.schedules import deprune
-from ...ui.canvas import COLORS, INK, clean, new_figure, top_legend
-from ..claims.statement import Asking, Inquiry, Job, Setting
-from ..claims.verdict import interval
-from . import claim_runs as runs
-from .claim_jobs import FILTERS, LAYER_9, of_filter_recordings, of_filters, of_recordings, of_testbed
-from .claim_runs import TESTBEDS, by_seed
+from ....envs.deprune.schedules import deprune
+from ....ui.canvas import COLORS, INK, clean, new_figure, top_legend
+from ...claims.statement import Asking, Inquiry, Job, Setting
+from ...intervals import interval
+from . import runs
+from .jobs import FILTERS, LAYER_9, of_filter_recordings, of_filters, of_recordings, of_testbed
+from .runs import TESTBEDS, by_seed
 
 WIDTH_IN = 7.5
 STEPS = 32 * 4  # of a benchmark: 32 batches in each of 4 epochs (Sec. 4.1)

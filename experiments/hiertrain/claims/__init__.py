@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ...envs.hiertrain.scenarios import GROUPS
-from ..claims.leaderboard import Leaderboard
-from ..claims.statement import Exhibit
-from .claims_by_rate import LAYERWISE, PARALLELISM, SINGLE_WORKERS
-from .claims_machines import CORES, MACHINES, PLANNING, VALIDITY
+from ....envs.hiertrain.scenarios import GROUPS
+from ...claims.leaderboard import Leaderboard
+from ...claims.statement import Exhibit
+from .by_rate import LAYERWISE, PARALLELISM, SINGLE_WORKERS
+from .machines import CORES, MACHINES, PLANNING, VALIDITY
 
 DRAWN = "it is a drawing of how the method works and states no quantity"
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.l2s.staleness import FILE as STALENESS
-from ...ui.validation import read_json
-from ..claims.results import recorded, short
-from ..claims.statement import TOLERANCE, Asking, Job, Part, Setting, near
-from ..studies import SCHEMA
-from .claim_runs import Found
-from .staleness_fit import lost
+from ....envs.l2s.staleness import FILE as STALENESS
+from ....ui.validation import read_json
+from ...claims.results import recorded, short
+from ...claims.statement import TOLERANCE, Asking, Job, Part, Setting, near
+from ...studies import SCHEMA
+from ..staleness_fit import lost
+from .runs import Found
 
 IMAGES = "cifar10"  # of the recorded trainings
 KL_NETWORK, PPT_NETWORK = "alexnet_32_quarter", "vgg11_32_quarter"
@@ -47,8 +47,8 @@ def trainings(images: str) -> Found:
 
 def divergences(images: str) -> Found:
     """The recorded KL divergences by partition point (:mod:`.privacy_networks`), a row a seed, by network."""
-    from ..study_command import shipped
-    from .privacy_networks import STUDY
+    from ...study_command import shipped
+    from ..privacy_networks import STUDY
 
     summary = shipped(STUDY)[images]
     networks: dict[str, Found] = {}

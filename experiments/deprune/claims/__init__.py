@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from math import inf
 
-from ...envs.deprune.scenarios import GROUPS
-from ..claims.leaderboard import Leaderboard, of_groups
-from ..claims.statement import Asking, Claim, Exhibit, Inquiry, Job, Part, Setting, near
-from . import claim_pictures as pictures
-from . import claim_runs as runs
-from .claim_jobs import of_testbed, of_testbeds
-from .claim_runs import TESTBEDS, Testbed
-from .claims_trained import DEPRUNE, METHOD, PLACES, PRUNE
+from ....envs.deprune.scenarios import GROUPS
+from ...claims.leaderboard import Leaderboard, of_groups
+from ...claims.statement import Asking, Claim, Exhibit, Inquiry, Job, Part, Setting, near
+from . import pictures, runs
+from .jobs import of_testbed, of_testbeds
+from .runs import TESTBEDS, Testbed
+from .trained import DEPRUNE, METHOD, PLACES, PRUNE
 
 TIE = 0.005  # relative difference that counts as none
 DRAWN = "it is a drawing of how the method works and states no quantity"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ...envs.deprune.scenarios import DEFAULT_SCENARIO, GROUPS
-from ..claims.statement import Job, Setting
-from . import claim_runs as runs
-from .claim_runs import TESTBEDS
+from ....envs.deprune.scenarios import DEFAULT_SCENARIO, GROUPS
+from ...claims.statement import Job, Setting
+from . import runs
+from .runs import TESTBEDS
 
 SEVERAL_SEEDS = f"{DEFAULT_SCENARIO}-4k"  # the recordings with three seeds of every schedule
 LAYER_9 = f"{DEFAULT_SCENARIO}-layer9"

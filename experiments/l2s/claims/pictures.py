@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.l2s.scenarios import PAPER_MODELS, SWEEP_MBPS
-from ...ui.canvas import COLORS, INK, footnote, new_figure
-from ..claims.drawing import MARK, ORDER_ONLY, PUBLISHED, SEEDS, WIDTH_IN, bars, grouped, line
-from ..claims.results import both
-from ..claims.statement import Asking, Setting
-from ..figures import logarithmic
-from ..line_charts import finish, legend, rate_axis
-from . import claim_measures as measures
-from . import claim_recorded as recorded
-from .claim_runs import CONVERGED, LEARNED
+from ....envs.l2s.scenarios import PAPER_MODELS, SWEEP_MBPS
+from ....ui.canvas import COLORS, INK, footnote, new_figure
+from ...claims.drawing import MARK, ORDER_ONLY, PUBLISHED, SEEDS, WIDTH_IN, bars, grouped, line
+from ...claims.results import both
+from ...claims.statement import Asking, Setting
+from ...figures import logarithmic
+from ...line_charts import finish, legend, rate_axis
+from . import measures, recorded
+from .runs import CONVERGED, LEARNED
 
 MODEL_COLORS = dict(zip(PAPER_MODELS, COLORS, strict=False))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...envs.hiertrain.scenarios import PAPER_MODELS, SCALING
-from ..claims.statement import Job, Setting
-from . import claim_runs as runs
-from .measured import iterations
+from ....envs.hiertrain.scenarios import PAPER_MODELS, SCALING
+from ...claims.statement import Job, Setting
+from ..measured import iterations
+from . import runs
 
 NAMES: Mapping[str, str] = {"alexnet": "AlexNet", "lenet5": "LeNet-5"}
 PUBLISHED: Mapping[str, tuple[float, float]] = {"alexnet": (2.3, 4.5), "lenet5": (1.7, 6.9)}  # All-Edge, All-Cloud
