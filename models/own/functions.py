@@ -15,6 +15,10 @@ from .refusals import WHOLE_NUMBERS
 Protos = list[Any]  # ONNX's NodeProto
 
 
+class NotWritten(Exception):
+    """An operator that is a function here has an attribute that is not read."""
+
+
 def body(node: Any, types: Mapping[str, Any], opset: int) -> tuple[Protos, int] | None:
     """The nodes that a node stands for, and the opset that they are written in; None where it stands for itself.
 
@@ -24,6 +28,9 @@ def body(node: Any, types: Mapping[str, Any], opset: int) -> tuple[Protos, int] 
         node: a NodeProto of ONNX's own domain.
         types: of its inputs.
         opset: of the file.
+
+    Raises:
+        NotWritten: it has an attribute that is not read.
     """
     if node.op_type in HANDLERS or node.op_type in _read():  # the latter needs torch
         return None
@@ -106,7 +113,7 @@ def _power_pool(node: Any, types: Mapping[str, Any]) -> Protos:
     else:
         pool, window, more = "AveragePool", attributes["kernel_shape"], {**attributes, "count_include_pad": 1}
         if attributes.get("ceil_mode", 0):
-            raise ValueError("ceil_mode of a pool by powers is not read")
+            raise NotWritten("ceil_mode of a pool by powers is not read")
     steps: list[tuple[str, float | None, dict[str, Any]]] = [
         ("Abs", None, {}), ("Pow", power, {}), (pool, None, more), ("Mul", float(prod(window)), {}),
         ("Pow", 1 / power, {}),

@@ -18,11 +18,11 @@ import numpy as np
 
 from ...ui.errors import InputError
 from ..layers import Shape
-from .functions import body
+from .functions import NotWritten, body
 from .inference import corrected_sizes
 from .onnx_input import fixed_input
 from .onnx_nodes import OnnxNet, OnnxNode, Sizes
-from .refusals import BROKEN, NodeRefused
+from .refusals import BROKEN, NodeRefused, advice
 
 LEAST_OPSET = 7  # before it additions did not broadcast as they do now
 SMALL = 4096  # bytes: constants up to this size may be sizes, which inference needs to see
@@ -168,7 +168,11 @@ class _Loading:
     def _call(self, node: OnnxNode) -> bool:
         """The nodes of a function that ONNX defines, or that is one here, in the place of its call; whether it is."""
         types = self._types_read(node)
-        found = None if types is None else body(_renamed(node), types, node.opset)
+        try:
+            found = None if types is None else body(_renamed(node), types, node.opset)
+        except NotWritten as error:
+            advised = advice(node.operator, node.inputs, self.constants)
+            raise NodeRefused(self.source, node.name, node.operator, str(error), advised) from None
         if found is None:
             return False
         before = self.opset

@@ -57,6 +57,10 @@ REFUSED: dict[str, tuple[list[Any], dict[str, Any], int, str]] = {  # nodes, wei
     "norm in training": (
         [CONV, node("BatchNormalization", "c", "b", "b", "b", "b", training_mode=1)], {}, 18, "sizes do not fit"
     ),
+    "LpPool ceil_mode": (
+        [CONV, node("LpPool", "c", kernel_shape=[2, 2], ceil_mode=1)], {}, 18,
+        "ceil_mode of a pool by powers is not read; --output c reads the network up to there",
+    ),
     "MaxPool ceil_mode": (
         [CONV, node("MaxPool", "c", kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 1, 0], ceil_mode=1)], {}, 18,
         "ceil_mode with an uneven padding has no layer",
