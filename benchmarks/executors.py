@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from measure import Figure
 
 from splitgym.envs import get_family
-from splitgym.experiments.work import Executor, Kind
+from splitgym.experiments.executors.work import Executor, Kind
 from splitgym.experiments.workers import Task, run_tasks
 
 JOBS = 8

@@ -23,14 +23,14 @@ from ..ui.progress import Bar
 from . import tables
 from .claims.command import main as claims_command
 from .eval_tasks import Setting, check_plan_files, make_settings, make_tasks, match_runs, share_hyperparams
-from .executor_options import add_executor_options, executor_of
+from .executors.options import add_executor_options, executor_of
+from .executors.work import Executor
 from .figures import grouped_bars, has_error_bars, hook
 from .jobs import check_planner_options
 from .options import add_env_options, add_hyperparams_file, env_options, family_help, family_of, parse_pairs
 from .out_folders import claimed_out, claimed_run, versions
 from .results import Result, by_group, fill_regret, finite, write_csv
 from .tracking import MODES, Tracker, new_track_id, tracking_mode
-from .work import Executor
 from .workers import Task, run_tasks
 
 PROG = "splitgym-eval"

@@ -12,11 +12,11 @@ from ..agents.registry import get_spec
 from ..agents.run_folder import Progress, RunFolder
 from ..envs import get_family
 from ..ui.console import Interrupts
+from .executors.work import REPORT_S
 from .jobs import Training, reopened_job
 from .play import play
 from .results import Result
 from .run_tracker import tracker_of
-from .work import REPORT_S
 
 
 def train_seed(run: str, mode: str, group: str, more: bool, on_share: Callable[[float], None]) -> Result:

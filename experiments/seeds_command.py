@@ -23,14 +23,14 @@ from ..ui.files import write_text
 from ..ui.progress import Bar
 from ..ui.validation import read_json
 from . import tables
+from .executors.processes import carry_out
+from .executors.work import Executor, Work
 from .intervals import interval
 from .jobs import Job
 from .play import make_env
-from .processes import carry_out
 from .results import Result, finite, write_csv
 from .seed_figures import seed_curves
 from .seed_training import train_seed
-from .work import Executor, Work
 
 SEEDS = "seeds.json"
 SUMMARY, RESULTS, CURVES = "summary.json", "results.csv", "learning_curves.png"

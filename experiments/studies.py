@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from ..ui.errors import InputError
 from ..ui.files import write_text
 from ..ui.validation import read_json, shown
-from . import processes
+from .executors import processes
+from .executors.work import Executor, OnShare, Work
 from .out_folders import plain
-from .work import Executor, OnShare, Work
 
 if TYPE_CHECKING:
     from ..models.layers import Shape

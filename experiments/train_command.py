@@ -19,7 +19,7 @@ from ..ui.claims import held
 from ..ui.console import Parser, entry, note, seed_number, stderr, whole
 from ..ui.errors import InputError
 from . import seeds_command, tune_command
-from .executor_options import add_executor_options, executor_of
+from .executors.options import add_executor_options, executor_of
 from .jobs import new_job, reopened_job
 from .options import add_env_options, add_hyperparams_file, env_options, family_help, family_of, has_field, parse_pairs
 from .out_folders import claimed_out, claimed_run

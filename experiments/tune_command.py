@@ -24,10 +24,10 @@ from ..ui.files import write_text
 from ..ui.progress import Bar
 from ..ui.validation import read_json, validated
 from . import tables
+from .executors.processes import carry_out
+from .executors.work import Executor, Work
 from .jobs import new_job
-from .processes import carry_out
 from .tune_trial import STUDY, Search, run_trial, storage_of
-from .work import Executor, Work
 
 TUNE, BEST = "tune.json", "best.yaml"
 SCHEMA = 1

@@ -14,9 +14,9 @@ from ..agents.protocol import Report
 from ..agents.registry import get_spec
 from ..agents.run_folder import RunFolder
 from ..envs import get_family
+from .executors.work import REPORT_S
 from .jobs import Training, new_job
 from .play import play
-from .work import REPORT_S
 
 RUNGS = 20  # points of the learning curve at which trials are compared
 FIRST_RUNG = 4  # trials are not pruned before

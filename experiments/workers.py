@@ -14,12 +14,12 @@ from ..agents.protocol import Learner, Report
 from ..agents.registry import get_spec
 from ..agents.run_folder import RunFolder
 from ..envs import Family
-from . import processes
+from .executors import processes
+from .executors.work import REPORT_S, Executor, Work
 from .jobs import Job, Training, new_job, reopened_job
 from .out_folders import file_stem
 from .play import assess, play
 from .results import Result
-from .work import REPORT_S, Executor, Work
 
 TRAINING_WEIGHT = 25.0  # of a training in the progress bar, beside 1 for a planner
 

@@ -17,7 +17,7 @@ from ...ui.console import Parser, duration, note, print_table, stdout
 from ...ui.errors import InputError
 from ...ui.files import write_text
 from ...ui.progress import Bar
-from ..executor_options import add_executor_options, executor_of
+from ..executors.options import add_executor_options, executor_of
 from ..out_folders import versions
 from .findings import Paper, needed, papers, select
 from .ledger import Ledger, run, share_done

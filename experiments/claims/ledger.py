@@ -15,9 +15,9 @@ from typing import Any
 from ... import agents, envs, models, profiling, runtime
 from ...ui.files import write_text, writing
 from ...ui.validation import read_json
+from ..executors.processes import carry_out
+from ..executors.work import Executor, Work
 from ..out_folders import file_stem, plain, versions
-from ..processes import carry_out
-from ..work import Executor, Work
 from .statement import Job
 
 SCHEMA = 1

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from splitgym.experiments.processes import carry_out
-from splitgym.experiments.work import Executor, Work
+from splitgym.experiments.executors.processes import carry_out
+from splitgym.experiments.executors.work import Executor, Work
 from splitgym.ui.errors import InputError
 
 from .. import ROOT

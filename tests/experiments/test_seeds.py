@@ -12,10 +12,10 @@ import pytest
 from splitgym.agents import load
 from splitgym.envs import get_family
 from splitgym.experiments import seeds_command
-from splitgym.experiments.processes import carry_out
+from splitgym.experiments.executors.processes import carry_out
+from splitgym.experiments.executors.work import Executor, Work
 from splitgym.experiments.seed_figures import seed_curves
 from splitgym.experiments.seed_training import train_seed
-from splitgym.experiments.work import Executor, Work
 
 from ..command_line import names, read, rows, sketch, values
 from ..envs.toy_family import Climber

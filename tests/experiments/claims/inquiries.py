@@ -11,7 +11,7 @@ from splitgym.envs import get_family
 from splitgym.experiments.claims.findings import Paper, needed, paper
 from splitgym.experiments.claims.ledger import Ledger, name_of, run, unique
 from splitgym.experiments.claims.statement import Inquiry, Job, Part, Setting, answer, jobs_of
-from splitgym.experiments.work import Executor
+from splitgym.experiments.executors.work import Executor
 
 SETTINGS = [Setting(inputs, quick) for inputs in ("paper", "devices") for quick in (True, False)]
 

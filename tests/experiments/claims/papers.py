@@ -14,7 +14,7 @@ from splitgym.envs import get_family
 from splitgym.experiments.claims.findings import Finding, Paper, find, needed, paper
 from splitgym.experiments.claims.ledger import Ledger, run, unique
 from splitgym.experiments.claims.statement import Claim, Exhibit, Job, Setting, answer, jobs_of
-from splitgym.experiments.work import Executor
+from splitgym.experiments.executors.work import Executor
 
 SETTINGS = tuple(Setting(inputs, quick) for inputs in ("paper", "devices") for quick in (True, False))
 RESULT_BYTES = 50_000

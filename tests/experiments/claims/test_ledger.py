@@ -13,7 +13,7 @@ from splitgym.experiments.claims import ledger as ledgers
 from splitgym.experiments.claims.findings import entries, needed
 from splitgym.experiments.claims.ledger import JobFailed, Ledger, name_of, run, unique
 from splitgym.experiments.claims.statement import Claim, Exhibit, Job, Setting
-from splitgym.experiments.work import Executor
+from splitgym.experiments.executors.work import Executor
 
 from . import toy
 

@@ -13,7 +13,7 @@ from splitgym.experiments.claims.leaderboard import Leaderboard
 from splitgym.experiments.claims.ledger import Ledger, run
 from splitgym.experiments.claims.report import section, write_report
 from splitgym.experiments.claims.statement import Asking, Claim, Exhibit, Job, Part, Setting, near
-from splitgym.experiments.work import Executor
+from splitgym.experiments.executors.work import Executor
 from splitgym.ui.canvas import new_figure
 
 SETTINGS = (Setting("paper"), Setting("devices"))

@@ -7,8 +7,8 @@ import os
 from importlib.util import find_spec
 from typing import get_args
 
-from ..ui.console import whole
-from ..ui.errors import InputError
+from ...ui.console import whole
+from ...ui.errors import InputError
 from .work import Executor, Kind
 
 

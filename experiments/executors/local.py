@@ -10,7 +10,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
-from ..envs import FAMILIES, Family
+from ...envs import FAMILIES, Family
 from .work import Deaths, OnProgress, Results, Work, begin
 
 T = TypeVar("T")

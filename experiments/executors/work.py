@@ -8,10 +8,10 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
-from ..envs import Family, register_family
-from ..ui.console import note
-from ..ui.errors import InputError
-from .jobs import single_thread
+from ...envs import Family, register_family
+from ...ui.console import note
+from ...ui.errors import InputError
+from ..jobs import single_thread
 
 REPORT_S = 0.5  # between what a piece of work tells of itself
 TRIES = 2  # of a piece of work whose process dies

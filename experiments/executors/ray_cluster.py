@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from ..envs import FAMILIES, Family
-from ..ui.console import Interrupts
-from ..ui.errors import InputError
+from ...envs import FAMILIES, Family
+from ...ui.console import Interrupts
+from ...ui.errors import InputError
 from .work import REPORT_S, Deaths, Executor, OnProgress, Results, Work, begin
 
 LIVE = "live"  # the custom resource of the node whose boards a live evaluation plays on

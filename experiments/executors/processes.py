@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from .jobs import single_thread
-from .local_processes import in_processes
-from .ray_processes import in_ray
+from ..jobs import single_thread
+from .local import in_processes
+from .ray_cluster import in_ray
 from .work import Executor, OnProgress, Results, Work
 
 T = TypeVar("T")

@@ -1,0 +1,1 @@
+"""Work in processes: what can be done in them, and whose they are."""
