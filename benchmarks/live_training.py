@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -98,7 +97,7 @@ def compressed(rng: np.random.Generator) -> Task:
 
 def learning(system: Any) -> Learning:
     """What all are trained on."""
-    return Learning(load_images(None, system.model.input), every=None)
+    return Learning(load_images(None, system.model.input))
 
 
 KINDS: dict[str, Callable[[np.random.Generator], Task]] = {
@@ -114,7 +113,7 @@ def played(workers: Workers, task: Task) -> TrainingReport:
     costs = task.costs(next(iter(task.entries([]))))
     for _ in range(TRIES):
         steps = Steps(costs)
-        with workers.training(replace(task.job, every=None), costs) as training:
+        with workers.training(task.job, costs) as training:
             for step in training.run(islice(task.entries([]), STEPS + 3 * depth)):
                 steps.add(step, depth, workers.counts(step, task.step_s), task.job.setup.batch)
         report = make_report(task, workers, steps)

@@ -73,7 +73,7 @@ class Workers:
         """The least scale at which this machine does all of a step in time, with some to spare, and none is too short
         to be told from the runtime's own time."""
         first = next(task.entries([]))
-        with self.training(replace(task.job, every=None), None) as training:
+        with self.training(task.job, None) as training:
             steps = list(training.run(islice(task.entries([]), TRIED + task.job.in_flight), drains=True))
         tried = [step for step in steps[1:] if type(step.entry) is type(first)]
         found = [least_scale(step, task.costs(step.entry), task.step_s) for step in tried]

@@ -79,7 +79,7 @@ class LiveDynamics(LiveLane, EdgeMoveDynamics):
         images, labels = noise_batch(model, setting.batch, PROBE_SEED)
         names = tuple(str(number) for number in range(CLASSES))
         noise = Dataset("noise", names, images, labels, images[:1], labels[:1])
-        probe = replace(job(self.system, 0, Learning(noise, every=None)), model=model, in_flight=1)
+        probe = replace(job(self.system, 0, Learning(noise)), model=model, in_flight=1)
         base = costs(self.world, NOBODY, 0, 0.0)
         for kind in range(len(setting.gpus) + 1):
             parties = {**base.parties, "server": server_party(self.system, kind)}

@@ -131,7 +131,7 @@ def measure(
         for number, name in enumerate(names):
             system = live.make_system(get_scenario(name, **options))
             plan = system.plan_of(ExactPlanner(system).best(*system.nominal).plan)
-            task = live.task(system, plan, Learning(load_images(None, system.model.input), seed=seed, every=None))
+            task = live.task(system, plan, Learning(load_images(None, system.model.input), seed=seed))
             workers.scale = scale or workers.fit_scale(task)
             costs = task.costs(next(iter(task.entries([]))))
             found = Steps(costs)

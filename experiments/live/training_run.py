@@ -277,6 +277,7 @@ def _train(asked: Asked, workers: Workers, log: TrainingLog, trained: Trained, c
                     show(step, bar)
             for step in training.run(drains=True):
                 show(step, bar)
+            training.states()  # the weights that it ends with, as the last checkpoint
     except KeyboardInterrupt:
         for step in training.rest():  # that count already; what is under way is not waited for
             keep(step)
