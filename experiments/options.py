@@ -153,13 +153,36 @@ def env_options(args: argparse.Namespace) -> dict[str, Any]:
     return options
 
 
-def _listings(family: Family) -> dict[str, Callable[[], list[str]]]:
+Listings = dict[str, Callable[[], list[str]]]
+
+
+def _listings(family: Family) -> Listings:
     return {
         "scenarios": lambda: _scenario_lines(family),
         "agents": lambda: _agent_lines(family),
-        "devices": lambda: listed(device_summaries()),
-        "models": lambda: listed(model_summaries()),
+        **_things(),
     }
+
+
+def live_listings() -> Listings:
+    """What plans can be carried out by, for ``--list``: of all environments."""
+    return {
+        "scenarios": lambda: _by_family(_scenario_lines),
+        "planners": lambda: _by_family(_planner_lines),
+        **_things(),
+    }
+
+
+def _things() -> Listings:
+    return {"devices": lambda: listed(device_summaries()), "models": lambda: listed(model_summaries())}
+
+
+def _by_family(lines_of: Callable[[Family], list[str]]) -> list[str]:
+    return [
+        line
+        for number, family in enumerate(FAMILIES.values())
+        for line in (*[""][: number > 0], f"{family.name}:", *lines_of(family))
+    ]
 
 
 def _scenario_lines(family: Family) -> list[str]:
@@ -174,6 +197,12 @@ def _scenario_lines(family: Family) -> list[str]:
 
 def _agent_lines(family: Family) -> list[str]:
     return listed({spec.name: spec.summary for spec in agents_of(family.name).values()})
+
+
+def _planner_lines(family: Family) -> list[str]:
+    """Those that need no training."""
+    specs = agents_of(family.name).values()
+    return listed({spec.name: spec.summary for spec in specs if not (spec.learns or spec.from_file)})
 
 
 def family_help(family: Family, examples: Sequence[str]) -> str:

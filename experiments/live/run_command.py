@@ -19,6 +19,7 @@ from ...ui.claims import held
 from ...ui.console import (
     INTERRUPTED,
     Parser,
+    add_list,
     entry,
     listed,
     note,
@@ -29,7 +30,7 @@ from ...ui.console import (
     wrapped,
 )
 from ...ui.errors import InputError
-from ..options import parse_pairs
+from ..options import live_listings, parse_pairs
 from ..out_folders import claimed_out, claimed_run
 from ..play import assess
 from ..tracking import MODES
@@ -153,6 +154,7 @@ def _parser() -> Parser:
         "measured against what was predicted, term by term.",
         _help,
     )
+    add_list(parser, live_listings())
     parser.add_argument("plan", metavar="PLAN", help="a plan.json, or a planner's name (joint, neurosurgeon, ...)")
     group = parser.add_argument_group("workers")
     group.add_argument(

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...envs.distredge.scenarios import Scenario, get_scenario
 from ...envs.distredge.system import System
-from ...ui.console import Parser, entry, listed, note, positive_number, stderr, stdout, wrapped
+from ...ui.console import Parser, add_list, entry, listed, note, positive_number, stderr, stdout, wrapped
 from ...ui.errors import InputError
 from ...ui.files import write_text
-from ..options import parse_pairs
+from ..options import live_listings, parse_pairs
 from ..out_folders import claimed_out
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     parser = Parser(PROG, "Start a worker for every device of a scenario, here, until Ctrl-C.", _help)
+    add_list(parser, live_listings())
     parser.add_argument("scenario", metavar="SCENARIO", help="a name such as DB-50, or a YAML file")
     parser.add_argument("--emulate", choices=("table", "dilate", "none"), default="table", help="devices' time (table)")
     parser.add_argument("--time-scale", metavar="T", type=positive_number, default=1.0, help="slower by T (1)")

@@ -351,3 +351,18 @@ def test_bad_testbeds_are_one_line(words: str, named: str) -> None:
     Path("taken").mkdir()
     Path("taken/file").touch()
     TESTBED.refuses(words, named)
+
+
+@pytest.mark.parametrize("command", [RUN, TESTBED], ids=lambda command: command.prog)
+def test_what_there_is_is_listed(command: Command) -> None:
+    every = command("--list").out
+    for what, words in {
+        "scenarios": ["distredge:", "  DB-50 ", "l2s:", "  resnet34-gpu-60 "],
+        "planners": ["  joint ", "  neurosurgeon ", "  exact "],
+        "devices": ["  nano "],
+        "models": ["  vgg16 "],
+    }.items():
+        one = command("--list", what).out
+        assert all(f"\n{word}" in f"\n{one}" for word in words)
+        assert f"{what}:\n{one}" in every
+    assert "  osds " not in every  # who is trained is no planner
