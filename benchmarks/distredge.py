@@ -28,6 +28,7 @@ FOUR = [name for name in VGG if len(SCENARIOS[name].devices) == 4]
 
 
 def env_figures() -> Iterator[Figure]:
+    """Env-steps a second of DistrEdge's environment with random actions, beside CartPole's."""
     cartpole = vector_rate(lambda: gym.make_vec("CartPole-v1", 1024, "vector_entry_point"), 500)
     yield Figure("CartPoleVectorEnv n=1024", cartpole, "steps/s")
     for name, kwargs in (
@@ -50,6 +51,7 @@ def env_figures() -> Iterator[Figure]:
 
 
 def import_figures() -> Iterator[Figure]:
+    """How long `import splitgym.envs` takes, and whether it brings a heavy module."""
     code = (
         "import sys, time; t = time.perf_counter(); import splitgym.envs; t = time.perf_counter() - t;"
         "print(t, len({'torch', 'wandb', 'matplotlib'} & set(sys.modules)))"
@@ -61,6 +63,7 @@ def import_figures() -> Iterator[Figure]:
 
 
 def planner_figures() -> Iterator[Figure]:
+    """How long planners think."""
     system = System(get_scenario("DB-50"))
     begin = time.perf_counter()
     aofl(system)
@@ -72,6 +75,7 @@ def planner_figures() -> Iterator[Figure]:
 
 
 def joint_figures() -> Iterator[Figure]:
+    """What the joint search finds on VGG-16 against the best baseline, with two seeds."""
     for name in VGG:
         system = System(get_scenario(name))
         baseline = min(float(system.evaluate([planner(system)])[0]) for planner in PLANNERS.values())
@@ -98,11 +102,13 @@ def trained(agent: str, name: str, seed: int) -> tuple[float, float, System]:
 
 
 def osds_figures() -> Iterator[Figure]:
+    """How long the paper's agent trains."""
     _, seconds, _ = trained("osds", "DB-50", 0)
     yield Figure("osds DB-50, 4000 episodes", seconds, "s")
 
 
 def learned_figures() -> Iterator[Figure]:
+    """What the default agent learns on four devices against AOFL and Offload, with three seeds."""
     for name in FOUR:
         runs = [trained("risk-seeking", name, seed) for seed in range(3)]
         mean, system = float(np.mean([r[0] for r in runs])), runs[0][2]

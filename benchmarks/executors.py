@@ -33,6 +33,7 @@ def seconds(executor: Executor) -> float:
 
 
 def figures() -> Iterator[Figure]:
+    """How long the same jobs take with one process and with two."""
     one = seconds(Executor(1))
     yield Figure(f"executors: {JOBS} jobs, one process", one, "s")
     kinds: list[Kind] = ["processes", *(["ray"] if find_spec("ray") else [])]

@@ -28,6 +28,7 @@ ENV = "splitgym/HierTrain-v0"
 
 
 def speed_figures() -> Iterator[Figure]:
+    """Env-steps a second of HierTrain's environment, and how long it takes to price schedules."""
     for name, kwargs in (("alexnet-3.5", {}), ("alexnet-drift", {"scenario": "alexnet-drift"})):
         rate = vector_rate(partial(gym.make_vec, ENV, 1024, None, None, None, **kwargs), 200)
         yield Figure(f"{name} n=1024", rate, "steps/s")

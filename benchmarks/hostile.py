@@ -140,7 +140,7 @@ def sent_by(peer: subprocess.Popen[bytes]) -> Counter[str]:
 
 
 def hostile() -> Iterator[Figure]:
-    """Everything."""
+    """A worker and a controller among peers that mean ill: answers, memory, and what they drop."""
     with tempfile.TemporaryDirectory() as name:
         folder, sent = Path(name), Counter[str]()
         identities, roster = make_members({DESK: "controller", WORKER: "worker", ILL: "worker"})
@@ -157,7 +157,7 @@ def hostile() -> Iterator[Figure]:
             count, _, reason = words.partition(" ")
             yield Figure(f"worker dropped: {reason}", float(count), "")
         yield Figure("hostile messages and connections in all", (sent + own).total(), "")
-        yield Figure("load average", os.getloadavg()[0], "")
+        yield Figure("hostile: load average behind", os.getloadavg()[0], "")
 
 
 def _at_worker(

@@ -19,6 +19,7 @@ RECOVERY_MBPS = (5.0, 10.0, 15.0, 20.0, 26.0, 30.0, 40.0, 60.0)
 
 
 def speed_figures() -> Iterator[Figure]:
+    """Env-steps a second of L2S's environment, and how long its bandits take to decide and learn."""
     make = partial(gym.make_vec, ENV, 1024, None, None, None)
     env = make()
     env.reset(seed=0)
@@ -37,7 +38,7 @@ def speed_figures() -> Iterator[Figure]:
             if lanes == 1:
                 yield Figure(f"{name}, scalar", seconds * 1e6, "us")
             else:
-                yield Figure(f"{name}, n={lanes}", lanes / seconds, "1/s")
+                yield Figure(f"{name}, n={lanes}", lanes / seconds, "decisions/s")
 
 
 def constant_figures() -> Iterator[Figure]:

@@ -395,15 +395,17 @@ def start() -> Iterator[Figure]:
             yield Figure(f"splitgym-run on DB-50, {name}", time.perf_counter() - begun, "s")
 
 
-def load() -> Iterator[Figure]:
+def load(when: str) -> Iterator[Figure]:
     """Processes that wanted a core, over the last minute."""
-    yield Figure("load average", os.getloadavg()[0], "")
+    yield Figure(f"load average {when}", os.getloadavg()[0], "")
 
 
 def everything() -> Iterator[Figure]:
-    """All groups, one after another."""
-    for group in (load, wire, start, outputs, predictions, measured, rankings, load):
+    """DistrEdge's plans on worker processes of this machine: all of the live- groups, one after another."""
+    yield from load("before all of live")
+    for group in (wire, start, outputs, predictions, measured, rankings):
         yield from group()
+    yield from load("behind all of live")
 
 
 PARTS: Sequence[Callable[[], Iterator[Figure]]] = (outputs, predictions, measured, rankings, wire, start)

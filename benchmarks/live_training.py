@@ -124,7 +124,7 @@ def played(workers: Workers, task: Task) -> TrainingReport:
 
 
 def errors_of(kind: str) -> Iterator[Figure]:
-    """Errors of predicted steps of a kind of training."""
+    """How far the predicted time of a step is off on worker processes, ten plans of a kind of training."""
     rng = np.random.default_rng(0)
     tasks = [KINDS[kind](rng) for _ in range(PLANS)]
     with (
@@ -133,7 +133,8 @@ def errors_of(kind: str) -> Iterator[Figure]:
     ):
         reports = [played(workers, task) for task in track(tasks, kind)]
     errors = np.abs([report.error for report in reports if np.isfinite(report.measured_s)])
-    told, middle = f"{kind}: {len(errors)} of {PLANS} plans, error of a step's time", float(np.median(errors))
+    told, middle = f"{kind}: error of a step's time", float(np.median(errors))
+    yield Figure(f"{kind}: plans whose steps count", float(len(errors)), f"of {PLANS}")
     yield Figure(f"{told}, median", 100 * middle, "%", middle / MOST_ERROR, f"the {MOST_ERROR:.0%} allowed")
     yield Figure(f"{told}, 90 %", 100 * float(np.quantile(errors, 0.9)), "%")
     yield Figure(f"{told}, largest", 100 * float(errors.max()), "%")
@@ -141,11 +142,11 @@ def errors_of(kind: str) -> Iterator[Figure]:
 
 
 def trainings() -> Iterator[Figure]:
-    """All kinds, one after another."""
-    yield from load()
+    """How far the predicted time of a step is off on worker processes, ten plans of every kind of training."""
+    yield from load("before all of live-training")
     for kind in KINDS:
         yield from errors_of(kind)
-        yield from load()
+        yield from load(f"behind live-training-{kind}")
 
 
 GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {

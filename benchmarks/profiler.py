@@ -54,6 +54,7 @@ def measured(model_name: str) -> Run:
 
 
 def profiler_figures() -> Iterator[Figure]:
+    """VGG-16 measured twice: kernels against the whole model, and one run against another."""
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         runs = pool.map(measured, [MODEL, MODEL], chunksize=1)
     for number, run in enumerate(runs, start=1):

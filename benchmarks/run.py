@@ -1,6 +1,6 @@
 """The figures that the project promises, one line each: name, value, unit, ratio to its reference in the same run.
 
-    python benchmarks/run.py [--only NAME ...] [--json]
+    python benchmarks/run.py [--only NAME ...] [--json] [--record [FILE]]
 
 NAME is a group: env, import, planners, joint, osds, learned (DistrEdge); l2s-speed, l2s-constant, l2s-change;
 edgemove-speed, edgemove-table1, edgemove-rates, edgemove-learned; hiertrain-speed, hiertrain-gap, hiertrain-sharing,
@@ -11,6 +11,7 @@ trains, on worker processes, ten minutes), or its parts; hostile (a worker and a
 minutes); chaos (200 faults over 1000 images, minutes); suspicion (who is taken for lost on slow links and busy cores,
 ten minutes); executors (two processes beside one at the same jobs, a minute). What papers claim
 is splitgym-eval's: --paper all.
+--record keeps every group's figures, once it is done, for the pages that quote them (docs/results/benchmarks.json).
 Timings are single-threaded; run on an idle machine.
 """
 
@@ -22,7 +23,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import chaos
 import deprune
@@ -36,6 +39,8 @@ import live
 import live_training
 import profiler
 import suspicion
+from measure import Figure
+from record import FILE, about, record
 
 import splitgym.envs
 
@@ -56,17 +61,29 @@ MODULES = (
 GROUPS = {name: figures for module in MODULES for name, figures in module.GROUPS.items()}
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--only", nargs="+", choices=GROUPS, default=[n for n in GROUPS if not n.startswith("live-")], metavar="NAME"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    args = parser.parse_args()
+    parser.add_argument(
+        "--record",
+        nargs="?",
+        type=Path,
+        const=FILE,
+        metavar="FILE",
+        help="keep the figures (docs/results/benchmarks.json)",
+    )
+    args = parser.parse_args(argv)
     assert splitgym.envs.FAMILIES
     for group in args.only:
+        figures: list[Figure] = []
         for figure in GROUPS[group]():
             print(json.dumps(asdict(figure)) if args.json else figure.line(), flush=True)
+            figures.append(figure)
+        if args.record is not None:
+            record(args.record, group, about(GROUPS[group]), figures)
 
 
 if __name__ == "__main__":

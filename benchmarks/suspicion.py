@@ -32,7 +32,7 @@ EXPECTED_S = 1.0
 
 
 def run(minutes: float = MINUTES, mbps: float = MBPS, busy: int | None = None) -> Iterator[Figure]:
-    """Stream for some minutes, with as many busy processes as there are cores."""
+    """Who is taken for lost, though nobody fails, on slow links and with as many busy processes as there are cores."""
     busy = (os.cpu_count() or 1) if busy is None else busy
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         for _ in range(busy):
@@ -64,7 +64,9 @@ def _figures(chaos: Chaos, minutes: float, where: str) -> Iterator[Figure]:
     yield Figure("suspicion: workers taken for lost", float(len(lost(chaos))), f"in {minutes:g} min at {where}")
     for text in lost(chaos):
         print(f"  {text}")
-    yield Figure("suspicion: images", float(count), f"{wrong} wrong, load {np.mean(loads):.1f}")
+    yield Figure("suspicion: images", float(count), "")
+    yield Figure("suspicion: wrong", float(wrong), f"of {count}")
+    yield Figure("suspicion: load average", float(np.mean(loads)), "")
 
 
 def lost(chaos: Chaos) -> list[str]:

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import benchmarked
+
 from splitgym.experiments.claims.findings import Entry, needed, papers
 from splitgym.experiments.claims.ledger import Ledger, name_of, unique
 from splitgym.experiments.claims.report import Section, section
@@ -20,6 +22,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 JOBS = RESULTS / "jobs"
 SETTINGS = (Setting("paper"), Setting("devices"))
 SCHEMA = 1
+BENCHMARKS = "bench"  # what their figures are quoted by
 PROVENANCE = "provenance"  # many jobs have the same lines: a file has each once, and jobs their numbers
 
 
@@ -88,13 +91,17 @@ def entries_of(found: Section) -> list[Entry]:
 
 
 def look_up(key: str) -> str:
-    """A number for prose: FAMILY:CLAIM[:QUANTITY][ .2f], as :mod:`.quotes` explains.
+    """A number for prose: FAMILY:CLAIM[:QUANTITY][ .2f] or bench:FIGURE[:ratio][ .2f], as :mod:`.quotes` explains.
 
     Raises:
         KeyError: nothing has such a key.
     """
     path, _, digits = key.rpartition(" ") if key.rpartition(" ")[2].startswith(".") else (key, "", "")
     family, _, rest = path.partition(":")
+    if family == BENCHMARKS:
+        return benchmarked.look_up(rest, digits)
+    if family not in families():
+        raise KeyError(key)
     claim, _, what = rest.partition(":")
     found = {entry.key: entry.findings[0] for entry in entries_of(committed(family)[0])}[claim]
     if what == "verdict":

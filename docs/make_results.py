@@ -3,7 +3,7 @@
     python docs/make_results.py [--check] [--from RUN ...]
 
 --from takes over the jobs of full runs, ``splitgym-eval --paper NAME --out RUN``. --check writes nothing and fails
-where a page or a number is out of date.
+where a page or a number is out of date, or a page quotes what no result has.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import benchmarked
 from committed import JOBS, RESULTS, SETTINGS, committed, entries_of, families, ledger_of, look_up, take_over
 from make_pages import cell, table
-from quotes import filled
+from quotes import filled, with_tables
+from studied import study_table
 
 from splitgym.experiments.claims.board import board
 from splitgym.experiments.claims.findings import Entry, Finding, Paper
@@ -27,6 +29,7 @@ from splitgym.experiments.claims.verdict import VERDICTS
 from splitgym.experiments.claims.words import number, summary, told, wanted
 from splitgym.ui.canvas import save_figure
 from splitgym.ui.console import duration
+from splitgym.ui.errors import InputError
 from splitgym.ui.files import write_text
 
 DOCS = Path(__file__).resolve().parent
@@ -148,6 +151,7 @@ def index() -> str:
             "chosen with the claim in view. Verdicts counted here are those under the papers' own inputs, as far as "
             "they print or imply them; every page has those under the inputs of catalogued devices beside them.",
             table(("paper", *VERDICTS), rows),
+            "[What the benchmarks measured](benchmarks.md): how fast everything is, what the live runtime keeps to.",
             FOOTER,
         )
     )
@@ -166,16 +170,38 @@ def headlines() -> str:
 
 
 def quoted(path: Path) -> str:
-    """A page by people as it is with the numbers of now, and with the table of headlines where it asks for that."""
-    text = filled(path.read_text(encoding="utf-8"), look_up)
-    begin, end = "<!-- results:begin -->\n", "<!-- results:end -->"
-    head, mark, rest = text.partition(begin)
-    return f"{head}{begin}{headlines()}\n{end}{rest.partition(end)[2]}" if mark else text
+    """A page by people as it is with the numbers and tables of now.
+
+    Raises:
+        InputError: it asks for what there is not.
+    """
+    try:
+        return with_tables(filled(path.read_text(encoding="utf-8"), look_up), table_of)
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from None
+
+
+def table_of(name: str) -> str:
+    """A table that pages ask for by its name: the headlines, or a study's.
+
+    Raises:
+        InputError: no table has this name.
+    """
+    kind, _, rest = name.partition(":")
+    if name == "results":
+        return headlines()
+    if kind == "study":
+        try:
+            return study_table(rest)
+        except ModuleNotFoundError:
+            pass
+    raise InputError(f"asks for a table that there is not: {name}")
 
 
 def pages() -> dict[str, str]:
     """File name -> text, of docs/results/."""
-    return {"index.md": index(), **{f"{name}.md": page(name) for name in families()}}
+    found = {"index.md": index(), "benchmarks.md": f"{benchmarked.page()}\n\n{FOOTER}"}
+    return {**found, **{f"{name}.md": page(name) for name in families()}}
 
 
 def quoting() -> list[Path]:
@@ -220,6 +246,25 @@ def write() -> None:
     pictures()
 
 
+def check() -> int:
+    """Say what is out of date."""
+    wrong = out_of_date()
+    if wrong:
+        print(f"out of date: {', '.join(wrong)}; run make docs", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def renew(runs: Sequence[Path]) -> int:
+    """Write all pages, with the jobs of these runs."""
+    for folder in (JOBS, PICTURES):
+        folder.mkdir(parents=True, exist_ok=True)
+    for run in runs:
+        take_over(run)
+    committed.cache_clear()
+    write()
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 naming what is out of date")
@@ -227,18 +272,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--from", dest="runs", metavar="RUN", type=Path, nargs="+", default=[], help="folders of full runs to commit"
     )
     args = parser.parse_args(argv)
-    if args.check:
-        wrong = out_of_date()
-        if wrong:
-            print(f"out of date: {', '.join(wrong)}; run make docs", file=sys.stderr)
-        return 1 if wrong else 0
-    for folder in (JOBS, PICTURES):
-        folder.mkdir(parents=True, exist_ok=True)
-    for run in args.runs:
-        take_over(run)
-    committed.cache_clear()
-    write()
-    return 0
+    try:
+        return check() if args.check else renew(args.runs)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
