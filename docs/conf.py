@@ -38,11 +38,12 @@ html_show_sphinx = False
 
 
 def prepared(_app: Any, page: str, source: list[str]) -> None:
-    """What generated pages hold as Sphinx wants it: roles of docstrings as code, anchors with names of their own."""
+    """What generated pages hold as Sphinx wants it: roles of docstrings as code, named anchors, and links to those."""
     source[0] = re.sub(r":(?:mod|class|func|meth|attr):`~?\.*([\w.]+)`", r"`\1`", source[0])
     for key in re.findall(r'^<a id="([^"]+)"></a>$', source[0], re.MULTILINE):
         label = f"{page}-{key}".replace("/", "-").lower()
         source[0] = source[0].replace(f'<a id="{key}"></a>', f"({label})=").replace(f"](#{key})", f"](#{label})")
+    source[0] = re.sub(r"\]\(results/(\w+)\.md#([\w-]+)\)", r"](#results-\1-\2)", source[0])
     if page == root_doc and not (Path(__file__).parent / "results").is_dir():
         source[0] = re.sub(r"^results/.*\n", "", source[0], flags=re.MULTILINE)
 
