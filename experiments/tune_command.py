@@ -27,7 +27,7 @@ from . import tables
 from .executors.processes import carry_out
 from .executors.work import Executor, Work
 from .jobs import new_job
-from .tune_trial import STUDY, Search, run_trial, storage_of
+from .tune_trial import OWN, PIECE, STUDY, Search, run_trial, storage_of
 
 TUNE, BEST = "tune.json", "best.yaml"
 SCHEMA = 1
@@ -72,7 +72,7 @@ def begin(search: Search, scenario_name: str, out: Path) -> None:
     space = search_space(spec.hyperparams)
     own = hyperparams_of(family.name, spec.name, scenario_name)
     known = {name: value for name, value in own.items() if name in space and name not in search.hyperparams}
-    study.enqueue_trial({n: v for n, v in known.items() if space[n][0].low <= v <= space[n][0].high})
+    study.set_user_attr(OWN, {n: v for n, v in known.items() if space[n][0].low <= v <= space[n][0].high})
 
 
 def resume(path: Path, trials: int | None, executor: Executor) -> int:
@@ -103,12 +103,13 @@ def tune(search: Search, scenario_name: str, out: Path, trials: int | None, exec
     study = optuna.load_study(study_name=STUDY, storage=storage_of(out))
     asked = trials or study.user_attrs["trials"]
     study.set_user_attr("trials", asked)
-    for left in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):  # their processes were killed
-        study.tell(left.number, state=optuna.trial.TrialState.FAIL)
-    ended = sum(trial.state.is_finished() and trial.state.name != "FAIL" for trial in study.trials)
-    works = [Work(f"trial {number}", run_trial, (search, str(out), number)) for number in range(ended, asked)]
+    for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):  # their processes were killed
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    done = {t.user_attrs[PIECE] for t in study.trials if t.state.is_finished() and t.state.name != "FAIL"}
+    left = [number for number in range(asked) if number not in done]
+    works = [Work(f"trial {number}", run_trial, (search, str(out), number)) for number in left]
     try:
-        _carry_out(works, executor, ended, asked)
+        _carry_out(works, executor, asked - len(left), asked)
     except KeyboardInterrupt:
         again = f"{called(PROG)} --resume {shlex.quote(str(out))}"
         raise KeyboardInterrupt(f"interrupted; trials that have ended are kept, go on with: {again}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ RUNGS = 20  # points of the learning curve at which trials are compared
 FIRST_RUNG = 4  # trials are not pruned before
 STARTUP_TRIALS = 4  # nor before so many have ended
 STUDY = "splitgym"
+OWN, PIECE = "own", "piece"  # attributes: what the agent has by itself, of a study; which piece of work a trial was
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def run_trial(search: Search, out: str, number: int, on_share: Callable[[float],
     """Do one trial of the study in a folder; gives its value, NaN where it was pruned.
 
     Args:
-        number: of the piece of work, which decides what is drawn beside the study's trials so far.
+        number: of the piece of work, which decides what is drawn beside the study's trials so far; the first one
+            tries what the agent has by itself.
 
     Raises:
         InputError: the hyperparameters drawn are not allowed.
@@ -65,7 +68,10 @@ def run_trial(search: Search, out: str, number: int, on_share: Callable[[float],
     sampler = optuna.samplers.TPESampler(seed=1000 * search.seed + number)
     pruner = optuna.pruners.MedianPruner(STARTUP_TRIALS, FIRST_RUNG)
     study = optuna.load_study(study_name=STUDY, storage=storage_of(Path(out)), sampler=sampler, pruner=pruner)
+    if number == 0:  # not a trial that waits in the study's file, which two processes may take
+        study.sampler = _fixed(study.user_attrs[OWN], sampler)
     trial = study.ask()
+    trial.set_user_attr(PIECE, number)
     try:
         value = _train(search, Path(out), trial, on_share)
     except optuna.TrialPruned:
@@ -76,6 +82,15 @@ def run_trial(search: Search, out: str, number: int, on_share: Callable[[float],
         raise
     study.tell(trial, value)
     return value
+
+
+def _fixed(params: Mapping[str, Any], sampler: Any) -> Any:
+    """A sampler that draws only what is not given."""
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.PartialFixedSampler(dict(params), sampler)
 
 
 def _train(search: Search, out: Path, trial: Any, on_share: Callable[[float], None]) -> float:

@@ -13,7 +13,7 @@ import yaml
 from splitgym.agents.hyperparam_types import Hyperparams, Search, search_space
 from splitgym.agents.registry import agents_of, hyperparams_of
 from splitgym.envs import FAMILIES
-from splitgym.experiments import tune_trial
+from splitgym.experiments import tune_command, tune_trial
 from splitgym.ui.validation import Count, Positive
 
 from ..command_line import by_agent, metrics, read, values
@@ -68,6 +68,14 @@ def test_a_study_is_the_same_again_and_goes_on() -> None:
     TRAIN("--resume", "out", "--tune", "5", "--workers", "1")
     assert [t.params for t in trials("out")] == [t.params for t in trials("whole")]
     assert Path("out/best.yaml").read_text() == Path("whole/best.yaml").read_text()
+
+
+def test_the_first_trial_is_what_the_agent_has_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune_command, "hyperparams_of", lambda *_: {"spread": 0.25, "lanes": 3})
+    tune("--tune", "3", "--out", "out")
+    first, *others = trials("out")
+    assert first.params["spread"] == 0.25
+    assert all(trial.params["spread"] != 0.25 for trial in others)
 
 
 def test_an_interrupted_study_keeps_its_trials(monkeypatch: pytest.MonkeyPatch) -> None:
