@@ -17,16 +17,14 @@ from ..core import check_options
 from ..links import LinkRates
 from ..scenarios import ScenarioDynamics
 from .best_known import BestKnown
-from .observation import LIMIT, Observer
-from .physics import Progress, Rates
+from .observation import LIMIT, Observer, compiled
+from .physics import Rates
 from .planning import partition_of
 from .scenarios import get_scenario
+from .state import Progress
 from .system import System
-from .throughput import stage_s
+from .throughput import slowest_s
 
-Lanes = np.ndarray | slice
-Stage = int | np.ndarray
-ALL = slice(None)
 OPTIONS = {"observation": ("paper", "full"), "reward": ("speedup", "paper"), "optimum": (True, False)}
 
 
@@ -103,20 +101,18 @@ class DistrEdgeDynamics(ScenarioDynamics):
         self._everyone = np.arange(n)
         self._stop_at = np.array(self.stops)
         self._heights = self.system.heights[self._stop_at - 1]
-        self._last_volume = int(np.flatnonzero(self.physics.volumes.stop == self.system.n_units)[0])
         self._rates: Rates = self.system.nominal
-        self.progress = Progress.fresh(devices, self.physics.volumes.n_tensors, n)
-        self._posts = np.zeros((devices + 1, n), dtype=np.intp)  # of the last closed volume
-        self._height = np.ones(n, dtype=np.intp)  # of the last closed volume
-        self._stage = np.zeros(n, dtype=np.intp)
-        self._open = np.zeros(n, dtype=np.intp)  # first unit of the volume under way
+        self.progress = Progress(devices, n)
+        self._stage = np.zeros(n, dtype=np.int64)
+        self._open = np.zeros(n, dtype=np.int64)  # first unit of the volume under way
         self._clock = np.zeros(n)
+        self._no_clock = np.zeros(n)
         self._latency = np.zeros(n)
         self._slowest_s = np.zeros(n)  # stage of the last image
         self._reference_s = np.full(n, self.system.reference_s)  # Offload at the image's rates
         self._ended = np.zeros(n, dtype=bool)
-        self._splits = np.zeros((devices - 1, stages, n), dtype=np.intp)
-        self._closed = np.zeros((stages, n), dtype=bool)
+        self._splits = np.zeros((n, stages, devices - 1), dtype=np.int64)
+        self._closed = np.zeros((n, stages), dtype=bool)
 
     def hold(self, mbps: np.ndarray) -> None:
         """From the next image on, all links stay at these rates (D,): what is planned on who knows no more of them."""
@@ -136,101 +132,57 @@ class DistrEdgeDynamics(ScenarioDynamics):
             self._clock[before] += self._latency[before] + self.system.scenario.gap_s
             self._rates = self.system.rates(self.links.at(self._clock))
         self._ended[lanes] = False
-        lanes = ALL if lanes.size == self.num_lanes else lanes  # type: ignore[assignment]
         self.progress.clear(lanes)
-        self._posts[:, lanes] = 0
-        self._height[lanes] = 1
         self._stage[lanes] = 0
         self._open[lanes] = 0
 
     def advance(self, action: np.ndarray, lanes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        where = ALL if lanes is None else lanes
-        action = np.asarray(action)
+        action = np.asarray(action, dtype=np.float64, order="C")
         if action.shape != (self.num_lanes, *self._action_shape):
             raise ValueError(f"action has shape {action.shape[1:]}, it must be {self._action_shape} for each lane")
-        action = action[where]
-        stage = _one_if_same(self._stage[where])
-        split = self._rows(action, stage)
-        each = where if isinstance(stage, int) else self._everyone[where]  # lanes beside their own stages
-        self._splits[:, stage, each] = split
+        lanes = self._everyone if lanes is None else lanes
+        posts = np.empty((lanes.size, self.system.n_devices + 1), dtype=np.int64)
+        if not compiled().decide(action, lanes, self._stage, self._heights, self._splits, posts):
+            raise ValueError("action holds NaN")
+        stage = self._stage[lanes]
         last = stage == len(self.stops) - 1
-        if self.learned:
-            closes = (action[:, -1] > 0) | last
-            self._closed[stage, each] = closes
-            self._close_some(where, stage, split, closes)
-        else:
-            self._closed[stage, each] = True
-            self._close(where, stage, split)
-        self._stage[where] += 1
+        closes = (action[lanes, -1] > 0) | last if self.learned else np.True_
+        self._closed[lanes, stage] = closes
+        if closes.all():
+            self._close(lanes, stage, posts)
+        elif closes.any():
+            self._close(lanes[closes], stage[closes], posts[closes])
+        self._stage[lanes] = stage + 1
         reward, terminated = np.zeros(self.num_lanes), np.zeros(self.num_lanes, dtype=bool)
-        if np.any(last):
-            ended = each if isinstance(stage, int) else self._everyone[where][last]
+        if last.any():
+            ended = lanes[last]
             latency = self._end(ended)
             terminated[ended] = True
             reward[ended] = 1.0 / latency if self.paper_reward else self._reference_s[ended] / latency
         return reward, terminated
 
-    def _rows(self, action: np.ndarray, stage: Stage) -> np.ndarray:
-        """Eq. 9: sort the action and map [-1, 1] to whole rows of the stage's last output; (D - 1, lanes)."""
-        cuts = action[:, : self.system.n_devices - 1].T.astype(np.float64, order="C")
-        if np.isnan(np.add.reduce(cuts, axis=None)):
-            raise ValueError("action holds NaN")
-        np.maximum(np.minimum(cuts, 1.0, out=cuts), -1.0, out=cuts)
-        _sort_rows(cuts)
-        cuts += 1.0
-        cuts *= 0.5 * self._heights[stage]
-        return np.rint(cuts, out=cuts).astype(np.intp)
+    def _close(self, lanes: np.ndarray, stage: np.ndarray, posts: np.ndarray) -> None:
+        """Run the volume that ends at each lane's stage."""
+        stop = self._stop_at[stage]
+        self._run(lanes, self.physics.volumes.index[self._open[lanes], stop], posts)
+        self._open[lanes] = stop
 
-    def _close_some(self, where: Lanes, stage: Stage, split: np.ndarray, closes: np.ndarray) -> None:
-        if closes.all():
-            self._close(where, stage, split)
-        elif closes.any():
-            some = stage if isinstance(stage, int) else stage[closes]
-            self._close(self._everyone[where][closes], some, split[:, closes])
+    def _run(self, lanes: np.ndarray, volume: np.ndarray, posts: np.ndarray) -> None:
+        self.physics.volume(self.progress, volume, posts, self._rates, lanes)
 
-    def _close(self, where: Lanes, stage: Stage, split: np.ndarray) -> None:
-        """Run the volume that ends at each lane's stage; first volumes and later ones move rows differently."""
-        stop, start = self._stop_at[stage], _one_if_same(self._open[where])
-        volume = self.physics.volumes.index[start, stop]
-        if volume.ndim == 0:
-            volume = int(volume)
-        posts = np.zeros((self.system.n_devices + 1, split.shape[1]), dtype=np.intp)
-        posts[1:-1] = split
-        posts[-1] = height = self._heights[stage]
-        first = np.equal(start, 0)
-        if first.all() or not first.any():
-            self._run(where, volume, posts)
-        else:
-            lanes, volume = self._everyone[where], np.broadcast_to(volume, first.shape)
-            self._run(lanes[first], volume[first], posts[:, first])
-            self._run(lanes[~first], volume[~first], posts[:, ~first])
-        self._open[where], self._posts[:, where], self._height[where] = stop, posts, height
-
-    def _run(self, where: Lanes, volume: Stage, posts: np.ndarray) -> None:
-        if isinstance(where, slice):
-            self.physics.volume(self.progress, volume, posts, self._rates)
-        else:
-            progress = self.progress.take(where)
-            self.physics.volume(progress, volume, posts, self._rates.take(where))
-            self.progress.put(where, progress)
-
-    def _end(self, where: Lanes) -> np.ndarray:
-        progress = self.progress if isinstance(where, slice) else self.progress.take(where)
-        rates = self._rates if isinstance(where, slice) else self._rates.take(where)
-        latency = self.physics.finish(progress, self._last_volume, rates)
+    def _end(self, lanes: np.ndarray) -> np.ndarray:
+        latency = self.physics.finish(self.progress, self._rates, lanes)
         if self.links.varies:
-            self._reference_s[where] = self.system.offload_s(self.mbps[:, where])
-        if not isinstance(where, slice):
-            self.progress.put(where, progress)
-        self._latency[where] = latency
-        self._slowest_s[where] = stage_s(progress).max(axis=0)
-        self._ended[where] = True
+            self._reference_s[lanes] = self.system.offload_s(self.mbps[:, lanes])
+        self._latency[lanes] = latency
+        self._slowest_s[lanes] = slowest_s(self.progress, lanes)
+        self._ended[lanes] = True
         return latency
 
     @property
     def mbps(self) -> np.ndarray:
         """(D, lanes) device rates of the images under way."""
-        return np.broadcast_to(self._rates.mbps, (self.system.n_devices, self.num_lanes))
+        return np.broadcast_to(self._rates.mbps.T, (self.system.n_devices, self.num_lanes))
 
     @property
     def summary(self) -> str:
@@ -255,8 +207,8 @@ class DistrEdgeDynamics(ScenarioDynamics):
         return [f"{what} of {', '.join(names)}: {link.label()}" for link, names in users.items()]
 
     def observe(self) -> np.ndarray:
-        clock = self._clock / self.links.period_s % 1.0 if self.links.varies else 0.0
-        return self.observer(self.progress, self._posts, self._height, self._stage, self._open, self._rates.mbps, clock)
+        clock = self._clock / self.links.period_s % 1.0 if self.links.varies else self._no_clock
+        return self.observer(self.progress, self._stage, self._open, self._rates, clock)
 
     def metrics(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
         latency = self._latency[lanes]
@@ -266,7 +218,7 @@ class DistrEdgeDynamics(ScenarioDynamics):
             "ips": 1.0 / latency,
             "speedup": self._reference_s[lanes] / latency,
             "regret_s": latency - best,
-            "volumes": self._closed[:, lanes].sum(axis=0).astype(float),
+            "volumes": self._closed[lanes].sum(axis=1).astype(float),
             "throughput_ips": 1.0 / self._slowest_s[lanes],
         }
 
@@ -284,8 +236,8 @@ class DistrEdgeDynamics(ScenarioDynamics):
 
     def plan(self, lane: int) -> SpatialPlan:
         """The plan of the last ended episode of a lane, until its next first step."""
-        closed = np.flatnonzero(self._closed[:, lane])
-        return self.system.plan([self._stop_at[s] for s in closed], [self._splits[:, s, lane] for s in closed])
+        closed = self._closed[lane]
+        return self.system.plan(self._stop_at[closed].tolist(), self._splits[lane, closed].tolist())
 
     def plan_actions(self, plan: SpatialPlan) -> np.ndarray:
         """(stages, action size) float32: the inverse of Eq. 9.
@@ -310,27 +262,7 @@ class DistrEdgeDynamics(ScenarioDynamics):
         stage = int(self._stage[lane])
         before = stage == 0 and self._latency[lane] > 0  # the lane has begun its next image, and decided nothing
         until = len(self.stops) if before else stage
-        closed = np.flatnonzero(self._closed[:until, lane])
-        stops = [int(self._stop_at[s]) for s in closed]
-        splits = [self._splits[:, s, lane].tolist() for s in closed]
+        closed = np.flatnonzero(self._closed[lane, :until])
+        stops, splits = self._stop_at[closed].tolist(), self._splits[lane, closed].tolist()
         ranges = list(pairwise([0, *stops]))
         return timeline_frame(self.system, ranges, splits, self.mbps[:, lane], before and not self._ended[lane])
-
-
-def _sort_rows(values: np.ndarray) -> None:
-    """Sort along the first axis, in place; a few long rows are compared and swapped whole, faster than by columns."""
-    rows, lanes = values.shape
-    if rows > 4 or lanes < 64:
-        values.sort(axis=0)
-        return
-    for last in range(rows - 1, 0, -1):
-        for i in range(last):
-            low = np.minimum(values[i], values[i + 1])
-            np.maximum(values[i], values[i + 1], out=values[i + 1])
-            values[i] = low
-
-
-def _one_if_same(values: np.ndarray) -> Stage:
-    """The common value as an int where all are equal: most batches run in step, and that is faster."""
-    first = int(values[0])
-    return first if values.size == 1 or (values == first).all() else values

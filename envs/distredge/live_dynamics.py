@@ -13,7 +13,7 @@ import numpy as np
 
 from ...models.plans import SpatialPlan
 from ...ui.errors import InputError, needs
-from .dynamics import DistrEdgeDynamics, Lanes, Stage
+from .dynamics import DistrEdgeDynamics
 from .scenarios import Scenario
 from .system import System
 
@@ -64,25 +64,25 @@ class LiveDynamics(DistrEdgeDynamics):
             how = f"live workers that emulate ({emulation.kind}, time scale {emulation.scale:g}{rates})"
         return (f"latency: measured ({how})", *(f"beside it: {line}" for line in super().provenance))
 
-    def _run(self, where: Lanes, volume: Stage, posts: np.ndarray) -> None:
-        super()._run(where, volume, posts)  # who holds which rows
-        stop = int(self.physics.volumes.stop[np.ravel(volume)[0]])
+    def _run(self, lanes: np.ndarray, volume: np.ndarray, posts: np.ndarray) -> None:
+        super()._run(lanes, volume, posts)  # who holds which rows
+        stop = int(self.physics.volumes.stop[volume[0]])
         if stop < self.system.n_units:
             self._measured(self._play(self._plan_so_far(stop)))
 
-    def _end(self, where: Lanes) -> np.ndarray:
-        super()._end(where)
+    def _end(self, lanes: np.ndarray) -> np.ndarray:
+        super()._end(lanes)
         item = self._play(self.plan(0), whole=True)
         self._measured(item)
         self._latency[:] = item.latency_s / self._scale
         self._reference_s[:] = self._offload()
-        return self._latency[where]
+        return self._latency[lanes]
 
     def _plan_so_far(self, stop: int) -> SpatialPlan:
         """The volumes that are decided, and one for the rest of the network that is not run."""
-        decided = np.flatnonzero(self._closed[: self._stops_index(stop), 0])
+        decided = np.flatnonzero(self._closed[0, : self._stops_index(stop)])
         cuts = [int(self._stop_at[s]) for s in decided]
-        splits = [tuple(int(x) for x in self._splits[:, s, 0]) for s in decided]
+        splits = [tuple(int(x) for x in self._splits[0, s]) for s in decided]
         rest = (int(self.system.heights[-1]),) * (self.system.n_devices - 1)
         template = self.system.everything_on(0)
         return replace(template, cuts=(*cuts, self.system.n_units), splits=(*splits, rest))
@@ -112,9 +112,9 @@ class LiveDynamics(DistrEdgeDynamics):
         """Accumulated latencies, as the workers tell them."""
         progress, scale = self.progress, self._scale
         clocks = self.cluster.clocks
-        progress.compute_s[:] = progress.transmit_s[:] = 0.0
+        progress.compute_s[:] = progress.scatter_s[:] = progress.send_s[:] = 0.0
         for span in (s for s in item.spans[""] if s.kind == "scatter"):
-            progress.transmit_s[int(span.label)] += (span.end_s - span.start_s) / scale
+            progress.scatter_s[int(span.label)] += (span.end_s - span.start_s) / scale
         for d, name in enumerate(self.system.names):
             zero_s = item.begun_s + (clocks[name].ahead_s if name in clocks else 0.0)
             done_s = free_s = 0.0
@@ -125,7 +125,7 @@ class LiveDynamics(DistrEdgeDynamics):
                     progress.compute_s[d] += (span.end_s - span.start_s) / scale
                 elif span.kind == "send":
                     free_s = max(free_s, end_s)
-                    progress.transmit_s[d] += (span.end_s - span.start_s) / scale
+                    progress.send_s[d] += (span.end_s - span.start_s) / scale
             progress.done_s[d], progress.free_s[d] = done_s, free_s
 
     def _offload(self) -> float:

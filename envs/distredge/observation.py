@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
 
 from ...models.chain import MAIN
 from ...models.model import Model, ValueBytes
 from ...models.plans import volume_ranges
+from .physics import Rates
+from .state import Progress
 from .system import System
 
 LIMIT = 100.0  # observations are of order 1; a hopeless split on a slow device is clipped here
 RATE_SCALE_MBPS = 300.0
+
+
+@cache
+def compiled() -> Any:
+    """The kernels of a step, as :func:`.physics.compiled`."""
+    from . import step_kernels
+
+    return step_kernels
 
 
 class Observer:
@@ -31,9 +43,11 @@ class Observer:
     def __init__(self, system: System, stops: Sequence[int], full: bool, learned: bool) -> None:
         self.system, self.full, self.learned = system, full, learned
         model, devices = system.model, system.names
-        self._config = _last_layer_config(model, stops)
-        self._cost = _stage_cost(model, stops, system.scenario.value_bytes)
+        self._facts = np.concatenate(
+            [_last_layer_config(model, stops), _stage_cost(model, stops, system.scenario.value_bytes)], axis=1
+        )
         self._macs_before = _macs_before(model)
+        self._scales = (system.reference_s, RATE_SCALE_MBPS, LIMIT)
         names = [f"T[{d}] / T_ref" for d in devices] + ["H / 224", "log2 C / 11", "F / 7", "S / 2"]
         if full:
             names += [f"previous split {i + 1} / H" for i in range(len(devices) - 1)]
@@ -63,52 +77,45 @@ class Observer:
     def size(self) -> int:
         return len(self.names)
 
-    def __call__(self, progress, posts, prev_height, stage, opened, mbps, clock) -> np.ndarray:
-        """Observation of every lane, float32 (n, size)."""
-        devices, n = progress.done_s.shape
-        t_ref = self.system.reference_s
-        out = np.empty((self.size, n))
-        np.divide(progress.done_s, t_ref, out=out[:devices])
-        out[devices : devices + 4] = self._config.take(stage, axis=1)
-        if self.full:
-            at = devices + 4
-            np.divide(posts[1:-1], prev_height, out=out[at : at + devices - 1])
-            at += devices - 1
-            np.divide(np.maximum(progress.free_s - progress.done_s, 0.0), t_ref, out=out[at : at + devices])
-            at += devices
-            out[at : at + devices] = mbps / RATE_SCALE_MBPS
-            at += devices
-            out[at : at + 3] = self._cost.take(stage, axis=1)
-            out[at + 3] = clock
-            if self.learned:
-                units = self.system.n_units
-                out[at + 4] = (stage - opened) / units
-                out[at + 5] = self._macs_before.take(np.minimum(stage + 1, units)) - self._macs_before.take(opened)
-                out[at + 6] = opened == 0
-        np.clip(out, 0.0, LIMIT, out=out)
-        return out.T.astype(np.float32, order="C")
+    def __call__(
+        self, progress: Progress, stage: np.ndarray, opened: np.ndarray, rates: Rates, clock: np.ndarray
+    ) -> np.ndarray:
+        """Observation of every lane, float32 (n, size).
+
+        Args:
+            progress: where images stand.
+            stage, opened: (n,) next decision, and first unit of the volume under way.
+            rates: now.
+            clock: (n,) as a share of the trace.
+        """
+        out = np.empty((len(stage), self.size), dtype=np.float32)
+        compiled().observe(
+            out, progress.state, stage, opened, self._facts, self._macs_before, rates.mbps, clock,
+            self._scales, self.full, self.learned,
+        )  # fmt: skip
+        return out
 
 
 def _last_layer_config(model: Model, stops: Sequence[int]) -> np.ndarray:
-    """(4, stages + 1): scaled H, C, F, S of each stage's last unit, zeros after the last stage."""
+    """(stages + 1, 4): scaled H, C, F, S of each stage's last unit, zeros after the last stage."""
     rows = []
     for stop in stops:
         out, volume = model.out_shape(stop - 1), model.volume(stop - 1, stop)
         reach = int(np.max(volume.need_hi[0][1:] - volume.need_lo[0][:-1]))  # rows that one output row reads
         stride = model.in_shapes[stop - 1].height / out.height
         rows.append((out.height / 224, np.log2(out.folded_channels) / 11, reach / 7, stride / 2))
-    return np.array([*rows, (0.0,) * 4]).T
+    return np.array([*rows, (0.0,) * 4])
 
 
 def _stage_cost(model: Model, stops: Sequence[int], value_bytes: ValueBytes) -> np.ndarray:
-    """(3, stages + 1): MACs share, bytes entering over the image's (an eighth of it), stages behind."""
+    """(stages + 1, 3): MACs share, bytes entering over the image's (an eighth of it), stages behind."""
     before = _macs_before(model)
     image = model.row_bytes(MAIN, 0, *value_bytes) * model.input.height
     rows = []
     for i, (start, stop) in enumerate(volume_ranges(stops)):
         entering = model.boundary_bytes(start, *value_bytes)
         rows.append((before[stop] - before[start], entering / image / 8, i / len(stops)))
-    return np.array([*rows, (0.0, 0.0, 1.0)]).T
+    return np.array([*rows, (0.0, 0.0, 1.0)])
 
 
 def _macs_before(model: Model) -> np.ndarray:

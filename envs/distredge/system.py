@@ -19,9 +19,9 @@ from ...profiling.link_file import LinkMeasurement, load_link
 from ...profiling.tables import LatencyTable, load_table, modelled_table
 from ...ui.errors import InputError
 from ..links import load_traces
-from .physics import Events, Links, Physics, Progress, Rates
+from .physics import Events, Links, Physics, Rates
 from .scenarios import Scenario
-from .shared import SharedPhysics
+from .state import Progress
 from .throughput import Throughput, stage_names, stage_s
 from .volumes import Range, VolumeTables
 
@@ -117,7 +117,7 @@ class System:
 
     def rates(self, mbps: np.ndarray) -> Rates:
         """Transfer costs under device rates (D, n)."""
-        return Rates(self.links, mbps, self.requester_mbps(mbps), self.scenario.medium == "shared")
+        return Rates(self.links.eta, mbps, self.requester_mbps(mbps))
 
     def requester_mbps(self, mbps: np.ndarray) -> float | np.ndarray:
         """Rate of the requester to every device under device rates, which is what is returned where it is the same."""
@@ -134,8 +134,7 @@ class System:
     def physics(self, ranges: Sequence[Range]) -> Physics:
         """Physics over some layer-volumes."""
         tables = VolumeTables(self.model, self.tables, ranges, self.scenario.value_bytes)
-        kind = SharedPhysics if self.scenario.medium == "shared" else Physics
-        return kind(tables, self.types.tolist(), self.links, self.result_bytes)
+        return Physics(tables, self.types.tolist(), self.links, self.result_bytes, self.scenario.medium == "shared")
 
     @cached_property
     def every_volume(self) -> Physics:
@@ -221,32 +220,24 @@ class System:
         rates = self.nominal if mbps is None else self.rates(mbps)
         for at in range(0, len(order), CHUNK):
             some = order[at : at + CHUNK]
-            yield from self._played_together(plans, some, physics, rates.take(some))
+            yield some, *self._played_together(plans, some, physics, rates.take(some))
 
     def _played_together(
         self, plans: PlanBatch, some: np.ndarray, physics: Physics, rates: Rates
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, Progress]]:
-        """:meth:`_played` of the plans ``some``, which come with the most volumes first."""
+    ) -> tuple[np.ndarray, Progress]:
+        """Latency and state at the end of the plans ``some``, which come with the most volumes first."""
         count, stops = plans.count[some], plans.stops[:, some]
-        posts = np.zeros((self.n_devices + 1, some.size), dtype=np.intp)
-        starts = np.zeros(some.size, dtype=np.intp)
-        progress = Progress.fresh(self.n_devices, physics.volumes.n_tensors, some.size)
-        lanes = np.arange(some.size)
+        posts = np.zeros((some.size, self.n_devices + 1), dtype=np.int64)
+        starts = np.zeros(some.size, dtype=np.int64)
+        progress = Progress(self.n_devices, some.size)
         for v in range(int(count[0])):
-            volume = physics.volumes.index[starts, stops[v, lanes]]
-            posts[1:-1] = plans.splits[v][:, some[lanes]]
-            posts[-1] = physics.volumes.height[volume]
-            physics.volume(progress, volume, posts, rates)
-            left = int(np.searchsorted(-count, -(v + 1)))  # lanes with more volumes to come
-            if left < lanes.size:
-                over = np.arange(left, lanes.size)
-                part = progress.take(over)
-                yield some[over], physics.finish(part, volume[over], rates.take(over)), part
-                if left == 0:
-                    break
-                lanes, posts, starts = lanes[:left], posts[:, :left], starts[:left]
-                progress, rates = progress.take(lanes), rates.take(lanes)
-            starts = stops[v, lanes]
+            lanes = np.arange(np.searchsorted(-count, -v))  # those with more than v volumes
+            volume = physics.volumes.index[starts[lanes], stops[v, lanes]]
+            posts[lanes, 1:-1] = plans.splits[v][:, some[lanes]].T
+            posts[lanes, -1] = physics.volumes.height[volume]
+            physics.volume(progress, volume, posts[lanes], rates, lanes)
+            starts = stops[v]
+        return physics.finish(progress, rates, np.arange(some.size)), progress
 
     def replay(self, plan: SpatialPlan, mbps: np.ndarray | None = None) -> tuple[float, Progress, Events]:
         """One image under a plan with everything that happened: (latency_s, totals, events)."""
@@ -259,22 +250,26 @@ class System:
         """:meth:`replay` of the first layer-volumes alone; the latency is NaN where they end before the network."""
         events = Events()
         if not ranges:
-            return float("nan"), Progress.fresh(self.n_devices, 1, 1), events
+            return float("nan"), Progress(self.n_devices, 1), events
         physics = self.physics(ranges)
         rates = self.nominal if mbps is None else self.rates(mbps[:, None])
-        progress = Progress.fresh(self.n_devices, physics.volumes.n_tensors, 1)
+        progress, lane = Progress(self.n_devices, 1), np.zeros(1, dtype=np.int64)
         for v, split in enumerate(splits):
-            posts = np.array([0, *split, physics.volumes.height[v]])[:, None]
-            physics.volume(progress, v, posts, rates, events)
+            posts = np.array([[0, *split, physics.volumes.height[v]]])
+            physics.volume(progress, v, posts, rates, lane, events)
         if ranges[-1][1] < self.n_units:
             return float("nan"), progress, events
-        latency = physics.finish(progress, len(ranges) - 1, rates, events)
+        latency = physics.finish(progress, rates, lane, events)
         return float(latency[0]), progress, events
 
     def offload_s(self, mbps: np.ndarray) -> np.ndarray:
         """(n,) latency of offloading to the best provider under rates (D, n)."""
-        lanes, offload = mbps.shape[1], self.everything_on(self.best_provider)
-        return self.evaluate(PlanBatch.of([offload] * lanes, self.n_units), self._whole, mbps)
+        lanes = np.arange(mbps.shape[1])
+        progress, rates = Progress(self.n_devices, lanes.size), self.rates(mbps)
+        posts = np.zeros((lanes.size, self.n_devices + 1), dtype=np.int64)
+        posts[:, self.best_provider + 1 :] = self.heights[-1]
+        self._whole.volume(progress, 0, posts, rates, lanes)
+        return self._whole.finish(progress, rates, lanes)
 
     @cached_property
     def _whole(self) -> Physics:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .physics import Progress
+from .state import Progress
 
 
 class Throughput(NamedTuple):
@@ -32,7 +32,14 @@ def stage_s(done: Progress) -> np.ndarray:
 
     The D devices' computing; everybody's sending, then receiving, the requester last in either; the air.
     """
-    return done.totals_s[: 3 * len(done.compute_s) + 3]
+    return np.concatenate([done.compute_s, done.send_s, done.receive_s, done.air_s[None]])
+
+
+def slowest_s(done: Progress, lanes: np.ndarray) -> np.ndarray:
+    """(m,) the longest of :func:`stage_s` in some lanes."""
+    at = done.state
+    stages = (at.compute_s, at.send_s, at.receive_s)
+    return np.maximum(at.air_s[lanes], np.concatenate([busy_s[lanes] for busy_s in stages], axis=1).max(axis=1))
 
 
 def stage_names(devices: Sequence[str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from ...ui.errors import InputError
 
 Range = tuple[int, int]
 MOST_BYTES = 2 * 2**30  # of seconds by part
+ROWS = ("need_lo", "need_hi", "hold")  # by fence post, in this order in VolumeTables.rows
 
 
 class VolumeTables:
@@ -29,8 +29,9 @@ class VolumeTables:
     Attributes:
         index: (units, units + 1) volume number of (start, stop), -1 when absent.
         start, stop, height, post_at, cell_at: (V,) per volume; offsets into the flat arrays below.
-        need_lo, need_hi, hold: (T, posts) crossing tensors' rows per fence post (see ``models.model.Volume``).
-        head_bytes: (posts,) bytes of side-head output up to a fence post; ``heads`` says whether there are any.
+        rows: (3, T, posts) crossing tensors' rows per fence post: needed from, needed up to, held up to (see
+            ``models.model.Volume``).
+        head_bytes: (posts,) bytes of side-head output up to a fence post.
         compute_s: (types, cells) seconds of the part [a, b), at ``cell_at + a * (height + 1) + b``.
         row_bytes: (V, T) bytes per row at the front boundary; ``out_bytes``: (V,) of the main output.
         tail_s: (types,) seconds of the unsplit tail.
@@ -51,11 +52,8 @@ class VolumeTables:
         self.height = np.array([model.out_shape(stop - 1).height for _, stop in ranges])
         self.post_at = np.concatenate([[0], np.cumsum(self.height + 1)[:-1]])
         self.cell_at = np.concatenate([[0], np.cumsum((self.height + 1) ** 2)[:-1]])
-        self.need_lo = self._flat([v.need_lo for v in volumes])
-        self.need_hi = self._flat([v.need_hi for v in volumes])
-        self.hold = self._flat([v.hold for v in volumes])
+        self.rows = np.stack([self._flat([getattr(v, rows) for v in volumes]) for rows in ROWS])
         self.head_bytes = np.concatenate([v.head_bytes for v in volumes])
-        self.heads = any(unit.head for start, stop in ranges for unit in model.units[start:stop])
         self.row_bytes = np.zeros((len(ranges), self.n_tensors))
         for i, (start, _) in enumerate(ranges):
             for t, name in enumerate(model.crossing(start)):
@@ -64,25 +62,9 @@ class VolumeTables:
             [float(model.out_shape(stop - 1).row_elements * value_bytes.activation) for _, stop in ranges]
         )
         self.compute_s = np.concatenate([v.seconds for v in volumes], axis=1)
-        self.tail_s = np.array([sum(_whole_s(t, model, k) for k in model.unit_kernels[-1]) for t in tables])
-        self.cells = self.compute_s.shape[1]
-        self._facts: dict[int, tuple[bool, int, int, int, np.ndarray]] = {}
-        self._flat_compute = np.ascontiguousarray(self.compute_s).reshape(-1)
-
-    def facts(self, v: int | np.ndarray) -> tuple[bool, Any, Any, Any, np.ndarray]:
-        """(reads the image, post_at, cell_at, height + 1, row bytes (T,) or (T, n)) of one volume or one per lane."""
-        if not isinstance(v, int):
-            return (
-                bool(self.start[v].min() == 0),
-                self.post_at[v],
-                self.cell_at[v],
-                self.height[v] + 1,
-                self.row_bytes[v].T,
-            )
-        if v not in self._facts:
-            first, posts, cells = self.start[v] == 0, int(self.post_at[v]), int(self.cell_at[v])
-            self._facts[v] = (bool(first), posts, cells, int(self.height[v]) + 1, self.row_bytes[v])
-        return self._facts[v]
+        self.tail_s = np.array(
+            [sum(_whole_s(t, model, k) for k in model.unit_kernels[-1]) for t in tables], dtype=float
+        )
 
     @staticmethod
     def _check_size(model: Model, tables: Sequence[LatencyTable], ranges: Sequence[Range]) -> None:
@@ -99,10 +81,6 @@ class VolumeTables:
         for some, at in zip(rows, self.post_at, strict=True):
             flat[: len(some), at : at + some.shape[1]] = some
         return flat
-
-    def part_s(self, type_at: np.ndarray, cell: np.ndarray) -> np.ndarray:
-        """Compute seconds of parts; ``type_at`` is (D, 1), the devices' offsets into the flat array."""
-        return self._flat_compute.take(cell + type_at)
 
 
 def _whole_s(table: LatencyTable, model: Model, kernel: int) -> float:
