@@ -18,6 +18,7 @@ from ..envs import Family, get_family
 from ..ui.claims import held
 from ..ui.console import Parser, entry, note, seed_number, stderr, whole
 from ..ui.errors import InputError
+from ..ui.progress import planning
 from . import seeds_command, tune_command
 from .executors.options import add_executor_options, executor_of
 from .jobs import new_job, reopened_job
@@ -133,7 +134,7 @@ def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> 
     with ExitStack() as claims:
         if args.out is not None:
             claims.enter_context(claimed_out(args.out))
-        with stderr().status(f"{spec.name}: {'setting up' if spec.learns else 'planning'} …"):
+        with planning(f"{spec.name}: {'setting up' if spec.learns else 'planning'}"):
             job = new_job(
                 family, spec, scenario, options, seed, hyperparams, args.episodes, args.steps, mode, command
             )  # fmt: skip

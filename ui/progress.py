@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn
@@ -10,6 +13,40 @@ from rich.progress import BarColumn, Progress, TextColumn
 from .console import duration, note, stderr
 
 LINES = 10  # lines over the whole budget where there is no terminal
+PATIENCE_S = 2.0  # before a plan that is being made gets a bar
+
+_listener: ContextVar[Callable[[float, str], None] | None] = ContextVar("listener", default=None)
+
+
+def tell(share: float, text: str) -> None:
+    """Say how far a plan is that is being made; heard within :func:`planning` alone."""
+    listener = _listener.get()
+    if listener is not None:
+        listener(share, text)
+
+
+@contextmanager
+def planning(what: str) -> Iterator[None]:
+    """While an agent is made, which may be planning: a spinner beside ``what``; a bar where that takes long and tells
+    how far it is."""
+    begun = time.perf_counter()
+    bar: Bar | None = None
+    with ExitStack() as stack:
+        status = stack.enter_context(stderr().status(f"{what} …"))
+
+        def told(share: float, text: str) -> None:
+            nonlocal bar
+            if bar is None and time.perf_counter() - begun > PATIENCE_S:
+                status.stop()
+                bar = stack.enter_context(Bar(what, share))
+            if bar is not None:
+                bar.show(share, text)
+
+        token = _listener.set(told)
+        try:
+            yield
+        finally:
+            _listener.reset(token)
 
 
 class Bar:

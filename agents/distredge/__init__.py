@@ -5,8 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import numpy as np
+
+from ...envs.distredge.system import System
 from ...models.plans import SpatialPlan
 from ...ui.errors import InputError
+from ...ui.progress import tell
 from ..plan_files import plan_spec as spec_of
 from ..protocol import Agent, Interrupted
 from ..registry import AgentSpec, sb3_agent
@@ -25,8 +29,12 @@ def _planner(name: str, env: Any, seed: int = 0, **options: Any) -> Agent:
 def _joint(env: Any, seed: int = 0, **options: Any) -> Agent:
     from .joint import JointSearch, Stopped
 
+    def planner(system: System, mbps: np.ndarray | None) -> SpatialPlan:
+        search = JointSearch(system, seed, mbps=mbps, **options)
+        return search.search(lambda _, best_s: tell(search.share, f"best {best_s * 1e3:.1f} ms"))[0]
+
     try:
-        return PlanAgent(env, lambda system, mbps: JointSearch(system, seed, mbps=mbps, **options).search()[0])
+        return PlanAgent(env, planner)
     except Stopped as stop:
         best = stop.plan
         raise Interrupted(PlanAgent(env, lambda system, mbps: best)) from None

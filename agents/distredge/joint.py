@@ -26,33 +26,34 @@ class Population:
     """P plans as genes.
 
     Attributes:
-        ends: (units, P) bool, whether a volume ends after the unit; the last row is True.
-        posts: (units, D - 1, P) sorted shares of height where the next part begins; used where a volume ends.
+        ends: (P, units) bool, whether a volume ends after the unit; the last column is True.
+        posts: (P, units, D - 1) sorted shares of height where the next part begins; used where a volume ends.
     """
 
     ends: np.ndarray
     posts: np.ndarray
 
     def __len__(self) -> int:
-        return self.ends.shape[1]
+        return len(self.ends)
 
-    def take(self, which: np.ndarray) -> Population:
-        return Population(self.ends[:, which], self.posts[:, :, which])
+    def take(self, which: np.ndarray | slice) -> Population:
+        return Population(self.ends[which], self.posts[which])
 
     def joined(self, other: Population) -> Population:
-        return Population(np.hstack([self.ends, other.ends]), np.concatenate([self.posts, other.posts], axis=2))
+        return Population(np.concatenate([self.ends, other.ends]), np.concatenate([self.posts, other.posts]))
 
     def batch(self, heights: np.ndarray) -> PlanBatch:
         """The plans' volumes with whole rows."""
-        count = self.ends.sum(axis=0)
-        volumes = int(count.max())
-        order = np.argsort(~self.ends, axis=0, kind="stable")[:volumes]
-        rows = np.rint(self.posts * heights[:, None, None]).astype(np.intp)
-        return PlanBatch(order + 1, count, np.take_along_axis(rows, order[:, None, :], axis=0))
+        count = self.ends.sum(axis=1)
+        order = np.argsort(~self.ends, axis=1, kind="stable")[:, : int(count.max())]
+        posts = self.posts[np.arange(len(self))[:, None], order]
+        posts *= heights[order, None]
+        rows = np.rint(posts, out=posts).astype(np.intp)
+        return PlanBatch(order.T + 1, count, rows.transpose(1, 2, 0))
 
     def plan(self, system: System, index: int) -> SpatialPlan:
-        stops = np.flatnonzero(self.ends[:, index])
-        rows = np.rint(self.posts[stops, :, index] * system.heights[stops][:, None]).astype(int)
+        stops = np.flatnonzero(self.ends[index])
+        rows = np.rint(self.posts[index, stops] * system.heights[stops][:, None]).astype(int)
         return system.plan(stops + 1, rows)
 
 
@@ -67,13 +68,13 @@ class Stopped(KeyboardInterrupt):
 def encode(system: System, plans: Sequence[SpatialPlan]) -> Population:
     """Genes of plans; units inside a volume inherit the shares of the volume's end."""
     units, inner = system.n_units, system.n_devices - 1
-    ends = np.zeros((units, len(plans)), dtype=bool)
-    posts = np.zeros((units, inner, len(plans)))
+    ends = np.zeros((len(plans), units), dtype=bool)
+    posts = np.zeros((len(plans), units, inner))
     for p, plan in enumerate(plans):
         start = 0
         for stop, split in zip(plan.cuts, plan.splits, strict=True):
-            ends[stop - 1, p] = True
-            posts[start:stop, :, p] = np.asarray(split) / system.heights[stop - 1]
+            ends[p, stop - 1] = True
+            posts[p, start:stop] = np.asarray(split) / system.heights[stop - 1]
             start = stop
     return Population(ends, posts)
 
@@ -88,6 +89,10 @@ class JointSearch:
         patience: generations without improvement before a round ends.
         rounds: restarts from the elite with fresh random plans; the best of all wins.
         mbps: (D,) rates to plan for, nominal when None.
+
+    Attributes:
+        generation, evaluated: generations and plans so far.
+        share: 0..1 of the search behind it, by how long nothing has improved in the round under way.
     """
 
     def __init__(
@@ -106,6 +111,7 @@ class JointSearch:
         self.patience, self.rounds = patience, rounds
         self.generation = 0
         self.evaluated = 0
+        self.share = 0.0
         self._best: Population | None = None  # of all rounds so far, one plan
         self._best_s = np.inf
 
@@ -118,12 +124,12 @@ class JointSearch:
         try:
             start = encode(self.system, self._starting_plans())
             champions: Population | None = None
-            for _ in range(self.rounds):
-                found = self._round(start, on_generation)
+            for number in range(self.rounds):
+                found = self._round(number, start, on_generation)
                 champions = found if champions is None else champions.joined(found)
             assert champions is not None
-            final = self._round(champions.joined(start), on_generation)
-            best = self._simplify(self._polish(final.take(np.array([0]))))
+            final = self._round(self.rounds, champions.joined(start), on_generation)
+            best = self._simplify(self._polish(final.take(slice(1))))
         except KeyboardInterrupt:
             if self._best is None:
                 raise
@@ -148,30 +154,32 @@ class JointSearch:
     def _random(self, count: int) -> Population:
         """Few random cuts, random subsets of devices with random shares."""
         units, devices, rng = self.system.n_units, self.system.n_devices, self.rng
-        ends = rng.random((units, count)) < rng.uniform(0.0, 0.25, count)
-        ends[-1] = True
+        ends = (rng.random((units, count)) < rng.uniform(0.0, 0.25, count)).T
+        ends[:, -1] = True
         weights = self.system.capability[:, None] ** rng.uniform(0.0, 1.0, count)
         weights = weights * rng.uniform(0.2, 1.0, (units, devices, count))
         weights *= rng.random((1, devices, count)) < rng.uniform(0.2, 1.0, count)
         weights += 1e-9 * self.system.capability[:, None]
         shares = np.cumsum(weights, axis=1)
-        return Population(ends, shares[:, :-1] / shares[:, -1:])
+        posts = (shares[:, :-1] / shares[:, -1:]).transpose(2, 0, 1)
+        return Population(np.ascontiguousarray(ends), np.ascontiguousarray(posts))
 
-    def _round(self, start: Population, on_generation: OnGeneration | None) -> Population:
+    def _round(self, number: int, start: Population, on_generation: OnGeneration | None) -> Population:
         """Evolve until nothing improves for ``patience`` generations; returns the parents, best first."""
         people = start.joined(self._random(self.population))
         scores = self._score(people)
         people, scores = self._select(people, scores)
         best, idle = scores[0], 0
         while idle < self.patience:
-            children = self._mutate(people)
-            child_scores = self._score(children)
-            people, scores = self._select(people.joined(children), np.concatenate([scores, child_scores]))
+            family = self._mutate(people)
+            child_scores = self._score(family.take(slice(len(people), None)))
+            people, scores = self._select(family, np.concatenate([scores, child_scores]))
             self.generation += 1
             idle = 0 if scores[0] < best * (1 - 1e-4) else idle + 1
+            self.share = max(self.share, (number + idle / self.patience) / (self.rounds + 1))
             best = min(best, scores[0])
             if best < self._best_s:
-                self._best_s, self._best = best, people.take(np.array([0]))
+                self._best_s, self._best = best, people.take(slice(1))
             if on_generation:
                 on_generation(self.generation, float(best))
         return people
@@ -183,97 +191,99 @@ class JointSearch:
         return people.take(keep), scores[keep]
 
     def _mutate(self, people: Population) -> Population:
-        """Children: copies of parents (the better the likelier) with one to three random changes."""
-        rng, n = self.rng, self.population
-        rank = np.minimum((rng.random(n) ** 2 * len(people)).astype(int), len(people) - 1)
-        ends, posts = people.ends[:, rank].copy(), people.posts[:, :, rank].copy()
+        """The parents, then children: copies of parents (the better the likelier) with one to three random changes."""
+        rng, n, parents = self.rng, self.population, len(people)
+        rank = np.minimum((rng.random(n) ** 2 * parents).astype(int), parents - 1)
+        family = people.take(np.concatenate([np.arange(parents), rank]))
+        ends, posts = family.ends[parents:], family.posts[parents:]
         lanes = np.arange(n)
         changes = [self._move_post, self._move_post, self._drop_device, self._transfer, self._copy_split]
-        if len(ends) > 1:  # one unit can be cut nowhere
+        if ends.shape[1] > 1:  # one unit can be cut nowhere
             self._cross(ends, posts, people, lanes[rng.random(n) < 0.25])
             changes[2:2] = [self._move_cut, self._toggle_cut]
         for _ in range(3):
             choice = rng.integers(0, len(changes) + 1, n)
             for c, change in enumerate(changes):
                 change(ends, posts, lanes[choice == c])
-        ends[-1] = True
-        posts.sort(axis=1)
-        return Population(ends, np.clip(posts, 0.0, 1.0, out=posts))
+        ends[:, -1] = True
+        _put_in_order(posts)
+        return family
 
     def _cross(self, ends: np.ndarray, posts: np.ndarray, people: Population, lanes: np.ndarray) -> None:
         """From a random unit on take another parent's genes."""
         other = self.rng.integers(0, len(people), lanes.size)
-        at = self.rng.integers(1, len(ends), lanes.size)
-        tail = np.arange(len(ends))[:, None] >= at
-        ends[:, lanes] = np.where(tail, people.ends[:, other], ends[:, lanes])
-        posts[:, :, lanes] = np.where(tail[:, None], people.posts[:, :, other], posts[:, :, lanes])
+        at = self.rng.integers(1, ends.shape[1], lanes.size)
+        i, unit = np.nonzero(np.arange(ends.shape[1]) >= at[:, None])
+        ends[lanes[i], unit] = people.ends[other[i], unit]
+        posts[lanes[i], unit] = people.posts[other[i], unit]
 
     def _span(self, ends: np.ndarray, lanes: np.ndarray) -> np.ndarray:
-        """(units, lanes) mask of the units of one random volume of every lane."""
-        volume = np.cumsum(ends[:, lanes], axis=0) - ends[:, lanes]
-        pick = (self.rng.random(lanes.size) * ends[:, lanes].sum(axis=0)).astype(int)
-        return volume == pick
+        """(lanes, units) mask of the units of one random volume of every lane."""
+        mine = ends[lanes]
+        volume = np.cumsum(mine, axis=1) - mine
+        pick = (self.rng.random(lanes.size) * mine.sum(axis=1)).astype(int)
+        return volume == pick[:, None]
 
     def _move_post(self, ends: np.ndarray, posts: np.ndarray, lanes: np.ndarray) -> None:
         """Shift one boundary, in one volume or in all, by a step of a random scale (a row up to everything)."""
         rng, size = self.rng, lanes.size
-        which = rng.integers(0, posts.shape[1], size)
+        which = rng.integers(0, posts.shape[2], size)
         step = rng.choice([-1.0, 1.0], size) * np.exp(rng.uniform(np.log(0.003), np.log(0.7), size))
-        where = self._span(ends, lanes) | (rng.random(size) < 0.2)
-        posts[:, which, lanes] += where * step
+        i, unit = np.nonzero(self._span(ends, lanes) | (rng.random(size) < 0.2)[:, None])
+        posts[lanes[i], unit, which[i]] += step[i]
 
     def _move_cut(self, ends: np.ndarray, posts: np.ndarray, lanes: np.ndarray) -> None:
         """Move a random cut by up to three units, with its split."""
-        rng, units = self.rng, len(ends)
-        lanes = lanes[ends[:-1, lanes].any(axis=0)]
-        weight = ends[:-1, lanes] * rng.random((units - 1, lanes.size))
-        at = weight.argmax(axis=0)
+        rng, units = self.rng, ends.shape[1]
+        lanes = lanes[ends[lanes, :-1].any(axis=1)]
+        at = self._random_cut(ends, lanes)
         to = np.clip(at + rng.choice([-3, -2, -1, 1, 2, 3], lanes.size), 0, units - 2)
-        ends[at, lanes] = False
-        ends[to, lanes] = True
-        posts[to, :, lanes] = posts[at, :, lanes]
+        ends[lanes, at] = False
+        ends[lanes, to] = True
+        posts[lanes, to] = posts[lanes, at]
+
+    def _random_cut(self, ends: np.ndarray, lanes: np.ndarray) -> np.ndarray:
+        """The unit before one of every lane's cuts, 0 where it has none."""
+        weight = ends[lanes, :-1] * self.rng.random((ends.shape[1] - 1, lanes.size)).T
+        return weight.argmax(axis=1)
 
     def _toggle_cut(self, ends: np.ndarray, posts: np.ndarray, lanes: np.ndarray) -> None:
         """Add a cut, or take one away."""
-        at = self.rng.integers(0, len(ends) - 1, lanes.size)
-        remove = (self.rng.random(lanes.size) < 0.5) & ends[:-1, lanes].any(axis=0)
-        weight = ends[:-1, lanes] * self.rng.random((len(ends) - 1, lanes.size))
-        at = np.where(remove, weight.argmax(axis=0), at)
-        ends[at, lanes] = ~remove
+        at = self.rng.integers(0, ends.shape[1] - 1, lanes.size)
+        remove = (self.rng.random(lanes.size) < 0.5) & ends[lanes, :-1].any(axis=1)
+        at = np.where(remove, self._random_cut(ends, lanes), at)
+        ends[lanes, at] = ~remove
 
     def _drop_device(self, ends: np.ndarray, posts: np.ndarray, lanes: np.ndarray) -> None:
         """Give a device nothing in one volume, or everything."""
-        rng, devices = self.rng, posts.shape[1] + 1
-        device = rng.integers(0, devices, lanes.size)
+        rng, inner = self.rng, np.arange(posts.shape[2])
+        device = rng.integers(0, inner.size + 1, lanes.size)
         everything = rng.random(lanes.size) < 0.3
-        span = self._span(ends, lanes)[:, None]
-        inner = np.arange(devices - 1)[:, None]
-        mine = posts[:, :, lanes]
-        full = np.broadcast_to((inner >= device).astype(float), mine.shape)
-        edge = np.take_along_axis(mine, np.maximum(device - 1, 0)[None, None].repeat(len(ends), 0), axis=1)
-        edge = np.where(device == 0, 0.0, edge)
-        none = np.where(inner == device, edge, mine)
-        posts[:, :, lanes] = np.where(span, np.where(everything, full, none), mine)
+        i, unit = np.nonzero(self._span(ends, lanes))
+        mine, who = posts[lanes[i], unit], device[i]
+        edge = np.where(who == 0, 0.0, mine[np.arange(who.size), np.maximum(who - 1, 0)])
+        some = who < inner.size  # behind the last device ends the height
+        mine[some, who[some]] = edge[some]
+        posts[lanes[i], unit] = np.where(everything[i, None], inner >= who[:, None], mine)
 
     def _transfer(self, ends: np.ndarray, posts: np.ndarray, lanes: np.ndarray) -> None:
         """One device hands another its part, or some of it, in one volume or in all."""
-        rng, size, devices = self.rng, lanes.size, posts.shape[1] + 1
+        rng, size, devices = self.rng, lanes.size, posts.shape[2] + 1
         giver, taker = rng.integers(0, devices, size), rng.integers(0, devices, size)
         share = np.where(rng.random(size) < 0.5, 1.0, rng.random(size))
-        where = self._span(ends, lanes) | (rng.random(size) < 0.3)
-        bounds = np.zeros((len(ends), devices + 1, size))
-        bounds[:, 1:-1], bounds[:, -1] = posts[:, :, lanes], 1.0
-        parts, each = np.diff(bounds, axis=1), np.arange(size)
-        moved = parts[:, giver, each] * share * where
-        parts[:, giver, each] -= moved
-        parts[:, taker, each] += moved
-        posts[:, :, lanes] = np.cumsum(parts, axis=1)[:, :-1]
+        where = self._span(ends, lanes) | (rng.random(size) < 0.3)[:, None]
+        parts = np.diff(posts[lanes], axis=2, prepend=0.0, append=1.0)
+        each = np.arange(size)
+        moved = parts[each, :, giver] * share[:, None] * where
+        parts[each, :, giver] -= moved
+        parts[each, :, taker] += moved
+        posts[lanes] = np.cumsum(parts[:, :, :-1], axis=2)
 
     def _copy_split(self, ends: np.ndarray, posts: np.ndarray, lanes: np.ndarray) -> None:
         """One volume takes the split of another unit of the same plan."""
-        source = self.rng.integers(0, len(ends), lanes.size)
-        span = self._span(ends, lanes)[:, None]
-        posts[:, :, lanes] = np.where(span, posts[source, :, lanes].T[None], posts[:, :, lanes])
+        source = self.rng.integers(0, ends.shape[1], lanes.size)
+        i, unit = np.nonzero(self._span(ends, lanes))
+        posts[lanes[i], unit] = posts[lanes[i], source[i]]
 
     def _polish(self, best: Population) -> Population:
         """Try every small change of every volume until none helps."""
@@ -284,37 +294,43 @@ class JointSearch:
             winner = int(np.argmin(scores))
             if scores[winner] >= score:
                 return best
-            best, score = tried.take(np.array([winner])), scores[winner]
+            best, score = tried.take(slice(winner, winner + 1)), scores[winner]
 
     def _simplify(self, best: Population) -> Population:
         """Leave out every cut that gains nothing."""
         score = self._score(best)[0]
-        for unit in np.flatnonzero(best.ends[:-1, 0]):
+        for unit in np.flatnonzero(best.ends[0, :-1]):
             fewer = Population(best.ends.copy(), best.posts)
-            fewer.ends[unit] = False
+            fewer.ends[0, unit] = False
             if self._score(fewer)[0] <= score * (1 + ROUNDING):
                 best = fewer
         return best
 
     def _neighbours(self, best: Population) -> Population:
-        ends, posts = best.ends[:, 0], best.posts[:, :, 0]
-        made: list[tuple[np.ndarray, np.ndarray]] = []
-        stops = np.flatnonzero(ends)
-        for start, stop in zip(np.concatenate([[0], stops[:-1] + 1]), stops, strict=True):
-            for post in range(posts.shape[1]):
-                for rows in (-8, -4, -3, -2, -1, 1, 2, 3, 4, 8):
-                    changed = posts.copy()
-                    changed[start : stop + 1, post] += rows / self.system.heights[stop]
-                    made.append((ends, np.sort(np.clip(changed, 0.0, 1.0), axis=1)))
-        for unit in range(len(ends) - 1):
-            toggled = ends.copy()
-            toggled[unit] = not toggled[unit]
-            made.append((toggled, posts))
-        for stop in stops[:-1]:
-            for step in (-2, -1, 1, 2):
-                if 0 <= stop + step < len(ends) - 1:
-                    moved, carried = ends.copy(), posts.copy()
-                    moved[stop], moved[stop + step] = False, True
-                    carried[stop + step] = posts[stop]
-                    made.append((moved, carried))
-        return Population(np.stack([m[0] for m in made], axis=1), np.stack([m[1] for m in made], axis=2))
+        """A boundary moved by a few rows, a cut more or less, a cut moved."""
+        ends, posts = best.ends[0], best.posts[0]
+        stops, inner = np.flatnonzero(ends), posts.shape[1]
+        moves = np.array([-8, -4, -3, -2, -1, 1, 2, 3, 4, 8])
+        toggles = range(len(ends) - 1)
+        shifts = [(stop, stop + step) for stop in stops[:-1] for step in (-2, -1, 1, 2)
+                  if 0 <= stop + step < len(ends) - 1]  # fmt: skip
+        boundaries = len(stops) * inner * moves.size
+        made = best.take(np.zeros(boundaries + len(toggles) + len(shifts), dtype=np.intp))
+        split = made.posts[:boundaries].reshape(len(stops), inner, moves.size, *posts.shape)
+        for volume, (start, stop) in enumerate(zip([0, *(stops[:-1] + 1)], stops, strict=True)):
+            for post in range(inner):
+                split[volume, post, :, start : stop + 1, post] += (moves / self.system.heights[stop])[:, None]
+        _put_in_order(made.posts[:boundaries])
+        for i, unit in enumerate(toggles, start=boundaries):
+            made.ends[i, unit] = not ends[unit]
+        for i, (stop, to) in enumerate(shifts, start=boundaries + len(toggles)):
+            made.ends[i, stop], made.ends[i, to] = False, True
+            made.posts[i, to] = posts[stop]
+        return made
+
+
+def _put_in_order(posts: np.ndarray) -> None:
+    """Sort shares (P, units, D - 1) and keep them within 0 and 1, in place; most are so already."""
+    falls = (posts[:, :, 1:] < posts[:, :, :-1]).any(axis=2)
+    wrong = np.nonzero(falls | (posts[:, :, 0] < 0.0) | (posts[:, :, -1] > 1.0))
+    posts[wrong] = np.sort(np.clip(posts[wrong], 0.0, 1.0), axis=1)

@@ -30,6 +30,7 @@ from ...ui.console import (
     wrapped,
 )
 from ...ui.errors import InputError
+from ...ui.progress import planning
 from ..options import live_listings, parse_pairs
 from ..out_folders import claimed_out, claimed_run
 from ..play import assess
@@ -252,7 +253,7 @@ def _plan(
     replans = get_spec(family.name, args.replan or (REPLANS if spec.from_file else args.plan), "--replan")
     if replans.learns or replans.from_file:
         raise InputError(f"--replan is {args.replan!r}, allowed: a planner that is not trained, such as {REPLANS}")
-    with stderr().status(f"{spec.name}: planning …"):
+    with planning(f"{spec.name}: planning"):
         result = assess(family, spec, name, options, args.seed)
     assert result.plan is not None
     return SpatialPlan.from_json(result.plan, args.plan).validate(system.model, args.plan), replans

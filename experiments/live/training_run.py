@@ -20,6 +20,7 @@ from ...ui.claims import held
 from ...ui.console import INTERRUPTED, note, stderr
 from ...ui.errors import InputError
 from ...ui.files import write_text, writing
+from ...ui.progress import planning
 from ...ui.validation import validated
 from ..options import parse_pairs
 from ..out_folders import claimed_out, claimed_run
@@ -110,7 +111,7 @@ def _plan(args: argparse.Namespace, family: Family, system: Any, scenario: str, 
         except InputError as error:
             raise InputError(f"{args.plan}: {error}") from None
         return plan
-    with stderr().status(f"{spec.name}: planning …"):
+    with planning(f"{spec.name}: planning"):
         found = assess(family, spec, scenario, options, args.seed).plan
     if found is None:
         raise InputError(f"PLAN: {spec.name} leaves no plan on {scenario}; name another planner, or a plan.json")

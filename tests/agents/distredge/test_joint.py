@@ -70,8 +70,16 @@ def test_deterministic_for_a_seed() -> None:
 
 def test_reports_every_generation_and_never_gets_worse() -> None:
     seen: list[tuple[int, float]] = []
+    shares: list[float] = []
     search = JointSearch(system_of("NA-nano"), 0, **QUICK)
-    _, latency = search.search(lambda generation, best: seen.append((generation, best)))
+
+    def told(generation: int, best: float) -> None:
+        seen.append((generation, best))
+        shares.append(search.share)
+
+    _, latency = search.search(told)
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] < shares[-1] <= 1
     assert [g for g, _ in seen] == list(range(1, search.generation + 1))
     assert latency <= min(best for _, best in seen)
 
@@ -135,12 +143,16 @@ def test_children_of_every_generation_are_valid_plans(scenario: str, seed: int, 
     people = search._random(parents)
     check_valid(system, people)
     for _ in range(generations):
-        children = search._mutate(people)
+        before, family = people.take(np.arange(len(people))), search._mutate(people)
+        kept, children = family.take(slice(len(people))), family.take(slice(len(people), None))
         assert len(children) == 24
+        for parents_now in (people, kept):  # they are copied, not changed
+            assert np.array_equal(parents_now.posts, before.posts)
+            assert np.array_equal(parents_now.ends, before.ends)
         check_valid(system, children)
         assert children.posts.min() >= 0
         assert children.posts.max() <= 1
-        assert np.all(np.diff(children.posts, axis=1) >= 0)
+        assert np.all(np.diff(children.posts, axis=2) >= 0)
         people = children.take(search.rng.permutation(24)[:parents])
 
 
