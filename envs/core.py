@@ -356,6 +356,22 @@ def _first(observation: Any) -> Any:
     return observation[0]
 
 
+def whole_numbers(action: Any, lanes: int, count: int) -> np.ndarray:
+    """Actions of all lanes that must be one of some whole numbers, (lanes,) intp.
+
+    Raises:
+        ValueError: they are of another shape or type, or lie outside 0..count - 1.
+    """
+    action = np.asarray(action)
+    if action.shape != (lanes,):
+        raise ValueError(f"action has shape {action.shape[1:]}, it must be one whole number for each lane")
+    if action.dtype.kind not in "iu":
+        raise ValueError(f"action is of type {action.dtype}, it must be a whole number (NaN is none)")
+    if np.minimum.reduce(action) < 0 or np.maximum.reduce(action) >= count:
+        raise ValueError(f"action lies outside 0..{count - 1}")
+    return np.ascontiguousarray(action, dtype=np.intp)
+
+
 def read_only(values: np.ndarray) -> np.ndarray:
     """A view of an observation's constant part that nobody can write through, nor through a copy of who holds it."""
     view = values.view()

@@ -19,13 +19,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...ui.errors import InputError
+
+if TYPE_CHECKING:
+    from .kernels import Fit
 
 RECORDED = ("resolution", "mask", "decay", "gamma")  # fields of a scenario that the recorded trainings had, too
 PARAMETERS = ("top", "drop", "bend", "tau", "alpha", "up", "down", "delta", "rest", "boost")
@@ -79,17 +82,24 @@ class LearningModel:
 
     def accuracy_by(self, ceiling: np.ndarray, keep: np.ndarray, epochs: np.ndarray, at: np.ndarray) -> np.ndarray:
         """:meth:`accuracy` from its :meth:`tables`."""
-        effective = np.einsum("nk,kn->n", keep[at], epochs)
-        own = epochs[at, np.arange(epochs.shape[1])]
-        learnt = 1.0 - (1.0 + effective / self.tau) ** -self.alpha
-        changed = (own <= self.boosted_epochs) & (own < epochs.sum(axis=0))
-        ready = (1.0 - self.delta * np.exp(-own / self.rest)) * (1.0 - self.boost * changed)
-        return self.chance + (ceiling[at] - self.chance) * learnt * ready
+        from .kernels import accuracies
+
+        epochs = np.ascontiguousarray(epochs, dtype=np.float64)
+        return accuracies(self.fit, ceiling, keep, epochs, np.ascontiguousarray(at, dtype=np.intp))
+
+    @cached_property
+    def fit(self) -> Fit:
+        """What kernels take of it."""
+        from .kernels import Fit
+
+        values = {**vars(self), **{f"loss_{power}": factor for power, factor in enumerate(self.loss)}}
+        return Fit(*(float(values[name]) for name in Fit._fields))
 
     def test_loss(self, accuracy: np.ndarray) -> np.ndarray:
-        """Cross entropy that goes with an accuracy."""
-        c0, c1, c2 = self.loss
-        return np.maximum(c0 + accuracy * (c1 + accuracy * c2), 0.0)
+        """(n,) cross entropy that goes with accuracies."""
+        from .kernels import losses
+
+        return losses(self.fit, np.ascontiguousarray(accuracy))
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from gymnasium import spaces
 
 from ...models.plans import CompressedPlan
 from ...ui.errors import InputError
-from ..core import check_options
+from ..core import check_options, whole_numbers
 from ..scenarios import ScenarioDynamics
+from .kernels import booked, observed
 from .learners import CurveLearner, Learner, TrainLearner, training_data
 from .planning import best_schedule, costs, score
 from .scenarios import get_scenario
@@ -64,9 +65,12 @@ class DepruneDynamics(ScenarioDynamics):
         self.optimum = self._optimum()
         kinds = len(self.system.budgets)
         self._everyone = np.arange(num_lanes)
-        self._full = np.array([kinds - 1])
         self.action_space = spaces.Discrete(kinds)
         self.observation_space = spaces.Box(0.0, LIMIT, (5 + 2 * kinds,), np.float32)
+        self._worth, self._nominal_mbps = float(setting.accuracy_weight), float(setting.mbps)
+        self._guessing = -log(self.learner.chance)
+        chance = self.learner.chance
+        self._begin = np.array([chance, chance, self._guessing, 0.0, 0.0, 0.0, 0.0])[:, None]
         self._allocate(kinds)
 
     def _learner(self, checkpoints: str | None) -> Learner:
@@ -97,17 +101,34 @@ class DepruneDynamics(ScenarioDynamics):
             return float("nan")
 
     def _allocate(self, kinds: int) -> None:
-        n, epochs = self.num_lanes, self.episode_steps
+        n, epochs, setting = self.num_lanes, self.episode_steps, self.system.scenario
         self._step = np.zeros(n, dtype=np.intp)
         self._counts = np.zeros((kinds, n))
         self._last = np.full(n, -1)
-        self._accuracy, self._expected, self._loss = np.zeros(n), np.zeros(n), np.zeros(n)
-        self._spent, self._share = np.zeros(n), np.zeros(n)
-        self._sent, self._elapsed = np.zeros(n), np.zeros(n)
-        self._mbps = np.full((epochs + 1, n), self.system.scenario.mbps)
+        self._state = np.zeros((7, n))
+        self._accuracy, self._expected, self._loss, self._spent, self._share, self._sent, self._elapsed = self._state
+        self._mbps = np.full((epochs + 1, n) if setting.dynamic else (1, 1), self._nominal_mbps)
+        self._seconds = np.zeros((2, kinds, *self._mbps.shape))
+        self._price(np.arange(self._mbps.shape[1]))
+        self._costs = self._costs_of(np.arange(kinds))
         self._rngs: list[np.random.Generator] = [np.random.default_rng(0)] * n
-        self.trace = {name: np.zeros((epochs, n), np.float64) for name in TRACE}
-        self._rewards: dict[str, np.ndarray] = {}
+        self._trace = np.zeros((len(TRACE), epochs, n))
+        self.trace = dict(zip(TRACE, self._trace, strict=True))
+        self._rewards = np.zeros((3, n))
+
+    def _price(self, lanes: np.ndarray) -> None:
+        """The reward's time and the seconds of every budget in all epochs of some lanes, at their rates."""
+        system, mbps = self.system, self._mbps[:, lanes]
+        every = np.arange(len(system.budgets))[:, None, None]
+        self._seconds[0][..., lanes] = costs(system, every, mbps)[1]
+        self._seconds[1][..., lanes] = system.compute_s[every] + system.transfer_s(every, mbps)
+
+    def _costs_of(self, budget: np.ndarray) -> np.ndarray:
+        """(5, K) of budgets: the reward's bytes, share of all bytes, bytes sent, bytes of maps, maps."""
+        system, setting = self.system, self.system.scenario
+        bytes_cost, _ = costs(system, budget, setting.mbps)
+        share = system.map_bytes / (system.full_bytes * setting.epochs)
+        return np.stack([bytes_cost, share, system.sent_bytes, system.map_bytes, system.budgets])
 
     def seed_lanes(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
         self.learner.seed(lanes, rngs)
@@ -121,70 +142,39 @@ class DepruneDynamics(ScenarioDynamics):
             for lane in lanes:
                 walk = self._rngs[lane].standard_normal(len(self._mbps))
                 self._mbps[:, lane] = setting.mbps * np.exp(setting.sigma * walk - setting.sigma**2 / 2)
+            self._price(lanes)
         self._step[lanes] = 0
         self._counts[:, lanes] = 0.0
         self._last[lanes] = -1
-        self._accuracy[lanes] = self._expected[lanes] = self.learner.chance
-        self._loss[lanes] = -log(self.learner.chance)
-        for values in (self._spent, self._share, self._sent, self._elapsed):
-            values[lanes] = 0.0
+        self._state[:, lanes] = self._begin
 
     def advance(self, action: np.ndarray, lanes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        lane = self._everyone if lanes is None else lanes
-        budget = self._checked(action)[lane]
-        step, system, setting = self._step[lane], self.system, self.system.scenario
-        mbps = self._mbps[step, lane]
-        accuracy, expected, loss = self.learner.epoch(lane, budget)
-        bytes_cost, time_cost = costs(system, budget, mbps)
-        gained = setting.accuracy_weight * (accuracy - self._accuracy[lane])
-        self._rewards = {"accuracy": gained, "bytes": -bytes_cost, "time": -time_cost}
-        epoch_s = system.compute_s[budget] + system.transfer_s(budget, mbps)
-        self._counts[budget, lane] += 1.0
-        self._last[lane], self._step[lane] = budget, step + 1
-        self._accuracy[lane], self._expected[lane], self._loss[lane] = accuracy, expected, loss
-        self._spent[lane] += bytes_cost + time_cost
-        self._share[lane] += system.map_bytes[budget] / (system.full_bytes * setting.epochs)
-        self._sent[lane] += system.sent_bytes[budget]
-        self._elapsed[lane] += epoch_s
-        row = (np.array(system.budgets)[budget], accuracy, loss, system.sent_bytes[budget])
-        row = (*row, system.map_bytes[budget], epoch_s, mbps)
-        for kept, values in zip(self.trace.values(), row, strict=True):
-            kept[step, lane] = values
-        reward, terminated = np.zeros(self.num_lanes), np.zeros(self.num_lanes, dtype=bool)
-        reward[lane] = gained - bytes_cost - time_cost
-        terminated[lane] = step == self.episode_steps - 1
-        return reward, terminated
-
-    def _checked(self, action: np.ndarray) -> np.ndarray:
-        action = np.asarray(action)
-        if action.shape != (self.num_lanes,):
-            raise ValueError(f"action has shape {action.shape[1:]}, it must be one whole number for each lane")
-        if action.dtype.kind not in "iu":
-            raise ValueError(f"action is of type {action.dtype}, it must be a whole number (NaN is none)")
-        if action.min() < 0 or action.max() >= len(self._counts):
-            raise ValueError(f"action lies outside 0..{len(self._counts) - 1}")
-        return action.astype(np.intp, copy=False)
+        budget = whole_numbers(action, self.num_lanes, len(self._counts))
+        if lanes is None:
+            lanes = self._everyone
+        else:
+            budget = budget[lanes]
+        return booked(
+            lanes, budget, self.learner.epoch(lanes, budget), self._worth, self._costs, self._mbps, self._seconds,
+            self._step, self._last, self._counts, self._state, self._trace, self._rewards,
+        )  # fmt: skip
 
     def observe(self) -> np.ndarray:
-        kinds, n = self._counts.shape
-        observation = np.zeros((5 + 2 * kinds, n), dtype=np.float32)
-        observation[0] = self._step / self.episode_steps
-        observation[1] = self._accuracy
-        observation[2] = np.fmin(self._loss / -log(self.learner.chance), LIMIT)  # a training may diverge to NaN
-        observation[3] = self._share
-        observation[4] = np.minimum(self._mbps[self._step, self._everyone] / self.system.scenario.mbps, LIMIT)
-        observation[5 : 5 + kinds] = self._counts / self.episode_steps
-        observation[5 + kinds :] = self._last == np.arange(kinds)[:, None]
-        return np.ascontiguousarray(observation.T)
+        return observed(
+            self.episode_steps, self._step, self._last, self._counts, self._state, self._mbps,
+            self._nominal_mbps, self._guessing, LIMIT,
+        )  # fmt: skip
 
     def step_info(self, lane: int) -> dict[str, Any]:
-        if not self._rewards:
-            return {}
-        names = ("accuracy", "loss", "sent_bytes", "epoch_s")
         step = int(self._step[lane]) - 1
-        rewards = {name: float(value[0]) for name, value in self._rewards.items()}
-        told = {name: float(self.trace[name][step, lane]) for name in names}
-        return {"rewards": rewards, "budget": self.system.budgets[self._last[lane]], "epoch": told}
+        if step < 0:
+            return {}
+        told = dict(zip(TRACE, self._trace[:, step, lane].tolist(), strict=True))
+        return {
+            "rewards": dict(zip(("accuracy", "bytes", "time"), self._rewards[:, lane].tolist(), strict=True)),
+            "budget": self.system.budgets[self._last[lane]],
+            "epoch": {name: told[name] for name in ("accuracy", "loss", "sent_bytes", "epoch_s")},
+        }
 
     def metrics(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
         accuracy = self._accuracy[lanes]

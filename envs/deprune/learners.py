@@ -11,6 +11,7 @@ import numpy as np
 from ...ui.errors import InputError, needs
 from ..core import seeds_of
 from .curves import RECORDED, Curves, LearningModel
+from .kernels import trained
 from .system import System
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ class Learner(Protocol):
         """New nets in some lanes."""
         ...
 
-    def epoch(self, lanes: np.ndarray, budget: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Train an epoch at budgets (indices): (test accuracy, the same without noise, test loss), (k,) each."""
+    def epoch(self, lanes: np.ndarray, budget: np.ndarray) -> np.ndarray:
+        """Train an epoch at budgets (indices): (3, k) test accuracies, the same without noise, test losses."""
         ...
 
 
@@ -98,12 +99,9 @@ class CurveLearner:
             for lane in lanes:
                 self._noise[:, lane] = self._model.noise * self._rngs[lane].standard_normal(len(self._noise))
 
-    def epoch(self, lanes: np.ndarray, budget: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        self._epochs[budget, lanes] += 1.0
-        expected = self._model.accuracy_by(self._ceiling, self._keep, self._epochs[:, lanes], budget)
-        accuracy = np.clip(expected + self._noise[self._number[lanes], lanes], 0.0, 1.0)
-        self._number[lanes] += 1
-        return accuracy, expected, self._model.test_loss(accuracy)
+    def epoch(self, lanes: np.ndarray, budget: np.ndarray) -> np.ndarray:
+        fit, noise, epochs, number = self._model.fit, self._noise, self._epochs, self._number
+        return trained(fit, self._ceiling, self._keep, noise, lanes, budget, epochs, number)
 
 
 def training_data(system: System) -> Dataset:
@@ -172,7 +170,7 @@ class TrainLearner:
             self._trainings[lane] = self._training(int(self._seeds[lane]))
             self._seeds[lane] = self._rngs[lane].integers(2**31)  # the next episode's net is another one
 
-    def epoch(self, lanes: np.ndarray, budget: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def epoch(self, lanes: np.ndarray, budget: np.ndarray) -> np.ndarray:
         from ...runtime.training.store import next_epoch
 
         try:
@@ -186,5 +184,5 @@ class TrainLearner:
             raise KeyboardInterrupt(
                 f"interrupted; whole epochs are kept in {self._folder}, the same command goes on from there"
             ) from None
-        accuracy = np.array([record.test_accuracy for record in records])
-        return accuracy, accuracy, np.array([record.test_loss for record in records])
+        accuracy = [record.test_accuracy for record in records]
+        return np.array([accuracy, accuracy, [record.test_loss for record in records]])
