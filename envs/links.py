@@ -46,6 +46,7 @@ class LinkRates:
         self.is_random = dynamic and not traces
         self.period_s = max((trace.period_s for trace in traces), default=DURATION_S)
         self._links = [Link(rate) for rate in (traces or mbps)]
+        self._everyone = np.arange(lanes)
         self._seeded: np.ndarray | None = None
         self._transfers: Transfers | None = None  # on the seeded traces, since the first that is asked for
         if self.is_random:
@@ -60,11 +61,11 @@ class LinkRates:
                 means = rng.uniform(*MEANS_MBPS, (links, 3))
                 self._seeded[:, lane] = fluctuating_traces(rng, links, means, DURATION_S, STEP_S)
 
-    def at(self, clock_s: np.ndarray) -> np.ndarray:
-        """(links, n) Mbit/s at every lane's clock."""
+    def at(self, clock_s: np.ndarray, lanes: np.ndarray | None = None) -> np.ndarray:
+        """(links, n) Mbit/s of some lanes (n,), all where none are named, at the clock of each."""
         if self._seeded is not None:
             step = (clock_s / STEP_S).astype(np.intp) % self._seeded.shape[2]
-            return self._seeded[:, np.arange(len(clock_s)), step].astype(float)
+            return self._seeded[:, self._everyone if lanes is None else lanes, step].astype(float)
         return np.stack([link.at(clock_s) for link in self._links])
 
     def transfer_s(self, bits: np.ndarray, start_s: np.ndarray, lanes: np.ndarray, link: int = 0) -> np.ndarray:

@@ -11,9 +11,10 @@ import numpy as np
 from gymnasium import spaces
 
 from ...models.plans import CutPlan
-from ..core import check_options, read_only
+from ..core import check_options, read_only, whole_numbers
 from ..links import LinkRates
 from ..scenarios import ScenarioDynamics
+from .kernels import any_begins, booked, held_conditions, noisy, observed
 from .ledger import SyncLedger
 from .scenarios import get_scenario
 from .system import FEATURES, System, TransferS
@@ -21,8 +22,8 @@ from .system import FEATURES, System, TransferS
 OPTIONS = {"reward": ("delay", "total"), "sync": ("period", "change", "ask"), "record": (True, False)}
 LIMIT = 1e6  # bound of scaled delays
 NOISE_BLOCK = 256  # rounds whose noise a lane draws at once
-Lanes = np.ndarray | slice
-ALL = slice(None)
+FIGURES = ("delay_s", "edge_delay_s", "oracle_delay_s", "sync_s", "regret_s", "stale", "accuracy_cost")
+TRACE = ("delay_s", "expected_s", "edge_delay_s", "oracle_delay_s", "sync_s", "mbps")
 
 
 class L2SDynamics(ScenarioDynamics):
@@ -62,7 +63,7 @@ class L2SDynamics(ScenarioDynamics):
         self.scenario_name = setting.name
         self.total_reward, self.asks = reward == "total", sync == "ask"
         self.links = LinkRates([setting.mbps], num_lanes, self.system.traces, setting.dynamic)
-        self._accuracy_worth = setting.accuracy_worth
+        self._accuracy_worth, self._noise_share = float(setting.accuracy_worth), float(setting.noise)
         self.is_random = self.links.is_random or setting.noise > 0
         self.episode_steps = setting.rounds
         self.ledger = SyncLedger(self.system, num_lanes, every_change=sync == "change")
@@ -76,11 +77,13 @@ class L2SDynamics(ScenarioDynamics):
 
     def _spaces(self) -> None:
         points, layers = self.system.n_points, self.system.last
+        self._pdt_s = self.system.pdt_s
 
         def box(*shape: int, high: float = 1.0, low: float = 0.0) -> spaces.Box:
             return spaces.Box(low, high, shape, np.float32)
 
-        self.action_space = spaces.Discrete(2 * points if self.asks else points)
+        self._actions = 2 * points if self.asks else points
+        self.action_space = spaces.Discrete(self._actions)
         self.observation_space = spaces.Dict(
             {
                 "contexts": box(points, len(FEATURES)),
@@ -91,17 +94,20 @@ class L2SDynamics(ScenarioDynamics):
                 "stale_layers": box(layers),
             }
         )
-        scaled = (self.system.front_s / self.system.pdt_s).astype(np.float32)
+        scaled = (self.system.front_s / self._pdt_s).astype(np.float32)
         self._contexts = _shared(self.system.contexts.astype(np.float32), self.num_lanes)
         self._device_delay = _shared(scaled, self.num_lanes)
 
     def _schedule(self) -> None:
-        """Rate, load and optimum of every round, where they are known before."""
+        """Rate and load of every round, and what rounds then take, where that is known before."""
         setting = self.system.scenario
         self._mbps_of = held(setting.mbps, setting.mbps_changes, setting.rounds)
         self._load_of = held(setting.edge_load, setting.load_changes, setting.rounds)
-        expected_s = self.system.delay_s(self._mbps_of, self._load_of)
-        self._oracle_of, self._best_of = expected_s.min(axis=0), expected_s.argmin(axis=0)
+        both = np.stack([self._mbps_of, self._load_of])
+        (self._stage_mbps, load), stage = np.unique(both, axis=1, return_inverse=True)
+        self._stage_of = stage.reshape(-1)
+        self._expected_s = self.system.delay_s(self._stage_mbps, load)
+        self._oracle_s = self._expected_s.min(axis=0)
 
     def best_choice(self, rounds: np.ndarray) -> np.ndarray:
         """Actions (n,) with the least expected delay in some rounds (n,), from what agents cannot see.
@@ -110,8 +116,8 @@ class L2SDynamics(ScenarioDynamics):
         """
         rounds = np.minimum(rounds, self.episode_steps - 1)
         if self.links.varies:
-            return self._delays_s(ALL, self._clock, rounds).argmin(axis=0)
-        return self._best_of[rounds]
+            return self._delays_s(self._everyone, self._clock, rounds).argmin(axis=0)
+        return self._expected_s.argmin(axis=0)[self._stage_of[rounds]]
 
     def _allocate(self, record: bool) -> None:
         n = self.num_lanes
@@ -122,15 +128,14 @@ class L2SDynamics(ScenarioDynamics):
         self._round = np.zeros(n, dtype=np.intp)
         self._choice = np.full(n, -1, dtype=np.intp)  # feasible point of the last round, -1 before the first
         self._edge = np.zeros(n)  # observed d^e of the last round
-        figures = ("delay_s", "edge_delay_s", "oracle_delay_s", "sync_s", "regret_s", "stale", "accuracy_cost")
-        self._sums = {name: np.zeros(n) for name in figures}
-        self._now: dict[str, np.ndarray] = {}  # the last round's figures, for step_info
+        self._now = np.zeros((len(FIGURES), n))  # of the last round
+        self._sums = np.zeros((len(FIGURES), n))
+        rounds = self.episode_steps if record else 0
+        self._points = np.zeros((rounds, n), np.int16)
+        self._trace = np.zeros((len(TRACE), rounds, n), np.float32)
         self.trace: dict[str, np.ndarray] | None = None  # (rounds, lanes) of the episode under way
         if record:
-            rounds = self.episode_steps
-            names = ("delay_s", "expected_s", "edge_delay_s", "oracle_delay_s", "sync_s", "mbps")
-            self.trace = {"point": np.zeros((rounds, n), np.int16)}
-            self.trace |= {name: np.zeros((rounds, n), np.float32) for name in names}
+            self.trace = {"point": self._points, **dict(zip(TRACE, self._trace, strict=True))}
 
     def seed_lanes(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
         self.links.seed(lanes, rngs)
@@ -143,130 +148,89 @@ class L2SDynamics(ScenarioDynamics):
         self._choice[lanes] = -1
         self._edge[lanes] = 0.0
         self.ledger.clear(lanes)
-        for values in self._sums.values():
-            values[lanes] = 0.0
+        self._sums[:, lanes] = 0.0
 
     def advance(self, action: np.ndarray, lanes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        where: Lanes = ALL if lanes is None else lanes
-        choice, asked = self._checked(action, where)
-        rounds, front_s = self._round[where].copy(), self.system.front_s[choice]
-        at, asked_s = _shared_round(rounds), 0.0
-        if asked is not None and asked.any():
-            asked_s = self.ledger.synchronise(where, asked, partial(self._weights_s, where, at, ()))
-        mbps, expected_s, oracle_s = self._conditions(where, at, choice, front_s, asked_s)
-        delay_s = self._delay_s(where, rounds, choice, expected_s)
-        weights_s = partial(self._weights_s, where, at, (asked_s, delay_s))
-        sync_s = asked_s + self.ledger.advance(where, choice + self.system.first, rounds, weights_s)
-        edge_s = np.where(choice == self.system.n_points - 1, 0.0, delay_s - front_s)  # as observed
-        self._choice[where] = choice
-        self._edge[where] = edge_s
-        self._round[where] = rounds + 1
-        stale = self.ledger.trained_stale[where]
-        lost = np.where(stale, self.system.stale_costs[self.ledger.age[where]], 0.0)
-        self._add(where, delay_s, edge_s, oracle_s, sync_s, expected_s - oracle_s, stale, lost)
-        if self.trace is not None:
-            self._write(where, rounds, delay_s, expected_s, edge_s, oracle_s, sync_s, mbps)
-        if self.links.varies:
-            self._clock[where] += delay_s + sync_s
-        reward, terminated = np.zeros(self.num_lanes), np.zeros(self.num_lanes, dtype=bool)
-        reward[where] = (delay_s + sync_s if self.total_reward else delay_s) / -self.system.pdt_s
-        if self._accuracy_worth:
-            reward[where] -= self._accuracy_worth * lost
-        terminated[where] = rounds == self.episode_steps - 1
-        return reward, terminated
+        choice, rounds = whole_numbers(action, self.num_lanes, self._actions), self._round
+        if lanes is None:
+            lanes, rounds = self._everyone, rounds.copy()
+        else:
+            choice, rounds = choice[lanes], rounds[lanes]
+        asked_s: Any = 0.0
+        if self.asks:
+            asked, choice = choice >= self.system.n_points, choice % self.system.n_points
+            if asked.any():
+                asked_s = self.ledger.synchronise(lanes, asked, partial(self._weights_s, lanes, rounds, ()))
+        conditions = self._conditions(lanes, rounds, choice, asked_s)
+        delay_s = self._delay_s(lanes, rounds, choice, conditions[1])
+        weights_s = partial(self._weights_s, lanes, rounds, (asked_s, delay_s))
+        sync_s = asked_s + self.ledger.advance(lanes, choice + self.system.first, rounds, weights_s)
+        return booked(
+            lanes, rounds, choice, conditions, delay_s, sync_s, self.system.front_s, self.system.first,
+            self.system.stale_costs, self._pdt_s, self._accuracy_worth, self.total_reward, self.links.varies,
+            self.ledger.state, self._choice, self._edge, self._round, self._clock, self._now, self._sums, self._points,
+            self._trace,
+        )  # fmt: skip
 
-    def _delay_s(self, where: Lanes, rounds: np.ndarray, choice: np.ndarray, expected_s: Any) -> Any:
-        """(n,) seconds that rounds take, apart from synchronisation."""
-        return expected_s * (1.0 + self._draw(where, rounds))
+    def _conditions(self, lanes: np.ndarray, rounds: np.ndarray, choice: np.ndarray, asked_s: Any) -> np.ndarray:
+        """(3, k) the rate at the start, the choice's expected delay, and the optimum's, of rounds of some lanes."""
+        if not self.links.varies:
+            stages = self._stage_of, self._stage_mbps, self._expected_s, self._oracle_s
+            return held_conditions(rounds, choice, *stages)
+        start_s = self._clock[lanes] + asked_s
+        delays_s = self._delays_s(lanes, start_s, rounds)
+        found = np.empty((3, len(choice)))
+        found[0] = self.links.at(start_s, lanes)[0]
+        found[1] = delays_s[choice, self._everyone[: len(choice)]]
+        found[2] = np.minimum.reduce(delays_s)
+        return found
 
-    def _checked(self, action: np.ndarray, where: Lanes) -> tuple[np.ndarray, np.ndarray | None]:
-        """(feasible points, where synchronisation is asked for first) of the lanes that step."""
-        action = np.asarray(action)
-        if action.shape != (self.num_lanes,):
-            raise ValueError(f"action has shape {action.shape[1:]}, it must be one whole number for each lane")
-        if action.dtype.kind not in "iu":
-            raise ValueError(f"action is of type {action.dtype}, it must be a whole number (NaN is none)")
-        choice, points = action[where].astype(np.intp), self.system.n_points
-        if choice.min() < 0 or choice.max() >= int(self.action_space.n):  # type: ignore[attr-defined]
-            raise ValueError(f"action lies outside 0..{self.action_space.n - 1}")  # type: ignore[attr-defined]
-        return (choice % points, choice >= points) if self.asks else (choice, None)
-
-    def _conditions(
-        self, where: Lanes, at: Any, choice: np.ndarray, front_s: np.ndarray, asked_s: Any
-    ) -> tuple[Any, Any, Any]:
-        """(rate at the start, the choice's expected delay, the optimum's) of rounds; scalars where lanes share them."""
-        if self.links.varies:
-            clock_s = self._clock.copy()
-            clock_s[where] += asked_s
-            delays_s = self._delays_s(where, clock_s[where], at)
-            expected_s = delays_s[choice, np.arange(len(choice))]
-            return self.links.at(clock_s)[0][where], expected_s, delays_s.min(axis=0)
-        mbps = self._mbps_of[at]
-        expected_s = front_s + self.system.edge_delay_s(mbps, self._load_of[at], choice)
-        return mbps, expected_s, self._oracle_of[at]
-
-    def _delays_s(self, where: Lanes, start_s: np.ndarray, at: Any) -> np.ndarray:
-        """(K, n) expected delays of all points in rounds that begin at some times, on a link that varies."""
-        return self.system.changing_delay_s(self._transfers(where), start_s, self._load_of[at])
-
-    def _transfers(self, where: Lanes) -> TransferS:
-        return partial(self.links.transfer_s, lanes=self._everyone[where])
-
-    def _weights_s(self, where: Lanes, at: Any, past_s: Sequence[Any], low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """(n,) seconds to send the weights between two points when the parts ``past_s`` of a round are over."""
-        if self.links.varies:
-            start_s = self._clock[where] + sum(past_s)
-            return self.system.changing_sync_s(low, high, self._transfers(where), start_s)
-        return self.system.sync_s(low, high, self._mbps_of[at])
-
-    def _draw(self, where: Lanes, rounds: np.ndarray) -> np.ndarray | float:
-        """Relative noise of this round."""
-        sigma = self.system.scenario.noise
-        if not sigma:
-            return 0.0
-        at = rounds % NOISE_BLOCK
-        lanes = self._everyone[where]
-        if not at.all():
-            for lane in lanes[at == 0]:
+    def _delay_s(self, lanes: np.ndarray, rounds: np.ndarray, choice: np.ndarray, expected_s: np.ndarray) -> np.ndarray:
+        """(k,) seconds that rounds take, apart from synchronisation."""
+        if self._noise_share and any_begins(rounds, NOISE_BLOCK):
+            for lane in lanes[rounds % NOISE_BLOCK == 0]:
                 self._noise[:, lane] = self._rngs[lane].standard_normal(NOISE_BLOCK)
-        return sigma * self._noise[at, lanes]
+        return noisy(expected_s, self._noise_share, self._noise, rounds, lanes)
 
-    def _add(self, where: Lanes, *figures: Any) -> None:
-        for (name, total), value in zip(self._sums.items(), figures, strict=True):
-            total[where] += value
-            self._now[name] = value
+    def _delays_s(self, lanes: np.ndarray, start_s: np.ndarray, rounds: np.ndarray) -> np.ndarray:
+        """(K, k) expected delays of all points in rounds that begin at some times, on a link that varies."""
+        return self.system.changing_delay_s(self._transfers(lanes), start_s, self._load_of[rounds])
 
-    def _write(self, where: Lanes, rounds: np.ndarray, *figures: Any) -> None:
-        assert self.trace is not None
-        lanes = self._everyone[where]
-        self.trace["point"][rounds, lanes] = self._choice[where] + self.system.first
-        for name, value in zip(list(self.trace)[1:], figures, strict=True):
-            self.trace[name][rounds, lanes] = value
+    def _transfers(self, lanes: np.ndarray) -> TransferS:
+        return partial(self.links.transfer_s, lanes=lanes)
+
+    def _weights_s(
+        self, lanes: np.ndarray, rounds: np.ndarray, past_s: Sequence[Any], low: np.ndarray, high: np.ndarray
+    ) -> np.ndarray:
+        """(k,) seconds to send the weights between two points when the parts ``past_s`` of a round are over."""
+        if self.links.varies:
+            start_s = self._clock[lanes] + sum(past_s)
+            return self.system.changing_sync_s(low, high, self._transfers(lanes), start_s)
+        return self.system.sync_s(low, high, self._mbps_of[rounds])
 
     def observe(self) -> dict[str, np.ndarray]:
-        n = self.num_lanes
-        last_point = np.zeros((n, self.system.n_points), dtype=np.float32)
-        some = self._everyone if self._choice.min() >= 0 else np.flatnonzero(self._choice >= 0)
-        last_point[some, self._choice[some]] = 1.0
-        edge = (self._edge / self.system.pdt_s).astype(np.float32)
+        edge, point, share, stale = observed(
+            self.system.last, self.system.n_points, self.ledger.state, self._choice, self._edge, self._round,
+            self._pdt_s, self.episode_steps, LIMIT,
+        )  # fmt: skip
         return {
             "contexts": read_only(self._contexts),
             "device_delay": read_only(self._device_delay),
-            "last_edge_delay": np.clip(edge, -LIMIT, LIMIT)[:, None],
-            "last_point": last_point,
-            "round": (self._round / self.episode_steps).astype(np.float32)[:, None],
-            "stale_layers": self.ledger.stale(),
+            "last_edge_delay": edge,
+            "last_point": point,
+            "round": share,
+            "stale_layers": stale,
         }
 
     def step_info(self, lane: int) -> dict[str, Any]:
         if self._choice[lane] < 0:
             return {}
-        now = {name: float(np.broadcast_to(value, (self.num_lanes,))[lane]) for name, value in self._now.items()}
+        told = dict(zip(FIGURES, self._now[:, lane].tolist(), strict=True))
         point = int(self._choice[lane]) + self.system.first
-        return {"round": {"point": point, **now, "regret_s": float(self._sums["regret_s"][lane])}}
+        return {"round": {"point": point, **told, "regret_s": float(self._sums[FIGURES.index("regret_s"), lane])}}
 
     def metrics(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
-        sums, rounds = {name: values[lanes] for name, values in self._sums.items()}, self.episode_steps
+        sums, rounds = dict(zip(FIGURES, self._sums[:, lanes], strict=True)), self.episode_steps
         total = sums["delay_s"] + sums["sync_s"]
         return {
             "delay_s": sums["delay_s"] / rounds,
@@ -327,7 +291,7 @@ class L2SDynamics(ScenarioDynamics):
                 clock_s[lane] -= self.trace["delay_s"][at, lane] + self.trace["sync_s"][at, lane]
                 rates = self.trace["mbps"][:rounds, lane].astype(float)
                 seen_s = float(self.system.delay_s(rates, self._load_of[:rounds]).max())
-            mbps, one = float(self.links.at(clock_s)[0, lane]), slice(lane, lane + 1)
+            mbps, one = float(self.links.at(clock_s)[0, lane]), np.array([lane])
             messages_s = self.system.messages_s(self._transfers(one), clock_s[one], load)[:, 0]
         when = f"round {rounds} of {self.episode_steps}" if rounds else "before the first round"
         ends_s = usual_s, seen_s
@@ -337,12 +301,6 @@ class L2SDynamics(ScenarioDynamics):
 def _shared(values: np.ndarray, lanes: int) -> np.ndarray:
     """The same values for every lane, without a copy; read-only."""
     return np.broadcast_to(values, (lanes, *values.shape))
-
-
-def _shared_round(rounds: np.ndarray) -> Any:
-    """The one round that all lanes are in, or the (n,) rounds of lanes that differ."""
-    first = int(rounds[0])
-    return first if rounds.size == 1 or (rounds == first).all() else rounds
 
 
 def held(value: float, changes: Sequence[tuple[int, float]], rounds: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from ..live_lane import LiveLane
 from ..live_lane import dynamics_of as made
 from ..live_training import Costs
 from ..training_cluster import LiveOptions
-from .dynamics import L2SDynamics, Lanes
+from .dynamics import L2SDynamics
 
 if TYPE_CHECKING:
     from ...runtime.training.cut import Ledger
@@ -67,7 +67,7 @@ class LiveDynamics(LiveLane, L2SDynamics):
         mbps = self.links.at(self._clock)[0][0] if self.links.varies else self._mbps_of[at]
         return float(mbps), float(self._load_of[at])
 
-    def _delay_s(self, where: Lanes, rounds: np.ndarray, choice: np.ndarray, expected_s: Any) -> Any:
+    def _delay_s(self, lanes: np.ndarray, rounds: np.ndarray, choice: np.ndarray, expected_s: np.ndarray) -> np.ndarray:
         from ...runtime.wire_training import Round
 
         training, ledger = self._playing(), self._booking()
@@ -83,7 +83,9 @@ class LiveDynamics(LiveLane, L2SDynamics):
         self._note_learnt([step])
         return np.array([self._took_s(step)])
 
-    def _weights_s(self, where: Lanes, at: Any, past_s: Sequence[Any], low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    def _weights_s(
+        self, lanes: np.ndarray, rounds: np.ndarray, past_s: Sequence[Any], low: np.ndarray, high: np.ndarray
+    ) -> np.ndarray:
         if self.ledger.every_change:  # that was in front of the round, so that nothing was trained on old copies
             return np.array([self._synced_s])
         return np.array([self._exchange(self._booking().asked())])

@@ -195,15 +195,22 @@ class System:
             start_s: (n,) when the rounds begin.
             load: (n,) the edge server's, or one for all.
         """
-        (up, down), (up_cost_s, down_cost_s) = self.message_bits[..., None], self.message_costs_s[..., None]
-        flows_s = start_s + (self.forward_s[:, None] + up_cost_s)
+        up, down, up_cost_s, down_cost_s, forward_s, _, edge_s = self._columns
+        flows_s = start_s + (forward_s + up_cost_s)
         up_s = transfer_s(up, flows_s)
-        flows_s = flows_s + up_s + load * self.edge_s[:, None] + down_cost_s
+        flows_s = flows_s + up_s + load * edge_s + down_cost_s
         return up_cost_s + down_cost_s + up_s + transfer_s(down, flows_s)
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        """(7, K, 1) bits of both messages, their fixed and copy costs, the device's parts, the edge server's."""
+        sides = (self.forward_s, self.front_s, self.edge_s)
+        return np.stack([*self.message_bits, *self.message_costs_s, *sides])[..., None]
 
     def changing_delay_s(self, transfer_s: TransferS, start_s: np.ndarray, load: np.ndarray | float) -> np.ndarray:
         """:meth:`delay_s` on a link whose rate changes; arguments as of :meth:`messages_s`."""
-        return self.front_s[:, None] + load * self.edge_s[:, None] + self.messages_s(transfer_s, start_s, load)
+        *_, front_s, edge_s = self._columns
+        return front_s + load * edge_s + self.messages_s(transfer_s, start_s, load)
 
     def sync_s(self, low: np.ndarray, high: np.ndarray, mbps: np.ndarray | float) -> np.ndarray:
         """Seconds to send the weights between points ``low`` and ``high`` (0..P each); 0 where they are equal."""

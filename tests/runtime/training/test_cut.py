@@ -159,10 +159,10 @@ def test_the_ledger_sends_what_the_environments_ledger_charges(plan: list, perio
     rounds_done = 0
     for what in plan:
         if what == "ask":
-            env.synchronise(slice(None), np.array([True]), send_s)
+            env.synchronise(np.arange(1), np.array([True]), send_s)
             book(ledger.asked())
         else:
-            env.advance(slice(None), np.array([what]), np.array([rounds_done]), send_s)
+            env.advance(np.arange(1), np.array([what]), np.array([rounds_done]), send_s)
             book(ledger.due_before(what))
             ledger.book(Round(0, what, RATE))
             book(ledger.due_behind())
