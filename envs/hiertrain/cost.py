@@ -6,39 +6,28 @@ paper's model puts a barrier where s, and another where l, hands over to o, the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import kernels
+from .kernels import PATH, event_s, paper_s
 from .schedule import Schedules
-from .system import CLOUD, DEVICE, System
+from .system import System
 
-DEVICE_EDGE, EDGE_CLOUD = 1, 2  # physical links, as bits of a mask
-PATH = np.array([[0, DEVICE_EDGE, 3], [DEVICE_EDGE, 0, EDGE_CLOUD], [3, EDGE_CLOUD, 0]])  # links between two workers
-
-
-def bit_s(path: Any, device_edge: Any, edge_cloud: Any, relay: str, flows: tuple[Any, Any] = (1, 1)) -> np.ndarray:
-    """Seconds of one bit over a path, 0 over none.
-
-    Args:
-        path: mask of physical links (see ``PATH``).
-        device_edge, edge_cloud: their rates, bit/s.
-        relay: stream or store.
-        flows: how many flows divide each link.
-    """
-    first = np.where(path & DEVICE_EDGE, flows[0] / device_edge, 0.0)
-    second = np.where(path & EDGE_CLOUD, flows[1] / edge_cloud, 0.0)
-    return np.maximum(first, second) if relay == "stream" else first + second
+__all__ = [
+    "COSTS", "PATH", "Terms", "bit_s", "event_s", "hand_out_s", "iteration_s", "layers_s", "link_rates", "paper_s",
+    "terms",
+]  # fmt: skip
+COSTS = {"paper": paper_s, "event": event_s}
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(NamedTuple):
     """Seconds of everything that happens in an iteration, (n,) each, in canonical form.
 
-    ``input``, ``front``, ``back``: (3, n) of o, s, l: receiving the samples; forward and backward of the layers up to
-    m_s. ``middle``, ``middle_back``: (2, n) of o and l: layers m_s+1..m_l. ``tail``, ``tail_back``: o's last layers.
-    ``output``: (2, n) of s and l: the output sent to o, and its gradient sent back. ``update``: (3, n).
+    ``input``, ``front``, ``front_back``: (3, n) of o, s, l: receiving the samples; forward and backward of the layers
+    up to m_s. ``middle``, ``middle_back``: (2, n) of o and l: layers m_s+1..m_l. ``tail``, ``tail_back``: o's last
+    layers. ``output``: (2, n) of s and l: the output sent to o, and its gradient sent back. ``update``: (3, n).
     ``gradient``: (2, n) of s and l: one way of the weight exchange.
     """
 
@@ -54,39 +43,35 @@ class Terms:
     gradient: np.ndarray
 
 
+def bit_s(path: Any, device_edge: Any, edge_cloud: Any, relay: str, flows: tuple[Any, Any] = (1, 1)) -> np.ndarray:
+    """Seconds of one bit over a path, 0 over none; everything broadcasts.
+
+    Args:
+        path: mask of physical links (see ``PATH``).
+        device_edge, edge_cloud: their rates, bit/s.
+        relay: stream or store.
+        flows: how many flows divide each link.
+    """
+    shape = np.broadcast(path, device_edge, edge_cloud, *flows).shape
+    each = np.empty((5, *shape))
+    each[0], each[1], each[2], each[3], each[4] = path, device_edge, edge_cloud, *flows
+    return kernels.bits_s(each.reshape(5, -1), relay == "stream").reshape(shape)
+
+
 def terms(system: System, plans: Schedules, device_edge: Any, edge_cloud: Any) -> Terms:
-    """The terms of schedules (n) under rates in bit/s that broadcast with them."""
+    """The terms of schedules (n) under rates in bit/s, numbers or (n,)."""
     plans = plans.canonical()
-    worker, b, m_s, m_l = plans.worker, plans.b, plans.m_s, plans.m_l
-    o, s, l = worker  # noqa: E741
-    n_layers = system.n_layers
-    took = b > 0
-    incoming, so, lo = link_rates(system, worker, took, device_edge, edge_cloud)
-    both = b[0] + b[1]
-    forward, backward, update, weights = system.forward_s, system.backward_s, system.update_s, system.weight_bits
-    front, front_back = b * forward[worker, m_s], b * backward[worker, m_s]
-    middle = [(both, o), (b[2], l)]
-    batch = b.sum(axis=0)
-    exchanges = _exchanges(system, took)
+    rows = kernels.terms_of(system.tables, *plans.arrays, _both(len(plans), device_edge, edge_cloud))
     return Terms(
-        input=b * system.sample_bits * incoming,
-        front=front,
-        front_back=front_back,
-        middle=np.stack([k * (forward[w, m_l] - forward[w, m_s]) for k, w in middle]),
-        middle_back=np.stack([k * (backward[w, m_l] - backward[w, m_s]) for k, w in middle]),
-        tail=batch * (forward[o, n_layers] - forward[o, m_l]),
-        tail_back=batch * (backward[o, n_layers] - backward[o, m_l]),
-        output=np.stack([b[1] * system.output_bits[m_s] * so, b[2] * system.output_bits[m_l] * lo]),
-        update=np.stack([update[o, n_layers], took[1] * update[s, m_s], took[2] * update[l, m_l]]),
-        gradient=np.stack([exchanges[0] * weights[m_s] * so, exchanges[1] * weights[m_l] * lo]),
+        rows[:3], rows[3:6], rows[6:9], rows[9:11], rows[11:13], rows[13], rows[14], rows[15:17], rows[17:20], rows[20:]
     )
 
 
-def _exchanges(system: System, took: np.ndarray) -> tuple[Any, Any]:
-    """Whether s and l exchange weights with o: only a layer that several workers train needs it."""
-    if system.scenario.exchange == "always":
-        return 1, 1
-    return took[1] & (took[0] | took[2]), took[2] & (took[0] | took[1])
+def _both(n: int, device_edge: Any, edge_cloud: Any) -> np.ndarray:
+    """(2, n) rates."""
+    rates = np.empty((2, n))
+    rates[0], rates[1] = device_edge, edge_cloud
+    return rates
 
 
 def link_rates(
@@ -103,53 +88,10 @@ def link_rates(
     Returns:
         (from the device to o, s and l (3, n), between s and o (n,), between l and o (n,)).
     """
-    relay, shared = system.scenario.relay, system.scenario.share_links
-    inputs = PATH[DEVICE, worker]
-    between = PATH[worker[1:], worker[0]]
-
-    def of(paths: np.ndarray, running: np.ndarray) -> np.ndarray:
-        flows: tuple[Any, Any] = (1, 1)
-        if shared:
-            first, second = (((paths & link > 0) & running).sum(axis=0) for link in (DEVICE_EDGE, EDGE_CLOUD))
-            flows = np.maximum(first, 1), np.maximum(second, 1)
-        return bit_s(paths, device_edge, edge_cloud, relay, flows)
-
-    so, lo = of(between, took[1:])
-    return of(inputs, took), so, lo
-
-
-def paper_s(t: Terms) -> np.ndarray:
-    """(n,) T_total of Eq. 12."""
-    arrived = t.input + t.front
-    arrived[1] += t.output[0]
-    returned = t.front_back.copy()
-    returned[1] += t.output[0]
-    forward = arrived.max(axis=0) + np.maximum(t.middle[0], t.middle[1] + t.output[1]) + t.tail
-    backward = returned.max(axis=0) + np.maximum(t.middle_back[0], t.middle_back[1] + t.output[1]) + t.tail_back
-    return forward + backward + t.update.max(axis=0) + 2.0 * t.gradient.max(axis=0)
-
-
-def event_s(t: Terms) -> np.ndarray:
-    """(n,) makespan of the same work without barriers: everyone goes on as soon as what it needs is there.
-
-    o runs its own samples first and takes in those of s behind m_s and those of l behind m_l; going back it serves l
-    at m_l, then s at m_s. Weights are averaged when all gradients are in.
-    """
-    s_out = t.input[1] + t.front[1] + t.output[0]
-    l_out = t.input[2] + t.front[2] + t.middle[1] + t.output[1]
-    o_at_s = np.maximum(t.input[0] + t.front[0], s_out)
-    o_at_l = np.maximum(o_at_s + t.middle[0], l_out)
-    turned = o_at_l + t.tail + t.tail_back  # o is back at m_l
-    l_done = turned + t.output[1] + t.middle_back[1] + t.front_back[2]
-    at_s = turned + t.middle_back[0]
-    s_done = at_s + t.output[0] + t.front_back[1]
-    o_done = at_s + t.front_back[0]
-    averaged = np.maximum.reduce([o_done, s_done + t.gradient[0], l_done + t.gradient[1]])
-    ends = [averaged, averaged + t.gradient[0], averaged + t.gradient[1]]
-    return np.maximum.reduce([end + update for end, update in zip(ends, t.update, strict=True)])
-
-
-COSTS = {"paper": paper_s, "event": event_s}
+    worker, took = np.ascontiguousarray(worker), np.ascontiguousarray(took)
+    rates, tables = _both(worker.shape[1], device_edge, edge_cloud), system.tables
+    found = kernels.rates_of(worker, took, rates, tables.stream, tables.shared)
+    return found[:3], found[3], found[4]
 
 
 def iteration_s(system: System, plans: Schedules, device_edge: Any, edge_cloud: Any, cost: str = "paper") -> np.ndarray:
@@ -177,17 +119,9 @@ def layers_s(
 
     No weights are exchanged, as no layer has two holders; workers update at the same time.
     """
-    relay, batch = system.scenario.relay, system.batch
-    layer = np.arange(system.n_layers)[:, None]
-    per_layer = np.diff(system.forward_s + system.backward_s, axis=1)
-    compute = batch * per_layer[owner, layer].sum(axis=0)
-    arrives = bit_s(PATH[DEVICE, owner[0]], device_edge, edge_cloud, relay) * batch * system.sample_bits
-    moved = bit_s(PATH[owner[:-1], owner[1:]], device_edge, edge_cloud, relay)
-    scale = 2.0 * batch * activation_bits / 32.0
-    sends = (scale * system.output_bits[1:-1, None] * moved).sum(axis=0)
-    updates = np.diff(system.update_s, axis=1)
-    update = np.max([np.where(owner == w, updates[w][:, None], 0.0).sum(axis=0) for w in range(CLOUD + 1)], axis=0)
-    return arrives + compute + sends + update
+    owner, scale = np.ascontiguousarray(owner, dtype=np.intp), 2.0 * system.batch * activation_bits / 32.0
+    rates = _both(owner.shape[1], device_edge, edge_cloud)
+    return kernels.layers_s(system.tables, owner, rates, system.batch, scale)
 
 
 def hand_out_s(system: System, old: Schedules, new: Schedules, device_edge: Any, edge_cloud: Any) -> np.ndarray:
@@ -196,40 +130,5 @@ def hand_out_s(system: System, old: Schedules, new: Schedules, device_edge: Any,
     Whoever trained a layer last has its weights. That is the old worker o, but for the layers of an l that trained
     them alone, and sent o none. Workers receive side by side, each what it lacks one after the other.
     """
-    relay, weights = system.scenario.relay, system.weight_bits
-    (first, last), (need_first, need_last) = _held(system, old), _held(system, new)
-    border = _alone_up_to(system, old)  # in front of it the old l is the source, behind it the old o
-    everyone = np.arange(3)[:, None]
-    total: Any = 0.0
-    parts: list[tuple[Any, Any, Any]] = [(old.worker[0], border, system.n_layers)]
-    if border.any():
-        parts.append((old.worker[2], 0, border))
-    for source, low, high in parts:
-        need = np.maximum(need_first, low), np.minimum(need_last, high)
-        both = np.maximum(need[0], first), np.minimum(need[1], last)
-        lacking = _weights_between(weights, *need) - _weights_between(weights, *both)
-        total = total + lacking * bit_s(PATH[source, everyone], device_edge, edge_cloud, relay)
-    return total.max(axis=0)
-
-
-def _weights_between(weights: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Bits of the layers first..last, none where they are the wrong way round."""
-    return np.where(last > first, weights[last] - weights[first], 0.0)
-
-
-def _alone_up_to(system: System, plans: Schedules) -> np.ndarray:
-    """(n,) m_l where l trains its layers alone and exchanges no weights with o, 0 elsewhere."""
-    if system.scenario.exchange == "always":
-        return np.zeros_like(plans.m_l)
-    return plans.m_l * ((plans.b[0] == 0) & (plans.b[1] == 0))
-
-
-def _held(system: System, plans: Schedules) -> tuple[np.ndarray, np.ndarray]:
-    """The layers (first, last), (3, n) each, whose newest weights device, edge and cloud hold."""
-    zero = np.zeros(len(plans), dtype=np.intp)
-    start = np.stack([_alone_up_to(system, plans), zero, zero])
-    end = np.stack([zero + system.n_layers, plans.m_s * (plans.b[1] > 0), plans.m_l * (plans.b[2] > 0)])
-    first, last = np.empty_like(start), np.empty_like(end)
-    np.put_along_axis(first, plans.worker, start, axis=0)
-    np.put_along_axis(last, plans.worker, end, axis=0)
-    return first, last
+    rates = _both(len(new), device_edge, edge_cloud)
+    return kernels.handed_s(system.tables, *old.arrays, *new.arrays, rates)

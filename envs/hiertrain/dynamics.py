@@ -13,10 +13,11 @@ from ...models.plans import HybridPlan
 from ..core import check_options
 from ..scenarios import ScenarioDynamics
 from .actions import decode, encode
-from .cost import PATH, bit_s, hand_out_s, iteration_s, layers_s
+from .cost import hand_out_s, iteration_s, layers_s
+from .kernels import booked, layers_handed_s, observed, planned
 from .rates import DriftingRates, OptimumTable
 from .scenarios import get_scenario
-from .schedule import ROLES, Schedules, alone
+from .schedule import Schedules, alone
 from .system import EDGE, System
 
 OPTIONS = {
@@ -27,7 +28,8 @@ OPTIONS = {
 }
 LIMIT = 1e3
 Lanes = np.ndarray | slice
-Rates = tuple[np.ndarray, np.ndarray]
+FIGURES: tuple[str, ...] = ("iteration_s", "replan_s", "optimal_s")  # of a block
+TRACE = ("device_edge_mbps", "edge_cloud_mbps", *FIGURES)
 ALL = slice(None)
 
 
@@ -101,15 +103,15 @@ class HierTrainDynamics(ScenarioDynamics):
         n, blocks = self.num_lanes, self.episode_steps
         self._everyone = np.arange(n)
         self._block = np.zeros(n, dtype=np.intp)
-        self._sums = {name: np.zeros(n) for name in ("iteration_s", "optimal_s", "gap", "replan_s")}
+        self._now = np.zeros((len(FIGURES), n))  # of the last block
+        self._sums = np.zeros((len(FIGURES) + 1, n))  # of an episode, the gap to the optimum behind all others
         self._last = np.zeros((self._last_size, n), dtype=np.float32)  # the last plan as it is observed
         self._last_s = np.zeros(n)
         self._owner = np.zeros((self.system.n_layers, n), dtype=np.intp)
         worker, b = (np.repeat(np.array(a)[:, None], n, axis=1) for a in ((0, 1, 2), (self.system.batch, 0, 0)))
         self._plan = Schedules(worker, np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.intp), b)
-        names = ("device_edge_mbps", "edge_cloud_mbps", "iteration_s", "replan_s", "optimal_s")
-        self.trace = {name: np.zeros((blocks, n), np.float32) for name in names}
-        self._now: dict[str, np.ndarray] = {}
+        self._trace = np.zeros((len(TRACE), blocks, n), np.float32)
+        self.trace = dict(zip(TRACE, self._trace, strict=True))
 
     def seed_lanes(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
         self.rates.seed(lanes, rngs)
@@ -119,28 +121,23 @@ class HierTrainDynamics(ScenarioDynamics):
         self._block[lanes] = 0
         self._last[:, lanes] = 0.0
         self._last_s[lanes] = 0.0
-        for values in self._sums.values():
-            values[lanes] = 0.0
+        self._sums[:, lanes] = 0.0
 
     def advance(self, action: np.ndarray, lanes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         where: Lanes = ALL if lanes is None else lanes
-        action = self._checked(action)[where]
-        each, blocks = self._everyone[where], self._block[where].copy()
-        rates = self.rates.now(where)
+        action, each = self._checked(action)[where], self._everyone if lanes is None else lanes
+        blocks, rates = self._block[where].copy(), self.rates.now(where)
         run = self._run_layers if self.by_layer else self._run_hybrid
-        iteration_s, replan_s = run(action, where, rates, blocks)
-        optimal_s = np.full(len(each), np.nan)
-        if self.optimum is not None:
+        iteration_s, replan_s = run(action, each, rates, blocks)
+        if self.optimum is None:
+            optimal_s = np.full(len(each), np.nan)
+        else:
             optimal_s = self.optimum.seconds(self.rates.at[:, where])
-        self._note(where, each, blocks, rates, iteration_s, replan_s, optimal_s)
-        self._last_s[where] = iteration_s
-        self._block[where] = blocks + 1
         self.rates.move(blocks, where, each)
-        reward, terminated = np.zeros(self.num_lanes), np.zeros(self.num_lanes, dtype=bool)
-        spread_s = replan_s / self.system.scenario.iterations
-        reward[where] = -(iteration_s + spread_s) / self.reference_s
-        terminated[where] = blocks == self.episode_steps - 1
-        return reward, terminated
+        return booked(
+            each, rates, iteration_s, replan_s, optimal_s, self.system.scenario.iterations, self.reference_s,
+            self._block, self._last_s, self._now, self._sums, self._trace,
+        )  # fmt: skip
 
     def _checked(self, action: np.ndarray) -> np.ndarray:
         action = np.asarray(action)
@@ -156,62 +153,47 @@ class HierTrainDynamics(ScenarioDynamics):
             raise ValueError("action holds NaN")
         return action
 
-    def _run_hybrid(self, action: np.ndarray, where: Lanes, rates: Rates, blocks: np.ndarray) -> tuple[Any, Any]:
+    def _run_hybrid(
+        self, action: np.ndarray, lanes: np.ndarray, rates: np.ndarray, blocks: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(seconds of an iteration, seconds to hand out weights) of the schedules that actions stand for."""
         n, batch = self.system.n_layers, self.system.batch
         plans = decode(action, n, batch).canonical()
-        old = Schedules(*(getattr(self._plan, f)[..., where] for f in ("worker", "m_s", "m_l", "b")))
+        old = self._plan if lanes is self._everyone else self._plan.take(lanes)
         seconds, handed_s = self._times(old, plans, rates, blocks)
-        replan_s = np.where(blocks > 0, handed_s, 0.0)
-        for name in ("worker", "m_s", "m_l", "b"):
-            getattr(self._plan, name)[..., where] = getattr(plans, name)
-        mapping = (plans.worker[:, None] == ROLES[:, :, None]).all(axis=0)
-        self._last[:, where] = np.concatenate([mapping, [plans.m_s / n, plans.m_l / n], plans.b / batch])
-        return seconds, replan_s
+        planned(lanes, *plans.arrays, *self._plan.arrays, n, batch, self._last)
+        return seconds, np.where(blocks > 0, handed_s, 0.0)
 
-    def _times(self, old: Schedules, plans: Schedules, rates: Rates, blocks: np.ndarray) -> tuple[Any, Any]:
+    def _times(
+        self, old: Schedules, plans: Schedules, rates: np.ndarray, blocks: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Seconds of an iteration of schedules, and to hand out the weights that they need behind old ones."""
-        handed_s = hand_out_s(self.system, old, plans, *rates)
-        return iteration_s(self.system, plans, *rates, self.cost), handed_s
+        device_edge, edge_cloud = rates
+        handed_s = hand_out_s(self.system, old, plans, device_edge, edge_cloud)
+        return iteration_s(self.system, plans, device_edge, edge_cloud, self.cost), handed_s
 
-    def _run_layers(self, action: np.ndarray, where: Lanes, rates: Rates, blocks: np.ndarray) -> tuple[Any, Any]:
+    def _run_layers(
+        self, action: np.ndarray, lanes: np.ndarray, rates: np.ndarray, blocks: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The same for layer assignments; weights move from the old owners, to all new ones side by side."""
-        owner = action.T.astype(np.intp)
-        seconds = layers_s(self.system, owner, *rates, self.activation_bits)
-        moved = bit_s(PATH[self._owner[:, where], owner], *rates, self.system.scenario.relay)
-        received = np.diff(self.system.weight_bits)[:, None] * moved
-        handed = np.max([np.where(owner == worker, received, 0.0).sum(axis=0) for worker in range(3)], axis=0)
-        self._owner[:, where] = owner
-        self._last[:, where] = (owner[:, None] == np.arange(3)[:, None]).reshape(self._last_size, -1)
+        owner, (device_edge, edge_cloud) = action.T.astype(np.intp, order="C"), rates
+        seconds = layers_s(self.system, owner, device_edge, edge_cloud, self.activation_bits)
+        old = np.ascontiguousarray(self._owner[:, lanes])
+        handed = layers_handed_s(self.system.tables, old, owner, rates)
+        self._owner[:, lanes] = owner
+        self._last[:, lanes] = (owner[:, None] == np.arange(3)[:, None]).reshape(self._last_size, -1)
         return seconds, np.where(blocks > 0, handed, 0.0)
 
-    def _note(self, where: Lanes, each: np.ndarray, blocks: np.ndarray, rates: Rates, *figures: np.ndarray) -> None:
-        iteration_s, replan_s, optimal_s = figures
-        self._now = {"iteration_s": iteration_s, "replan_s": replan_s, "optimal_s": optimal_s}
-        for name, value in self._now.items():
-            self._sums[name][where] += value
-        self._sums["gap"][where] += iteration_s / optimal_s - 1.0
-        shown = (rates[0] / 1e6, rates[1] / 1e6, iteration_s, replan_s, optimal_s)
-        for (_, rows), value in zip(self.trace.items(), shown, strict=True):
-            rows[blocks, each] = value
-
     def observe(self) -> np.ndarray:
-        n = self.num_lanes
-        observation = np.empty((n, *self.observation_space.shape), dtype=np.float32)  # type: ignore[misc]
-        device_edge, edge_cloud = self.rates.now()
-        observation[:, 0] = device_edge / self.system.nominal[0]
-        observation[:, 1] = edge_cloud / self.system.nominal[1]
-        k = 2 + len(self._profile)
-        observation[:, 2:k] = self._profile
-        observation[:, k : k + self._last_size] = self._last.T
-        observation[:, -2] = np.minimum(self._last_s / self.reference_s, LIMIT)
-        observation[:, -1] = self._block / self.episode_steps
-        return observation
+        return observed(
+            self.rates.now(), self.system.nominal, self._profile, self._last, self._last_s, self.reference_s,
+            self._block, self.episode_steps, LIMIT,
+        )  # fmt: skip
 
     def step_info(self, lane: int) -> dict[str, Any]:
-        if not self._now:
+        if not self._block[lane]:
             return {}
-        told = {name: float(value[0]) for name, value in self._now.items()}
+        told = dict(zip(FIGURES, self._now[:, lane].tolist(), strict=True))
         if self.optimum is None:
             del told["optimal_s"]  # Gymnasium's checker compares infos, and NaN equals nothing
         else:
@@ -219,7 +201,8 @@ class HierTrainDynamics(ScenarioDynamics):
         return {"block": told}
 
     def metrics(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
-        sums, blocks = {name: values[lanes] for name, values in self._sums.items()}, self.episode_steps
+        sums = dict(zip((*FIGURES, "gap"), self._sums[:, lanes], strict=True))
+        blocks = self.episode_steps
         iterations = blocks * self.system.scenario.iterations
         mean_s = sums["iteration_s"] / blocks + sums["replan_s"] / iterations
         return {

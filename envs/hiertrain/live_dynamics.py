@@ -13,7 +13,7 @@ from ..live_lane import LiveLane
 from ..live_lane import dynamics_of as made
 from ..live_training import Costs
 from ..training_cluster import LiveOptions
-from .dynamics import HierTrainDynamics, Rates
+from .dynamics import HierTrainDynamics
 from .scenarios import WORKERS
 from .schedule import Schedules, alone
 from .system import CLOUD
@@ -64,7 +64,9 @@ class LiveDynamics(LiveLane, HierTrainDynamics):
 
         return costs(self.system, *self._present)
 
-    def _times(self, old: Schedules, plans: Schedules, rates: Rates, blocks: np.ndarray) -> tuple[Any, Any]:
+    def _times(
+        self, old: Schedules, plans: Schedules, rates: np.ndarray, blocks: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         from ...runtime.training.hybrid import rearrangement
         from .live import share
 

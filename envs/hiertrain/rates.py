@@ -56,10 +56,12 @@ class DriftingRates:
             stepped = self.at[:, where] + self._moves[:, blocks, lanes]
             self.at[:, where] = np.clip(stepped, 0, self._top)
 
-    def now(self, where: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
-        """(device-edge, edge-cloud) bit/s, (n,) each."""
+    def now(self, where: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """(2, n) bit/s of device-edge and edge-cloud."""
         at = self.at[:, where]
-        return self.grid[0][at[0]], self.grid[1][at[1]]
+        rates = np.empty(at.shape)
+        rates[0], rates[1] = self.grid[0][at[0]], self.grid[1][at[1]]
+        return rates
 
 
 class OptimumTable:

@@ -37,16 +37,19 @@ class Schedules:
         If only s helps o, it becomes l; a worker that trains no layer (m = 0) has no samples; one that has none has
         no layers.
         """
-        worker, b = self.worker.copy(), self.b.copy()
-        m_s, m_l = self.m_s.copy(), self.m_l.copy()
-        swap = (b[2] == 0) & (b[1] > 0)
-        if swap.any():
-            worker[1, swap], worker[2, swap] = self.worker[2, swap], self.worker[1, swap]
-            b[2, swap], b[1, swap] = self.b[1, swap], 0
-            m_l[swap] = self.m_s[swap]
-        m_s[b[1] == 0] = 0
-        m_l[b[2] == 0] = 0
+        from .kernels import make_canonical
+
+        worker, m_s = np.array(self.worker, np.intp, order="C"), np.array(self.m_s, np.intp, order="C")
+        b, m_l = np.array(self.b, np.intp, order="C"), np.array(self.m_l, np.intp, order="C")
+        make_canonical(worker, m_s, m_l, b)
         return Schedules(worker, m_s, m_l, b)
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Worker, m_s, m_l and b as kernels take them."""
+        worker, m_s = np.ascontiguousarray(self.worker, np.intp), np.ascontiguousarray(self.m_s, np.intp)
+        b, m_l = np.ascontiguousarray(self.b, np.intp), np.ascontiguousarray(self.m_l, np.intp)
+        return worker, m_s, m_l, b
 
 
 def schedules(worker: np.ndarray, m_s: np.ndarray, m_l: np.ndarray, b: np.ndarray) -> Schedules:

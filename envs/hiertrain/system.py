@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,20 @@ from .schedule import Schedules, schedules
 
 DEVICE, EDGE, CLOUD = range(3)
 FLOAT_BITS = 32
+
+
+class Tables(NamedTuple):
+    """What kernels take of a :class:`System` and of its scenario."""
+
+    forward_s: np.ndarray
+    backward_s: np.ndarray
+    update_s: np.ndarray
+    weight_bits: np.ndarray
+    output_bits: np.ndarray
+    sample_bits: float
+    stream: bool  # relayed at the slower link's rate
+    shared: bool  # links, by flows
+    always: bool  # weights are exchanged
 
 
 class System:
@@ -151,9 +166,30 @@ class System:
         return 1e6 * self.scenario.device_edge_mbps, 1e6 * self.scenario.edge_cloud_mbps
 
     @cached_property
+    def tables(self) -> Tables:
+        """What kernels take of it."""
+        return tables_of(self)
+
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of every input that a result depends on."""
         digest = hashlib.sha256(f"{self.model.fingerprint}{sorted(asdict(self.scenario).items())}".encode())
         for array in (self.forward_s, self.backward_s, self.update_s, self.weight_bits, self.output_bits):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
+
+
+def tables_of(system: System) -> Tables:
+    """The arrays of a system as kernels take them."""
+    scenario = system.scenario
+    return Tables(
+        forward_s=np.ascontiguousarray(system.forward_s),
+        backward_s=np.ascontiguousarray(system.backward_s),
+        update_s=np.ascontiguousarray(system.update_s),
+        weight_bits=np.ascontiguousarray(system.weight_bits),
+        output_bits=np.ascontiguousarray(system.output_bits),
+        sample_bits=float(system.sample_bits),
+        stream=scenario.relay == "stream",
+        shared=bool(scenario.share_links),
+        always=scenario.exchange == "always",
+    )

@@ -40,7 +40,7 @@ def timeline(system: System, plan: Schedules, device_edge: float, edge_cloud: fl
             than what it needs).
     """
     plan = plan.canonical()
-    t = Terms(**{k: v[..., 0] for k, v in vars(terms(system, plan, device_edge, edge_cloud)).items()})
+    t = Terms(**{k: v[..., 0] for k, v in terms(system, plan, device_edge, edge_cloud)._asdict().items()})
     o, s, l = (int(w) for w in plan.worker[:, 0])  # noqa: E741
     bars: list[Bar] = []
 

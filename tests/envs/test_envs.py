@@ -382,7 +382,7 @@ def test_import_is_light_and_registration_idempotent() -> None:
     code = (
         "import sys, warnings; warnings.simplefilter('error'); import splitgym.envs, importlib;"
         "importlib.reload(splitgym.envs);"
-        "heavy = {'torch', 'wandb', 'matplotlib', 'stable_baselines3'} & set(sys.modules);"
+        "heavy = {'torch', 'wandb', 'matplotlib', 'numba', 'stable_baselines3'} & set(sys.modules);"
         "sys.exit(str(heavy) if heavy else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from splitgym.envs.core import BatchEnv
 from splitgym.envs.hiertrain.env import HierTrainEnv
 from splitgym.envs.hiertrain.schedule import Schedules
-from splitgym.envs.hiertrain.system import System
+from splitgym.envs.hiertrain.system import System, tables_of
 
 DEVICE, EDGE, CLOUD = range(3)
 Rows = Sequence[Sequence[float]]
@@ -129,6 +129,7 @@ def toy_system(plain: Plain) -> System:
         n_layers=plain.n_layers,
         batch=plain.batch,
     )
+    toy.tables = tables_of(toy)
     return toy
 
 

@@ -309,6 +309,16 @@ def test_layers_one_by_one(case: Any, owners: list[int]) -> None:
         assert found == pytest.approx([sum(layers_loop_s(plain, owner, rates, bits))], rel=1e-9)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_assignments_of_many_layers_do_not_mix_in_a_batch(order: Any) -> None:
+    rng, system = np.random.default_rng(0), System(get_scenario("alexnet-3.5"))
+    owner = np.array(rng.integers(0, 3, (system.n_layers, 50)), order=order)
+    rates = rng.uniform(1e6, 1e8, (2, 50))
+    together = layers_s(system, owner, *rates)
+    assert system.n_layers >= 8  # fewer numbers are summed in one order anyway
+    assert together.tolist() == [layers_s(system, owner[:, [i]], *rates[:, i])[0] for i in range(50)]
+
+
 def test_layers_by_hand() -> None:
     """Device, cloud, edge: 2 x 4 x 40 / 5, 2 x 4 x 10 / 5; compute 4 x (3 + 7 + 5); updates side by side."""
     plain = zeros(
