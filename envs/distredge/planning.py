@@ -15,6 +15,7 @@ from ...models.rows import BackwardWalk
 from .system import PlanBatch, System
 
 ALPHA_GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
+BLOCK = 16384  # parts worked on at once, so that they stay in cache
 HALVES = ValueBytes(2)  # float16 activations behind an image of bytes
 
 
@@ -42,28 +43,18 @@ def partition_scores(
     model: Model, n_devices: int, n_decisions: int = 100, seed: int = 0, value_bytes: ValueBytes = HALVES
 ) -> PartitionScores:
     """Score every layer-volume under ``n_decisions`` random split decisions (sorted uniform cuts at every unit)."""
-    rng = np.random.default_rng(seed)
     units = len(model.units)
-    cuts = np.sort(rng.random((units, n_decisions, n_devices - 1)), axis=2)
-    posts = []
-    for u in range(units):
-        height = model.out_shape(u).height
-        inner = np.rint(cuts[u] * height).astype(int)
-        ends = np.zeros((n_decisions, 1), dtype=int)
-        posts.append(np.concatenate([ends, inner, ends + height], axis=1))
+    decided = _Decided(_random_posts(model, n_devices, n_decisions, seed))
     operations = np.zeros((units + 1, units + 1))
     transmission = np.zeros((units + 1, units + 1))
-    for stop in range(1, units + 1):
-        a, b = posts[stop - 1][:, :-1], posts[stop - 1][:, 1:]
-        some = b > a
-        walk = BackwardWalk(model, stop, a, b)
-        total = 0.0
-        for start in range(stop - 1, -1, -1):
-            total += _operations(model, start, walk.unit(), some)
-            operations[start, stop] = total / n_decisions
-            owner = posts[start - 1] if start else None
-            moved = _moved_bytes(model, start, walk.needs(), owner, some, value_bytes)
-            transmission[start, stop] = moved / n_decisions
+    walk = BackwardWalk(model, dict.fromkeys(range(1, units + 1), 0))
+    computed = np.zeros(0)
+    while walk.goes_on:
+        computed = np.append(computed, 0.0)  # of the stop that the walk takes up
+        computed += _operations(model, walk.unit(), walk.at, decided)
+        moved = _moved_bytes(model, walk.needs(), walk.at, decided, value_bytes)
+        operations[walk.at, list(walk.parts)] = computed / n_decisions
+        transmission[walk.at, list(walk.parts)] = moved / n_decisions
     whole = sum(model.unit_macs[:-1])
     layered = sum(transmission[u, u + 1] for u in range(units))
     return PartitionScores(operations / whole, transmission / layered)
@@ -75,37 +66,78 @@ def system_scores(system: System) -> PartitionScores:
     return partition_scores(system.model, system.n_devices, s.n_decisions, s.decisions_seed, s.value_bytes)
 
 
-def _operations(model: Model, unit: int, rows: list[tuple[Rows, Rows]], some: np.ndarray) -> float:
-    """MACs of a unit's rows in all decisions together; ``some`` marks the parts that are not empty."""
+def _random_posts(model: Model, n_devices: int, n_decisions: int, seed: int) -> np.ndarray:
+    """(units, decisions, devices + 1) fence posts of every unit's output."""
+    cuts = np.sort(np.random.default_rng(seed).random((len(model.units), n_decisions, n_devices - 1)), axis=2)
+    posts = np.zeros((len(model.units), n_decisions, n_devices + 1), dtype=np.intp)
+    for unit, own in enumerate(cuts):
+        height = model.out_shape(unit).height
+        posts[unit, :, 1:-1], posts[unit, :, -1] = np.rint(own * height), height
+    return posts
+
+
+class _Decided:
+    """Sums over the parts of all decisions, for every stop that a walk over all units has under way, the last first.
+
+    A part has rows ``hi[end] - lo[begin]``, so how often parts that are not empty begin and end at a post is all that
+    the sum of their rows takes. What of it a device owns is another matter in every decision.
+
+    Args:
+        posts: (units, decisions, devices + 1) fence posts of every unit's output.
+    """
+
+    def __init__(self, posts: np.ndarray) -> None:
+        self.posts = posts
+        outputs = posts[::-1]
+        self._at = np.concatenate([[0], np.cumsum(outputs[:, 0, -1] + 1)])  # posts of stops in a walk's arrays
+        walked = outputs + self._at[:-1, None, None]
+        self._begin, self._end = walked[:, :, :-1], walked[:, :, 1:]
+        self._some = self._end > self._begin
+        self._begins, self._ends = (
+            np.bincount(ends[self._some], minlength=self._at[-1]) for ends in (self._begin, self._end)
+        )
+
+    def rows(self, lo: Rows, hi: Rows) -> np.ndarray:
+        """(stops,) rows of all parts in all decisions, for those of every post."""
+        posts = len(lo)
+        stops = np.searchsorted(self._at, posts)
+        return np.add.reduceat(self._ends[:posts] * hi - self._begins[:posts] * lo, self._at[:stops])
+
+    def held(self, lo: Rows, hi: Rows, owner: np.ndarray) -> np.ndarray:
+        """(stops,) those of them that their device owns, of fence posts (decisions, devices + 1)."""
+        stops = np.searchsorted(self._at, len(lo))
+        found = np.zeros(stops, dtype=np.int64)
+        step = max(1, BLOCK // owner.size)
+        for some in (slice(first, first + step) for first in range(0, stops, step)):
+            both = np.minimum(hi.take(self._end[:stops][some]), owner[:, 1:])
+            both -= np.maximum(lo.take(self._begin[:stops][some]), owner[:, :-1])
+            both *= self._some[:stops][some]
+            found[some] = np.maximum(both, 0, out=both).sum(axis=(1, 2))
+        return found
+
+
+def _operations(model: Model, rows: list[tuple[Rows, Rows]], unit: int, decided: _Decided) -> np.ndarray | float:
+    """(stops,) MACs of a unit in all decisions together."""
     total = 0.0
     for k, (lo, hi) in zip(model.unit_kernels[unit], rows, strict=True):
         kernel = model.kernels[k]
         macs = kernel.layer.macs(kernel.in_shape)
         if macs:
-            total += macs / kernel.out_shape.height * float(np.sum((hi - lo) * some))
+            total += macs / kernel.out_shape.height * decided.rows(lo, hi)
     return total
 
 
 def _moved_bytes(
-    model: Model,
-    boundary: int,
-    needs: list[tuple[Rows, Rows]],
-    owner: np.ndarray | None,
-    some: np.ndarray,
-    value_bytes: ValueBytes,
-) -> float:
-    """Bytes that the parts fetch in all decisions together: from the requester (no owner) or from each other."""
+    model: Model, needs: list[tuple[Rows, Rows]], boundary: int, decided: _Decided, value_bytes: ValueBytes
+) -> np.ndarray | float:
+    """(stops,) bytes that the parts fetch in all decisions together: from the requester, or from each other."""
     total = 0.0
     for name, (lo, hi) in zip(model.crossing(boundary), needs, strict=True):
-        last = np.where(some, hi, lo)
-        fetched = last - lo
-        if owner is not None:
-            posts = owner
-            if name:
-                rows, height = model.saved_shape(name).height, model.in_shapes[boundary].height
-                posts = owner * rows // height
-            fetched = fetched - np.maximum(np.minimum(last, posts[:, 1:]) - np.maximum(lo, posts[:, :-1]), 0)
-        total += float(np.sum(fetched)) * model.row_bytes(name, boundary, *value_bytes)
+        fetched = decided.rows(lo, hi)
+        if boundary:
+            rows, height = model.tensor_shape(name, boundary).height, model.in_shapes[boundary].height
+            fetched -= decided.held(lo, hi, decided.posts[boundary - 1] * rows // height)
+        total += fetched * float(model.row_bytes(name, boundary, *value_bytes))
     return total
 
 
