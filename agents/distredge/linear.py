@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from ...envs.distredge.system import System
+from ...models.model import Model, ValueBytes
+from ...models.rows import BackwardWalk
 
 BISECTIONS = 26  # of a compute time, to a relative 3e-8
 ROUNDING = 1.0 + 1e-12  # of sums taken in another order
@@ -41,6 +43,51 @@ class _Work:
         """Bytes that parts read and MACs that they compute; 0 for empty ones."""
         some = b > a
         return some * (self.bytes_hi[b] - self.bytes_lo[a]), some * (self.macs_hi[b] - self.macs_lo[a])
+
+
+class _Works:
+    """The work of all layer-volumes of a network, of one walk.
+
+    Attributes:
+        whole: (2, units, units + 1) bytes read and MACs computed by volume (start, stop) as one part.
+        halo: what each further part adds to that at least, below 0 where parts leave out rows between them; infinite
+            where the output has one row.
+    """
+
+    def __init__(self, model: Model, value_bytes: ValueBytes) -> None:
+        units = len(model.units)
+        self.whole, self.halo = (np.zeros((2, units, units + 1)) for _ in range(2))
+        self._of: list[tuple[dict[int, slice], np.ndarray]] = [({}, np.zeros(0))] * units
+        row_macs = [k.layer.macs(k.in_shape) / k.out_shape.height for k in model.kernels]
+        walk, macs = BackwardWalk(model, dict.fromkeys(range(1, units + 1), 0)), np.zeros((2, 0))
+        while walk.goes_on:
+            rows = walk.unit()
+            needs, names = np.array(walk.needs()), model.crossing(walk.at)
+            macs = np.pad(macs, ((0, 0), (0, needs.shape[2] - macs.shape[1])))
+            for k, ends in zip(model.unit_kernels[walk.at], rows, strict=True):
+                macs = macs + row_macs[k] * np.array(ends)
+            row_bytes = [float(model.row_bytes(name, walk.at, *value_bytes)) for name in names]
+            self._put(walk.at, dict(walk.parts), np.stack([np.tensordot(row_bytes, needs, 1), macs]))
+
+    def _put(self, start: int, parts: dict[int, slice], work: np.ndarray) -> None:
+        """Keep (bytes or MACs, lo or hi, posts) of the volumes of a start."""
+        self._of[start] = parts, work
+        stops, first, last = list(parts), [p.start for p in parts.values()], [p.stop - 1 for p in parts.values()]
+        self.whole[:, start, stops] = work[:, 1, last] - work[:, 0, first]
+        overlap = work[:, 1] - work[:, 0]
+        overlap[:, first + last] = np.inf  # parts meet in between
+        self.halo[:, start, stops] = np.minimum.reduceat(overlap, first, axis=1)
+
+    def of(self, start: int, stop: int) -> _Work:
+        """What parts of volume (start, stop) read and compute."""
+        parts, work = self._of[start]
+        (bytes_lo, bytes_hi), (macs_lo, macs_hi) = work[:, :, parts[stop]]
+        return _Work(len(bytes_lo) - 1, bytes_lo, bytes_hi, macs_lo, macs_hi)
+
+
+@lru_cache(maxsize=8)
+def _works(model: Model, value_bytes: ValueBytes) -> _Works:
+    return _Works(model, value_bytes)
 
 
 def _least_rows(work: _Work, byte_s: np.ndarray, mac_s: np.ndarray) -> np.ndarray:
@@ -93,6 +140,7 @@ class LinearModel:
 
     def __init__(self, system: System, mbps: np.ndarray | None = None) -> None:
         self.system = system
+        self._works = _works(system.model, system.scenario.value_bytes)
         rates = system.mbps if mbps is None else np.asarray(mbps, dtype=float)
         scenario = system.scenario
         requester = system.requester_mbps(rates)
@@ -123,40 +171,29 @@ class LinearModel:
         is often none. The paper's reference does not tell how it solves its model; the exact optimum over whole rows
         is ours.
         """
-        work = self._work(start, stop)
+        work = self._works.of(start, stop)
         return np.diff(_least_rows(work, self.byte_s(start), 1.0 / self.system.capability)) / work.height
 
     def cost_s(self, start: int, stop: int, shares: np.ndarray) -> float:
         """Slowest transfer plus slowest compute of volume (start, stop) split by shares."""
-        work = self._work(start, stop)
+        work = self._works.of(start, stop)
         posts = fence_posts(shares, work.height)
         sent, macs = work.of(posts[:-1], posts[1:])
         return float(np.max(sent * self.byte_s(start)) + np.max(macs / self.system.capability))
 
-    def _least_s(self, start: int, stop: int) -> float:
-        """What a volume costs at least: all that its parts read and compute, shared as every device would like it."""
-        work, inner = self._work(start, stop), self.system.n_devices - 1
-        read, computed = (
-            hi[-1] - lo[0] + inner * min(0.0, float(np.min(hi - lo)))  # parts may leave rows out between them
-            for lo, hi in ((work.bytes_lo, work.bytes_hi), (work.macs_lo, work.macs_hi))
-        )
-        return float(read / np.sum(1.0 / self.byte_s(start)) + computed / np.sum(self.system.capability)) / ROUNDING
-
-    def _work(self, start: int, stop: int) -> _Work:
-        model = self.system.model
-        volume = model.volume(start, stop)
-        row_bytes = np.array(
-            [float(model.row_bytes(n, start, *self.system.scenario.value_bytes)) for n in volume.needs]
-        )
-        kernels = [model.kernels[k] for k in volume.kernels]
-        row_macs = np.array([k.layer.macs(k.in_shape) / k.out_shape.height for k in kernels])
-        return _Work(
-            volume.height,
-            row_bytes @ volume.need_lo,
-            row_bytes @ volume.need_hi,
-            row_macs @ volume.kernel_lo,
-            row_macs @ volume.kernel_hi,
-        )
+    @cached_property
+    def _least_s(self) -> np.ndarray:
+        """(units, units + 1) what every volume (start, stop) costs at least, in as many parts as are best for it: what
+        they read and compute, shared as the fastest links and devices would like it."""
+        works, starts = self._works, range(self.system.n_units)
+        rates = -np.sort(-1.0 / np.array([self.byte_s(start) for start in starts]))  # (units, D), fastest first
+        speeds = -np.sort(-self.system.capability)
+        least = np.full(works.whole.shape[1:], np.inf)
+        for parts in range(1, len(speeds) + 1):
+            read, computed = works.whole + (parts - 1) * works.halo if parts > 1 else works.whole
+            cost_s = read / rates[:, :parts].sum(axis=1, keepdims=True) + computed / speeds[:parts].sum()
+            np.minimum(least, cost_s, out=least)
+        return least / ROUNDING
 
     def best_cuts(self, shares: Shares) -> tuple[tuple[int, ...], float]:
         """Cuts with the least total cost, by dynamic programming over all partitions: (stops, seconds)."""
@@ -165,7 +202,7 @@ class LinearModel:
         best[0] = 0.0
         came = np.zeros(units + 1, dtype=int)
         for stop in range(1, units + 1):
-            least = best[:stop] + [self._least_s(start, stop) for start in range(stop)]
+            least = best[:stop] + self._least_s[:stop, stop]
             for start in np.argsort(least, kind="stable").tolist():
                 if least[start] >= best[stop]:
                     break
