@@ -112,12 +112,12 @@ def _bank(
 
 def _wander(rng: np.random.Generator) -> np.ndarray:
     """(TRACES, SAMPLES) first-order autoregressive, standard normal at every time; the end joins the beginning."""
-    from scipy.signal import lfilter
-
     keep = np.exp(-SAMPLE_S / DRIFT_S)
     noise = np.sqrt(1.0 - keep**2) * rng.standard_normal((TRACES, SAMPLES))
-    twice = np.asarray(lfilter([1.0], [1.0, -keep], np.concatenate([noise, noise], axis=1), axis=1))
-    return twice[:, SAMPLES:]
+    found, last = np.zeros((2 * SAMPLES, TRACES)), np.zeros(TRACES)
+    for sample, drawn in enumerate(np.concatenate([noise.T, noise.T])):  # scipy.signal takes far longer to import
+        last = np.add(drawn, keep * last, out=found[sample])
+    return np.ascontiguousarray(found[SAMPLES:].T)
 
 
 def _bursts(rng: np.random.Generator, every_s: float, burst_s: float) -> np.ndarray:
