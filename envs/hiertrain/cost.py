@@ -88,7 +88,7 @@ def link_rates(
     Returns:
         (from the device to o, s and l (3, n), between s and o (n,), between l and o (n,)).
     """
-    worker, took = np.ascontiguousarray(worker), np.ascontiguousarray(took)
+    worker, took = (np.ascontiguousarray(array, dtype=np.intp) for array in (worker, took))
     rates, tables = _both(worker.shape[1], device_edge, edge_cloud), system.tables
     found = kernels.rates_of(worker, took, rates, tables.stream, tables.shared)
     return found[:3], found[3], found[4]

@@ -112,18 +112,18 @@ def bits_s(each, stream):
 
 
 @compiled
-def _rates_of(worker, took, i, device_edge, edge_cloud, stream, shared, found):
+def _rates_of(worker, b, i, device_edge, edge_cloud, stream, shared, found):
     """Seconds of a bit from the device to o, s and l, between s and o, between l and o, into ``found`` (5, n)."""
     input_1 = input_2 = output_1 = output_2 = 0.0  # flows on either link
     if shared:
         for role in range(3):
             path = PATH[0, worker[role, i]]
-            input_1 += took[role, i] and path & DEVICE_EDGE > 0
-            input_2 += took[role, i] and path & EDGE_CLOUD > 0
+            input_1 += b[role, i] > 0 and path & DEVICE_EDGE > 0
+            input_2 += b[role, i] > 0 and path & EDGE_CLOUD > 0
         for role in range(1, 3):
             path = PATH[worker[role, i], worker[0, i]]
-            output_1 += took[role, i] and path & DEVICE_EDGE > 0
-            output_2 += took[role, i] and path & EDGE_CLOUD > 0
+            output_1 += b[role, i] > 0 and path & DEVICE_EDGE > 0
+            output_2 += b[role, i] > 0 and path & EDGE_CLOUD > 0
     input_1, input_2, output_1, output_2 = max(input_1, 1.0), max(input_2, 1.0), max(output_1, 1.0), max(output_2, 1.0)
     for role in range(3):
         path = PATH[0, worker[role, i]]
@@ -134,11 +134,11 @@ def _rates_of(worker, took, i, device_edge, edge_cloud, stream, shared, found):
 
 
 @compiled
-def rates_of(worker, took, rates, stream, shared):
+def rates_of(worker, b, rates, stream, shared):
     """(5, n) seconds of a bit; see :func:`.cost.link_rates`."""
     found = np.empty((5, worker.shape[1]))
     for i in range(worker.shape[1]):
-        _rates_of(worker, took, i, rates[0, i], rates[1, i], stream, shared, found)
+        _rates_of(worker, b, i, rates[0, i], rates[1, i], stream, shared, found)
     return found
 
 
@@ -147,9 +147,9 @@ def terms_of(tables, worker, m_s, m_l, b, rates):
     """(22, n) the rows of :class:`.cost.Terms`, one behind the other, of canonical schedules."""
     forward, backward, update, weights = tables.forward_s, tables.backward_s, tables.update_s, tables.weight_bits
     found, last = np.empty((22, len(m_s))), len(weights) - 1
-    took, bit_s = b > 0, np.empty((5, len(m_s)))
+    bit_s = np.empty((5, len(m_s)))
     for i in range(len(m_s)):
-        _rates_of(worker, took, i, rates[0, i], rates[1, i], tables.stream, tables.shared, bit_s)
+        _rates_of(worker, b, i, rates[0, i], rates[1, i], tables.stream, tables.shared, bit_s)
         o, s, l, low, high = worker[0, i], worker[1, i], worker[2, i], m_s[i], m_l[i]  # noqa: E741
         batch = b[0, i] + b[1, i] + b[2, i]
         for role in range(3):
@@ -167,10 +167,10 @@ def terms_of(tables, worker, m_s, m_l, b, rates):
         found[15, i] = b[1, i] * tables.output_bits[low] * bit_s[3, i]
         found[16, i] = b[2, i] * tables.output_bits[high] * bit_s[4, i]
         found[17, i] = update[o, last]
-        found[18, i] = update[s, low] if took[1, i] else 0.0
-        found[19, i] = update[l, high] if took[2, i] else 0.0
-        with_s = tables.always or (took[1, i] and (took[0, i] or took[2, i]))
-        with_l = tables.always or (took[2, i] and (took[0, i] or took[1, i]))
+        found[18, i] = update[s, low] if b[1, i] > 0 else 0.0
+        found[19, i] = update[l, high] if b[2, i] > 0 else 0.0
+        with_s = tables.always or (b[1, i] > 0 and (b[0, i] > 0 or b[2, i] > 0))
+        with_l = tables.always or (b[2, i] > 0 and (b[0, i] > 0 or b[1, i] > 0))
         found[20, i] = weights[low] * bit_s[3, i] if with_s else 0.0
         found[21, i] = weights[high] * bit_s[4, i] if with_l else 0.0
     return found
@@ -228,7 +228,7 @@ def layers_s(tables, owner, rates, batch, scale):
     found, update_s = np.empty(owner.shape[1]), np.empty(3)
     for i in range(len(found)):
         compute, sends = 0.0, 0.0
-        update_s[:] = 0.0
+        update_s[0] = update_s[1] = update_s[2] = 0.0
         for layer in range(len(owner)):
             who = owner[layer, i]
             after, before = (
@@ -251,7 +251,7 @@ def layers_handed_s(tables, old, owner, rates):
     """(n,) seconds until all new owners have their layers' weights from the old ones, side by side."""
     found, received = np.empty(owner.shape[1]), np.empty(3)
     for i in range(len(found)):
-        received[:] = 0.0
+        received[0] = received[1] = received[2] = 0.0
         for layer in range(len(owner)):
             who, bits = owner[layer, i], tables.weight_bits[layer + 1] - tables.weight_bits[layer]
             path = PATH[old[layer, i], who]
@@ -358,7 +358,8 @@ def observed(rates, nominal, profile, last, last_s, reference_s, block, blocks, 
     for lane in range(len(block)):
         row = found[lane]
         row[0], row[1] = rates[0, lane] / nominal[0], rates[1, lane] / nominal[1]
-        row[2:begin] = profile
+        for i in range(len(profile)):
+            row[2 + i] = profile[i]
         for i in range(len(last)):
             row[begin + i] = last[i, lane]
         row[end] = min(last_s[lane] / reference_s, limit)
