@@ -9,7 +9,8 @@ twice on this machine, minutes); live (plans on worker processes, an hour), or i
 live-predictions, live-measured, live-rankings, live-wire, live-start; live-training (ten plans of every kind that
 trains, on worker processes, ten minutes), or its parts; hostile (a worker and a controller among peers that mean ill,
 minutes); chaos (200 faults over 1000 images, minutes); suspicion (who is taken for lost on slow links and busy cores,
-ten minutes); executors (two processes beside one at the same jobs, a minute). What papers claim
+ten minutes); executors (two processes beside one at the same jobs, a minute); growth (set-up, steps, planners
+and memory against sizes, with exponents, a quarter of an hour). What papers claim
 is splitgym-eval's: --paper all.
 --record keeps every group's figures, once it is done, for the pages that quote them (docs/results/benchmarks.json).
 Timings are single-threaded; run on an idle machine.
@@ -32,6 +33,7 @@ import deprune
 import distredge
 import edgemove
 import executors
+import growth
 import hiertrain
 import hostile
 import l2s
@@ -57,6 +59,7 @@ MODULES = (
     chaos,
     suspicion,
     executors,
+    growth,
 )
 GROUPS = {name: figures for module in MODULES for name, figures in module.GROUPS.items()}
 
