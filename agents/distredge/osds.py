@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3 import DDPG
 from stable_baselines3.common.noise import ActionNoise
 
 from ...envs.distredge.dynamics import DistrEdgeDynamics
+from ..fast_updates import DDPG
 from ..sb3 import Sb3Learner
 
 
