@@ -3,7 +3,7 @@
 On nets of a few hundred units a core spends half of an update beside the matrix products: on autograd, on Python for
 every tensor, on memory given back and asked for again, on gradients of the critic that the actor's update throws away,
 and on Adam's moments that have decayed to subnormal numbers. DDPG and TD3 go without all of that; weights come out as
-with SB3's ``train`` to the last bit, given the fused Adam there. SAC's update stays SB3's, on the better Adam.
+with SB3's ``train`` on the fused Adam, but for the last bits at some batch sizes. SAC's update is SB3's, on that Adam.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def is_plain(net: nn.Sequential) -> bool:
 class Mlp:
     """A net's outputs and gradients for batches of one size, in buffers that are made once.
 
-    Products and sums are those of autograd in the same order, so that results are the same to the last bit.
+    Products and sums are those of autograd, of the same operands in the same order, so that results are the same.
 
     Args:
         net: one that :func:`is_plain`, of float32 on the CPU; parameters are shared with it.
