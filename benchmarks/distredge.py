@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from tempfile import TemporaryDirectory
 
 import gymnasium as gym
 import numpy as np
@@ -24,6 +26,7 @@ from splitgym.envs.distredge.scenarios import SCENARIOS, get_scenario
 from splitgym.envs.distredge.system import System
 
 VGG = [name for group in ("table1", "table2", "table3", "homogeneous") for name in SETTINGS[group]]
+MANY = {"devices": ("xavier", "tx2", "nano", "pi3") * 16, "mbps": (50.0, 100.0, 200.0, 300.0) * 16}
 FOUR = [name for name in VGG if len(SCENARIOS[name].devices) == 4]
 
 
@@ -35,6 +38,7 @@ def env_figures() -> Iterator[Figure]:
         ("DB-50 n=1024", {}),
         ("DB-50 learned partition n=1024", ENV_KWARGS),
         ("LB (16 devices) n=1024", {"scenario": "LB"}),
+        ("64 devices n=1024", MANY),
     ):
         rate = vector_rate(partial(gym.make_vec, "splitgym/DistrEdge-v0", 1024, None, None, None, **kwargs), 200)
         yield Figure(name, rate, "steps/s", rate / cartpole, "CartPoleVectorEnv")
@@ -62,6 +66,22 @@ def import_figures() -> Iterator[Figure]:
     yield Figure("heavy modules it brings", heavy, "modules")
 
 
+def kernel_figures() -> Iterator[Figure]:
+    """How long the first episode takes where the kernels are still to be compiled, and where they have been."""
+    code = (
+        "import time, gymnasium as gym, splitgym.envs; t = time.perf_counter();"
+        "env = gym.make('splitgym/DistrEdge-v0'); env.reset(seed=0)\n"
+        "while not env.step(env.action_space.sample())[2]: pass\n"
+        "print(time.perf_counter() - t)"
+    )
+    with TemporaryDirectory() as folder:
+        for name in ("compiling", "with what was compiled"):
+            environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+            command = [sys.executable, "-c", code]
+            run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+            yield Figure(f"first DB-50 episode, {name}", float(run.stdout), "s")
+
+
 def planner_figures() -> Iterator[Figure]:
     """How long planners think."""
     system = System(get_scenario("DB-50"))
@@ -87,6 +107,15 @@ def joint_figures() -> Iterator[Figure]:
         yield Figure(f"joint {name}", min(found) * 1e3, "ms", min(found) / baseline, "best baseline")
         yield Figure(f"joint {name} time", seconds, "s")
         yield Figure(f"joint {name} seeds differ", 100 * (max(found) / min(found) - 1), "%")
+
+
+def many_figures() -> Iterator[Figure]:
+    """The joint search on 64 devices."""
+    system = System(get_scenario("DB-50", **MANY))
+    begin = time.perf_counter()
+    _, latency_s = JointSearch(system, 0).search()
+    yield Figure("joint, 64 devices", latency_s * 1e3, "ms")
+    yield Figure("joint, 64 devices, time", time.perf_counter() - begin, "s")
 
 
 def trained(agent: str, name: str, seed: int) -> tuple[float, float, System]:
@@ -124,8 +153,10 @@ def learned_figures() -> Iterator[Figure]:
 GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "env": env_figures,
     "import": import_figures,
+    "kernels": kernel_figures,
     "planners": planner_figures,
     "joint": joint_figures,
+    "many": many_figures,
     "osds": osds_figures,
     "learned": learned_figures,
 }

@@ -142,32 +142,24 @@ class DistrEdgeDynamics(ScenarioDynamics):
             raise ValueError(f"action has shape {action.shape[1:]}, it must be {self._action_shape} for each lane")
         lanes = self._everyone if lanes is None else lanes
         posts = np.empty((lanes.size, self.system.n_devices + 1), dtype=np.int64)
-        if not compiled().decide(action, lanes, self._stage, self._heights, self._splits, posts):
+        volume = np.empty(lanes.size, dtype=np.int64)
+        through = compiled().decide(
+            action, lanes, self.learned, self._stop_at, self._heights, self.physics.volumes.index, self._stage,
+            self._open, self._closed, self._splits, posts, volume,
+        )  # fmt: skip
+        if through < 0:
             raise ValueError("action holds NaN")
-        stage = self._stage[lanes]
-        last = stage == len(self.stops) - 1
-        closes = (action[lanes, -1] > 0) | last if self.learned else np.True_
-        self._closed[lanes, stage] = closes
-        if closes.all():
-            self._close(lanes, stage, posts)
-        elif closes.any():
-            self._close(lanes[closes], stage[closes], posts[closes])
-        self._stage[lanes] = stage + 1
+        self._run(lanes, volume, posts)
         reward, terminated = np.zeros(self.num_lanes), np.zeros(self.num_lanes, dtype=bool)
-        if last.any():
-            ended = lanes[last]
+        if through:
+            ended = lanes[self._stage[lanes] == len(self.stops)]
             latency = self._end(ended)
             terminated[ended] = True
             reward[ended] = 1.0 / latency if self.paper_reward else self._reference_s[ended] / latency
         return reward, terminated
 
-    def _close(self, lanes: np.ndarray, stage: np.ndarray, posts: np.ndarray) -> None:
-        """Run the volume that ends at each lane's stage."""
-        stop = self._stop_at[stage]
-        self._run(lanes, self.physics.volumes.index[self._open[lanes], stop], posts)
-        self._open[lanes] = stop
-
     def _run(self, lanes: np.ndarray, volume: np.ndarray, posts: np.ndarray) -> None:
+        """Run a volume in some lanes, in those none where it is -1."""
         self.physics.volume(self.progress, volume, posts, self._rates, lanes)
 
     def _end(self, lanes: np.ndarray) -> np.ndarray:

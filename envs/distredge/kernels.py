@@ -91,13 +91,15 @@ def run_volume(
         in_s, requester_in_s: (1 or lanes, D) seconds a byte at devices' links and the requester's.
         air: room to queue for it where all messages cross one air; compiled anew for None.
         at: all lanes.
-        lanes: (m,) those that run a volume, ``volumes`` (1 or m,) which.
+        lanes: (m,) those that run a volume, ``volumes`` (1 or m,) which, -1 for none.
         posts: (m, D + 1) fence posts.
         log: see :func:`note`.
     """
     scratch = np.zeros((4, posts.shape[1]))
     for i in range(lanes.size):
         lane, v = lanes[i], volumes[i if volumes.size > 1 else 0]
+        if v < 0:
+            continue
         rate = lane if in_s.shape[0] > 1 else 0
         mine, theirs = in_s[rate], requester_in_s[rate]
         ready = scratch[0]

@@ -67,7 +67,7 @@ class LiveDynamics(DistrEdgeDynamics):
     def _run(self, lanes: np.ndarray, volume: np.ndarray, posts: np.ndarray) -> None:
         super()._run(lanes, volume, posts)  # who holds which rows
         stop = int(self.physics.volumes.stop[volume[0]])
-        if stop < self.system.n_units:
+        if volume[0] >= 0 and stop < self.system.n_units:
             self._measured(self._play(self._plan_so_far(stop)))
 
     def _end(self, lanes: np.ndarray) -> np.ndarray:

@@ -143,7 +143,7 @@ class Physics:
 
         Args:
             at: state of n lanes.
-            v: volume number, one for all lanes or (m,).
+            v: volume number, one for all lanes or (m,); -1 for none.
             posts: (m, D + 1) int64 fence posts 0, splits, height.
             rates: rates now, of all lanes.
             lanes: (m,) those that run it.

@@ -12,29 +12,41 @@ from .state import State
 def decide(
     action: np.ndarray,
     lanes: np.ndarray,
-    stage: np.ndarray,
+    learned: bool,
+    stops: np.ndarray,
     heights: np.ndarray,
+    index: np.ndarray,
+    stage: np.ndarray,
+    opened: np.ndarray,
+    closed: np.ndarray,
     splits: np.ndarray,
     posts: np.ndarray,
-) -> bool:
-    """Eq. 9: sort an action and map [-1, 1] to whole rows of the stage's last output.
+    volumes: np.ndarray,
+) -> int:
+    """Eq. 9: sort an action and map [-1, 1] to whole rows of the stage's last output; then the next stage is due.
 
     Args:
-        action: (n, at least D - 1) float64 of all lanes.
+        action: (n, D - 1) float64 of all lanes, or (n, D) where partitions are learned.
         lanes: (m,) those that decide.
-        stage: (n,) which decision is next.
-        heights: (stages,) rows of each stage's last output.
-        splits: (n, stages, D - 1), what is decided is written there.
+        learned: whether the last coordinate says if the volume ends.
+        stops, heights: (stages,) units up to each stage's end, and rows of its last output.
+        index: (units, units + 1) number of the volume (start, stop).
+        stage, opened: (n,) next decision, and first unit of the volume under way.
+        closed, splits: (n, stages) and (n, stages, D - 1), what is decided is written there.
         posts: (m, D + 1) fence posts are written there.
+        volumes: (m,) numbers of the volumes that end are written there, -1 for none.
 
     Returns:
-        Whether all of it is numbers; nothing is written otherwise.
+        How many lanes have decided all; -1 where something is not a number, and then nothing is written.
     """
-    inner = splits.shape[2]
+    inner, stages = splits.shape[2], stops.size
     for lane in lanes:
+        if stage[lane] >= stages:
+            raise IndexError("all stages of a lane are behind it")
         for k in range(inner):
             if np.isnan(action[lane, k]):
-                return False
+                return -1
+    through = 0
     for i in range(lanes.size):
         lane = lanes[i]
         s = stage[lane]
@@ -48,7 +60,14 @@ def decide(
             posts[i, j + 1] = row
         for k in range(inner):
             splits[lane, s, k] = posts[i, k + 1]
-    return True
+        stage[lane] = s + 1
+        through += s + 1 == stages
+        closed[lane, s] = not learned or s + 1 == stages or action[lane, inner] > 0
+        volumes[i] = -1
+        if closed[lane, s]:
+            volumes[i] = index[opened[lane], stops[s]]
+            opened[lane] = stops[s]
+    return through
 
 
 @kernel

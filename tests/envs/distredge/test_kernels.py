@@ -181,34 +181,68 @@ def test_a_log_changes_nothing_and_is_complete(medium: str) -> None:
             assert np.all(busy >= totals[:24, 0] - 1e-12)
 
 
+class Decisions:
+    """What n lanes over a few stages have decided, all in front of some stage."""
+
+    def __init__(self, n: int, inner: int, learned: bool, rng: np.random.Generator) -> None:
+        self.n, self.inner, self.learned = n, inner, learned
+        self.stops, self.heights = np.array([2, 3, 7, 8]), rng.integers(1, 300, 4)
+        self.index = np.arange(8 * 9).reshape(8, 9)
+        self.stage = rng.integers(0, 4, n)
+        self.opened = np.array([rng.choice([0, *self.stops[:s]]) for s in self.stage])
+        self.closed, self.splits = np.zeros((n, 4), dtype=bool), np.full((n, 4, inner), -1)
+
+    def decide(self, action: np.ndarray, lanes: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+        posts, volumes = np.zeros((lanes.size, self.inner + 2), dtype=np.int64), np.zeros(lanes.size, dtype=np.int64)
+        through = decide(
+            action, lanes, self.learned, self.stops, self.heights, self.index, self.stage, self.opened, self.closed,
+            self.splits, posts, volumes,
+        )  # fmt: skip
+        return through, posts, volumes
+
+
 @given(
     inner=st.integers(1, 20),
     n=st.integers(1, 6),
+    learned=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
     scale=st.sampled_from([0.1, 1.0, 3.0, np.inf]),
 )
 @settings(max_examples=60)
-def test_an_action_becomes_sorted_rows(inner: int, n: int, seed: int, scale: float) -> None:
+def test_an_action_becomes_sorted_rows_and_perhaps_a_volume(
+    inner: int, n: int, learned: bool, seed: int, scale: float
+) -> None:
     rng = np.random.default_rng(seed)
-    heights, stage = rng.integers(1, 300, 4), rng.integers(0, 4, n)
-    action = rng.uniform(-1, 1, (n, inner)) * scale
+    made = Decisions(n, inner, learned, rng)
+    stage, opened = made.stage.copy(), made.opened.copy()
+    action = rng.uniform(-1, 1, (n, inner + learned)) * scale
     lanes = np.flatnonzero(rng.random(n) < 0.7)
-    posts, splits = np.zeros((lanes.size, inner + 2), dtype=np.int64), np.full((n, 4, inner), -1)
-    assert decide(action, lanes, stage, heights, splits, posts)
-    wanted = np.rint((np.clip(np.sort(action[lanes], axis=1), -1, 1) + 1) * (0.5 * heights[stage[lanes], None]))
-    assert np.array_equal(posts[:, 1:-1], wanted)
+    through, posts, volumes = made.decide(action, lanes)
+    heights, mine = made.heights[stage[lanes]], np.sort(action[lanes, :inner], axis=1)
+    assert np.array_equal(posts[:, 1:-1], np.rint((np.clip(mine, -1, 1) + 1) * (0.5 * heights[:, None])))
     assert not posts[:, 0].any()
-    assert np.array_equal(posts[:, -1], heights[stage[lanes]])
-    assert np.array_equal(splits[lanes, stage[lanes]], posts[:, 1:-1])
-    assert np.sum(splits >= 0) == lanes.size * inner  # nobody else's
+    assert np.array_equal(posts[:, -1], heights)
+    assert np.array_equal(made.splits[lanes, stage[lanes]], posts[:, 1:-1])
+    assert np.sum(made.splits >= 0) == lanes.size * inner  # nobody else's
+    assert through == np.sum(stage[lanes] == 3)
+    ends = (action[lanes, -1] > 0) | (stage[lanes] == 3) if learned else np.ones(lanes.size, dtype=bool)
+    stops = made.stops[stage[lanes]]
+    assert np.array_equal(made.closed[lanes, stage[lanes]], ends)
+    assert np.array_equal(volumes, np.where(ends, made.index[opened[lanes], stops], -1))
+    opened[lanes[ends]] = stops[ends]
+    stage[lanes] += 1
+    assert np.array_equal(made.opened, opened)
+    assert np.array_equal(made.stage, stage)
 
 
 def test_nothing_is_decided_where_an_action_is_not_a_number() -> None:
-    action = np.array([[0.5, 0.2], [0.1, np.nan]])
-    splits, posts = np.full((2, 1, 2), -1), np.zeros((2, 4), dtype=np.int64)
-    assert not decide(action, np.arange(2), np.zeros(2, dtype=np.int64), np.array([10]), splits, posts)
-    assert np.all(splits == -1)
-    assert decide(action, np.arange(1), np.zeros(2, dtype=np.int64), np.array([10]), splits, posts[:1])
+    made, action = Decisions(2, 2, False, np.random.default_rng(0)), np.array([[0.5, 0.2], [0.1, np.nan]])
+    stage, opened = made.stage.copy(), made.opened.copy()
+    assert made.decide(action, np.arange(2))[0] == -1
+    assert np.all(made.splits == -1)
+    assert np.array_equal(made.stage, stage)
+    assert np.array_equal(made.opened, opened)
+    assert made.decide(action, np.arange(1))[0] >= 0
 
 
 @given(seed=st.integers(0, 2**32 - 1), full=st.booleans(), learned=st.booleans(), n=st.integers(1, 4))
