@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+from .compiled import kernel
 
 
-@compiled
+@kernel
 def _reached(before, value, begin, half):
     """The last index from ``begin`` on whose value is not more, found by halving; values rise."""
     at = begin
@@ -19,7 +18,7 @@ def _reached(before, value, begin, half):
     return at
 
 
-@compiled
+@kernel
 def seconds(each, edges_s, even, rates, before, total, near):
     """(n,) seconds of transfers; see :meth:`.transfers.Transfers.seconds`.
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+from ...profiling.compiled import kernel
 
 
 class Fit(NamedTuple):
@@ -25,7 +24,7 @@ class Fit(NamedTuple):
     loss_2: float
 
 
-@compiled
+@kernel
 def _expected(fit, ceiling, keep, epochs, at, lane):
     """A lane's accuracy at a budget without noise; what counts of other budgets is summed in two halves."""
     effective, other, trained = 0.0, 0.0, 0.0
@@ -42,7 +41,7 @@ def _expected(fit, ceiling, keep, epochs, at, lane):
     return fit.chance + (ceiling[at] - fit.chance) * learnt * ready
 
 
-@compiled
+@kernel
 def accuracies(fit, ceiling, keep, epochs, at):
     """(n,) accuracies without noise; see :meth:`.curves.LearningModel.accuracy_by`."""
     found = np.empty(len(at))
@@ -51,12 +50,12 @@ def accuracies(fit, ceiling, keep, epochs, at):
     return found
 
 
-@compiled
+@kernel
 def _loss(fit, accuracy):
     return max(fit.loss_0 + accuracy * (fit.loss_1 + accuracy * fit.loss_2), 0.0)
 
 
-@compiled
+@kernel
 def losses(fit, accuracy):
     """(n,) test losses that go with accuracies."""
     found = np.empty(len(accuracy))
@@ -65,7 +64,7 @@ def losses(fit, accuracy):
     return found
 
 
-@compiled
+@kernel
 def trained(fit, ceiling, keep, noise, lanes, budget, epochs, number):
     """An epoch of some lanes at budgets.
 
@@ -90,7 +89,7 @@ def trained(fit, ceiling, keep, noise, lanes, budget, epochs, number):
     return found
 
 
-@compiled
+@kernel
 def booked(lanes, budget, learnt, worth, costs, rates, seconds, step, last, counts, state, trace, rewards):
     """What an epoch amounts to in some lanes.
 
@@ -130,7 +129,7 @@ def booked(lanes, budget, learnt, worth, costs, rates, seconds, step, last, coun
     return reward, over
 
 
-@compiled
+@kernel
 def observed(epochs, step, last, counts, state, rates, nominal_mbps, guessing, limit):
     """(n, 5 + 2 K) float32 observations.
 

@@ -10,12 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from ...profiling.compiled import kernel, part
 from .state import State
-
-kernel = njit(cache=True, nogil=True, error_model="numpy")
-part = njit(nogil=True, error_model="numpy")  # of kernels, and in their cache
 
 NEVER_S = 1e30  # later than any message
 START, POST_AT, CELL_AT, WIDTH = range(4)  # columns of Tables.volumes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .kernels import kernel, part
+from ...profiling.compiled import kernel, part
 from .state import State
 
 

@@ -17,7 +17,7 @@ from .cost import hand_out_s, iteration_s, layers_s
 from .kernels import booked, layers_handed_s, observed, planned
 from .rates import DriftingRates, OptimumTable
 from .scenarios import get_scenario
-from .schedule import Schedules, alone
+from .schedule import ROLES, Schedules, alone
 from .system import EDGE, System
 
 OPTIONS = {
@@ -161,7 +161,7 @@ class HierTrainDynamics(ScenarioDynamics):
         plans = decode(action, n, batch).canonical()
         old = self._plan if lanes is self._everyone else self._plan.take(lanes)
         seconds, handed_s = self._times(old, plans, rates, blocks)
-        planned(lanes, *plans.arrays, *self._plan.arrays, n, batch, self._last)
+        planned(ROLES, lanes, *plans.arrays, *self._plan.arrays, n, batch, self._last)
         return seconds, np.where(blocks > 0, handed_s, 0.0)
 
     def _times(

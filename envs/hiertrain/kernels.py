@@ -6,16 +6,14 @@ Rates are (2, n): device-edge and edge-cloud, bit/s. Workers, cuts and samples a
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from .schedule import ROLES
+from ...profiling.compiled import kernel
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
 DEVICE_EDGE, EDGE_CLOUD = 1, 2  # physical links, as bits of a mask
 PATH = np.array([[0, DEVICE_EDGE, 3], [DEVICE_EDGE, 0, EDGE_CLOUD], [3, EDGE_CLOUD, 0]])  # links between two workers
 
 
-@compiled
+@kernel
 def _rank(scores, worker, lane):
     """Workers by falling score, of equals the first first."""
     for who in range(3):
@@ -26,7 +24,7 @@ def _rank(scores, worker, lane):
         worker[place, lane] = who
 
 
-@compiled
+@kernel
 def _deal(weights, b, batch, lane):
     """Whole samples by weight: rounded down, the largest remainders get one more."""
     total, left = weights[0, lane] + weights[1, lane] + weights[2, lane], float(batch)
@@ -45,7 +43,7 @@ def _deal(weights, b, batch, lane):
         left -= 1.0
 
 
-@compiled
+@kernel
 def decoded(scores, weights, n_layers, batch):
     """Schedules of actions, not yet canonical.
 
@@ -75,7 +73,7 @@ def decoded(scores, weights, n_layers, batch):
     return worker, m_s, m_l, b
 
 
-@compiled
+@kernel
 def make_canonical(worker, m_s, m_l, b):
     """See :meth:`.schedule.Schedules.canonical`; the arrays are changed."""
     for i in range(len(m_s)):
@@ -89,7 +87,7 @@ def make_canonical(worker, m_s, m_l, b):
             m_l[i] = 0
 
 
-@compiled
+@kernel
 def link_bit_s(path, device_edge, edge_cloud, stream, flows_1, flows_2):
     """Seconds of one bit over a path of links, each divided by flows."""
     first = flows_1 / device_edge if path & DEVICE_EDGE else 0.0
@@ -97,7 +95,7 @@ def link_bit_s(path, device_edge, edge_cloud, stream, flows_1, flows_2):
     return max(first, second) if stream else first + second
 
 
-@compiled
+@kernel
 def bits_s(each, stream):
     """(n,) seconds of one bit; see :func:`.cost.bit_s`.
 
@@ -111,7 +109,7 @@ def bits_s(each, stream):
     return found
 
 
-@compiled
+@kernel
 def _rates_of(worker, b, i, device_edge, edge_cloud, stream, shared, found):
     """Seconds of a bit from the device to o, s and l, between s and o, between l and o, into ``found`` (5, n)."""
     input_1 = input_2 = output_1 = output_2 = 0.0  # flows on either link
@@ -133,7 +131,7 @@ def _rates_of(worker, b, i, device_edge, edge_cloud, stream, shared, found):
         found[2 + role, i] = link_bit_s(path, device_edge, edge_cloud, stream, output_1, output_2)
 
 
-@compiled
+@kernel
 def rates_of(worker, b, rates, stream, shared):
     """(5, n) seconds of a bit; see :func:`.cost.link_rates`."""
     found = np.empty((5, worker.shape[1]))
@@ -142,7 +140,7 @@ def rates_of(worker, b, rates, stream, shared):
     return found
 
 
-@compiled
+@kernel
 def terms_of(tables, worker, m_s, m_l, b, rates):
     """(22, n) the rows of :class:`.cost.Terms`, one behind the other, of canonical schedules."""
     forward, backward, update, weights = tables.forward_s, tables.backward_s, tables.update_s, tables.weight_bits
@@ -176,7 +174,7 @@ def terms_of(tables, worker, m_s, m_l, b, rates):
     return found
 
 
-@compiled
+@kernel
 def paper_s(t):
     """(n,) T_total of Eq. 12 from :class:`.cost.Terms`."""
     found = np.empty(len(t.tail))
@@ -192,7 +190,7 @@ def paper_s(t):
     return found
 
 
-@compiled
+@kernel
 def event_s(t):
     """(n,) makespan of the same work without barriers: everyone goes on as soon as what it needs is there.
 
@@ -216,7 +214,7 @@ def event_s(t):
     return found
 
 
-@compiled
+@kernel
 def layers_s(tables, owner, rates, batch, scale):
     """(n,) seconds of an iteration; see :func:`.cost.layers_s`.
 
@@ -246,7 +244,7 @@ def layers_s(tables, owner, rates, batch, scale):
     return found
 
 
-@compiled
+@kernel
 def layers_handed_s(tables, old, owner, rates):
     """(n,) seconds until all new owners have their layers' weights from the old ones, side by side."""
     found, received = np.empty(owner.shape[1]), np.empty(3)
@@ -260,19 +258,19 @@ def layers_handed_s(tables, old, owner, rates):
     return found
 
 
-@compiled
+@kernel
 def _alone_up_to(always, m_l, b, i):
     """m_l where l trains its layers alone and exchanges no weights with o, 0 elsewhere."""
     return 0 if always or b[0, i] > 0 or b[1, i] > 0 else m_l[i]
 
 
-@compiled
+@kernel
 def _between(weights, first, last):
     """Bits of the layers first..last, none where they are the wrong way round."""
     return weights[last] - weights[first] if last > first else 0.0
 
 
-@compiled
+@kernel
 def handed_s(tables, old_worker, old_m_s, old_m_l, old_b, worker, m_s, m_l, b, rates):
     """(n,) seconds; see :func:`.cost.hand_out_s`."""
     weights, always = tables.weight_bits, tables.always
@@ -300,9 +298,12 @@ def handed_s(tables, old_worker, old_m_s, old_m_l, old_b, worker, m_s, m_l, b, r
     return found
 
 
-@compiled
-def planned(lanes, worker, m_s, m_l, b, plan_worker, plan_m_s, plan_m_l, plan_b, n_layers, batch, last):
-    """Keep schedules of some lanes (k,) as the last ones (n,), and as they are observed: (11, n) ``last``."""
+@kernel
+def planned(roles, lanes, worker, m_s, m_l, b, plan_worker, plan_m_s, plan_m_l, plan_b, n_layers, batch, last):
+    """Keep schedules of some lanes (k,) as the last ones (n,), and as they are observed: (11, n) ``last``.
+
+    ``roles`` (3, 6) are the workers of the six mappings.
+    """
     for i in range(len(lanes)):
         lane = lanes[i]
         plan_m_s[lane], plan_m_l[lane] = m_s[i], m_l[i]
@@ -311,11 +312,11 @@ def planned(lanes, worker, m_s, m_l, b, plan_worker, plan_m_s, plan_m_l, plan_b,
             plan_worker[role, lane], plan_b[role, lane] = worker[role, i], b[role, i]
             last[8 + role, lane] = b[role, i] / batch
         for mapping in range(6):
-            same = ROLES[0, mapping] == worker[0, i] and ROLES[1, mapping] == worker[1, i]
+            same = roles[0, mapping] == worker[0, i] and roles[1, mapping] == worker[1, i]
             last[mapping, lane] = 1.0 if same else 0.0  # two workers say who the third is
 
 
-@compiled
+@kernel
 def booked(lanes, rates, iteration_s, replan_s, optimal_s, iterations, reference_s, block, last_s, now, sums, trace):
     """What a block amounts to in some lanes.
 
@@ -342,7 +343,7 @@ def booked(lanes, rates, iteration_s, replan_s, optimal_s, iterations, reference
     return reward, over
 
 
-@compiled
+@kernel
 def observed(rates, nominal, profile, last, last_s, reference_s, block, blocks, limit):
     """(n, 4 + len(profile) + len(last)) float32 observations.
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+from ...profiling.compiled import kernel
 
 
-@compiled
+@kernel
 def any_begins(rounds, block):
     """Whether any of some rounds is the first of a block."""
     begins = 0
@@ -17,7 +16,7 @@ def any_begins(rounds, block):
     return begins > 0
 
 
-@compiled
+@kernel
 def held_conditions(rounds, choice, stage, mbps, expected_s, oracle_s):
     """(3, k) rate, expected delay of the choice, and the optimum's, where rates and loads hold through rounds.
 
@@ -33,7 +32,7 @@ def held_conditions(rounds, choice, stage, mbps, expected_s, oracle_s):
     return found
 
 
-@compiled
+@kernel
 def noisy(expected_s, sigma, noise, rounds, lanes):
     """(k,) delays with relative noise, row by row of (block, n) draws."""
     found = np.empty(len(lanes))
@@ -42,7 +41,7 @@ def noisy(expected_s, sigma, noise, rounds, lanes):
     return found
 
 
-@compiled
+@kernel
 def moved(lanes, point, rounds, period, every_change, state):
     """Book the partition points of some lanes' rounds.
 
@@ -76,7 +75,7 @@ def moved(lanes, point, rounds, period, every_change, state):
     return due_somewhere, low, high
 
 
-@compiled
+@kernel
 def booked(
     lanes, rounds, choice, conditions, delay_s, sync_s, front_s, first, stale_costs, pdt_s, worth, total_reward,
     varies, ledger, chosen, edge_s, begun, clock_s, now, sums, points, trace,
@@ -120,7 +119,7 @@ def booked(
     return reward, over
 
 
-@compiled
+@kernel
 def observed(last_layer, n_points, ledger, chosen, edge_s, begun, pdt_s, episode_steps, limit):
     """What changes of observations, float32: last_edge_delay (n, 1), last_point (n, K), round (n, 1), stale (n, P)."""
     lanes = len(chosen)

@@ -15,7 +15,6 @@ from splitgym.profiling.tables import modelled_table
 from ...models.strategies import models
 
 VALUE_BYTES = ValueBytes(2)
-BY_POST = ("need_lo", "need_hi", "hold", "head_bytes")
 
 
 def every(model: Model) -> list[Range]:
@@ -32,14 +31,12 @@ def check(model: Model, ranges: list[Range]) -> None:
         height, tensors = int(together.height[number]), alone.n_tensors
         assert height == alone.height[0]
         posts = slice(together.post_at[number], together.post_at[number] + height + 1)
-        for name in BY_POST:
-            mine, own = getattr(together, name)[..., posts], getattr(alone, name)
-            assert np.array_equal(mine[:tensors], own) if mine.ndim == 2 else np.array_equal(mine, own)
+        assert np.array_equal(together.rows[:, :tensors, posts], alone.rows)
+        assert np.array_equal(together.head_bytes[posts], alone.head_bytes)
         cells = slice(together.cell_at[number], together.cell_at[number] + (height + 1) ** 2)
         assert np.array_equal(together.compute_s[:, cells], alone.compute_s)
         assert np.array_equal(together.row_bytes[number, :tensors], alone.row_bytes[0])
         assert together.out_bytes[number] == alone.out_bytes[0]
-    assert together.heads == any(model.units[unit].head for start, stop in ranges for unit in range(start, stop))
 
 
 @given(data=st.data(), model=models())
@@ -63,9 +60,10 @@ def test_a_part_takes_what_its_rows_of_every_kernel_take(model: Model) -> None:
     for number, (start, stop) in enumerate(ranges):
         volume = model.volume(start, stop)
         posts = slice(tables.post_at[number], tables.post_at[number] + volume.height + 1)
-        assert np.array_equal(tables.need_lo[: len(volume.needs), posts], volume.need_lo)
-        assert np.array_equal(tables.need_hi[: len(volume.needs), posts], volume.need_hi)
-        assert np.array_equal(tables.hold[: len(volume.holds), posts], volume.hold_post)
+        need_lo, need_hi, hold = tables.rows[:, :, posts]
+        assert np.array_equal(need_lo[: len(volume.needs)], volume.need_lo)
+        assert np.array_equal(need_hi[: len(volume.needs)], volume.need_hi)
+        assert np.array_equal(hold[: len(volume.holds)], volume.hold_post)
         a, b = np.triu_indices(volume.height + 1, 1)
         cell = tables.cell_at[number] + a * (volume.height + 1) + b
         rows = np.maximum(volume.kernel_hi[:, b] - volume.kernel_lo[:, a], 0)
