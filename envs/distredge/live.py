@@ -56,7 +56,7 @@ def paces(
     """
     physics, links = system.physics(plan.ranges), system.links
     rates = system.nominal if paces_links else Rates(links.eta, np.full((system.n_devices, 1), np.inf), np.inf)
-    pair_s, requester_s, scatter_s = _byte_s(system, rates)
+    byte_s = system.byte_s(rates)
     tables = physics.volumes
     posts = [(0, *split, int(h)) for split, h in zip(plan.splits, tables.height, strict=True)]
     requester_message_s = np.maximum(links.message_s, links.requester_message_s) * scale
@@ -72,30 +72,17 @@ def paces(
                 tail_s=float(tables.tail_s[kind]) * scale,
                 dilation=1.0 if dilations is None else dilations[d],
                 message_s=(*message_s[d].tolist(), float(requester_message_s[d])),
-                byte_s=tuple(float(s) * scale for s in (*pair_s[d], requester_s[d])),
+                byte_s=tuple(float(s) * scale for s in (*byte_s.pair_s[d], byte_s.requester_s[d])),
                 in_byte_s=float(rates.in_s[0, d]) * scale,
-                scatter_byte_s=float(requester_s[d]) * scale,
+                scatter_byte_s=float(byte_s.requester_s[d]) * scale,
             )
         )
     requester = RequesterPace(
         tuple(requester_message_s.tolist()),
-        tuple((scatter_s * scale).tolist()),
+        tuple((byte_s.scatter_s * scale).tolist()),
         tuple((rates.requester_in_s[0] * scale).tolist()),
     )
     return found, requester
-
-
-def _byte_s(system: System, rates: Rates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Seconds a byte, copies included, at rates that all lanes share: (D, D) between devices, (D,) between each and the
-    requester, and (D,) that it occupies the scattering requester."""
-    copy_s, in_s, requester_in_s = system.links.copy_s_per_byte, rates.in_s[0], rates.requester_in_s[0]
-    requester_copy_s = copy_s + system.links.requester_copy_s_per_byte
-    pair_copy_s = copy_s[:, None] + copy_s[None]
-    if system.scenario.medium == "shared":
-        requester_s = in_s + requester_in_s + requester_copy_s
-        return in_s[:, None] + in_s[None] + pair_copy_s, requester_s, requester_s
-    pair_s = np.maximum(in_s[:, None], in_s[None]) + pair_copy_s
-    return pair_s, np.maximum(in_s, requester_in_s) + requester_copy_s, requester_in_s + requester_copy_s
 
 
 @dataclass(frozen=True)

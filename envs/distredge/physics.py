@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -79,6 +79,33 @@ class Rates:
         part.mbps = self.mbps[lanes]
         part.in_s, part.requester_in_s = self.in_s[lanes], self.requester_in_s[lanes]
         return part
+
+
+class ByteSeconds(NamedTuple):
+    """What a byte of a message takes at rates that all lanes share, copies included.
+
+    Attributes:
+        pair_s: (D, D) between devices.
+        requester_s: (D,) between each device and the requester.
+        scatter_s: (D,) that it occupies the requester who scatters.
+    """
+
+    pair_s: np.ndarray
+    requester_s: np.ndarray
+    scatter_s: np.ndarray
+
+    @staticmethod
+    def of(links: Links, rates: Rates, shared: bool) -> ByteSeconds:
+        copy_s, in_s, requester_in_s = links.copy_s_per_byte, rates.in_s[0], rates.requester_in_s[0]
+        requester_copy_s, pair_copy_s = copy_s + links.requester_copy_s_per_byte, copy_s[:, None] + copy_s[None]
+        if shared:
+            requester_s = in_s + requester_in_s + requester_copy_s
+            return ByteSeconds(in_s[:, None] + in_s[None] + pair_copy_s, requester_s, requester_s)
+        return ByteSeconds(
+            np.maximum(in_s[:, None], in_s[None]) + pair_copy_s,
+            np.maximum(in_s, requester_in_s) + requester_copy_s,
+            requester_in_s + requester_copy_s,
+        )
 
 
 @dataclass

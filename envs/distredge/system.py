@@ -19,7 +19,7 @@ from ...profiling.link_file import LinkMeasurement, load_link
 from ...profiling.tables import LatencyTable, load_table, modelled_table
 from ...ui.errors import InputError
 from ..links import load_traces
-from .physics import Events, Links, Physics, Rates
+from .physics import ByteSeconds, Events, Links, Physics, Rates
 from .scenarios import Scenario
 from .state import Progress
 from .throughput import Throughput, stage_names, stage_s
@@ -118,6 +118,10 @@ class System:
     def rates(self, mbps: np.ndarray) -> Rates:
         """Transfer costs under device rates (D, n)."""
         return Rates(self.links.eta, mbps, self.requester_mbps(mbps))
+
+    def byte_s(self, rates: Rates | None = None) -> ByteSeconds:
+        """What a byte of a message takes at rates that all lanes share, nominal ones when None."""
+        return ByteSeconds.of(self.links, rates or self.nominal, self.scenario.medium == "shared")
 
     def requester_mbps(self, mbps: np.ndarray) -> float | np.ndarray:
         """Rate of the requester to every device under device rates, which is what is returned where it is the same."""

@@ -83,17 +83,17 @@ class Link:
 
     def costs(self, sender: int, receiver: int) -> Costs:
         """Of a message at nominal rates."""
-        links, rates, scale = self._system.links, self._system.nominal, self._scale
+        links, byte_s, scale = self._system.links, self._system.byte_s(), self._scale
         ends = [d for d in (sender, receiver) if d != REQUESTER]
         fixed_s = max(float(links.message_s[d]) for d in ends)
         copy_s = sum(float(links.copy_s_per_byte[d]) for d in ends)
         if REQUESTER in (sender, receiver):
             fixed_s = max(fixed_s, links.requester_message_s)
             copy_s += links.requester_copy_s_per_byte
-            byte_s = float(rates.requester_s[ends[0], 0])
+            both_s = float(byte_s.requester_s[ends[0]])
         else:
-            byte_s = float(rates.pair_s[sender, receiver, 0])
-        return Costs(fixed_s * scale, copy_s * scale, (byte_s - copy_s) * scale)
+            both_s = float(byte_s.pair_s[sender, receiver])
+        return Costs(fixed_s * scale, copy_s * scale, (both_s - copy_s) * scale)
 
 
 def predicted(system: System, plan: SpatialPlan) -> Trace:
@@ -102,6 +102,7 @@ def predicted(system: System, plan: SpatialPlan) -> Trace:
     geometry = Geometry(system.model, plan, system.scenario.value_bytes)
     sizes = _message_bytes(geometry)
     link, boundary, waits = Link(system), 0, system.scenario.medium == "shared"
+    scatter_s = system.byte_s().scatter_s
     computes: list[Compute] = []
     messages: list[Message] = []
     for kind, device, start_s, end_s, label in events.rows:
@@ -121,7 +122,7 @@ def predicted(system: System, plan: SpatialPlan) -> Trace:
         copy_and_rate_s = costs.copy_s_per_byte + costs.rate_s_per_byte
         size = sizes[sender, receiver, at]
         own_s = costs.fixed_s + size * copy_and_rate_s
-        left_s = start_s + costs.fixed_s + size * float(system.nominal.scatter_s[device, 0])
+        left_s = start_s + costs.fixed_s + size * float(scatter_s[device])
         messages.append(
             Message(
                 sender, receiver, at, start_s, left_s if kind == "scatter" and not waits else end_s, end_s, size,

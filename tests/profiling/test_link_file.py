@@ -180,7 +180,7 @@ def test_two_measured_devices_meet_at_the_slower_rate_and_the_larger_overhead(tm
     scenario = get_scenario("DB-50", links={"xavier": file, "nano-1": str(tmp_path / "other.json")})
     system = System(scenario)
     copies = LINK.copy_s_per_byte + 1e-9
-    assert system.nominal.pair_s[0, 2, 0] == pytest.approx(8e-6 / LINK.goodput_mbps + copies, rel=1e-12)
+    assert system.byte_s().pair_s[0, 2] == pytest.approx(8e-6 / LINK.goodput_mbps + copies, rel=1e-12)
     assert system.links.message_s.tolist() == [0.9e-3, 0.9e-3, 2e-3, get_device("nano").t_msg_s]
     assert system.mbps.tolist() == pytest.approx([96 / 0.94, 96 / 0.94, 300 / 0.94, 50.0], rel=1e-12)
 

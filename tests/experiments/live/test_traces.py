@@ -76,8 +76,8 @@ def test_messages_are_those_of_the_geometry(name: str, seed: int) -> None:
 
 def test_a_message_costs_what_the_scenario_says() -> None:
     system = system_of("DB-50")
-    link, rates = Link(system, scale=2.0), system.nominal
-    for sender, receiver, byte_s in ((0, 1, rates.pair_s[0, 1, 0]), (REQUESTER, 2, rates.requester_s[2, 0])):
+    link, seconds = Link(system, scale=2.0), system.byte_s()
+    for sender, receiver, byte_s in ((0, 1, seconds.pair_s[0, 1]), (REQUESTER, 2, seconds.requester_s[2])):
         costs = link.costs(sender, receiver)
         assert costs.copy_s_per_byte + costs.rate_s_per_byte == pytest.approx(2.0 * float(byte_s))
         assert costs.fixed_s > 0
