@@ -8,7 +8,7 @@ import numpy as np
 
 from ...envs.edgemove.actions import CLOUD, STAY
 from ...envs.edgemove.dynamics import EdgeMoveDynamics
-from ...envs.edgemove.world import NOBODY
+from ...envs.edgemove.system import NOBODY
 
 
 class Placed:

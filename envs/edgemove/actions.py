@@ -8,10 +8,12 @@ import numpy as np
 from gymnasium import spaces
 
 from .adaptation import Placement
+from .kernels import TOLD
 from .listing import Listing
 from .observation import LISTED
 from .planning import balanced_cut
-from .world import NOBODY, World
+from .system import NOBODY
+from .world import World
 
 STAY = 0  # a server choice; 1..M is a listed server
 CLOUD = LISTED + 1
@@ -77,7 +79,7 @@ class Choices:
         if self._form == "flat":
             choice, probe = np.divmod(action, 2)
             action = np.stack([*np.divmod(choice, LISTED + 2), probe], axis=1)
-        first, server = action[:, 0].astype(np.intp), self._server(action[:, 1], old, lane, elapsed_s)
+        first, server = action[:, 0].astype(np.intp), self._server(action[:, 1], old, lane)
         if self._form == "paper":
             cut = np.clip(old.cut + first - 1, 1, max(n_layers - 1, 1))
             cut = np.where(server == old.server, cut, self._first_cut(server, lane, elapsed_s))
@@ -86,15 +88,12 @@ class Choices:
         alone = (server == NOBODY) | (cut == n_layers)
         return Placement(np.where(alone, n_layers, cut), np.where(alone, NOBODY, server)), action[:, 2] == 1
 
-    def _server(self, choice: np.ndarray, old: Placement, lane: np.ndarray, elapsed_s: np.ndarray) -> np.ndarray:
-        world, listing = self._world, self._listing
-        place = np.clip(choice - 1, 0, LISTED - 1)
+    def _server(self, choice: np.ndarray, old: Placement, lane: np.ndarray) -> np.ndarray:
+        listing, place = self._listing, np.clip(choice - 1, 0, LISTED - 1)
         listed = (choice > STAY) & (choice < CLOUD) & listing.covers[lane, place]
-        worker = np.maximum(old.server, 0)
-        distance_m = world.distance_m(worker, world.position_m(lane, elapsed_s))
-        kept = np.where(world.reaches(worker, distance_m), old.server, NOBODY)
+        kept = np.where(listing.reached[lane], old.server, NOBODY)
         chosen = np.where(listed, listing.server[lane, place], kept)
-        return np.where(choice == CLOUD, world.system.cloud, chosen)
+        return np.where(choice == CLOUD, self._world.system.cloud, chosen)
 
     def _first_cut(self, server: np.ndarray, lane: np.ndarray, elapsed_s: np.ndarray) -> np.ndarray:
         """Alg. 1's cut for new workers; a server that was never probed counts as an empty one."""
@@ -103,5 +102,5 @@ class Choices:
             return np.full(len(server), n_layers)
         asked = np.maximum(server, 0)
         rate, rtt_s, _ = world.conditions(asked, lane, elapsed_s)
-        probed_s = self._listing.probed_s[asked, lane]
+        probed_s = self._listing.probes[world.servers.slot(asked, lane), TOLD]
         return balanced_cut(world.system, np.where(np.isfinite(probed_s), probed_s, rtt_s), rate, rtt_s)[0]

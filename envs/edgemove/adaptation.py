@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .world import NOBODY, World
+from . import kernels
+from .world import World
 
 
 @dataclass(frozen=True)
@@ -29,32 +30,6 @@ def adaptation_s(world: World, old: Placement, new: Placement, lane: np.ndarray,
     and only layers that change sides use the new link too. Falling back on the client fetches the old worker's
     partition. Then the new pipeline fills.
     """
-    changed = old.differs(new)
-    total = np.zeros(len(lane))
-    if changed.any():
-        some = np.flatnonzero(changed)
-        before, after = (Placement(p.cut[some], p.server[some]) for p in (old, new))
-        at = lane[some], elapsed_s[some]
-        total[some] = _transfer_s(world, before, after, *at) + world.filling_s(after.cut, after.server, *at)
-    return total
-
-
-def _transfer_s(world: World, old: Placement, new: Placement, lane: np.ndarray, elapsed_s: np.ndarray) -> np.ndarray:
-    weights, backhaul = world.system.weight_bits, 1e6 * world.system.scenario.backhaul_mbps
-    from_worker, to_worker = old.server != NOBODY, new.server != NOBODY
-    position = world.position_m(lane, elapsed_s)
-    rates, reached = [], []
-    for placement in (old, new):
-        server = np.maximum(placement.server, 0)
-        distance_m = world.distance_m(server, position)
-        rates.append(world.rate_bits(server, lane, elapsed_s, distance_m))
-        reached.append(world.reaches(server, distance_m))
-    old_bits, new_bits = (weights[-1] - weights[placement.cut] for placement in (old, new))
-    moved_bits = np.abs(new_bits - old_bits)
-    fetched_s = np.where(from_worker, old_bits / rates[0], 0.0)
-    sent_s = np.where(to_worker, new_bits / rates[1], 0.0)
-    by_client_s = fetched_s + sent_s
-    lost_s = old_bits / backhaul + moved_bits / rates[1]
-    lost_s = np.where(to_worker, lost_s, old_bits / backhaul + fetched_s)
-    seconds = np.where(from_worker & ~reached[0], lost_s, by_client_s)
-    return np.where(from_worker & (old.server == new.server), moved_bits / rates[1], seconds)
+    seconds = np.empty(len(lane))
+    kernels.moves(world.tables, old.cut, old.server, new.cut, new.server, lane, elapsed_s, seconds)
+    return seconds

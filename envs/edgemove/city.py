@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -66,6 +67,18 @@ def build_city(scenario: Scenario) -> City:
     return City(position, radius, rng.integers(0, len(scenario.gpus), len(position)), centre)
 
 
+def ranks(city: City) -> np.ndarray:
+    """(S + 1,) of every site, and last of the cloud, where sites that are near each other have ranks near each other.
+
+    Sites stand in strips as wide as they reach, from north to south in each.
+    """
+    strip = np.floor(city.position_m[:, 0] / city.radius_m.mean())
+    rank = np.empty(city.n_sites + 1, dtype=np.intp)
+    rank[np.lexsort((city.position_m[:, 1], strip))] = np.arange(city.n_sites)
+    rank[-1] = city.n_sites
+    return rank
+
+
 class Neighbourhood:
     """Which sites may cover a place: those of its cell on a grid, a superset of those that do.
 
@@ -74,38 +87,56 @@ class Neighbourhood:
         low_m, high_m: corners of the area that is asked about.
 
     Attributes:
+        low_m: (2,) corner of the grid.
+        per_m: cells per metre.
+        rows: cells of a column.
+        first: (cells + 1,) where the sites of every cell begin in ``site``.
+        site: sites by index, cell after cell, in order; S at the end.
         most: sites of the fullest cell.
     """
 
     def __init__(self, city: City, low_m: np.ndarray, high_m: np.ndarray) -> None:
-        self._cell_m = max(CELL_M, float((high_m - low_m).max()) / MOST_CELLS)
-        self._low = low_m - self._cell_m
-        self._shape = np.ceil((high_m - self._low) / self._cell_m).astype(np.intp) + 1
-        cell, site = _sites_of_cells(city, self._low, self._shape, self._cell_m)
-        place = np.arange(len(cell)) - np.searchsorted(cell, cell)  # among the sites of its cell
-        self.most = 1 + int(place.max(initial=0))
-        self._table = np.full((self._shape.prod(), self.most), city.n_sites, dtype=np.intp)
-        self._table[cell, place] = site
+        cell_m = max(CELL_M, float((high_m - low_m).max()) / MOST_CELLS)
+        self.low_m, self.per_m = low_m - cell_m, 1.0 / cell_m
+        shape = np.ceil((high_m - self.low_m) / cell_m).astype(np.intp) + 1
+        self.rows = int(shape[1])
+        self.first, self.site = _sites_of_cells(city, self.low_m, shape, cell_m)
+        self.most = max(1, int(np.diff(self.first).max()))
 
     def of(self, position_m: np.ndarray) -> np.ndarray:
         """(n, most) sites by index for places (2, n) inside the area; S, the number of sites, fills up."""
-        cell = ((position_m - self._low[:, None]) * (1.0 / self._cell_m)).astype(np.intp)
-        return self._table[cell[0] * self._shape[1] + cell[1]]
+        cell = cell_of(self.low_m, self.per_m, self.rows, position_m[0], position_m[1])
+        at = self.first[cell][:, None] + np.arange(self.most)
+        return self.site[np.where(at < self.first[cell + 1][:, None], at, -1)]
+
+
+def cell_of(low_m: Any, per_m: float, rows: int, east_m: Any, north_m: Any) -> Any:
+    """Cells of a grid for places inside it, one or an array of them."""
+    return np.intp((east_m - low_m[0]) * per_m) * rows + np.intp((north_m - low_m[1]) * per_m)
 
 
 def _sites_of_cells(city: City, low: np.ndarray, shape: np.ndarray, cell_m: float) -> tuple[np.ndarray, np.ndarray]:
-    """(cells, sites): every cell with every site that may cover a place in it, in order."""
-    east, north = (low[axis] + cell_m * (np.arange(shape[axis]) + 0.5) for axis in (0, 1))
-    reach = (city.radius_m + cell_m / np.sqrt(2.0)) ** 2
-    east_away, north_away = (
-        (middles[:, None] - city.position_m[:, axis]) ** 2 for axis, middles in enumerate((east, north))
-    )
-    cells, sites = [], []
-    for column, away in enumerate(east_away):
-        row, site = np.nonzero(away + north_away <= reach)
-        cells.append(column * shape[1] + row)
-        sites.append(site)
-    return np.concatenate(cells), np.concatenate(sites)
+    """:class:`Neighbourhood`'s ``first`` and ``site``: every cell with every site that may cover a place in it."""
+    middles = [low[axis] + cell_m * (np.arange(shape[axis]) + 0.5) for axis in (0, 1)]
+    reach = city.radius_m + cell_m / np.sqrt(2.0)
+    cells = []
+    for position, far in zip(city.position_m, reach, strict=True):
+        around = [
+            slice(*np.searchsorted(middle, (at - far - cell_m, at + far + cell_m)))
+            for middle, at in zip(middles, position, strict=True)
+        ]
+        east_away, north_away = ((m[s] - at) ** 2 for m, s, at in zip(middles, around, position, strict=True))
+        column, row = np.nonzero(east_away[:, None] + north_away <= far**2)
+        cells.append((column + around[0].start) * shape[1] + row + around[1].start)
+    first = np.zeros(shape.prod() + 1, dtype=np.intp)
+    for found in cells:
+        first[found + 1] += 1
+    first = first.cumsum()
+    free, site = first[:-1].copy(), np.full(first[-1] + 1, city.n_sites, dtype=np.int32)
+    for number, found in enumerate(cells):
+        site[free[found]] = number
+        free[found] += 1
+    return first, site
 
 
 RATE_STEPS = 4096

@@ -15,11 +15,12 @@ from ..core import check_options, read_only, seeds_of
 from ..scenarios import ScenarioDynamics
 from .actions import Choices, action_space
 from .adaptation import Placement, adaptation_s
-from .listing import NOTIFY, Listing
-from .observation import AGE_UNIT_S, CUT, DISTANCE_UNIT_M, HISTORY, LIMIT, LISTED, OLDEST, RTT_UNIT_S, SERVER, STATE
+from .kernels import MOST_SIGMAS, observe_clients, observe_servers
+from .listing import Listing
+from .observation import CUT, HISTORY, LIMIT, LISTED, SERVER, STATE
 from .scenarios import get_scenario
-from .system import System
-from .world import NOBODY, World
+from .system import NOBODY, System
+from .world import World
 
 OPTIONS = {
     "action": ("absolute", "flat", "paper", "oracle"),
@@ -101,11 +102,15 @@ class EdgeMoveDynamics(ScenarioDynamics):
         self._step = np.zeros(n, dtype=np.intp)
         self.elapsed_s = np.zeros(n)
         self.cut, self.server = np.full(n, system.n_layers), np.full(n, NOBODY)
-        self._last, self._worst, self._last_adaptation = np.zeros(n), np.zeros(n), np.zeros(n)
-        self._history = np.zeros((2 * HISTORY, n))
-        self._sums = {name: np.zeros(n) for name in SUMS}
-        self.trace = {name: np.zeros((self.episode_steps, n), np.float32) for name in TRACE}
+        self._memory = np.zeros((3 + 2 * HISTORY, n))  # last cycle, worst, last adaptation, history of cuts, of cycles
+        self._sums = np.zeros((len(SUMS), n))
+        self._trace = np.zeros((n, self.episode_steps, len(TRACE)), np.float32)
         self.trace["cut"][:], self.trace["worker"][:] = system.n_layers, NOBODY
+
+    @property
+    def trace(self) -> dict[str, np.ndarray]:
+        """What every step of the last episode was, by :data:`TRACE`'s names: (steps, n) each."""
+        return {name: self._trace[..., row].T for row, name in enumerate(TRACE)}
 
     def seed_lanes(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
         self._walk0[lanes] = seeds_of(rngs)
@@ -126,21 +131,19 @@ class EdgeMoveDynamics(ScenarioDynamics):
         self._step[lanes] = 0
         self.elapsed_s[lanes] = 0.0
         self.cut[lanes], self.server[lanes] = system.n_layers, NOBODY
-        for values in (self._last, self._worst, self._last_adaptation, *self._sums.values()):
-            values[lanes] = 0.0
-        self._history[:, lanes] = 0.0
+        self._memory[:, lanes], self._sums[:, lanes] = 0.0, 0.0
         self.listing.forget(lanes)
         start = np.zeros(len(lanes))
-        self.listing.update(lanes, start)
         self.listing.probe(lanes, start, self._number(lanes))  # profiling before training (Sec. 3.1)
-        self.listing.update(lanes, start)
+        self.listing.update(lanes, start, self.server)
 
     def advance(self, action: np.ndarray, lanes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        lane = self._everyone if lanes is None else lanes
-        action = self.choices.checked(action, self.num_lanes, self.action_space)[lane]
-        step, elapsed_s = self._step[lane], self.elapsed_s[lane].copy()
-        iterations = np.minimum(self.system.iterations - step * self.system.scenario.cycle, self.system.scenario.cycle)
-        old = Placement(self.cut[lane], self.server[lane])
+        at = slice(None) if lanes is None else lanes  # a slice is far cheaper than all indices
+        lane, setting = self._everyone[at], self.system.scenario
+        action = self.choices.checked(action, self.num_lanes, self.action_space)[at]
+        step, elapsed_s = self._step[at].copy(), self.elapsed_s[at].copy()
+        iterations = np.minimum(self.system.iterations - step * setting.cycle, setting.cycle)
+        old = Placement(self.cut[at].copy(), self.server[at].copy())
         noise = self._noise(lane)
         if self.form == "oracle":
             _, server, cut = self.world.best_cycle_s(lane, elapsed_s, iterations)
@@ -152,14 +155,18 @@ class EdgeMoveDynamics(ScenarioDynamics):
         probe_s = self._probe(lane, elapsed_s, probes)
         begins_s = elapsed_s + moved_s + probe_s
         cycle_s = self._cycle_s(new, lane, begins_s, iterations, noise)
-        self.elapsed_s[lane] = begins_s + cycle_s
         best_s = self._best_s(lane, begins_s, iterations, noise, cycle_s)
-        self._note(lane, old, new, iterations, (cycle_s, moved_s, probe_s, best_s), probes)
-        self._step[lane] = step + 1
-        self.listing.update(lane, self.elapsed_s[lane])
+        self.cut[at], self.server[at] = new.cut, new.server
+        self._step[at], self.elapsed_s[at] = step + 1, begins_s + cycle_s
+        self.listing.update(lane, self.elapsed_s[at], self.server)
+        self._remember(at, old, new, cycle_s / (iterations * self.system.on_device_iteration_s), moved_s)
+        seconds = cycle_s, moved_s, probe_s, best_s
+        self._count(at, old, new, seconds, probes)
+        after = self.elapsed_s[at], iterations, new.cut, new.server, probes, *self.listing.place_m[at].T
+        self._trace[lane, step] = np.stack([*seconds, *after], axis=1)
         reward, terminated = np.zeros(self.num_lanes), np.zeros(self.num_lanes, dtype=bool)
-        reward[lane] = -(cycle_s + moved_s + probe_s) / self.system.on_device_cycle_s
-        terminated[lane] = step == self.episode_steps - 1
+        reward[at] = -(cycle_s + moved_s + probe_s) / self.system.on_device_cycle_s
+        terminated[at] = step == self.episode_steps - 1
         return reward, terminated
 
     def _adaptation_s(self, old: Placement, new: Placement, lane: np.ndarray, elapsed_s: np.ndarray) -> np.ndarray:
@@ -179,7 +186,7 @@ class EdgeMoveDynamics(ScenarioDynamics):
     def _noise(self, lane: np.ndarray) -> np.ndarray:
         """(k,) factors on the time of a cycle."""
         noise = self.system.scenario.noise
-        return 1.0 + noise * np.clip(self.world.servers.normal(lane, self._number(lane)), -4.0, 4.0)
+        return 1.0 + noise * np.clip(self.world.servers.normal(lane, self._number(lane)), -MOST_SIGMAS, MOST_SIGMAS)
 
     def _best_s(
         self, lane: np.ndarray, begins_s: np.ndarray, iterations: np.ndarray, noise: np.ndarray, cycle_s: np.ndarray
@@ -202,125 +209,55 @@ class EdgeMoveDynamics(ScenarioDynamics):
             self.listing.probe(who, elapsed_s[probes], self._number(who) + 1)
         return seconds
 
-    def _note(
-        self,
-        lane: np.ndarray,
-        old: Placement,
-        new: Placement,
-        iterations: np.ndarray,
-        seconds: tuple[np.ndarray, ...],
-        probes: np.ndarray,
+    def _remember(self, at: Any, old: Placement, new: Placement, last: np.ndarray, moved_s: np.ndarray) -> None:
+        """Keep what clients remember of a cycle; ``last`` is its time in that of the client alone."""
+        before = self._memory[:, at]
+        memory = np.empty_like(before)
+        memory[0], memory[2] = last, moved_s / self.system.on_device_cycle_s
+        memory[1] = np.where(new.server != old.server, last, np.maximum(before[1], last))
+        memory[4:] = before[3:-1]
+        memory[3], memory[3 + HISTORY] = new.cut / self.system.n_layers, last
+        self._memory[:, at] = memory
+
+    def _count(
+        self, at: Any, old: Placement, new: Placement, seconds: tuple[np.ndarray, ...], probes: np.ndarray
     ) -> None:
-        """Keep what the step was, for observation, metrics and trace."""
-        cycle_s, moved_s, probe_s, oracle_s = seconds
-        system, step = self.system, self._step[lane]
-        self.cut[lane], self.server[lane] = new.cut, new.server
-        last = cycle_s / (iterations * system.on_device_iteration_s)
+        """Add a cycle to the episode's sums."""
         another = new.server != old.server
-        self._worst[lane] = np.where(another, last, np.maximum(self._worst[lane], last))
-        self._last[lane] = last
-        self._last_adaptation[lane] = moved_s / system.on_device_cycle_s
-        history = self._history
-        history[1:HISTORY, lane], history[HISTORY + 1 :, lane] = (
-            history[: HISTORY - 1, lane].copy(),
-            history[HISTORY:-1, lane].copy(),
-        )
-        history[0, lane], history[HISTORY, lane] = new.cut / system.n_layers, last
-        switched = another & (old.server != NOBODY)
-        moved = ~another & (new.cut != old.cut)
-        figures = (cycle_s, moved_s, probe_s, oracle_s, moved, switched, probes)
-        for values, figure in zip(self._sums.values(), figures, strict=True):
-            values[lane] += figure
-        east, north = self.world.position_m(lane, self.elapsed_s[lane])
-        rows = (cycle_s, moved_s, probe_s, oracle_s, self.elapsed_s[lane], iterations, new.cut, new.server, probes)
-        for kept, row in zip(self.trace.values(), (*rows, east, north), strict=True):
-            kept[step, lane] = row
+        moved, switched = ~another & (new.cut != old.cut), another & (old.server != NOBODY)
+        for row, figure in enumerate((*seconds, moved, switched, probes)):
+            self._sums[row, at] += figure
 
     def observe(self) -> dict[str, np.ndarray]:
-        listing, world, system = self.listing, self.world, self.system
-        server, lane, elapsed_s = listing.server, self._everyone[:, None], self.elapsed_s[:, None]
-        clock_s = world.clock_s[:, None] + elapsed_s
-        slot = world.servers.slot(server, lane)
-        rtt_s = world.servers.rtt_s(slot, clock_s)
-        test_s = world.test_iteration_s(server, lane, elapsed_s)
-        probed_s, probed, age = self._probed(slot, clock_s)
-        values = (
-            listing.covers,
-            server == self.server[:, None],
-            listing.distance_m * (1.0 / DISTANCE_UNIT_M),
-            world.rate_bits(server, lane, elapsed_s, listing.distance_m) * (1e-6 / system.scenario.near_mbps),
-            rtt_s * (1.0 / RTT_UNIT_S),
-            probed,
-            age,
-            test_s < NOTIFY * np.where(np.isfinite(probed_s), probed_s, 0.0),
-        )
+        system, setting, listing = self.system, self.system.scenario, self.listing
+        near_mbps, share = setting.near_mbps, setting.cycle / system.iterations
+        units = 1e6 * near_mbps, 1e-6 / near_mbps, system.on_device_iteration_s, share
+        own = self.cut, self.server, listing.reached, self._step, self.elapsed_s
+        listed = listing.server, listing.distance_m, listing.covers
+        state = np.empty((self.num_lanes, len(STATE)), dtype=np.float32)
         servers = np.empty((self.num_lanes, LISTED, len(SERVER)), dtype=np.float32)
-        for column, value in enumerate(values):
-            servers[..., column] = value
-        servers *= listing.covers[..., None]
-        np.minimum(servers, LIMIT, out=servers)
-        return {"state": self._state(clock_s[:, 0]), "servers": servers, "cuts": read_only(self._cuts)}
-
-    def _probed(self, slot: np.ndarray, clock_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What was last probed (inf if never), and scaled: it and its age; 0 and ``OLDEST`` if never."""
-        probed_s = self.listing.probed_s.take(slot)
-        known = np.isfinite(probed_s)
-        age = (clock_s - self.listing.probed_at_s.take(slot)) * (1.0 / AGE_UNIT_S)
-        scaled = np.minimum(np.where(known, probed_s, 0.0) * (1.0 / self.system.on_device_iteration_s), LIMIT)
-        return probed_s, scaled, np.where(known, np.minimum(age, OLDEST), OLDEST)
-
-    def _state(self, clock_s: np.ndarray) -> np.ndarray:
-        lane, elapsed_s, system, world = self._everyone, self.elapsed_s, self.system, self.world
-        near = 1e6 * system.scenario.near_mbps
-        has, cloud = self.server != NOBODY, system.cloud
-        worker = np.maximum(self.server, 0)
-        distance_m = world.distance_m(worker, world.position_m(lane, elapsed_s))
-        slot, cloud_slot = (world.servers.slot(server, lane) for server in (worker, cloud))
-        _, probed, age = self._probed(slot, clock_s)
-        _, cloud_probed, cloud_age = self._probed(cloud_slot, clock_s)
-        state = np.empty((len(STATE), self.num_lanes), dtype=np.float32)
-        rows = (
-            self.cut / system.n_layers,
-            has & (self.server != system.cloud),
-            self.server == system.cloud,
-            has & world.reaches(worker, distance_m),
-            has * world.rate_bits(worker, lane, elapsed_s, distance_m) / near,
-            has * world.servers.rtt_s(slot, clock_s) / RTT_UNIT_S,
-            has * probed,
-            has * age,
-            self._last,
-            self._worst,
-            self._last_adaptation,
-            1.0 - self._step * (system.scenario.cycle / system.iterations),
-            world.servers.cloud_bits(lane, clock_s) / near,
-            world.servers.rtt_s(cloud_slot, clock_s) / RTT_UNIT_S,
-            cloud_probed,
-            cloud_age,
-        )
-        for i, row in enumerate(rows):
-            state[i] = row
-        state[len(rows) :] = self._history
-        return np.ascontiguousarray(np.clip(state, 0.0, LIMIT).T)
+        tables, probes = self.world.tables, listing.probes
+        observe_clients(tables, units, own, self._memory, probes, state)
+        observe_servers(tables, units, self.server, self.elapsed_s, listed, probes, servers)
+        return {"state": state, "servers": servers, "cuts": read_only(self._cuts)}
 
     def step_info(self, lane: int) -> dict[str, Any]:
         step = int(self._step[lane]) - 1
         if step < 0:
             return {}
-        names = ("cycle_s", "adaptation_s", "probe_s", "oracle_cycle_s")
-        told: dict[str, Any] = {name: float(self.trace[name][step, lane]) for name in names}
+        told: dict[str, Any] = dict(zip(TRACE[:4], self._trace[lane, step, :4].tolist(), strict=True))
         if not self.optimum:
             del told["oracle_cycle_s"]  # Gymnasium's checker compares infos, and NaN equals nothing
         told |= {
             "elapsed_s": float(self.elapsed_s[lane]),
-            "cut_moves": int(self._sums["cut_moves"][lane]),
-            "worker_switches": int(self._sums["worker_switches"][lane]),
+            **{name: int(self._sums[SUMS.index(name), lane]) for name in ("cut_moves", "worker_switches")},
             "worker": self.system.worker_name(int(self.server[lane])),
             "cut": int(self.cut[lane]),
         }
         return {"cycle": told}
 
     def metrics(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
-        sums, elapsed_s = {name: values[lanes] for name, values in self._sums.items()}, self.elapsed_s[lanes]
+        sums, elapsed_s = dict(zip(SUMS, self._sums[:, lanes], strict=True)), self.elapsed_s[lanes]
         return {
             "elapsed_s": elapsed_s,
             "speedup": self.system.on_device_s / elapsed_s,

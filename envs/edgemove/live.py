@@ -13,8 +13,8 @@ from ...ui.errors import InputError
 from ..core import seeds_of
 from ..live_training import NO_LINK, Costs, Learning, Link, Party, Task, party_of, recipe_of, steps_done
 from .scenarios import Scenario, get_scenario
-from .system import System
-from .world import NOBODY, World
+from .system import NOBODY, System
+from .world import World
 
 if TYPE_CHECKING:
     from ...runtime.training.job import TrainingJob

@@ -21,7 +21,7 @@ from ..live_training import NO_LINK, Costs, Learning
 from ..training_cluster import LiveOptions
 from .adaptation import Placement
 from .dynamics import EdgeMoveDynamics
-from .world import NOBODY
+from .system import NOBODY
 
 if TYPE_CHECKING:
     from ...runtime.training.steps import Step

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -20,71 +21,81 @@ SAMPLE_S = 16.0
 DRIFT_S = 300.0  # in which the correlation of load, latency and the cloud's rate falls to 1/e (assumption)
 CLOUD_RATE_SIGMA = 0.3  # of the logarithm of the cloud's rate (assumption)
 NORMALS = 1 << 16
+LOAD, RTT = range(2)
 
 
 class Servers:
     """Conditions at all servers of n lanes; the cloud is the last server.
 
-    A *slot* stands for a server of a lane: ``server * n + lane``.
+    A *slot* stands for a server of a lane: ``lane * (S + 1) + rank``, so that servers side by side lie side by side.
 
     Args:
         scenario: ranges, bursts, noise.
         n_sites: sites, S; the cloud has index S.
         lanes: n.
+        rank: (S + 1,) of every server among the slots of a lane, the cloud's the last; by their indices if left out.
+
+    Attributes:
+        count: S + 1.
+        rank: see above.
+        load_bank, rtt_bank_s, cloud_bank_bits: traces one after another.
+        starts: (n (S + 1), 2) where in the first two each slot's traces start; in the third ``BANK`` earlier.
+        normals, noise_at: normal numbers, and where in them each lane's begin.
     """
 
-    def __init__(self, scenario: Scenario, n_sites: int, lanes: int) -> None:
+    def __init__(self, scenario: Scenario, n_sites: int, lanes: int, rank: np.ndarray | None = None) -> None:
         bursts = (scenario.burst_every_s, scenario.burst_s, scenario.burst_factor)
-        load, share, cloud_bits, self._normals = _bank(
-            scenario.city_seed, scenario.load_drift, bursts, scenario.cloud_mbps
-        )
+        load, share, cloud_bits, normals = _bank(scenario.city_seed, scenario.load_drift, bursts, scenario.cloud_mbps)
         ranges = (scenario.edge_rtt_s, scenario.cloud_rtt_s)
-        self._load = np.append(load, np.ones(SAMPLES, dtype=np.float32))  # the last trace is the cloud's
-        self._cloud_bits = cloud_bits.ravel()
-        self._rtt_s = np.concatenate([(low + (high - low) * share).ravel() for low, high in ranges])
-        self._servers, self._lanes = n_sites + 1, lanes
-        self._load_at = np.zeros((self._servers, lanes), dtype=np.int32)  # where in the bank each slot's trace starts
-        self._rtt_at = np.zeros((self._servers, lanes), dtype=np.int32)
-        self._noise_at = np.zeros(lanes, dtype=np.intp)
+        self.load_bank = np.append(load, np.ones(SAMPLES, dtype=np.float32))  # the last trace is the cloud's
+        self.cloud_bank_bits = cloud_bits.ravel()
+        self.rtt_bank_s = np.concatenate([(low + (high - low) * share).ravel() for low, high in ranges])
+        self.normals = normals.copy()  # a copied env's could be written, and kernels are compiled for one kind
+        self.count = n_sites + 1
+        self.rank = np.arange(self.count) if rank is None else rank
+        self.starts = np.zeros((lanes * self.count, 2), dtype=np.int32)
+        self.noise_at = np.zeros(lanes, dtype=np.intp)
 
     def seed(self, lanes: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
         """Choose the traces of some lanes."""
         for lane, rng in zip(lanes, rngs, strict=True):
-            for starts in (self._load_at, self._rtt_at):
-                starts[:, lane] = rng.integers(0, BANK, self._servers)
-            self._load_at[-1, lane] = BANK
-            self._rtt_at[-1, lane] += BANK  # the second half is the cloud's
-            self._noise_at[lane] = rng.integers(0, NORMALS)
+            starts = self.starts[lane * self.count :][: self.count]
+            for bank in (LOAD, RTT):
+                starts[self.rank, bank] = rng.integers(0, BANK, self.count)
+            starts[-1, LOAD] = BANK
+            starts[-1, RTT] += BANK  # the second half is the cloud's
+            self.noise_at[lane] = rng.integers(0, NORMALS)
 
-    def slot(self, server: np.ndarray | int, lane: np.ndarray) -> np.ndarray:
+    def slot(self, server: Any, lane: Any) -> Any:
         """Slots of servers of lanes; indices broadcast."""
-        return server * self._lanes + lane
+        return lane * self.count + self.rank[server]
 
-    def load(self, slot: np.ndarray, clock_s: np.ndarray) -> np.ndarray:
+    def load(self, slot: Any, clock_s: Any) -> Any:
         """How many times longer servers compute than alone; the cloud is rented, nobody else is on it."""
-        return self._load.take(_samples(self._load_at, slot, clock_s))
+        return self.load_bank[sample(self.starts[slot, LOAD], clock_s)]
 
-    def rtt_s(self, slot: np.ndarray, clock_s: np.ndarray) -> np.ndarray:
+    def rtt_s(self, slot: Any, clock_s: Any) -> Any:
         """Round-trip times."""
-        return self._rtt_s.take(_samples(self._rtt_at, slot, clock_s))
+        return self.rtt_bank_s[sample(self.starts[slot, RTT], clock_s)]
 
-    def cloud_bits(self, lane: np.ndarray, clock_s: np.ndarray) -> np.ndarray:
+    def cloud_bits(self, lane: Any, clock_s: Any) -> Any:
         """Bit/s to the cloud."""
-        return self._cloud_bits.take(_samples(self._rtt_at, self.slot(self._servers - 1, lane), clock_s) - BANK)
+        return self.cloud_bank_bits[sample(self.starts[self.slot(self.count - 1, lane), RTT], clock_s) - BANK]
 
-    def normal(self, lane: np.ndarray, *number: np.ndarray | int) -> np.ndarray:
-        """Standard normal numbers of lanes, always the same for the same numbers behind them."""
-        at = self._noise_at[lane]
-        for factor, n in zip((1009, 7919), number, strict=False):
-            at = at + factor * n
-        return self._normals.take(at & (NORMALS - 1))
+    def normal(self, lane: Any, number: Any) -> Any:
+        """Standard normal numbers of lanes, always the same for the same number."""
+        return self.normals[normal_at(self.noise_at[lane], number, 0)]
 
 
-def _samples(starts: np.ndarray, slot: np.ndarray, clock_s: np.ndarray) -> np.ndarray:
-    """Indices into a flat bank: each slot's trace, cyclic, as far on as the clock."""
-    start = starts.take(slot)
-    moved = start + (clock_s * (1.0 / SAMPLE_S)).astype(np.int32)
+def sample(start: Any, clock_s: Any) -> Any:
+    """Where in a bank one is: in the trace that starts there, cyclic, as far on as the clock."""
+    moved = start + np.int32(clock_s * (1.0 / SAMPLE_S))
     return start ^ ((start ^ moved) & (SAMPLES - 1))
+
+
+def normal_at(begin: Any, number: Any, server: Any) -> Any:
+    """Where among the normal numbers that for a number (of a cycle or a probe) and a server is; 0 for no server."""
+    return (begin + 1009 * number + 7919 * server) & (NORMALS - 1)
 
 
 @lru_cache(maxsize=2)  # the envs of a comparison share a city

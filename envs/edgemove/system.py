@@ -20,6 +20,7 @@ from .scenarios import Scenario
 from .walks import Walks
 
 FLOAT_BITS = 32
+NOBODY = -1  # the worker of a client that trains alone
 
 
 class System:
@@ -129,7 +130,7 @@ class System:
     def plan(self, cut: int, server: int) -> PipelinePlan:
         """The client's first ``cut`` layers and the rest on a server, -1 for none."""
         worker = self.worker_name(server)
-        types = {name: kind for name, kind in self.device_types.items() if name in ("client", worker)}
+        types = {name: self.device_types[name] for name in ("client", worker) if name in self.device_types}
         return PipelinePlan(self.model.name, self.points[cut], worker, self.scenario.in_flight, types=types)
 
     def placement_of(self, plan: PipelinePlan) -> tuple[int, int]:

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..figures import LEGEND_KEY_IN, canvas_figure, place, short, steady, title, widest_in
-from .system import System
+from .system import NOBODY, System
 from .walks import STEP_M
-from .world import NOBODY
 
 GPU_COLORS = ("#3b6fb6", "#e08a1e", "#8562b5", "#3f9a5b")
 COVER_COLOR, WALK_COLOR, WORKER_COLOR, BEST_COLOR, CUT_COLOR = "#9db7d8", "#777777", "#c8453b", "#3f9a5b", "#3b6fb6"

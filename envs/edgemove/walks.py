@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -31,16 +32,17 @@ class Walks:
 
     Attributes:
         points_m: corners of every walk, (k, 2) each.
+        places_m: (2, walks, most) places every ``STEP_M`` along them, filled up with zeros.
+        last: (walks,) index of the last of each.
     """
 
     def __init__(self, scenario: Scenario, city: City) -> None:
         if scenario.trajectory:
             self.points_m = [_from_file(scenario.trajectory, city)]
-            self._samples, self._last = _sampled(self.points_m)
+            self.places_m, self.last = _sampled(self.points_m)
         else:
             low, high = city.box_m.tolist()
-            self.points_m, self._samples, self._last = _drawn(scenario.city_seed, tuple(low), tuple(high))
-        self._flat = self._samples.reshape(2, -1)
+            self.points_m, self.places_m, self.last = _drawn(scenario.city_seed, tuple(low), tuple(high))
 
     @property
     def test(self) -> range:
@@ -54,10 +56,15 @@ class Walks:
 
     def at(self, walk: np.ndarray, metres: np.ndarray) -> np.ndarray:
         """(2, ...) places after walking some metres, there and back and there again."""
-        last = self._last[walk]
-        step = np.rint(metres * (1.0 / STEP_M)).astype(np.intp) % (2 * last)
-        step = last - np.abs(step - last)
-        return self._flat[:, walk * self._samples.shape[2] + step]
+        return np.stack(place_at(self.places_m, self.last, walk, metres))
+
+
+def place_at(places_m: np.ndarray, last: np.ndarray, walk: Any, metres: Any) -> tuple[Any, Any]:
+    """East and north of :class:`Walks`' places after walking some metres, for one walk or an array of them."""
+    end = last[walk]
+    step = np.intp(np.rint(metres * (1.0 / STEP_M))) % (2 * end)
+    step = end - np.abs(step - end)
+    return places_m[0, walk, step], places_m[1, walk, step]
 
 
 def _from_file(path: str, city: City) -> np.ndarray:

@@ -16,7 +16,7 @@ from splitgym.envs.edgemove.adaptation import Placement, adaptation_s
 from splitgym.envs.edgemove.observation import LISTED, SERVER, STATE
 from splitgym.envs.edgemove.planning import balanced_cut
 from splitgym.envs.edgemove.scenarios import PUBLISHED_SPEEDUPS, TASKS
-from splitgym.envs.edgemove.world import NOBODY
+from splitgym.envs.edgemove.system import NOBODY
 from splitgym.models.plans import PipelinePlan, load_plan, save_plan
 from splitgym.ui.errors import InputError
 

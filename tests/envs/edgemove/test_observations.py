@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from splitgym.envs.edgemove.actions import CLOUD, STAY
-from splitgym.envs.edgemove.listing import NOTIFY
+from splitgym.envs.edgemove.kernels import NOTIFY
 from splitgym.envs.edgemove.observation import HISTORY, LISTED, STATE
-from splitgym.envs.edgemove.world import NOBODY
+from splitgym.envs.edgemove.system import NOBODY
 
 from .episodes import SHORT, make, play, seen, write_places
 

@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from splitgym.envs.edgemove.adaptation import Placement, adaptation_s
-from splitgym.envs.edgemove.city import CEILING_SNR_DB, EXTENT_M, Neighbourhood, build_city, rate_table
+from splitgym.envs.edgemove.city import CEILING_SNR_DB, EXTENT_M, City, Neighbourhood, build_city, rate_table
+from splitgym.envs.edgemove.kernels import PIECES
 from splitgym.envs.edgemove.pipeline import path_s, period_s
 from splitgym.envs.edgemove.scenarios import Scenario, get_scenario
 from splitgym.envs.edgemove.servers import DRIFT_S, SAMPLE_S, SAMPLES, Servers
-from splitgym.envs.edgemove.system import System
+from splitgym.envs.edgemove.system import NOBODY, System
 from splitgym.envs.edgemove.walks import STEP_M, TEST_WALKS, TRAIN_WALKS
-from splitgym.envs.edgemove.world import NOBODY, PIECES, World
+from splitgym.envs.edgemove.world import World
 
 from ... import slow
 
@@ -40,6 +43,9 @@ def shannon_bits(scenario: Scenario, distance_m: Any, radius_m: Any) -> np.ndarr
     decades = np.log10(np.maximum(np.asarray(distance_m) / radius_m, 1e-9))
     snr_db = np.minimum(scenario.edge_snr_db - 10 * scenario.path_loss * decades, CEILING_SNR_DB)
     return 1e6 * scenario.near_mbps * np.log2(1 + 10 ** (snr_db / 10)) / np.log2(1 + 10 ** (CEILING_SNR_DB / 10))
+
+
+sizes = st.floats(1.0, 1e5)
 
 
 # Sites.
@@ -73,6 +79,21 @@ def test_the_grid_knows_every_site_that_covers_a_place(wide: float) -> None:
         assert set(np.flatnonzero(distance <= city.radius_m)) <= set(listed)
     if wide == 1.0:
         assert grid.most < 60
+
+
+@given(data=st.data())
+def test_the_sites_in_reach_are_those_of_all_one_by_one(data: st.DataObject) -> None:
+    """In any city and area, in order, at the ends of coverage and the corners of the area too."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    n_sites, size, reach = data.draw(st.integers(1, 60)), data.draw(sizes), data.draw(sizes)
+    position = rng.uniform(-size, size, (n_sites, 2))
+    city = City(position, reach * rng.uniform(0.1, 1.0, n_sites), np.zeros(n_sites, dtype=np.intp), (0.0, 0.0))
+    low, high = np.sort(rng.uniform(-1.5 * size, 1.5 * size, (2, 2)), axis=0)
+    ends = city.position_m + city.radius_m[:, None] * [1.0, 0.0]
+    places = np.clip(np.concatenate([rng.uniform(low, high, (40, 2)), ends, [low, high]]), low, high)
+    for place, sites in zip(places, Neighbourhood(city, low, high).of(places.T), strict=True):
+        covers = np.hypot(*(city.position_m - place).T) <= city.radius_m
+        assert [site for site in sites if site < n_sites and covers[site]] == np.flatnonzero(covers).tolist()
 
 
 def test_nearby_sites_are_those_that_cover_the_client() -> None:
@@ -324,6 +345,24 @@ def test_a_cycle_follows_the_walk_and_the_load(change: dict[str, Any]) -> None:
     begin = 400 * world.period_s(*case)
     assert np.mean(wrong) < 0.5 * np.mean(np.abs(begin / fine - 1))  # conditions at the beginning alone tell less
     assert PIECES == 4
+
+
+def test_cycles_of_many_lanes_are_the_pieces_of_each_to_the_bit() -> None:
+    """Compiled or over arrays, alone or among others."""
+    lanes, rng = 200, np.random.default_rng(4)
+    world = world_of(System(get_scenario("resnet50-cinic10-city-x2", half_duplex=True)), lanes)
+    of, lane = world.system, np.arange(lanes)
+    cut, server = rng.integers(1, of.n_layers + 1, lanes), rng.integers(NOBODY, of.cloud + 1, lanes)
+    elapsed, iterations = rng.uniform(0.0, 9000.0, lanes), rng.integers(1, 500, lanes)
+    share = iterations / PIECES
+    period, done = world.period_s(cut, server, lane, elapsed), np.zeros(lanes)
+    for _ in range(PIECES):
+        period = world.period_s(cut, server, lane, elapsed + done + 0.5 * share * period)
+        done += share * period
+    assert np.array_equal(world.cycle_s(cut, server, lane, elapsed, iterations), done)
+    for i in range(0, lanes, 20):
+        one = (values[i : i + 1] for values in (cut, server, lane, elapsed, iterations))
+        assert world.cycle_s(*one)[0] == done[i]
 
 
 def best_by_brute_force(world: World, lane: int, elapsed: float, iterations: int) -> tuple[float, int, int]:
