@@ -17,7 +17,7 @@ from ...ui.validation import Mbps, Positive, validated
 from ..scenarios import BaseScenario, Inferred, Inputs, change, chosen, filled, is_file, load
 from .paper import CITY, INFERRED, PAPER, PAPER_MODELS
 
-MOST_SITES = 2000
+MOST_SITES = 10_000
 Quantity = Annotated[float, Interval(ge=1e-9, le=1e12)]  # beyond, places and clocks overflow
 Noise = Annotated[float, Interval(ge=0, le=0.2)]
 
