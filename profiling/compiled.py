@@ -1,7 +1,8 @@
 """How kernels are compiled: by Numba, at their first call, and kept for later processes.
 
 Modules of kernels are imported only where they are used: Numba takes longer to import than all the rest. A kernel that
-is kept is compiled anew where its own file changes, not where another's does: kernels call those of their file alone.
+is kept is compiled anew where its own file changes, not where another's does: touch it after a change to what it
+imports.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numba.extending import register_jitable
 
+from ...profiling.compiled import kernel
 from .city import RATE_STEPS, cell_of
 from .observation import AGE_UNIT_S, DISTANCE_UNIT_M, LIMIT, LISTED, OLDEST, RTT_UNIT_S
 from .pipeline import path_s, period_s
@@ -28,7 +28,6 @@ _NEVER_S = 1e4  # ranks servers that were never probed behind all others, by dis
 _DISTANCE_WEIGHT = 1e-3
 _RANKED = ~np.int64(0xFFF)  # bits of a rank that count; those below would be the place in the cell
 
-kernel = njit(cache=True, nogil=True, error_model="numpy")
 for text in (cell_of, normal_at, path_s, period_s, place_at, sample):
     register_jitable(text)
 
