@@ -113,6 +113,7 @@ def growth(axes: Iterable[str] = SIZES) -> Iterator[Series]:
 
 
 def growth_figures() -> Iterator[Figure]:
+    """How set-up, steps, planners and memory grow with devices, units, lanes, sites and HierTrain's steps."""
     for series in growth():
         yield from series.figures()
 

@@ -116,9 +116,11 @@ def moved(setting: Setting) -> Asking[list[Part]]:
 
 FIG_11 = (
     Claim("fig11-shifts", "The links' mean rates change significantly at 20 and at 40 minutes.",
-          "significantly: here some link by a fifth and more", moved, alike=True),
+          "significantly: here some link by a fifth and more", moved, alike=True,
+          reason="on all three traces they move by far more, but so differently that the interval is wide"),
     Claim("fig11-noticed", "New partitions are asked for when the mean rates have changed: at 20 and 40 minutes.",
-          f"at 20 and 40 min: here within {NOTICED_S / 60:g} min", noticed, "trained", alike=True),
+          f"at 20 and 40 min: here within {NOTICED_S / 60:g} min", noticed, "trained", alike=True,
+          reason="on one of the three traces CUSUM takes five minutes to notice the change at 40 minutes"),
 )  # fmt: skip
 TRAINING = (
     "Trained with {episodes} and {finetune_episodes} episodes, when quick with fewer and small nets (the paper: 4000, "
@@ -138,5 +140,6 @@ FIG_12 = (
           shares("online", "coedge", -math.inf, LESS), "trained", alike=True),
     Claim("fig12-aofl", "AOFL takes less than CoEdge.", "less", shares("aofl", "coedge", -math.inf, LESS)),
     Claim("fig12-slowest", "CoEdge's latency is the largest in all parts of the hour.", "larger than the others'",
-          slowest, "trained", alike=True),
+          slowest, "trained", alike=True,
+          reason="on all three traces it is, but by such different amounts that the intervals are wide"),
 )  # fmt: skip
