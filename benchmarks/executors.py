@@ -13,7 +13,7 @@ from splitgym.experiments.executors.work import Executor, Kind
 from splitgym.experiments.workers import Task, run_tasks
 
 JOBS = 8
-ROUNDS = 6000  # some seconds a job
+ROUNDS = 60_000  # some seconds a job
 
 
 def jobs() -> list[Task]:
