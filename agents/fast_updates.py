@@ -23,6 +23,7 @@ from stable_baselines3.td3.policies import TD3Policy
 from torch import Tensor
 from torch.nn.functional import mse_loss
 from torch.optim import Adam
+from torch.optim.adam import adam
 
 from .mlp import Mlp, is_plain
 
@@ -65,7 +66,6 @@ class AdamKernel:
         means, squares, steps = (
             [self.state[parameter][name] for parameter in parameters] for name in ("exp_avg", "exp_avg_sq", "step")
         )
-        self.steps = joined(steps)
         self.lists = [p.detach() for p in parameters], [p.grad for p in parameters], means, squares, [], steps
 
     @property
@@ -75,10 +75,9 @@ class AdamKernel:
 
     def step(self) -> None:
         """Update the parameters from their gradients."""
-        self.steps.add_(1.0)
         beta1, beta2 = self.group["betas"]
         options = {name: self.group[name] for name in ("lr", "weight_decay", "eps", "amsgrad", "maximize")}
-        torch._fused_adam_(*self.lists, beta1=beta1, beta2=beta2, **options)  # type: ignore[attr-defined]
+        adam(*self.lists, fused=True, beta1=beta1, beta2=beta2, **options)
 
 
 class Networks:
@@ -111,6 +110,7 @@ class Networks:
 
     def draw(self, buffer: ReplayBuffer) -> tuple[Tensor, Tensor]:
         """Draw transitions as ``buffer.sample`` does: rewards (rows, 1), and whether their episodes go on (rows, 1)."""
+        # NumPy's global stream, as SB3 draws and seeds it
         steps, lanes = (np.random.randint(0, n, self.rows) for n in (buffer.size(), buffer.n_envs))  # noqa: NPY002
         rows = steps * buffer.n_envs + lanes
         replayed, after, own = self._batch

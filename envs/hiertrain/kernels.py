@@ -148,7 +148,7 @@ def terms_of(tables, worker, m_s, m_l, b, rates):
     bit_s = np.empty((5, len(m_s)))
     for i in range(len(m_s)):
         _rates_of(worker, b, i, rates[0, i], rates[1, i], tables.stream, tables.shared, bit_s)
-        o, s, l, low, high = worker[0, i], worker[1, i], worker[2, i], m_s[i], m_l[i]  # noqa: E741
+        w_o, w_s, w_l, low, high = worker[0, i], worker[1, i], worker[2, i], m_s[i], m_l[i]
         batch = b[0, i] + b[1, i] + b[2, i]
         for role in range(3):
             who = worker[role, i]
@@ -156,17 +156,17 @@ def terms_of(tables, worker, m_s, m_l, b, rates):
             found[3 + role, i] = b[role, i] * forward[who, low]
             found[6 + role, i] = b[role, i] * backward[who, low]
         both = b[0, i] + b[1, i]
-        found[9, i] = both * (forward[o, high] - forward[o, low])
-        found[10, i] = b[2, i] * (forward[l, high] - forward[l, low])
-        found[11, i] = both * (backward[o, high] - backward[o, low])
-        found[12, i] = b[2, i] * (backward[l, high] - backward[l, low])
-        found[13, i] = batch * (forward[o, last] - forward[o, high])
-        found[14, i] = batch * (backward[o, last] - backward[o, high])
+        found[9, i] = both * (forward[w_o, high] - forward[w_o, low])
+        found[10, i] = b[2, i] * (forward[w_l, high] - forward[w_l, low])
+        found[11, i] = both * (backward[w_o, high] - backward[w_o, low])
+        found[12, i] = b[2, i] * (backward[w_l, high] - backward[w_l, low])
+        found[13, i] = batch * (forward[w_o, last] - forward[w_o, high])
+        found[14, i] = batch * (backward[w_o, last] - backward[w_o, high])
         found[15, i] = b[1, i] * tables.output_bits[low] * bit_s[3, i]
         found[16, i] = b[2, i] * tables.output_bits[high] * bit_s[4, i]
-        found[17, i] = update[o, last]
-        found[18, i] = update[s, low] if b[1, i] > 0 else 0.0
-        found[19, i] = update[l, high] if b[2, i] > 0 else 0.0
+        found[17, i] = update[w_o, last]
+        found[18, i] = update[w_s, low] if b[1, i] > 0 else 0.0
+        found[19, i] = update[w_l, high] if b[2, i] > 0 else 0.0
         with_s = tables.always or (b[1, i] > 0 and (b[0, i] > 0 or b[2, i] > 0))
         with_l = tables.always or (b[2, i] > 0 and (b[0, i] > 0 or b[1, i] > 0))
         found[20, i] = weights[low] * bit_s[3, i] if with_s else 0.0

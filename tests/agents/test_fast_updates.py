@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import stable_baselines3 as sb3
 import torch
+from stable_baselines3.common.utils import set_random_seed
 from torch import nn
 
 from splitgym.agents import fast_updates
@@ -30,8 +31,7 @@ def make(algorithm: Any, seed: int = 0, **policy_kwargs: Any) -> Any:
 
 
 def seeded(model: Any, updates: int) -> Any:
-    np.random.seed(7)  # noqa: NPY002
-    torch.manual_seed(7)
+    set_random_seed(7)
     model.train(updates, SIZES["batch_size"])
     return model
 
