@@ -1,8 +1,7 @@
-"""EdgeMove's world: sites and walks, rates, loads, how long a cycle takes, and what moving layers costs."""
+"""EdgeMove's world: sites and walks, rates, loads, and how long a cycle takes."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,39 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitgym.envs.edgemove.adaptation import Placement, adaptation_s
 from splitgym.envs.edgemove.city import CEILING_SNR_DB, EXTENT_M, City, Neighbourhood, build_city, rate_table
 from splitgym.envs.edgemove.kernels import PIECES
 from splitgym.envs.edgemove.pipeline import path_s, period_s
-from splitgym.envs.edgemove.scenarios import Scenario, get_scenario
+from splitgym.envs.edgemove.scenarios import get_scenario
 from splitgym.envs.edgemove.servers import DRIFT_S, SAMPLE_S, SAMPLES, Servers
 from splitgym.envs.edgemove.system import NOBODY, System
 from splitgym.envs.edgemove.walks import STEP_M, TEST_WALKS, TRAIN_WALKS
 from splitgym.envs.edgemove.world import World
 
 from ... import slow
+from .worlds import shannon_bits, stages_by_hand, system, world_of
 
 QUIET = {"load_drift": 0.0, "burst_factor": 1.0, "edge_rtt_s": (0.02, 0.02), "cloud_rtt_s": (0.13, 0.13)}
 STILL = "LATITUDE,LONGITUDE\n-37.8136,144.9631\n-37.8136,144.9631\n"
-
-
-@cache
-def system(name: str = "vgg16-cifar10-city") -> System:
-    return System(get_scenario(name))
-
-
-def world_of(of: System, lanes: int = 1, seed: int = 0) -> World:
-    world = World(of, lanes)
-    world.seed(np.arange(lanes), [np.random.default_rng(seed + i) for i in range(lanes)])
-    world.walk[:] = np.arange(lanes) % len(of.walks.points_m)
-    return world
-
-
-def shannon_bits(scenario: Scenario, distance_m: Any, radius_m: Any) -> np.ndarray:
-    """Capacity at the signal-to-noise ratio there over the best one's, of the rate close to a site."""
-    decades = np.log10(np.maximum(np.asarray(distance_m) / radius_m, 1e-9))
-    snr_db = np.minimum(scenario.edge_snr_db - 10 * scenario.path_loss * decades, CEILING_SNR_DB)
-    return 1e6 * scenario.near_mbps * np.log2(1 + 10 ** (snr_db / 10)) / np.log2(1 + 10 ** (CEILING_SNR_DB / 10))
 
 
 sizes = st.floats(1.0, 1e5)
@@ -273,34 +253,6 @@ def quiet_world(tmp_path: Any, **change: Any) -> World:
     return world_of(System(scenario))
 
 
-def stages_by_hand(
-    world: World, cut: int, server: int, elapsed_s: float = 0.0
-) -> tuple[float, float, float, float, float]:
-    """Client, server, up, down and round trip of a minibatch of lane 0, from profiles, sites and traces."""
-    of = world.system
-    if server == NOBODY:
-        return float(of.client_s[-1]), 0.0, 0.0, 0.0, 0.0
-    clock = np.array([world.clock_s[0] + elapsed_s])
-    slot = world.servers.slot(server, np.array([0]))
-    if server == of.cloud:
-        rate, kind = float(world.servers.cloud_bits(np.array([0]), clock)[0]), -1
-    else:
-        position = world.position_m(np.array([0]), np.array([elapsed_s]))[:, 0]
-        distance = float(np.hypot(*(of.city.position_m[server] - position)))
-        radius = of.city.radius_m[server]
-        rate, kind = float(shannon_bits(of.scenario, min(distance, radius), radius)), of.city.gpu[server]
-    values = 4 * 8 * of.scenario.batch * np.array(layer_values(of))
-    link = values[cut - 1] / rate
-    load, rtt = float(world.servers.load(slot, clock)[0]), float(world.servers.rtt_s(slot, clock)[0])
-    return float(of.client_s[cut]), float(of.server_s[kind, cut]) * load, link, link, rtt
-
-
-def layer_values(of: System) -> list[int]:
-    """Numbers behind every layer of one sample."""
-    profile = next(iter(of.profiles.values()))
-    return [int(profile.activation_bytes[point - 1]) // 4 for point in of.points[1:]]
-
-
 def test_a_cycle_under_constant_conditions_is_its_iterations_times_the_period(tmp_path: Any) -> None:
     for change in ({}, {"half_duplex": True}, {"in_flight": 1}):
         world = quiet_world(tmp_path, **change)
@@ -396,103 +348,3 @@ def test_the_fastest_cycle_is_the_clients_own_where_links_are_poor(tmp_path: Any
     assert (server[0], cut[0]) == (NOBODY, world.system.n_layers)
     assert seconds[0] == pytest.approx(500 * world.system.on_device_iteration_s)
     assert not world.nearby(np.array([0]), np.array([5.0]))[2].any()
-
-
-# Adaptations.
-
-
-@cache
-def moving() -> tuple[World, int, int, int]:
-    """A world with two servers in reach of lane 0 after 100 s, at different rates, and one that is not."""
-    world = world_of(system())
-    sites, _, covers = world.nearby(np.array([0]), np.array([100.0]))
-    near = sites[0, covers[0]]
-    rates = world.rate_bits(near, np.zeros(len(near), dtype=np.intp), np.full(len(near), 100.0), _distance(world, near))
-    away = np.setdiff1d(np.arange(world.system.n_sites), near)
-    return world, int(near[rates.argmax()]), int(near[rates.argmin()]), int(away[0])
-
-
-def _distance(world: World, sites: np.ndarray) -> np.ndarray:
-    position = world.position_m(np.array([0]), np.array([100.0]))
-    return world.distance_m(sites, position)
-
-
-def weight_bits_behind(of: System, cut: int) -> float:
-    """Parameters of all steps behind a cut, in float32."""
-    params = next(iter(of.profiles.values())).params
-    return 32.0 * float(params[of.points[cut] :].sum())
-
-
-NEAR, OTHER, LOST, CLOUD, ALONE = "near", "other", "lost", "cloud", "alone"
-MOVES = [
-    (NEAR, 5, NEAR, 9), (NEAR, 9, NEAR, 5), (OTHER, 12, OTHER, 13), (NEAR, 5, NEAR, 5), (CLOUD, 3, CLOUD, 8),
-    (NEAR, 7, OTHER, 7), (NEAR, 7, OTHER, 15), (OTHER, 15, NEAR, 7),
-    (LOST, 7, NEAR, 7), (LOST, 7, NEAR, 15), (LOST, 15, NEAR, 7), (LOST, 4, CLOUD, 6), (LOST, 6, ALONE, 20),
-    (NEAR, 6, CLOUD, 6), (CLOUD, 6, NEAR, 9), (CLOUD, 6, ALONE, 20), (NEAR, 6, ALONE, 20),
-    (ALONE, 20, NEAR, 6), (ALONE, 20, CLOUD, 19), (ALONE, 20, ALONE, 20),
-]  # fmt: skip
-
-
-def adaptation_by_hand(old: str, old_cut: int, new: str, new_cut: int) -> float:
-    """In words: who has what must go where, over which link."""
-    world, near, other, lost = moving()
-    of, servers = world.system, {NEAR: near, OTHER: other, LOST: lost, CLOUD: world.system.cloud, ALONE: NOBODY}
-    if (old, old_cut) == (new, new_cut):
-        return 0.0
-
-    def rate(place: str) -> float:
-        server = np.array([servers[place]])
-        distance = _distance(world, server)
-        return float(world.rate_bits(server, np.array([0]), np.array([100.0]), distance)[0])
-
-    old_bits, new_bits = weight_bits_behind(of, old_cut), weight_bits_behind(of, new_cut)
-    backhaul = 1e6 * of.scenario.backhaul_mbps
-    if old == new:
-        seconds = abs(new_bits - old_bits) / rate(new)
-    elif old == LOST and new == ALONE:
-        seconds = old_bits / backhaul + old_bits / rate(LOST)
-    elif old == LOST:
-        seconds = old_bits / backhaul + abs(new_bits - old_bits) / rate(new)
-    else:
-        seconds = (old_bits / rate(old) if old != ALONE else 0.0) + (new_bits / rate(new) if new != ALONE else 0.0)
-    stages = stages_by_hand(world, new_cut, servers[new], 100.0)
-    return seconds + path_s(*stages) - period_s(*stages, of.scenario.in_flight)
-
-
-@pytest.mark.parametrize("move", MOVES, ids=lambda m: "{}-{}-{}-{}".format(*m))
-def test_what_a_move_costs_by_hand(move: tuple[str, int, str, int]) -> None:
-    world, near, other, lost = moving()
-    assert world.system.n_layers == 20
-    servers = {NEAR: near, OTHER: other, LOST: lost, CLOUD: world.system.cloud, ALONE: NOBODY}
-    old = Placement(np.array([move[1]]), np.array([servers[move[0]]]))
-    new = Placement(np.array([move[3]]), np.array([servers[move[2]]]))
-    seconds = adaptation_s(world, old, new, np.array([0]), np.array([100.0]))
-    assert seconds == pytest.approx([adaptation_by_hand(*move)], rel=2e-3)  # rates are tabulated over distance
-    assert (seconds[0] == 0.0) == (move[:2] == move[2:])
-
-
-def test_moves_of_many_lanes_at_once_cost_the_same_each() -> None:
-    world, near, other, lost = moving()
-    servers = {NEAR: near, OTHER: other, LOST: lost, CLOUD: world.system.cloud, ALONE: NOBODY}
-    old, new = (
-        Placement(np.array([cut for _, cut in places]), np.array([servers[place] for place, _ in places]))
-        for places in ([m[:2] for m in MOVES], [m[2:] for m in MOVES])
-    )
-    lane, elapsed = np.zeros(len(MOVES), dtype=np.intp), np.full(len(MOVES), 100.0)
-    together = adaptation_s(world, old, new, lane, elapsed)
-    for i in range(len(MOVES)):
-        before, after = (Placement(p.cut[i : i + 1], p.server[i : i + 1]) for p in (old, new))
-        assert adaptation_s(world, before, after, lane[:1], elapsed[:1])[0] == together[i]
-
-
-def test_a_faster_backhaul_helps_only_where_the_old_worker_is_lost() -> None:
-    world, near, other, lost = moving()
-    fast = world_of(System(get_scenario("vgg16-cifar10-city", backhaul_mbps=10_000.0)))
-    zero, at, cut = np.array([0]), np.array([100.0]), np.array([7])
-
-    def cost(of: World, old: int, new: int) -> float:
-        return float(adaptation_s(of, Placement(cut, np.array([old])), Placement(cut, np.array([new])), zero, at)[0])
-
-    assert cost(world, near, other) == cost(fast, near, other)
-    bits = weight_bits_behind(world.system, 7)
-    assert cost(world, lost, near) - cost(fast, lost, near) == pytest.approx(bits / 1e9 - bits / 1e10)
