@@ -17,7 +17,7 @@ from ..core import check_options
 from ..links import LinkRates
 from ..scenarios import ScenarioDynamics
 from .best_known import BestKnown
-from .observation import LIMIT, Observer, compiled
+from .observation import LIMIT, Observer, step_kernels
 from .physics import Rates
 from .planning import partition_of
 from .scenarios import get_scenario
@@ -143,7 +143,7 @@ class DistrEdgeDynamics(ScenarioDynamics):
         lanes = self._everyone if lanes is None else lanes
         posts = np.empty((lanes.size, self.system.n_devices + 1), dtype=np.int64)
         volume = np.empty(lanes.size, dtype=np.int64)
-        through = compiled().decide(
+        through = step_kernels().decide(
             action, lanes, self.learned, self._stop_at, self._heights, self.physics.volumes.index, self._stage,
             self._open, self._closed, self._splits, posts, volume,
         )  # fmt: skip

@@ -20,11 +20,11 @@ RATE_SCALE_MBPS = 300.0
 
 
 @cache
-def compiled() -> Any:
-    """The kernels of a step, as :func:`.physics.compiled`."""
-    from . import step_kernels
+def step_kernels() -> Any:
+    """The kernels of a step, as :func:`.physics.kernels`."""
+    from . import step_kernels as compiled
 
-    return step_kernels
+    return compiled
 
 
 class Observer:
@@ -89,7 +89,7 @@ class Observer:
             clock: (n,) as a share of the trace.
         """
         out = np.empty((len(stage), self.size), dtype=np.float32)
-        compiled().observe(
+        step_kernels().observe(
             out, progress.state, stage, opened, self._facts, self._macs_before, rates.mbps, clock,
             self._scales, self.full, self.learned,
         )  # fmt: skip

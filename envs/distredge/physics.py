@@ -116,11 +116,11 @@ class Events:
 
 
 @cache
-def compiled() -> Any:
+def kernels() -> Any:
     """The kernels; whoever only plans to step anything does not wait for Numba."""
-    from . import kernels
+    from . import kernels as compiled
 
-    return kernels
+    return compiled
 
 
 class Physics:
@@ -139,7 +139,7 @@ class Physics:
     ) -> None:
         self.volumes = volumes
         self.devices = len(types)
-        self._tables = compiled().Tables(
+        self._tables = kernels().Tables(
             np.stack([volumes.start, volumes.post_at, volumes.cell_at, volumes.height + 1], axis=1),
             volumes.row_bytes,
             volumes.out_bytes,
@@ -148,7 +148,7 @@ class Physics:
             volumes.compute_s,
             volumes.tail_s,
         )
-        self._ends = compiled().Ends(
+        self._ends = kernels().Ends(
             np.array(types, dtype=np.int64),
             np.append(links.message_s, links.requester_message_s),
             np.append(links.copy_s_per_byte, links.requester_copy_s_per_byte),
@@ -178,7 +178,7 @@ class Physics:
         """
         which = self._each[v : v + 1] if isinstance(v, int) else v
         log = self._log(events)
-        compiled().run_volume(
+        kernels().run_volume(
             self._tables, self._ends, rates.in_s, rates.requester_in_s, self._air, at.state, lanes,
             which, posts, log,
         )  # fmt: skip
@@ -189,7 +189,7 @@ class Physics:
         """After the last volume: gather, tail, result. Returns the images' latency (m,) and settles ``at``."""
         latency_s = np.empty(lanes.size)
         log = self._log(events)
-        compiled().finish(
+        kernels().finish(
             self._tables, self._ends, rates.in_s, rates.requester_in_s, self._air, at.state, lanes,
             latency_s, log,
         )  # fmt: skip
@@ -204,7 +204,7 @@ class Physics:
         if not self._shared:
             return None
         count, to = np.empty(self.devices, dtype=np.int64), np.empty((self.devices,) * 2, dtype=np.int64)
-        return compiled().Queues(count, to, np.empty((*to.shape, 3)))
+        return kernels().Queues(count, to, np.empty((*to.shape, 3)))
 
     def _log(self, events: Events | None) -> np.ndarray:
         """Room for all that can happen in a volume: a message between any two, a part each."""

@@ -65,7 +65,7 @@ PLANNING = (
             Claim(
                 "planning-time", "Planning takes seconds on a desktop computer.",
                 ", ".join(f"{model} {PAPER_S[model]:g} s" for model in SCALING), _planning_s, "executed", alike=True,
-                reason="pools are layers here: VGG-16 has 21, not 16, and so 1.7 times as many linear programs",
+                reason="pools are layers here: VGG-16 has 21, not 16, and so more linear programs",
             ),
             Claim(
                 "planning-share", "Planning can be ignored beside the training.",
@@ -156,7 +156,7 @@ MACHINES = (
             Claim(
                 "cloud-speed", "The cloud computes one order of magnitude faster than the edge and the device.",
                 "10 times", _order_of_magnitude,
-                reason="a Pi takes 5 times as long as a core of the i3, so both cannot be 10 times slower",
+                reason="a Pi takes several times as long as a core of the i3, so both cannot be 10 times slower",
             ),
         ),
     ),

@@ -25,7 +25,7 @@ FIG_1 = Exhibit(
             "fig1-best-point", "Behind the third pool is AlexNet's best partition point at 100 Mbit/s.",
             "pool3 (here called pool5: pools have the number of the convolution in front)", measures.third_pool,
             fitted=True,
-            reason="with devices' inputs the input itself is the best to send: a round on the device takes 0.3 s only",
+            reason="with devices' inputs the input itself is the best to send: the device is fast",
         ),
     ),
     pictures.fig_1,
@@ -62,8 +62,8 @@ FIG_8 = Exhibit(
         Claim(
             "fig8-time", "A longer period of synchronisation can take significantly less training time.",
             "less time the longer the period", measures.longer_periods_take_less,
-            reason="it does take less, but not by half a percent a step: even at every change synchronisation is 0.8 % "
-            "of the training time, as L2S soon agrees on a point",
+            reason="it does take less, but not by half a percent a step: even at every change synchronisation is a "
+            "small part of the training time, as L2S soon agrees on a point",
         ),
         Claim(
             "fig8-accuracy", "A longer period of synchronisation gives a lower accuracy.", "lower accuracy",
@@ -79,7 +79,7 @@ FIG_8 = Exhibit(
         Claim(
             "fig8-overhead", "A period of 100 rounds saves over 70 % of what synchronisation takes.", "> 70 %",
             measures.hundred_saves_synchronisation,
-            reason="entering an adaptation synchronises, too, whatever the period: even one of 1000 rounds saves 69 %",
+            reason="entering an adaptation synchronises, too, whatever the period: longer ones save hardly more",
         ),
     ),
     pictures.fig_8,
@@ -119,7 +119,7 @@ FIG_12 = Exhibit(
         Claim(
             "fig12-between", "At moderate speeds L2S finds cuts that beat both PDT and the cut fixed at P^c (FPT).",
             "below both at some speed", measures.below_both_in_between,
-            reason="ResNet-34's best cut is P^c itself or 0.3 % faster than P^c at every speed at which cutting pays",
+            reason="ResNet-34's best cut is P^c itself, or hardly faster, at every speed at which cutting pays",
         ),
         Claim(
             "fig12-fast", "L2S is still faster than FPT when the link is fast (100 and 200 Mbit/s).", "below FPT",
@@ -149,13 +149,13 @@ FIG_13 = Exhibit(
         Claim(
             "fig13b-slow", "At 60 Mbit/s L2S reduces the total training time by more than a third.", "> 33.3 %",
             measures.saves_a_third("gpu-60"),
-            reason="at 60 Mbit/s messages take what the edge server saves: the best cuts themselves save 22 to 25 %",
+            reason="at 60 Mbit/s messages take what the edge server saves: the best cuts themselves save little more",
         ),
         Claim(
             "fig13b-fws", "Synchronising at every change (L2S-FWS) takes longer than L2S.", "longer",
             measures.full_synchronisation_is_slower,
-            reason="it does everywhere, by 4 % (AlexNet, 100 Mbit/s) and 6 % (ResNet-34, 60 Mbit/s), but by 0.5 % and "
-            "less where L2S soon agrees on a point: synchronisation is 0.1 to 0.8 % of the training time there",
+            reason="it does everywhere, but hardly where L2S soon agrees on a point: synchronisation is a small part "
+            "of the training time there",
         ),
     ),
     pictures.fig_13,
@@ -210,14 +210,14 @@ FIG_17 = Exhibit(
         Claim(
             "fig17-recovery", "L2S notices that the link has become fast again at round 4000, and adapts.",
             "adapts (read as: within 100 rounds)", measures.follows(1),
-            reason="two cuts are 0.3 % apart at 60 Mbit/s: some seeds never agree on one of them or stay at one whose "
-            "delay hardly changes when the link recovers, and learn of it only by a random adaptation",
+            reason="two cuts are all but equally good at 60 Mbit/s: some seeds never agree on one of them or stay at "
+            "one whose delay hardly changes when the link recovers, and learn of it only by a random adaptation",
         ),
         Claim(
             "fig17-accuracy", "The training accuracy keeps increasing during the entire training.", "keeps increasing",
             recorded.accuracy_keeps_growing, "trained", alike=True,
-            reason="it grows by 6 points from the first to the second third, and by 2.3 to the last, which five seeds "
-            "of a small network leave open; the trainings are of 3000 rounds on a fluctuating link",
+            reason="it grows from each third to the next, but to the last by less than five seeds of a small network "
+            "resolve; the trainings are of 3000 rounds on a fluctuating link",
         ),
     ),
     pictures.fig_17,
