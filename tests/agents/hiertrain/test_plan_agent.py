@@ -19,17 +19,13 @@ from splitgym.models.plans import HybridPlan, load_plan, save_plan
 from splitgym.ui.errors import InputError
 
 from ... import refused
+from ...envs.hiertrain.episodes import make, make_batch, play, random_actions, rates_of
 from ...envs.hiertrain.reference import (
     Plan,
     hand_out_loop_s,
     layers_loop_s,
-    make,
-    make_batch,
     paper_loop_s,
     plain_of,
-    play,
-    random_actions,
-    rates_of,
     scored,
     to_plan,
 )

@@ -21,6 +21,7 @@ from splitgym.envs.hiertrain.schedule import ROLES, alone
 from splitgym.envs.hiertrain.system import System
 
 from ... import slow
+from ...envs.hiertrain.episodes import make
 from ...envs.hiertrain.reference import (
     CLOUD,
     DEVICE,
@@ -30,7 +31,6 @@ from ...envs.hiertrain.reference import (
     cases,
     every_schedule,
     layers_loop_s,
-    make,
     paper_loop_s,
     random_plain,
     random_rates,

@@ -21,22 +21,18 @@ from splitgym.envs.hiertrain.schedule import ROLES, alone
 from splitgym.envs.hiertrain.system import System
 from splitgym.envs.hiertrain.viewer import COLORS, layers_timeline, plan_figure, timeline
 
+from .episodes import make, make_batch, play, random_actions, rates_of
 from .reference import (
     Plan,
     every_schedule,
     hand_out_loop_s,
     layers_loop_s,
     links,
-    make,
-    make_batch,
     paper_loop_s,
     plain_of,
-    play,
-    random_actions,
     random_plain,
     random_plan,
     random_rates,
-    rates_of,
     scored,
     to_plan,
     to_schedules,

@@ -20,7 +20,7 @@ from splitgym.profiling.training import modelled_profile
 
 from ... import refused
 from ..scenario_files import write
-from .reference import make
+from .episodes import make
 
 GOOD: dict[str, Any] = {"model": "lenet5", "edge_cloud_mbps": 2}
 
