@@ -153,6 +153,27 @@ def _value(rng: random.Random, depth: int) -> Any:
 @contextmanager
 def dealer(target: Target, identity: Identity | None, **options: int) -> Iterator[zmq.Socket[bytes]]:
     """A connection of somebody who does not use the runtime's own; without keys where there is no identity."""
+    with _unconnected(target, identity, **options) as raw:
+        raw.connect(f"tcp://{target.address}")
+        yield raw
+
+
+@contextmanager
+def watched(
+    target: Target, identity: Identity | None, events: int, **options: int
+) -> Iterator[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]]:
+    """Such a connection, made once, and a socket that tells such events of it, from its first moment on."""
+    with _unconnected(target, identity, reconnect_ivl=-1, **options) as raw:
+        with raw.get_monitor_socket(events) as monitor:
+            raw.connect(f"tcp://{target.address}")
+            try:
+                yield raw, monitor
+            finally:
+                raw.disable_monitor()
+
+
+@contextmanager
+def _unconnected(target: Target, identity: Identity | None, **options: int) -> Iterator[zmq.Socket[bytes]]:
     with zmq.Context() as context, context.socket(zmq.DEALER) as raw:
         raw.linger, raw.sndtimeo = 0, int(TIMEOUT_S * 1e3)
         for name, value in options.items():
@@ -160,7 +181,6 @@ def dealer(target: Target, identity: Identity | None, **options: int) -> Iterato
         if identity is not None:
             raw.curve_serverkey = target.public.encode()
             raw.curve_publickey, raw.curve_secretkey = identity.public.encode(), identity.secret.encode()
-        raw.connect(f"tcp://{target.address}")
         yield raw
 
 
@@ -185,15 +205,12 @@ def send_endless(target: Target, identity: Identity | None, count: int, seed: in
     rng = random.Random(seed)
     for _ in range(count):
         frame = bytes(rng.choice((50, 2000, CHUNK_BYTES)))
-        with dealer(target, identity, reconnect_ivl=-1, sndhwm=8) as raw:
+        with watched(target, identity, zmq.EVENT_DISCONNECTED, sndhwm=8) as (raw, monitor):
             raw.send(b"")
             for _ in range(min(ENDLESS_BYTES // len(frame), 300_000)):
                 raw.send(frame, zmq.SNDMORE, copy=False)
-            monitor = raw.get_monitor_socket(zmq.EVENT_DISCONNECTED)
             raw.send(b"the end")
             monitor.poll(int(TIMEOUT_S * 1e3))
-            raw.disable_monitor()
-            monitor.close()
     return {"endless messages": count}
 
 
@@ -221,14 +238,10 @@ def crowd(target: Target, identity: Identity | None, count: int, seed: int) -> M
 
 def knock(target: Target, identity: Identity, count: int) -> Mapping[str, int]:
     """Attempts with a key that is not listed; each is refused."""
+    events = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
     for _ in range(count):
-        with dealer(target, identity, reconnect_ivl=-1) as raw:
-            events = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-            monitor = raw.get_monitor_socket(events)
-            raw.send(b"let me in")
+        with watched(target, identity, events) as (_, monitor):  # nothing is sent: it may be refused before
             monitor.poll(int(TIMEOUT_S * 1e3))
-            raw.disable_monitor()
-            monitor.close()
     return {"connections": count}
 
 
