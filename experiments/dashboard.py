@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..agents.recent_metrics import PREFIX
 from ..envs import Family
 from .tracking import PROJECT
 
@@ -31,7 +32,7 @@ class Part:
 
 
 def parts_of(family: Family) -> tuple[Part, ...]:
-    """What is tracked of trainings of a family: curves, the network's losses, how they end."""
+    """What is tracked of trainings of a family: curves, terms of the reward, the network's losses, how they end."""
     headline = family.headline
     learning = [
         Chart("newest episodes", (f"recent_{headline}",)),
@@ -39,6 +40,8 @@ def parts_of(family: Family) -> tuple[Part, ...]:
     ]
     if family.paired_regret is not None:
         learning.append(Chart("distance of the newest episodes to their optima", ("recent_regret",)))
+    terms = tuple(Chart(name, (PREFIX + name,)) for name in family.terms)
+    reward = (Part("Reward", "What the reward is made of, in the newest episodes.", terms),) if terms else ()
     network = (
         Chart("losses", ("train/loss", "train/value_loss", "train/actor_loss", "train/critic_loss")),
         Chart("entropy", ("train/entropy_loss", "train/ent_coef")),
@@ -48,6 +51,7 @@ def parts_of(family: Family) -> tuple[Part, ...]:
         ends.append(Chart(f"{family.regret} at the end", (family.regret,), ""))
     return (
         Part("Learning", "How training came along, over episodes.", tuple(learning)),
+        *reward,
         Part("Network", "What the learner's own optimisation told.", network),
         Part("Evaluation", "The agent's own episodes after training.", tuple(ends)),
     )

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..envs import FAMILIES, get_family
-from ..ui.console import Parser, entry, note, program, stdout
+from ..ui.console import Parser, entry, note, stdout
 from ..ui.errors import InputError
+from ..ui.programs import needs, program
 from .dashboard import lines_of, report, workspace
 from .tracking import PROJECT
 
@@ -26,7 +27,7 @@ def _main(argv: Sequence[str] | None) -> int:
     family = get_family(args.env)
     for package in ("wandb", "wandb_workspaces"):
         if find_spec(package) is None:
-            raise InputError(f'{PROG}: needs {package}, pip install "splitgym[dashboard]"')
+            raise InputError(needs(package))
     entity = args.entity or _own_entity()
     built = [make(family, entity or "nobody", args.project) for make in (workspace, report)]
     console = stdout()

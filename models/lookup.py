@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ..ui.errors import InputError
+from ..ui.names import meant
 from .model import Model
 from .own.names import is_own
 from .zoo.catalogue import MODELS
@@ -45,7 +46,7 @@ def check_model(name: str, where: str = "") -> None:
         InputError: it is not, beginning with ``where``.
     """
     if name not in MODELS and not is_own(name):
-        known = f"known models: {', '.join(MODELS)}; or your own: path.onnx, module:factory"
+        known = meant(name, MODELS, "splitgym-train --list models", "; or your own: path.onnx, module:factory")
         raise InputError(f"{where}{': ' * bool(where)}unknown model {name!r}; {known}")
 
 

@@ -83,9 +83,14 @@ def _kinds(layers: Iterable[Layer]) -> Iterable[RowKind]:
             yield layer.kind_of_rows
 
 
+def image_bytes(model: Model) -> int:
+    """Bytes of the image itself, float32 like everything here."""
+    return model.boundary_bytes(0, FLOAT_BYTES, FLOAT_BYTES)
+
+
 def cuts_worth_a_look(model: Model, rows: Sequence[Row]) -> list[int]:
     """Steps behind which a cut sends less than any cut in front of it, and less than the image itself."""
-    least, found = model.cut_bytes(0, FLOAT_BYTES), []
+    least, found = image_bytes(model), []
     for i, row in enumerate(rows[:-1]):
         if row.cut_bytes < least:
             least = row.cut_bytes

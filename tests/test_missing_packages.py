@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,4 +57,5 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], tupl
 def test_what_to_install_is_one_line(
     command: tuple[str, str], line: str, told: dict[tuple[str, str], tuple[str, str]]
 ) -> None:
-    assert told[command] == (line, "2")
+    found, code = told[command]
+    assert (re.sub(r": \S*/pip", ": pip", found), code) == (line, "2")  # a path where pip is no shell's

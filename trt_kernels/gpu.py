@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..ui.errors import InputError
-from .versions import INSTALL
+from .versions import how_to_install
 
 
 def load_driver() -> Any:
@@ -20,7 +20,7 @@ def load_driver() -> Any:
         import pycuda.driver  # pyright: ignore[reportMissingImports]
     except (ImportError, OSError) as error:
         reason = str(error).partition("\n")[0]
-        raise InputError(f"PyCUDA is not available ({reason}): {INSTALL}") from None
+        raise InputError(f"PyCUDA is not available ({reason}): {how_to_install()}") from None
     return pycuda.driver
 
 

@@ -12,13 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ui.errors import InputError
+from ..ui.programs import install
 
 PRECISIONS: dict[str, npt.DTypeLike] = {"FP16": np.float16, "FP32": np.float32}
-INSTALL = (
-    'install it with pip install "splitgym[tensorrt]" on a machine with an NVIDIA GPU and the CUDA toolkit '
-    "(on a Jetson with JetPack 6 TensorRT is part of the system: make the virtual environment with "
-    "--system-site-packages)"
-)
+
+
+def how_to_install() -> str:
+    """What ends a complaint about TensorRT or PyCUDA that lack."""
+    return (
+        f"install it with {install('splitgym[tensorrt]')} on a machine with an NVIDIA GPU and the CUDA toolkit "
+        "(on a Jetson with JetPack 6 TensorRT is part of the system: make the virtual environment with "
+        "--system-site-packages)"
+    )
 
 
 def load_tensorrt() -> Any:
@@ -31,7 +36,7 @@ def load_tensorrt() -> Any:
         import tensorrt  # pyright: ignore[reportMissingImports]
     except (ImportError, OSError) as error:
         reason = str(error).partition("\n")[0]
-        raise InputError(f"TensorRT is not available ({reason}): {INSTALL}") from None
+        raise InputError(f"TensorRT is not available ({reason}): {how_to_install()}") from None
     return tensorrt
 
 

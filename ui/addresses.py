@@ -1,8 +1,17 @@
-"""Addresses of machines as people write them."""
+"""Names and addresses of machines as people write them."""
 
 from __future__ import annotations
 
+import re
+
 ADDRESS_FORM = "HOST:PORT with a port from {least} to 65535, [ADDRESS]:PORT for IPv6"
+NAME_FORM = "up to 64 letters, digits, '.', '_' and '-', the first a letter or digit"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def is_name(name: str) -> bool:
+    """Whether a machine can have this name."""
+    return _NAME.fullmatch(name) is not None
 
 
 def split_address(text: str, least_port: int = 1) -> tuple[str, int] | None:

@@ -8,7 +8,6 @@ import io
 import math
 import os
 import shlex
-import shutil
 import signal
 import sys
 import textwrap
@@ -20,14 +19,20 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
-from .errors import InputError, needs
+from .errors import InputError
+from .names import nearest
+from .programs import needs, program
 
 PLAIN = "splitgym.plain"  # how a terminal that has no UTF-8 shows what it cannot
 _PLAIN = str.maketrans({"▸": ">", "…": "...", "–": "-", "×": "x", "±": "+-", "≥": ">=", "≤": "<=", "µ": "u", "α": "a"})
 INTERRUPTED = 130  # exit code: 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE
+MOST_SEED = 2**32 - 1  # of NumPy's and torch's generators
+MOST_COUNT = 10**9
 HELP_WIDTH = 110
 PLAIN_WIDTH = 120  # characters where no terminal says how wide it is
 
@@ -55,7 +60,10 @@ class Parser(argparse.ArgumentParser):
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message} (see {self.prog} --help)")
+        unknown = message.removeprefix("unrecognized arguments: ")
+        near = nearest(unknown.split(" ")[0], self._option_string_actions) if unknown != message else []
+        asked = f"did you mean {near[0]}? see" if near else "see"
+        raise InputError(f"{message} ({asked} {self.prog} --help)")
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -130,10 +138,17 @@ def entry(prog: str, body: Callable[[Sequence[str] | None], int], argv: Sequence
             _drop_output()
         return _refuse(prog, f"{error.filename or 'standard output'}: {error.strerror or error}")
     except KeyboardInterrupt as stop:  # one with a text knows what was written
-        print(f"{prog}: {str(stop) or 'interrupted, nothing was written'}", file=sys.stderr)
+        print(f"{prog}: {_text(stop) or 'interrupted, nothing was written'}", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as stop:  # --help
         return stop.code if isinstance(stop.code, int) else 0
+
+
+def _text(stop: BaseException | None) -> str:
+    """That of an interrupt, or of the one before it where Ctrl-C came twice."""
+    while isinstance(stop, KeyboardInterrupt) and not str(stop):
+        stop = None if stop.__suppress_context__ else stop.__context__
+    return str(stop) if isinstance(stop, KeyboardInterrupt) else ""
 
 
 def _refuse(prog: str, why: str) -> int:
@@ -160,15 +175,6 @@ def _terminate_like_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def program(name: str) -> str:
-    """A program of this Python environment as a shell finds it here: by its name, or by its path."""
-    beside = Path(sys.executable).with_name(name)
-    found = shutil.which(name)
-    if not beside.exists() or (found is not None and Path(found).parent.resolve() == beside.parent.resolve()):
-        return name
-    return shlex.quote(str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside))
-
-
 def called(prog: str) -> str:
     """How the command under way was called, for a hint that can be copied: a script, or ``prog``."""
     script = sys.argv[0]
@@ -187,21 +193,27 @@ def wrapped(head: str, text: str) -> list[str]:
 
 
 def whole(text: str) -> int:
-    """An integer of at least 1, for argparse."""
+    """An integer from 1 to ``MOST_COUNT``, for argparse."""
     try:
         value = int(text)
     except ValueError:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"is {text!r}, allowed: a whole number of at least 1")
+    if value > MOST_COUNT:
+        raise argparse.ArgumentTypeError(f"is {text!r}, allowed: at most {MOST_COUNT}")
     return value
 
 
 def seed_number(text: str) -> int:
-    """An integer of 0 or more, for argparse."""
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"is {text!r}, allowed: a whole number, 0 or more")
-    return int(text)
+    """An integer from 0 to ``MOST_SEED``, for argparse."""
+    try:
+        value = int(text) if text.isascii() and text.isdigit() else -1
+    except ValueError:  # more digits than Python reads
+        value = -1
+    if not 0 <= value <= MOST_SEED:
+        raise argparse.ArgumentTypeError(f"is {text!r}, allowed: a whole number from 0 to {MOST_SEED}")
+    return value
 
 
 def positive_number(text: str) -> float:
@@ -246,8 +258,15 @@ def note(text: str) -> None:
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print with cells' markup on, wherever the console has it off."""
-    console.print(table, markup=True)
+    """Print with cells' markup on, wherever the console has it off; lines are longer rather than numbers cut."""
+    for column in table.columns:
+        if column.no_wrap or column.justify == "right":
+            whole_cells = [*column.cells, *str(column.header).split()]
+            column.min_width = max((Text.from_markup(str(cell)).cell_len for cell in whole_cells), default=0)
+    least = Measurement.get(console, console.options.update(width=sys.maxsize), table).minimum
+    if least > console.width:
+        table.width = least
+    console.print(table, markup=True, crop=False)
 
 
 def duration(seconds: float) -> str:

@@ -1,12 +1,6 @@
-"""What is not a bug: bad input from users, and packages that are not installed."""
+"""What is not a bug: bad input from users."""
 
 from __future__ import annotations
-
-_EXTRAS = {
-    "train": ("torch", "stable_baselines3", "sklearn", "wandb", "onnx"),
-    "live": ("zmq", "msgspec", "safetensors"),
-    "tensorrt": ("tensorrt", "pycuda"),
-}
 
 
 class InputError(ValueError):
@@ -14,12 +8,3 @@ class InputError(ValueError):
 
     The command-line scripts print it and exit with code 2.
     """
-
-
-def needs(missing: ModuleNotFoundError) -> str:
-    """What to install, for a package that could not be imported."""
-    package = str(missing.name).partition(".")[0]
-    for extra, packages in _EXTRAS.items():
-        if package in packages:
-            return f'needs {package}: pip install "splitgym[{extra}]"'
-    return f"needs the package {package}, which is not installed"

@@ -21,13 +21,13 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """A UTF-8 text file.
+    """A UTF-8 text file, without the byte order mark that some editors and spreadsheets write.
 
     Raises:
         InputError: the file cannot be read or is not text.
     """
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:

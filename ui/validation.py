@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from annotated_types import Ge, Gt, Interval
 
 from .errors import InputError
+from .names import meant
 
 if TYPE_CHECKING:  # takes 80 ms to import
     from pydantic_core import ErrorDetails, SchemaValidator
@@ -143,7 +144,7 @@ def _complaint(kind: type, error: ErrorDetails, what: str) -> str:
         return str(context["error"])
     known, (name, *inner) = _fields(kind), error["loc"]
     if error["type"] in _UNKNOWN:
-        return f"unknown {what} {shown(name)}; known: {', '.join(known) or 'none'}"
+        return f"unknown {what} {shown(name)}; {meant(str(name), known or ['none'])}"
     if error["type"] in _MISSING:
         if not inner:
             return f"{what} {name} is missing"
@@ -222,7 +223,7 @@ def read_json(path: str | os.PathLike[str], most_bytes: int = 2**30, **header: o
     try:
         if file.stat().st_size > most_bytes:
             raise InputError(f"has more than {most_bytes // 2**20} MB, the most for such a file")
-        data = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_once)
+        data = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except InputError as error:

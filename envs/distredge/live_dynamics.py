@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...models.plans import SpatialPlan
-from ...ui.errors import InputError, needs
+from ...ui.errors import InputError
+from ...ui.programs import needs
 from .dynamics import DistrEdgeDynamics
 from .scenarios import Scenario
 from .system import System

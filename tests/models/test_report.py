@@ -13,7 +13,7 @@ from splitgym.models import __main__ as command
 from splitgym.models.lookup import get_model
 from splitgym.models.own.read import import_onnx
 from splitgym.models.picture import network_figure
-from splitgym.models.report import cuts_worth_a_look, rows_of
+from splitgym.models.report import cuts_worth_a_look, image_bytes, rows_of
 from splitgym.models.zoo.catalogue import MODELS
 
 from .own.refusals import small_net
@@ -35,10 +35,10 @@ def test_cuts_worth_a_look_send_less_and_less() -> None:
     rows = rows_of(model)
     sent = [rows[i].cut_bytes for i in cuts_worth_a_look(model, rows)]
     assert sent == sorted(set(sent), reverse=True)
-    assert sent[0] < model.cut_bytes(0, 4)
+    assert sent[0] < image_bytes(model)
     for i, row in enumerate(rows[:-1]):
         if i not in cuts_worth_a_look(model, rows):
-            assert any(rows[j].cut_bytes <= row.cut_bytes for j in range(i)) or row.cut_bytes >= model.cut_bytes(0, 4)
+            assert any(rows[j].cut_bytes <= row.cut_bytes for j in range(i)) or row.cut_bytes >= image_bytes(model)
 
 
 def test_json_says_what_the_model_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,6 +60,20 @@ def test_text_and_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "2 units that can be split by height" in out
     assert "from node the GlobalAveragePool, which reads every row" in out
     assert (tmp_path / "net.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_image_has_the_type_of_what_is_compared_with_it() -> None:
+    model = get_model("vgg16")
+    rows = rows_of(model)
+    assert image_bytes(model) == 4 * 3 * 224 * 224
+    assert {rows[i].name for i in cuts_worth_a_look(model, rows)} == {"pool4", "pool5", "fc1"}
+    figure = network_figure(model, rows, "vgg16")
+    (line,) = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == ":"]
+    assert set(line.get_ydata()) == {image_bytes(model)}
+    figure.draw_without_rendering()
+    legend = figure.legends[0]
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+    assert "the image itself, float32" in [text.get_text() for text in legend.get_texts()]
 
 
 @pytest.mark.parametrize("name", ["lenet5", "vgg16", "resnet50"])

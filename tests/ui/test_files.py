@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from splitgym.ui.errors import InputError
-from splitgym.ui.files import read_yaml
+from splitgym.ui.files import read_lines, read_yaml
+from splitgym.ui.validation import read_json
 
 from .. import refused
 
@@ -17,6 +18,13 @@ def test_what_is_not_yaml(text: str, tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     with refused(start=f"{path}: is not YAML ("):
         read_yaml(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text('\ufeff{"a": 1}\n', encoding="utf-8")
+    assert read_yaml(path) == read_json(path) == {"a": 1}
+    assert read_lines(path) == ['{"a": 1}']
 
 
 def test_a_file_that_is_missing_is_not_said_to_be_no_yaml(tmp_path: Path) -> None:
