@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, Literal, get_args
 import yaml
 import zmq
 
+from ..ui.addresses import NAME_FORM, is_name
 from ..ui.errors import InputError
 from ..ui.files import read_yaml, replacing
 
@@ -21,8 +21,6 @@ Role = Literal["controller", "worker"]
 ROLES: tuple[Role, ...] = get_args(Role)
 ROSTER_FILE = "roster.yaml"
 SECRET_MODE, ROSTER_MODE = 0o600, 0o644
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_NAME_FORM = "up to 64 letters, digits, '.', '_' and '-', the first a letter or digit"
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,8 @@ def checked_name(name: Any, where: str) -> str:
     Raises:
         InputError: it cannot.
     """
-    if not (isinstance(name, str) and _NAME.fullmatch(name)):
-        raise InputError(f"{where} is {name!r}, allowed: {_NAME_FORM}")
+    if not (isinstance(name, str) and is_name(name)):
+        raise InputError(f"{where} is {name!r}, allowed: {NAME_FORM}")
     return name
 
 

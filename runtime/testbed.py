@@ -47,6 +47,7 @@ class Testbed:
         namespaces: where the workers are, by name; closed by whoever made them.
         start_s: most that starting may take.
         measures: whether they measure on request.
+        trains: whether they are to train. Others can, too; but each imports for seconds what optimisers need.
 
     Attributes:
         roster: of everybody.
@@ -66,6 +67,7 @@ class Testbed:
         namespaces: Namespaces | None = None,
         start_s: float = START_S,
         measures: bool = False,
+        trains: bool = False,
     ) -> None:
         self._controller = CONTROLLER  # unless a worker is called so
         while self._controller in names:
@@ -77,7 +79,7 @@ class Testbed:
         self.measures = measures
         self.running: dict[str, Running] = {}
         self._said = b""
-        command = [sys.executable, "-m", f"{__package__}.zygote", str(os.getpid())]
+        command = [sys.executable, "-m", f"{__package__}.zygote", str(os.getpid()), *(["trains"] if trains else [])]
         self._zygote = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/", env=_quiet(os.environ),
             start_new_session=True,

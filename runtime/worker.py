@@ -121,7 +121,8 @@ class Worker:
             with self._lock:
                 self.core.deaf(time.monotonic())
         else:
-            for event in self.control.poll(POLL_S):
+            # Of other threads' decisions there is nothing to be told to anybody while it serves nobody.
+            for event in self.control.poll(LOOK_S if self.core.state == "FREE" else POLL_S):
                 self._controlled(event)
         self._report(lambda now_s: self.core.tick(now_s, self._lacks))
         self._act()
@@ -193,8 +194,8 @@ class Worker:
     def _receive(self) -> None:
         pending: deque[Incoming] = deque()
         while not self._stopping.is_set():
-            left_s = pending[0].ready_s - time.monotonic() if pending else POLL_S
-            events = self.data.poll(0.0 if left_s < SHORT_S else min(left_s, POLL_S))
+            left_s = pending[0].ready_s - time.monotonic() if pending else LOOK_S
+            events = self.data.poll(0.0 if left_s < SHORT_S else min(left_s, LOOK_S))
             if not events and 0.0 < left_s < SHORT_S:
                 time.sleep(left_s)
             for event in events:

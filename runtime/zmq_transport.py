@@ -440,4 +440,8 @@ def _wait(dialers: Sequence[ZmqDialer], flag: int, until_s: float) -> None:
     """Until something happens to a dialer, a step is due, or until then."""
     poller = zmq.Poller()
     due_s = min([until_s, *(dialer._register(poller, flag) for dialer in dialers)])
-    poller.poll(milliseconds(due_s - time.monotonic()))
+    left_s = max(0.0, due_s - time.monotonic())
+    if poller.sockets:
+        poller.poll(milliseconds(left_s))
+    else:  # between two attempts there is no socket, and of none a poller would not wait
+        time.sleep(left_s)

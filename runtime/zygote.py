@@ -1,10 +1,10 @@
 """A warm process that forks workers in milliseconds: torch is imported once for all of them.
 
-    python -m splitgym.runtime.zygote PARENT
+    python -m splitgym.runtime.zygote PARENT [trains]
 
-PARENT is the process that starts it. Lines of JSON on its standard input say which workers to start; lines on its
-standard output say where they listen, and which have ended. Workers end with it, it ends with its input, and the
-kernel kills what is left if either dies.
+PARENT is the process that starts it; with "trains" optimisers are warm, too. Lines of JSON on its standard input say
+which workers to start; lines on its standard output say where they listen, and which have ended. Workers end with it,
+it ends with its input, and the kernel kills what is left if either dies.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> int:
     """Serve until the input ends; returns the exit code."""
     end_with(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    _warm_up()
+    _warm_up("trains" in sys.argv[2:])
     children: set[int] = set()
     orders = b""
     wake, woken = os.pipe()
@@ -66,7 +66,7 @@ def main() -> int:
             os.waitpid(pid, 0)
 
 
-def _warm_up() -> None:
+def _warm_up(trains: bool) -> None:
     import torch
 
     from . import compute
@@ -74,6 +74,8 @@ def _warm_up() -> None:
 
     del compute, epoch  # they are imported now
     torch.set_num_threads(1)
+    if not trains:
+        return
     weight = torch.nn.Parameter(torch.zeros(1))
     weight.grad = torch.zeros(1)
     torch.optim.SGD([weight], 0.1, 0.9).step()  # the first of a process imports for seconds

@@ -30,10 +30,11 @@ class Loop:
 
     def run(self, until: Callable[[], bool], most_s: float) -> bool:
         """Let time go on until something holds; whether it does before ``most_s``."""
+        due, pop = self._due, heapq.heappop
         while not until():
-            if not self._due or self._due[0][0] > most_s:
+            if not due or due[0][0] > most_s:
                 return False
-            self.now_s, _, call, args = heapq.heappop(self._due)
+            self.now_s, _, call, args = pop(due)
             self.events += 1
             call(*args)
         return True

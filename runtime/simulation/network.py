@@ -72,7 +72,10 @@ class Net:
         self._last: dict[tuple[str, str, Channel], deque[tuple[Party, bytes, bytes | None]]] = {}
 
     def link(self, sender: str, receiver: str, channel: Channel) -> _Link:
-        return self._links.setdefault((sender, receiver, channel), _Link())
+        found = self._links.get((sender, receiver, channel))
+        if found is None:
+            found = self._links[sender, receiver, channel] = _Link()
+        return found
 
     def send(self, sender: Party, receiver: str, channel: Channel, header: bytes, payload: bytes | None = None) -> bool:
         """Send over a connection; False where it is known to have ended."""

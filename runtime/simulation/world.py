@@ -104,7 +104,7 @@ class World(ABC):
     def run(self) -> str:
         """Let it all happen; returns what was violated, empty for nothing."""
         try:
-            done = self.loop.run(lambda: self.is_done() or self._is_late, inf) and not self._is_late
+            done = self.loop.run(self._is_over, inf) and not self._is_late
             wrong = self.wrong() if done else ""
         except Violation as violation:
             return str(violation)
@@ -123,6 +123,9 @@ class World(ABC):
     def _enough_s(self) -> float:
         """For everything once there are no faults any more."""
         return ENOUGH_S + self.stuck_s * len(self._lame)
+
+    def _is_over(self) -> bool:
+        return self.is_done() or self._is_late
 
     @property
     def _is_late(self) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 
 from splitgym.models.blocks import Block
 from splitgym.models.chain import Join, Unit
-from splitgym.models.layers import Conv, GlobalPool, Shape
+from splitgym.models.layers import Conv, GlobalPool, Layer, Shape
 from splitgym.models.lookup import get_model
 from splitgym.models.model import Model
 from splitgym.models.programs import Constant, Operation, Program
@@ -35,6 +35,8 @@ SMALL = {
     "openpose": Shape(3, 56, 32),
     "detector": Shape(3, 40, 24),
 }
+CHANNELS = {"vgg16": 64}  # at most, else OTHERS: in front of VGG-16's second unit lie several chunks
+OTHERS = 16
 _GATE = Block(((), (GlobalPool(), Conv(1, out_channels=6, activation="sigmoid"))), "mul")
 
 
@@ -80,11 +82,39 @@ def session(testbed: Testbed, folder: Path) -> Iterator[Controller]:
 
 
 def small(name: str) -> Model:
-    """A network of the zoo on a small image, without its tail where that is most of it; or the detector."""
+    """A network of the zoo on a small image, with few channels, without its tail where that is most of it; or the
+    detector.
+    """
     if name == "detector":
         return _detector()
     model = get_model(name)
-    return replace(model, input=SMALL[name], tail=model.tail if name == "resnet50" else ())
+    units, tail = narrow(model.units, CHANNELS.get(name, OTHERS)), model.tail if name == "resnet50" else ()
+    return replace(model, input=SMALL[name], units=units, tail=tail)
+
+
+def narrow(units: Sequence[Unit], most: int) -> tuple[Unit, ...]:
+    """The same layers, none of which makes more channels than so many."""
+    few = partial(_narrow, most=most)
+    return tuple(
+        replace(
+            unit, layers=few(unit.layers), head=few(unit.head),
+            joins=tuple(replace(join, layers=few(join.layers)) for join in unit.joins),
+        )
+        for unit in units
+    )  # fmt: skip
+
+
+def _narrow(layers: Sequence[Layer], most: int) -> tuple[Layer, ...]:
+    found: list[Layer] = []
+    for layer in layers:
+        if isinstance(layer, Block):
+            branches = tuple(_narrow(branch, most) for branch in layer.branches)
+            sizes = layer.split_channels and tuple(min(size, most) for size in layer.split_channels)
+            layer = replace(layer, branches=branches, split_channels=sizes)
+        elif isinstance(layer, Conv):
+            layer = replace(layer, out_channels=min(layer.out_channels, most))
+        found.append(layer)
+    return tuple(found)
 
 
 @cache

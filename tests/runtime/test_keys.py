@@ -25,6 +25,7 @@ from splitgym.runtime.keys import (
 )
 from splitgym.ui.claims import claimed
 from splitgym.ui.errors import InputError
+from splitgym.ui.programs import needs
 
 from ..disk import REFUSAL, no_room
 
@@ -184,7 +185,7 @@ def test_help(capsys: Capture) -> None:
 def test_without_zeromq_it_says_what_to_install(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zmq", None)
     monkeypatch.delitem(sys.modules, "splitgym.runtime.keys")
-    assert 'splitgym-keys: needs zmq: pip install "splitgym[live]"' in run("make controller", capsys, 2)
+    assert f"splitgym-keys: {needs('zmq')}" in run("make controller", capsys, 2)
 
 
 def test_a_secret_key_that_others_can_read_is_refused(capsys: Capture) -> None:

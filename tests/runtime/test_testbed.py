@@ -23,6 +23,15 @@ from splitgym.runtime.testbed import Testbed
 from .live import ENOUGH_S, children, random_images, session, small, stored, until_gone, workers
 from .plans import random_plan
 
+IDENTITIES, ROSTER = make_members({"requester": "controller", "you": "controller", "w0": "worker", "w1": "worker"})
+
+
+@pytest.fixture(scope="module")
+def testbed(folder: Path) -> Iterator[Testbed]:
+    """Two workers; two machines may give them orders."""
+    with Testbed(["w0", "w1"], folder, members=(IDENTITIES, ROSTER)) as found:
+        yield found
+
 
 def test_a_testbed_leaves_no_process(tmp_path: Path) -> None:
     before = set(children())
@@ -51,13 +60,12 @@ time.sleep({ENOUGH_S})
     until_gone(pids)
 
 
-def test_a_killed_worker_is_lost_by_name_and_its_successor_joins(tmp_path: Path) -> None:
-    with Testbed(["w0", "w1"], tmp_path) as testbed:
-        with pytest.raises(ClusterFailure, match="w1"):
-            _kill_on_the_way(testbed, tmp_path)
-        testbed.start("w1")
-        with session(testbed, tmp_path) as controller:
-            assert len(list(_images(controller, testbed, tmp_path, 2))) == 2
+def test_a_killed_worker_is_lost_by_name_and_its_successor_joins(testbed: Testbed, folder: Path) -> None:
+    with pytest.raises(ClusterFailure, match="w1"):
+        _kill_on_the_way(testbed, folder)
+    testbed.start("w1")
+    with session(testbed, folder) as controller:
+        assert len(list(_images(controller, testbed, folder, 2))) == 2
 
 
 def _kill_on_the_way(testbed: Testbed, folder: Path) -> None:
@@ -77,24 +85,23 @@ def _images(controller: Controller, testbed: Testbed, folder: Path, count: int) 
     yield from controller.run(iter(random_images(model, count, rng)), ENOUGH_S)
 
 
-def test_a_controller_that_is_not_on_the_roster_gets_no_answer(tmp_path: Path) -> None:
+def test_a_controller_that_is_not_on_the_roster_gets_no_answer(testbed: Testbed, folder: Path) -> None:
     strangers, _ = make_members({"requester": "controller"})
-    with Testbed(["w0"], tmp_path) as testbed:
-        with (
-            pytest.raises(ClusterFailure, match=r"w0 \(127\.0\.0\.1:\d+\): has not answered within 2 s"),
-            open_session(testbed.members, strangers["requester"], testbed.roster, BlobStore(tmp_path), join_s=2.0),
-        ):
-            raise AssertionError
-        with session(testbed, tmp_path) as controller:
-            assert list(controller.welcomes) == ["w0"]
-
-
-def test_a_worker_serves_one_controller_at_a_time(tmp_path: Path) -> None:
-    identities, roster = make_members({"me": "controller", "you": "controller", "w0": "worker"})
+    first, store = testbed.members[:1], BlobStore(folder)
     with (
-        Testbed(["w0"], tmp_path, members=(identities, roster)) as testbed,
-        open_session(testbed.members, identities["me"], roster, BlobStore(tmp_path), lease_s=ENOUGH_S, join_s=ENOUGH_S),
-        pytest.raises(ClusterFailure, match="w0 serves me now"),
-        open_session(testbed.members, identities["you"], roster, BlobStore(tmp_path), join_s=ENOUGH_S),
+        pytest.raises(ClusterFailure, match=r"w0 \(127\.0\.0\.1:\d+\): has not answered within 2 s"),
+        open_session(first, strangers["requester"], ROSTER, store, join_s=2.0),
+    ):
+        raise AssertionError
+    with open_session(first, testbed.identity, ROSTER, store, lease_s=ENOUGH_S, join_s=ENOUGH_S) as controller:
+        assert list(controller.welcomes) == ["w0"]
+
+
+def test_a_worker_serves_one_controller_at_a_time(testbed: Testbed, folder: Path) -> None:
+    first, store = testbed.members[:1], BlobStore(folder)
+    with (
+        open_session(first, testbed.identity, ROSTER, store, lease_s=ENOUGH_S, join_s=ENOUGH_S),
+        pytest.raises(ClusterFailure, match="w0 serves requester now"),
+        open_session(first, IDENTITIES["you"], ROSTER, store, join_s=ENOUGH_S),
     ):
         raise AssertionError

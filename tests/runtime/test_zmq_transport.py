@@ -324,6 +324,19 @@ def test_a_network_waits_for_all_its_peers(insecure: bool) -> None:
             network.dial("127.0.0.1:1", "carl")
 
 
+def test_who_is_not_there_is_waited_for_and_not_asked_for_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, follow = [], ZmqDialer._follow
+    monkeypatch.setattr(ZmqDialer, "_follow", lambda dialer: (asked.append(dialer), follow(dialer))[1])
+    network = ZmqNetwork(ANN, ROSTER)
+    dialer = network.dial(free_address(), "desk")
+    try:
+        assert network.poll([dialer], 1.0) == []
+    finally:
+        dialer.close()
+        network.close()
+    assert 1 < len(asked) < 100  # it dials again a few times
+
+
 def test_everything_is_closed() -> None:
     def use() -> None:
         with ZmqListener(ANY, DESK, ROSTER) as listener:

@@ -199,6 +199,17 @@ _ALL: Mapping[Patch, str] = {
     _who_is_lost_may_play: "gets a plan though it cannot be used",
     _a_device_applies_at_once: "before it is logged",
 }
+# A seed that finds it, where none of the first few does; if it finds it no more all others are tried.
+SEEDS: Mapping[str, int] = {
+    "gaps are not noticed": 80,
+    "journal is forgotten": 32,
+    "whoever plays is held to have its roles copies": 469,
+    "who never began is held to have copies": 40,
+    "stuck workers are not noticed": 29,
+    "spare workers stay spare": 12,
+    "quiet is not noticed": 15,
+    "what was under way is not forgotten": 11,
+}
 MUTANTS: Mapping[str, tuple[Patch, str]] = {
     patch.__name__[1:].replace("_", " "): (patch, words)  # type: ignore[attr-defined]
     for patch, words in _ALL.items()

@@ -50,7 +50,7 @@ SETUP = job("cut", PLAIN).setup
 @pytest.fixture(scope="module")
 def testbed(folder: Path) -> Iterator[Testbed]:
     """Two workers; they are alive in the end."""
-    with Testbed(["w0", "w1"], folder, members=(KEYS, ROSTER)) as testbed:
+    with Testbed(["w0", "w1"], folder, members=(KEYS, ROSTER), trains=True) as testbed:
         yield testbed
         testbed.check()
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +30,6 @@ from .nets import PLAIN, same
 from .reference import RATE
 
 KINDS: tuple[Kind, ...] = ("cut", "pipeline", "hybrid", "compressed")
-
-
-@pytest.fixture(scope="module")
-def testbed(folder: Path) -> Iterator[Testbed]:
-    with Testbed(NAMES, folder / "workers") as found:
-        yield found
-        found.check()
 
 
 def entries_of(kind: Kind, count: int) -> list[AnyEntry]:

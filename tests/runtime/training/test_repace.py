@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,11 @@ from splitgym.runtime.training.local import LocalTraining
 from splitgym.runtime.wire_training import Round
 from splitgym.runtime.wire_training_plan import TrainingPace
 
-from .live import NAMES, job, session
+from .live import job, session
 from .nets import PLAIN, same
 from .reference import BATCH, RATE
 
 STEP_S, LATER_S = 0.002, 0.01  # of every step of the model, at first and then
-
-
-@pytest.fixture(scope="module")
-def testbed(folder: Path) -> Iterator[Testbed]:
-    with Testbed(NAMES[:2], folder / "workers") as found:
-        yield found
-        found.check()
 
 
 def paces(seconds: float) -> dict[str, TrainingPace]:
