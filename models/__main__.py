@@ -90,7 +90,8 @@ def _tell(model: Model, rows: Sequence[Row], outputs: Sequence[str], notes: Sequ
     if best:
         names = ", ".join(rows[i].name for i in sorted(best))
         console.print(
-            f"◂ a cut there sends less than any before it, and than the image: behind {names}", highlight=False
+            f"◂ a cut there sends less than any before it, and than the image in float32: behind {names}",
+            highlight=False,
         )
 
 

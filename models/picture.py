@@ -7,7 +7,7 @@ from typing import Any
 
 from ..ui.canvas import COLORS, INK, clean, footnote, new_figure, top_legend
 from .model import Model
-from .report import FLOAT_BYTES, Row, cuts_worth_a_look
+from .report import Row, cuts_worth_a_look, image_bytes
 
 _COLORS: dict[str, str] = dict(zip(("windowed", "remapped", "channels", "pointwise", "global", "tail"),
                    (COLORS[0], COLORS[4], COLORS[2], COLORS[10], COLORS[3], COLORS[7]), strict=True))  # fmt: skip
@@ -23,7 +23,7 @@ def network_figure(model: Model, rows: Sequence[Row], title: str) -> Any:
     at = range(len(rows))
     colors = [_COLORS[row.rows] for row in rows]
     above.bar(at, [row.cut_bytes for row in rows], 0.8, color=colors)
-    line = above.axhline(model.cut_bytes(0, FLOAT_BYTES), color=INK, linewidth=0.9, linestyle=":")
+    line = above.axhline(image_bytes(model), color=INK, linewidth=0.9, linestyle=":")
     above.set_yscale("log")
     above.set_ylabel("sent at a cut behind it")
     _label_bytes(above)
@@ -44,11 +44,11 @@ def network_figure(model: Model, rows: Sequence[Row], title: str) -> Any:
         clean(axes)
     used = [kind for kind in _COLORS if any(row.rows == kind for row in rows)]
     handles: dict[str, Any] = {f"rows: {kind}": Patch(color=_COLORS[kind]) for kind in used}
-    handles |= {"the image itself": line, "MACs up to here": done}
+    handles |= {"the image itself, float32": line, "MACs up to here": done}
     if cuts_worth_a_look(model, rows):
-        handles["sends less than any cut before"] = mark
+        handles["sends least so far, image included"] = mark
     top_legend(figure, handles, title)
-    footnote(figure, "bytes of float32; global: whoever has a part of it gets every row of its input")
+    footnote(figure, "all bytes are of float32; global: whoever has a part of it gets every row of its input")
     return figure
 
 

@@ -33,11 +33,13 @@ class Plan(ABC):
         kind: its name in files.
         model: model name.
         types: type of every device that takes part, by its name or role.
+        fingerprint: of the model, to tell networks of one name apart; empty in plans that were written by hand.
     """
 
     kind: ClassVar[str]
     model: str
     types: Mapping[str, str] = field(kw_only=True)
+    fingerprint: str = field(default="", kw_only=True, compare=False)
 
     def validate(self: P, model: Model, where: str = "plan") -> P:
         """Check the plan against the model and return the plan itself.
@@ -46,7 +48,14 @@ class Plan(ABC):
             InputError: names the field and what is allowed.
         """
         if self.model != model.name:
-            raise InputError(f"{where}: model is {self.model!r}, expected {model.name!r}")
+            raise InputError(
+                f"{where}: model is {self.model!r}, expected {model.name!r}; a network of your own is named by --model"
+            )
+        if self.fingerprint not in ("", model.fingerprint):
+            raise InputError(
+                f"{where}: fingerprint is {self.fingerprint!r}, expected {model.fingerprint!r}; "
+                f"the plan is for another network that is called {model.name}, too"
+            )
         self._check(model, where)
         names = ", ".join(self.names)
         if set(self.types) != set(self.names):
@@ -83,7 +92,8 @@ class Plan(ABC):
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON-able data."""
-        values = {part.name: _listed(getattr(self, part.name)) for part in fields(self)}
+        names = [part.name for part in fields(self) if self.fingerprint or part.name != "fingerprint"]
+        values = {name: _listed(getattr(self, name)) for name in names}
         return {"schema": SCHEMA, "kind": self.kind, **values}
 
     @classmethod

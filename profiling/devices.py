@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ..ui.errors import InputError
+from ..ui.names import meant
 from ..ui.numerals import prefixed
+
+DEVICE_LIST = "splitgym-train --list devices"  # prints the catalogue's
 
 
 @dataclass(frozen=True)
@@ -212,9 +215,9 @@ def get_device(name: str) -> Device:
     """The device of that name.
 
     Raises:
-        InputError: the name is unknown; the message lists the known ones.
+        InputError: the name is unknown; the message tells the nearest.
     """
     devices = _catalogue().devices
     if name not in devices:
-        raise InputError(f"unknown device {name!r}; known: {', '.join(devices)}")
+        raise InputError(f"unknown device {name!r}; {meant(name, devices, DEVICE_LIST)}")
     return devices[name]

@@ -25,6 +25,8 @@ PAYLOAD_FRACTION = 0.94
 MIN_RATE_MBPS = 0.1
 MAX_RATE_MBPS = 1e6  # more is a slip of the unit
 
+# A sample whose numbers have at most a decimal point, as ui.numerals reads it.
+_USUAL = re.compile(r"(-?\d{1,300}(?:\.\d+)?)(?:\s*[;\t]\s*| +| *, *)(\d{1,300}(?:\.\d+)?)", re.ASCII)
 _NOT_FINITE = ("nan", "inf", "infinity")
 _FloatArray = npt.NDArray[np.float64]
 
@@ -154,22 +156,13 @@ def load_trace(path: str | os.PathLike[str], factor: float = 1.0) -> BandwidthTr
     """
     if not (isfinite(factor) and factor > 0):
         raise InputError(f"{path}: factor is {factor}, allowed: a finite number above 0")
-    lines = _cells(path)
-    numerals = Numerals(cell for _, cells in lines for cell in cells)
-    faults, samples = Faults(path), list[tuple[float, float]]()
-    for number, cells in lines:
-        sample = _sample(faults, numerals, number, cells)
-        if sample and samples and sample[0] <= samples[-1][0]:
-            late = f"time {sample[0]:g} s is not after {samples[-1][0]:g} s"
-            faults.add(f"line {number}: {late}", "; times must increase")
-        elif sample:
-            samples.append(sample)
-    if numerals.conflict:
-        faults.add(numerals.contradiction())
-    faults.check()
-    if not samples:
+    lines = _lines(path)
+    samples = _usual(lines)
+    if samples is None:
+        samples = np.array(_careful(path, lines))
+    if not samples.size:
         raise InputError(f"{path}: has no samples; each line holds seconds and Mbit/s")
-    times, rates = np.array(samples).T
+    times, rates = samples.T
     if not rates.any():
         raise InputError(f"{path}: every rate is 0; at least one must be above 0 Mbit/s")
     if rates.max() * factor > MAX_RATE_MBPS:
@@ -180,15 +173,41 @@ def load_trace(path: str | os.PathLike[str], factor: float = 1.0) -> BandwidthTr
     return BandwidthTrace(times, rates * factor)
 
 
-def _cells(path: str | os.PathLike[str]) -> list[tuple[int, list[str]]]:
-    """Line numbers and fields of the lines that should hold a sample."""
-    cells = [
-        (number, _fields(line.strip()))
-        for number, line in enumerate(read_lines(path), start=1)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    is_header = bool(cells) and not any(re.match(r"[-+.,]?\d", cell) for cell in cells[0][1])
-    return cells[1:] if is_header else cells
+def _lines(path: str | os.PathLike[str]) -> list[tuple[int, str]]:
+    """The lines that should hold a sample, and their numbers."""
+    stripped = ((number, line.strip()) for number, line in enumerate(read_lines(path), start=1))
+    lines = [(number, line) for number, line in stripped if line and not line.startswith("#")]
+    is_header = bool(lines) and not any(re.match(r"[-+.,]?\d", cell) for cell in _fields(lines[0][1]))
+    return lines[1:] if is_header else lines
+
+
+def _usual(lines: Sequence[tuple[int, str]]) -> _FloatArray | None:
+    """(n, 2) samples of a file as programs write it, which reads fast; None where it may be any other."""
+    found = [match.groups() for _, line in lines if (match := _USUAL.fullmatch(line))]
+    samples = np.array(found, dtype=np.float64).reshape(-1, 2)
+    return samples if len(found) == len(lines) and (np.diff(samples[:, 0]) > 0).all() else None
+
+
+def _careful(path: str | os.PathLike[str], lines: Sequence[tuple[int, str]]) -> list[tuple[float, float]]:
+    """Samples, however their numbers are written.
+
+    Raises:
+        InputError: lines that hold none, or are not in order.
+    """
+    rows = [(number, _fields(line)) for number, line in lines]
+    numerals = Numerals(cell for _, cells in rows for cell in cells)
+    faults, samples = Faults(path), list[tuple[float, float]]()
+    for number, cells in rows:
+        sample = _sample(faults, numerals, number, cells)
+        if sample and samples and sample[0] <= samples[-1][0]:
+            late = f"time {sample[0]:g} s is not after {samples[-1][0]:g} s"
+            faults.add(f"line {number}: {late}", "; times must increase")
+        elif sample:
+            samples.append(sample)
+    if numerals.conflict:
+        faults.add(numerals.contradiction())
+    faults.check()
+    return samples
 
 
 def _fields(line: str) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...ui.errors import InputError
+from ...ui.programs import install
 from ..layers import Shape
 from .functions import NotWritten, body
 from .inference import corrected_sizes
@@ -40,7 +41,7 @@ def load_file(path: str | os.PathLike[str]) -> Any:
     try:
         import onnx
     except ImportError:
-        raise InputError(f"{path}: reading ONNX files needs the package onnx (pip install onnx)") from None
+        raise InputError(f"{path}: reading ONNX files needs the package onnx ({install('onnx')})") from None
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
     try:

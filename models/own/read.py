@@ -252,7 +252,7 @@ def _outputs(reading: Reading, line: Lined) -> tuple[Output, ...]:
 def _notes(reading: Reading, model: Model) -> list[str]:
     blocks = sum(any(isinstance(layer, Block) for layer in unit.layers) for unit in model.units)
     folded = f", {blocks} of them blocks of branches" if blocks else ""
-    notes = [f"{len(model.units)} units that can be split by height{folded}"]
+    notes = [f"{len(model.units)} unit{'s' * (len(model.units) != 1)} that can be split by height{folded}"]
     every = [u.name for u in model.units if any(map(reads_all_rows, u.layers))]
     if every:
         notes.append(

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from copy import deepcopy
+from functools import cache
 from io import StringIO
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from ...ui.errors import InputError
+from ...ui.programs import install
 from ..layers import Shape
 
 
@@ -32,17 +34,30 @@ def exported(module: nn.Module, source: str, shape: Shape) -> Any:
         import onnxscript  # noqa: F401
     except ImportError:
         raise InputError(
-            f"{source}: reading torch modules needs the packages onnx and onnxscript (pip install onnx onnxscript)"
+            f"{source}: reading torch modules needs the packages onnx and onnxscript ({install('onnx', 'onnxscript')})"
         ) from None
     try:
         image = torch.zeros(1, shape.channels, shape.height, shape.width)
         with _quiet():
+            _keep_operators()
             own = deepcopy(module).cpu().float().eval()
             program = torch.onnx.export(own, (image,), dynamo=True, optimize=False, verbose=False)
             assert program is not None
             return program.model_proto
     except Exception as error:  # whatever the user's own code raises
         raise InputError(f"{source}: torch.onnx.export fails ({_cause(error)})") from None
+
+
+@cache
+def _keep_operators() -> None:
+    """Every export asks for ONNX's forms of all of torch's operators, and reads their sources, which takes longer than
+    all the rest; they are the same each time.
+    """
+    with suppress(ImportError, AttributeError):  # where this version of torch does otherwise
+        from torch.onnx._internal import _lazy_import
+
+        asked = cast(Any, _lazy_import).onnxscript_apis
+        asked.get_torchlib_ops = cache(asked.get_torchlib_ops)
 
 
 def _cause(error: BaseException) -> str:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from ...models.lookup import get_model, model_summaries
 from ...models.own.names import is_own
 from ...models.own.option import add_model_options, model_of
-from ...ui.console import Parser, add_list, entry, listed, note, program, stdout, whole, wrapped
+from ...ui.console import Parser, add_list, entry, listed, note, stdout, whole, wrapped
 from ...ui.errors import InputError
+from ...ui.programs import program
 from ..devices import device_summaries
 from ..training import OPTIMIZER_BYTES
 
@@ -151,7 +152,8 @@ def _journaled(
             if not journal.entries:
                 raise KeyboardInterrupt from None
             again = shlex.join(word for word in words if word != "--fresh")
-            raise KeyboardInterrupt(f"{stop}; go on with: {program(PROG)} {again}") from None
+            kept = str(stop) or f"interrupted; {len(journal.entries)} measurements are kept in {path}"  # or came twice
+            raise KeyboardInterrupt(f"{kept}; go on with: {program(PROG)} {again}") from None
 
 
 def _write(out: Path, found: Any, figure: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from splitgym.profiling import network
 from splitgym.profiling.network import (
     MIN_RATE_MBPS,
     PAYLOAD_FRACTION,
@@ -126,6 +127,20 @@ def test_a_trace_file_is_read(tmp_path: Path, text: str) -> None:
     trace = load_trace(path)
     np.testing.assert_array_equal(trace.times_s, STEPS.times_s)
     np.testing.assert_array_equal(trace.mbps, STEPS.mbps)
+
+
+def test_a_long_file_as_programs_write_it_is_read_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "trace.txt"
+    times = np.arange(-2.0, 30_000)
+    path.write_text("".join(f"{time} {time % 7 + 1:.3f}\n" for time in times))
+    usual = load_trace(path)
+    monkeypatch.setattr(network, "_usual", lambda lines: None)
+    careful = load_trace(path)
+    np.testing.assert_array_equal(usual.times_s, careful.times_s)
+    np.testing.assert_array_equal(usual.mbps, careful.mbps)
+    monkeypatch.undo()
+    monkeypatch.delattr(network, "_careful")
+    assert len(load_trace(path).mbps) == len(times)
 
 
 def test_the_factor_scales_rates_and_the_floor_comes_after_it(tmp_path: Path) -> None:

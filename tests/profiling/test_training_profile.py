@@ -227,7 +227,7 @@ def test_arguments_that_mean_nothing_are_input_errors() -> None:
     for batches in ((), (0, 1), (4, -1)):
         with pytest.raises(InputError, match=r"batches is .* each 1 or more"):
             modelled_profile(TINY, "nano", batches=batches)
-    with pytest.raises(InputError, match=r"unknown device .*; known: "):
+    with pytest.raises(InputError, match=r"unknown device 'toaster'; known: those of splitgym-train --list devices$"):
         modelled_profile(TINY, "toaster")
 
 

@@ -23,6 +23,7 @@ from splitgym.models.own.names import LARGEST, from_folder, is_own, with_input, 
 from splitgym.models.own.read import import_model, import_module, import_onnx
 from splitgym.models.zoo.catalogue import MODELS
 from splitgym.ui.errors import InputError
+from splitgym.ui.programs import install
 
 from .nets import image, onnx_file
 from .refusals import CONV, WEIGHTS, by_hand, changed, node, small_net, the_error
@@ -85,7 +86,7 @@ def test_weights_beside_the_file_that_are_not_all_there(left: int | None, tmp_pa
 def test_without_the_package_the_message_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = small_net(tmp_path / "net.onnx")
     monkeypatch.setitem(sys.modules, "onnx", None)
-    assert the_error(import_onnx, path) == f"{path}: reading ONNX files needs the package onnx (pip install onnx)"
+    assert the_error(import_onnx, path) == f"{path}: reading ONNX files needs the package onnx ({install('onnx')})"
 
 
 def mutants(proto: Any) -> Iterator[Any]:
@@ -235,7 +236,10 @@ def test_a_network_without_layers_is_refused(tmp_path: Path) -> None:
     "name", ["resnet51", "net", "net.ONNX", "net.onnx@3x224", "net.onnx@", "net.onnx@3x2x2x2", "net.onnx@-3x2x2", ""]
 )
 def test_what_names_no_network_is_refused(name: str) -> None:
-    assert the_error(get_model, name).startswith(f"unknown model {name!r}; known models: alexnet, ")
+    error = the_error(get_model, name)
+    assert error.startswith(f"unknown model {name!r}; ")
+    assert "splitgym-train --list models" in error
+    assert "did you mean " in error or error.endswith("; or your own: path.onnx, module:factory")
 
 
 @pytest.mark.parametrize("size", ["0x6x5", "2x0x5", "2x6x0", f"2x6x{LARGEST + 1}", "2x6x99999999999999999999999"])

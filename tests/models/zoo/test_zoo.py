@@ -224,9 +224,14 @@ def test_models_are_built_once_and_differ() -> None:
     assert len({get_model(name).fingerprint for name in MODELS}) == len(MODELS)
 
 
-def test_an_unknown_model_lists_the_known_ones() -> None:
-    with refused(*MODELS, start="unknown model 'vgg17'; known models: "):
-        get_model("vgg17")
+def test_an_unknown_model_names_the_nearest_or_where_all_are_listed() -> None:
+    with refused(
+        "vgg11? All of them: splitgym-train --list models", start="unknown model 'vgg61'; did you mean vgg16, "
+    ):
+        get_model("vgg61")
+    own = "or your own: path.onnx, module:factory"
+    with refused(own, start="unknown model 'nobody'; known: those of splitgym-train --list models; "):
+        get_model("nobody")
 
 
 def test_the_zoo_needs_no_torch() -> None:

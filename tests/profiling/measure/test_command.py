@@ -25,13 +25,14 @@ from splitgym.models.model import Model
 from splitgym.models.remaps import Pad
 from splitgym.models.runnable.units import build
 from splitgym.profiling.measure.command import main
+from splitgym.profiling.measure.journal import Journal
 from splitgym.profiling.measure.machine import board_name, slug
 from splitgym.profiling.tables import load_table
 from splitgym.profiling.training import load_profile
 from splitgym.ui import canvas
-from splitgym.ui.console import program
+from splitgym.ui.programs import program
 
-from ...command_line import PNG, Command, files, sketch
+from ...command_line import PNG, Command, files, interrupted, sketch
 from ...disk import no_room
 
 profile = Command("splitgym-profile", main)
@@ -102,7 +103,7 @@ def test_ones_own_network_with_its_input_size() -> None:
         sys.path.remove(str(Path.cwd()))
         sys.modules.pop("mynet", None)
     assert table.heights.tolist() == [8, 1]
-    assert "1 units that can be split" in err
+    assert "1 unit that can be split" in err
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -121,7 +122,7 @@ def test_profiles_of_others_are_imported() -> None:
     ("words", "named"),
     [
         ("--repeats 3", "--model is missing"),
-        ("--model vgg99", "unknown model 'vgg99'; known models: alexnet"),
+        ("--model vgg99", "unknown model 'vgg99'; did you mean vgg19"),
         ("--model lenet5 --input 3x4x5", "lenet5 has an input of its own"),
         ("--model lenet5 --input 3x4", "'3x4' is no size"),
         ("--model lenet5 --threads 4096", "threads is 4096, allowed: 1 to"),
@@ -235,6 +236,17 @@ def test_ctrl_c_keeps_what_is_measured_and_the_same_command_goes_on(stop_after: 
     assert files() == {"a table.csv", "a table.png"}
 
 
+def test_ctrl_c_that_comes_twice_says_what_is_kept(
+    stop_after: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after(5)
+    monkeypatch.setattr(Journal, "kept", interrupted)
+    called = profile(*QUICK, "--out", "t.csv", code=130)
+    kept = "splitgym-profile: interrupted; 5 measurements are kept in t.partial.csv; go on with: "
+    assert called.told[-1].startswith(kept)
+    assert files() == {"t.partial.csv"}
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_fresh_begins_anew(stop_after: Callable[[int], None]) -> None:
     stop_after(5)
@@ -263,7 +275,7 @@ def test_a_real_signal_stops_it_at_once() -> None:
     os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert f"go on with: splitgym-profile {' '.join(words)}" in err
+    assert re.search(rf"; go on with: (\S*/)?splitgym-profile {re.escape(' '.join(words))}\n", err)
     assert files() == {"t.partial.csv"}
     assert partial.read_text().endswith("\n")
 
