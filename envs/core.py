@@ -294,9 +294,9 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
         else:
             reward, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=bool)
         self._ended = None  # only now: a refused action changes nothing
-        truncated = self._truncated(running, terminated)
         if ended is not None:
             self._begin(ended)
+        truncated = self._truncated(running)
         over = terminated | truncated
         if not over.any():
             return self.dynamics.observe(), reward, terminated, truncated, {}
@@ -312,12 +312,12 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
             self._ended = lanes
         return self.dynamics.observe(), reward, terminated, truncated, info
 
-    def _truncated(self, running: np.ndarray | None, terminated: np.ndarray) -> np.ndarray:
-        """Lanes whose episodes have lasted ``max_episode_steps`` without an end; they have no metrics."""
+    def _truncated(self, running: np.ndarray | None) -> np.ndarray:
+        """Lanes whose episodes have lasted ``max_episode_steps``; unless they end there, too, they have no metrics."""
         if self._most_steps is None:
             return self._never.copy()
         self._steps[slice(None) if running is None else running] += 1
-        return (self._steps >= self._most_steps) & ~terminated
+        return self._steps >= self._most_steps
 
     def _final_info(self, lanes: np.ndarray) -> Info:
         metrics = self.dynamics.metrics(lanes)

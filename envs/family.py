@@ -31,6 +31,7 @@ class Family:
         exact: whether regret is against an exact optimum.
         paired: the metric by which episodes of different luck compare: the distance to the optimum of the same episode,
             in expectation where it can be; ``regret`` by default.
+        terms: metrics that the reward is made of, beside ``headline``; dashboards chart them.
         labels: metric names for people, where the name and its unit do not say enough.
         summaries: one line for a scenario's name.
         agents: module with the family's agents, imported only when agents are used. It holds ``AGENTS``
@@ -60,6 +61,7 @@ class Family:
     exact: bool = False
     paired: str | None = None
     scenario_forms: str = ""
+    terms: tuple[str, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     summaries: Mapping[str, str] = field(default_factory=dict)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..profiling.network import BandwidthTrace, Link, fluctuating_traces, load_trace
 from ..profiling.transfers import Transfers
+from ..ui.errors import InputError
 
 STEP_S = 1.0
 DURATION_S = 3600.0
@@ -20,8 +21,18 @@ def load_traces(paths: Sequence[str], factor: float, links: int) -> list[Bandwid
     Raises:
         InputError: a file cannot be read, or is no trace.
     """
-    files = paths if len(paths) > 1 else list(paths) * links
-    return [load_trace(path, factor) for path in files]
+    read = {path: load_trace(path, factor) for path in dict.fromkeys(paths)}
+    return [read[path] for path in (paths if len(paths) > 1 else list(paths) * links)]
+
+
+def check_trace_factor(factor: float, paths: Sequence[str]) -> None:
+    """Refuse a factor of traces that would scale nothing.
+
+    Raises:
+        InputError: beginning with the field.
+    """
+    if factor != 1.0 and not paths:
+        raise InputError(f"trace_factor is {factor:g}, but it scales the rates of traces, which names no file")
 
 
 class LinkRates:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,8 +12,10 @@ from ..models.lookup import check_model
 from ..models.own.names import from_folder
 from ..ui.errors import InputError
 from ..ui.files import read_yaml
+from ..ui.names import meant
 from ..ui.validation import shown, validated
 from .core import Dynamics
+from .family import FAMILIES
 
 T = TypeVar("T")
 S = TypeVar("S", bound="BaseScenario")
@@ -122,6 +124,22 @@ def chosen(
     return change(named(name, inputs), changes, options)
 
 
+def unknown_scenario(name: object, known: Collection[str], forms: str = "") -> InputError:
+    """The error about a name that no scenario of a family has.
+
+    Args:
+        name: what was given as one.
+        known: the family's scenarios.
+        forms: how further ones are named, behind a list of names.
+    """
+    if not isinstance(name, str):
+        return InputError(f"scenario is {name!r}, it must be a name or a path; {meant('', known, '--list')}")
+    for family in FAMILIES.values():
+        if name in family.scenarios and name not in known:
+            return InputError(f"unknown scenario {name!r}; {name} is one of {family.name}: --env {family.name}")
+    return InputError(f"unknown scenario {name!r}; {meant(name, known, '--list', forms)}")
+
+
 def change(base: S, changes: Mapping[str, Any], options: Sequence[str]) -> S:
     """A scenario with some fields changed and checked again.
 
@@ -136,7 +154,7 @@ def change(base: S, changes: Mapping[str, Any], options: Sequence[str]) -> S:
     known = [field.name for field in fields(base)[1:]]
     for name in changes:
         if name not in known:
-            raise InputError(f"unknown option {name!r}; known: {', '.join((*options, *known))}")
+            raise InputError(f"unknown option {name!r}; {meant(name, (*options, *known))}")
     return validated(type(base), {**vars(base), **changes}, f"scenario {base.name}") if changes else base
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Interval
 
-from ..ui.errors import InputError, needs
+from ..ui.errors import InputError
+from ..ui.programs import needs
 from ..ui.validation import validated
 from .live_training import Costs, Task
 
@@ -243,7 +244,7 @@ def on_testbed(
     from ..runtime.testbed import Testbed
 
     with (
-        Testbed([*roles, *spare], store.folder, insecure) as testbed,
+        Testbed([*roles, *spare], store.folder, insecure, trains=True) as testbed,
         open_session(
             testbed.members, testbed.identity, testbed.roster, store, insecure, join_s=JOIN_S, returns=True, **session
         ) as controller,

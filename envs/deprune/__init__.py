@@ -17,6 +17,7 @@ FAMILY = Family(
     default_scenario=DEFAULT_SCENARIO,
     groups=GROUPS,
     headline="score",
+    terms=("accuracy", "bytes_share", "elapsed_s"),
     lower_is_better=False,
     regret="regret",
     exact=True,

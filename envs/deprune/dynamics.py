@@ -195,10 +195,12 @@ class DepruneDynamics(ScenarioDynamics):
 
     def plan(self, lane: int) -> CompressedPlan:
         """The budgets of the last ended episode."""
-        setting = self.system.scenario
+        setting, model = self.system.scenario, self.system.model
         budgets = tuple(int(b) for b in self.trace["budget"][:, lane])
-        types = self.system.device_types
-        return CompressedPlan(self.system.model.name, setting.layer, setting.resolution, budgets, types=types)
+        return CompressedPlan(
+            model.name, setting.layer, setting.resolution, budgets,
+            types=self.system.device_types, fingerprint=model.fingerprint,
+        )  # fmt: skip
 
     def plan_actions(self, plan: CompressedPlan) -> np.ndarray:
         """(epochs,) indices of a plan's budgets.

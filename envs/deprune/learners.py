@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ...ui.errors import InputError, needs
+from ...ui.errors import InputError
+from ...ui.programs import needs
 from ..core import seeds_of
 from .curves import RECORDED, Curves, LearningModel
 from .kernels import trained

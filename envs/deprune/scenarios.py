@@ -14,7 +14,7 @@ from ...profiling.devices import get_device
 from ...runtime.training.settings import Decay, Gamma
 from ...ui.errors import InputError
 from ...ui.validation import Mbps, PositiveShare, validated
-from ..scenarios import BaseScenario, Inferred, Inputs, chosen, filled, is_file, load
+from ..scenarios import BaseScenario, Inferred, Inputs, chosen, filled, is_file, load, unknown_scenario
 from .curves import RECORDED, get_curves, load_curves
 from .paper import INFERRED, PAPER, WIFI
 
@@ -162,12 +162,12 @@ def get_scenario(name: str, /, **changes: object) -> Scenario:
 
 def _named(name: str, inputs: Inputs | None) -> Scenario:
     if not isinstance(name, str):
-        raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
+        raise unknown_scenario(name, SCENARIOS)
     if is_file(name):
         return load(Scenario, name, ("data",), PAPER, inputs)
     if name in SCENARIOS and inputs in (None, "paper"):
         return SCENARIOS[name]
     fields = _by_name(name, inputs)
     if fields is None:
-        raise InputError(f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, or a .yaml file")
+        raise unknown_scenario(name, SCENARIOS, ", or a .yaml file")
     return validated(Scenario, fields, f"scenario {name}")

@@ -238,7 +238,8 @@ class DistrEdgeDynamics(ScenarioDynamics):
             InputError: the plan cuts elsewhere than this partition.
         """
         if not self.learned and plan.cuts != self.stops:
-            raise InputError(f"the plan cuts at {list(plan.cuts)}, this partition at {list(self.stops)}")
+            cuts = f"the plan cuts at {list(plan.cuts)}, this partition at {list(self.stops)}"
+            raise InputError(f"{cuts}; an env with partition=learned takes any plan")
         inner = self.system.n_devices - 1
         actions = np.full((len(self.stops), self.action_space.shape[0]), -1.0, dtype=np.float32)  # type: ignore[index]
         for stop, split in zip(plan.cuts, plan.splits, strict=True):

@@ -12,11 +12,13 @@ from ...models.model import VALUE_BYTES, ValueBytes, ValueType
 from ...models.own.names import model_title
 from ...models.plans import check_device_names
 from ...models.zoo.catalogue import MODELS
+from ...profiling.devices import get_device
 from ...profiling.network import PAYLOAD_FRACTION
-from ...ui.addresses import ADDRESS_FORM, split_address
+from ...ui.addresses import ADDRESS_FORM, NAME_FORM, is_name, split_address
 from ...ui.errors import InputError
 from ...ui.validation import BytesPerSecond, Factor, Mbps, PayloadShare, Seconds, Share, Whole, validated
-from ..scenarios import BaseScenario, Inferred, Inputs, chosen, filled, is_file, load
+from ..links import check_trace_factor
+from ..scenarios import BaseScenario, Inferred, Inputs, chosen, filled, is_file, load, unknown_scenario
 from .paper import INFERRED, PAPER
 
 Emulation = Literal["none", "table", "dilate"]
@@ -94,19 +96,27 @@ class Scenario(BaseScenario):
         if not self.devices:
             raise InputError("devices is empty; name at least one device type")
         if len(self.mbps) != len(self.devices):
-            raise InputError(f"mbps has {len(self.mbps)} rates for {len(self.devices)} devices; give one each")
+            rates = "rate" if len(self.mbps) == 1 else "rates"
+            raise InputError(f"mbps has {len(self.mbps)} {rates} for {len(self.devices)} devices; give one each")
         if self.traces and len(self.traces) not in (1, len(self.devices)):
             raise InputError(
                 f"traces has {len(self.traces)} files for {len(self.devices)} devices; give one or one each"
             )
+        check_trace_factor(self.trace_factor, self.traces)
         if self.names and len(self.names) != len(self.devices):
-            raise InputError(f"names has {len(self.names)} entries for {len(self.devices)} devices; give one each")
+            raise InputError(f"names has {len(self.names)} of {len(self.devices)} devices; give one each")
+        for number, name in enumerate(self.names):
+            if not is_name(name):
+                raise InputError(f"names[{number}] is {name!r}, allowed: {NAME_FORM}")
         check_device_names(self.device_names, "names")
         for name, files in (("links", self.links), ("tables", self.tables)):
             for key in files or {}:
                 if key not in self.device_names and key not in self.devices:
                     known = ", ".join(dict.fromkeys((*self.device_names, *self.devices)))
                     raise InputError(f"{name} names {key!r}, devices and their types are {known}")
+        for kind, *files in zip(self.devices, self.table_files, self.link_files, strict=True):
+            if None in files and not self.addresses:  # a cluster is measured under names of its own
+                get_device(kind)
         self._check_addresses()
 
     def _check_addresses(self) -> None:
@@ -304,15 +314,14 @@ def get_scenario(name: str, /, **changes: Any) -> Scenario:
 
 def _named(name: str, inputs: Inputs | None) -> Scenario:
     if not isinstance(name, str):
-        raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
+        raise unknown_scenario(name, SCENARIOS)
     if is_file(name):
         return load(Scenario, name, FILE_FIELDS, PAPER, inputs)
     if name in SCENARIOS and inputs in (None, "paper"):
         return SCENARIOS[name]
     fields = _by_form(name, inputs)
     if fields is None:
-        raise InputError(
-            f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any of {', '.join(SETTINGS)} with -<model>, "
-            f"-<variant> or both, or a .yaml file; models: {', '.join(MODELS)}; variants: {', '.join(VARIANTS)}"
+        raise unknown_scenario(
+            name, SCENARIOS, ", any of the paper's with -<model>, -<variant> or both, or a .yaml file"
         )
     return validated(Scenario, fields, f"scenario {name}")

@@ -168,7 +168,10 @@ class System:
     def plan(self, cuts: Iterable[int], splits: Iterable[Any]) -> SpatialPlan:
         """Volumes that end behind so many units, split at these rows, for the scenario's devices."""
         rows = tuple(tuple(int(row) for row in split) for split in splits)
-        return SpatialPlan(self.model.name, self.names, tuple(map(int, cuts)), rows, types=self.device_types)
+        return SpatialPlan(
+            self.model.name, self.names, tuple(map(int, cuts)), rows,
+            types=self.device_types, fingerprint=self.model.fingerprint,
+        )  # fmt: skip
 
     @cached_property
     def reference_s(self) -> float:

@@ -37,7 +37,7 @@ USUAL = 4.0  # times the best device alone: the end of the axis of frames
 WIDTH_IN, WIDE_IN, MANY_VOLUMES, MOST_VOLUMES = 10, 16, 8, 24
 LANE_IN, DENSE_LANE_IN, MANY_LANES = 0.62, 0.5, 8
 SMALL, TINY = 7.0, 6.0  # points
-LEVELS = (0, 1)  # of words above bars
+LEVELS = (0, 1)  # of words above bars; those below the bars of a line are on the highest level of the next one
 TAIL_WORDS = "last layers, undivided"
 IDLE_LETTERS = 105  # in a line of those that do nothing
 
@@ -181,9 +181,9 @@ def _volumes(system: System, ranges: Sequence[Range], splits: Sequence[Sequence[
             _range_name(names[a], names[b - 1]),
             int(system.heights[b - 1]),
             [int(row) for row in split],
-            _shade(a, system.n_units),
+            _shade(a, system.n_units, pale=number % 2 == 1),
         )
-        for (a, b), split in zip(ranges, splits, strict=True)
+        for number, ((a, b), split) in enumerate(zip(ranges, splits, strict=True))
     ]  # fmt: skip
 
 
@@ -217,25 +217,29 @@ def _lanes(axes: Any, system: System, lanes: Sequence[int]) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _shade(first: int, units: int) -> Any:
-    """The color of a volume by where it begins in the network, the same in every frame."""
+def _shade(first: int, units: int, pale: bool) -> Any:
+    """The color of a volume by where it begins in the network, the same in every frame; every other one is paler."""
     from matplotlib import colormaps
 
-    return colormaps["viridis"](0.15 + 0.8 * first / max(units - 1, 1))
+    color = np.array(colormaps["viridis"](0.15 + 0.8 * first / max(units - 1, 1))[:3])
+    return tuple(1.0 - 0.55 * (1.0 - color) if pale else color)
 
 
 def _draw_events(
     axes: Any, system: System, rows: Sequence[Any], volumes: Sequence[Volume], lanes: Sequence[int]
 ) -> None:
     """Bars above the line of a device are computing, with the rows that it computes; below it they are sending."""
-    taken: dict[tuple[int, int], float] = {}  # (device, level above its bars) -> where the last words end
+    taken: dict[tuple[int, int], list[tuple[float, float]]] = {}  # (line, level above its bars) -> where words are
+    sent: dict[int, list[tuple[float, float, list[str]]]] = {}  # line -> start, end, words of messages in a row
     for kind, device, start_s, stop_s, label in sorted(rows, key=itemgetter(2)):
         start, at = start_s * 1e3, lanes.index(device)
         length = (stop_s - start_s) * 1e3
         if kind != "compute":
             color = IMAGE_COLOR if kind == "scatter" else SEND_COLOR
             drawn = time_bar(axes, at + 0.16, 0.26, start, length, color, sends=True)
-            in_bar(axes, _message_words(system, kind, label), at + 0.16, start, drawn, SMALL, color)
+            words = _message_words(system, kind, label)
+            if not in_bar(axes, words, at + 0.16, start, drawn, SMALL, color) and kind != "scatter":
+                _gather(sent.setdefault(at, []), words, start, start + drawn)
         elif label == "tail":
             time_bar(axes, at - 0.16, 0.32, start, length, TAIL_COLOR, sends=False)
         else:
@@ -243,19 +247,43 @@ def _draw_events(
             drawn = time_bar(axes, at - 0.16, 0.32, start, length, volume.color, sends=False)
             words = volume.part(device)
             if not in_bar(axes, words, at - 0.16, start, drawn, TINY, volume.color):
-                _write_above(axes, words, start + drawn / 2, at, taken)
+                _write_above(axes, words, start + drawn / 2, at, LEVELS, taken)
+    for at, messages in sent.items():
+        for begin, end, words in messages:
+            told = ", ".join(dict.fromkeys(words)).replace(", to ", ", ")
+            _write_above(axes, told, (begin + end) / 2, at + 1, LEVELS[-1:], taken)
 
 
-def _write_above(axes: Any, words: str, middle: float, at: int, taken: dict[tuple[int, int], float]) -> None:
-    """Words above a bar that is too short for them, as high as those before leave room; none where they leave none."""
-    width_in = axes.get_position().width * axes.figure.get_size_inches()[0]
-    width = widest_in(axes.figure, [words], TINY) / width_in * axes.get_xlim()[1]
-    begins = max(0.0, middle - width / 2)
-    free = [level for level in LEVELS if taken.get((at, level), -math.inf) <= begins]
-    if not free:
-        return
-    level, taken[at, free[0]] = free[0], begins + 1.05 * width
-    axes.text(begins + width / 2, at - 0.42 - 0.17 * level, words, ha="center", va="center", fontsize=TINY)
+def _gather(messages: list[tuple[float, float, list[str]]], words: str, start: float, end: float) -> None:
+    """Add a message of a device to those that it sent, one behind another, until this one starts."""
+    if messages and start <= messages[-1][1] * (1.0 + 1e-9):
+        first, _, before = messages.pop()
+        messages.append((first, end, [*before, words]))
+    else:
+        messages.append((start, end, [words]))
+
+
+def _write_above(
+    axes: Any,
+    words: str,
+    middle: float,
+    at: int,
+    levels: Sequence[int],
+    taken: dict[tuple[int, int], list[tuple[float, float]]],
+) -> None:
+    """Words beside a bar that is too short for them, as low as others leave room; none where they leave none."""
+    width_in, end = axes.get_position().width * axes.figure.get_size_inches()[0], axes.get_xlim()[1] / 1.02
+    width = widest_in(axes.figure, [f"{words}0"], TINY) * 1.02 * end / width_in  # a letter more keeps words apart
+    begins = max(0.0, min(middle - width / 2, end - width))
+    for level in levels:
+        others = taken.setdefault((at, level), [])
+        if all(begins + width <= first or last <= begins for first, last in others):
+            others.append((begins, begins + width))
+            axes.text(
+                begins + width / 2, at - 0.42 - 0.17 * level, words, ha="center", va="center", fontsize=TINY,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.2},
+            )  # fmt: skip
+            return
 
 
 def _legend(axes: Any, system: System, volumes: Sequence[Volume]) -> None:

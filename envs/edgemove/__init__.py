@@ -18,6 +18,7 @@ FAMILY = Family(
     scenario_forms="<task>[-city][-x<speed factor>][-<Mbps>mbps], such as resnet50-speech-x2-300mbps",
     groups=GROUPS,
     headline="elapsed_s",
+    terms=("training_s", "adaptation_s"),
     regret="regret_s",
     exact=True,
     regret_note="regret is against the fastest server and cut of every cycle on the same walk, switched for nothing",

@@ -29,7 +29,7 @@ def load_places(path: str, least: int, what: str) -> np.ndarray:
     Raises:
         InputError: one line that names the file, the line or column, and what is allowed.
     """
-    lines = "\n".join(read_lines(path)).removeprefix("\ufeff").split("\n")
+    lines = read_lines(path) or [""]
     rows = csv.reader(lines, delimiter=max(DELIMITERS, key=lines[0].count))
     header = [name.strip().upper() for name in next(rows, [])]
     if missing := [name for name in RANGES if name not in header]:

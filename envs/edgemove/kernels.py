@@ -17,7 +17,6 @@ from .city import RATE_STEPS, cell_of
 from .observation import AGE_UNIT_S, DISTANCE_UNIT_M, LIMIT, LISTED, OLDEST, RTT_UNIT_S
 from .pipeline import path_s, period_s
 from .servers import BANK, LOAD, RTT, normal_at, sample
-from .system import NOBODY
 from .walks import place_at
 
 PIECES = 4  # of a cycle; rates and loads are those in the middle of each
@@ -39,6 +38,7 @@ class Tables(NamedTuple):
         walk, clock_s, noise_at: (n,) of lanes; see :class:`.world.World` and :class:`.servers.Servers`.
         rank, starts: (S + 1,) of servers and (n (S + 1), 2) of slots; see :class:`.servers.Servers`.
         load, rtt_s: banks of traces.
+        most_load, most_rtt_s: the largest of sites.
         rates: bit/s of sites by steps of distance over coverage, then the cloud's bank.
         normals: bank of normal numbers.
         x_m, y_m, radius_m, steps_per_m, kind, whole_s: (S + 1,) of servers.
@@ -56,6 +56,8 @@ class Tables(NamedTuple):
     starts: Any
     load: Any
     rtt_s: Any
+    most_load: float
+    most_rtt_s: float
     rates: Any
     normals: Any
     x_m: Any
@@ -156,7 +158,8 @@ def filling_s(w: Tables, cut: Any, server: Any, lane: Any, elapsed_s: Any) -> An
 
 
 @register_jitable
-def _cycle_s(w: Tables, cut: int, server: int, lane: int, elapsed_s: float, iterations: float) -> float:
+def one_cycle_s(w: Tables, cut: int, server: int, lane: int, elapsed_s: float, iterations: float) -> float:
+    """Seconds of some iterations, whose period is found anew in the middle of every piece."""
     share = iterations / PIECES
     period, done_s = steady_s(w, cut, server, lane, elapsed_s), 0.0
     for _ in range(PIECES):
@@ -166,7 +169,7 @@ def _cycle_s(w: Tables, cut: int, server: int, lane: int, elapsed_s: float, iter
 
 
 @register_jitable
-def _find(w: Tables, east_m: float, north_m: float, sites: Any, away_m: Any) -> int:
+def find_sites(w: Tables, east_m: float, north_m: float, sites: Any, away_m: Any) -> int:
     """Write the sites that cover a place, and how far they are (most + 1,) each; returns how many they are."""
     cell, found = cell_of(w.low_m, w.per_m, w.rows, east_m, north_m), 0
     for at in range(w.first[cell], w.first[cell + 1]):
@@ -214,24 +217,7 @@ def _probed(w, probes, server, lane, clock_s, iteration_s):
 def cycles(w, cut, server, lane, elapsed_s, iterations, out):
     """Seconds of some iterations."""
     for i in range(len(lane)):
-        out[i] = _cycle_s(w, cut[i], server[i], lane[i], elapsed_s[i], iterations[i])
-
-
-@kernel
-def best_cycles(w, lane, elapsed_s, iterations, seconds, server, cut):
-    """The fastest cycles over all servers in reach and all cuts."""
-    last, sites, away_m = len(w.client_s) - 1, np.empty(w.most + 1, dtype=np.intp), np.empty(w.most + 1)
-    for i in range(len(lane)):
-        east_m, north_m = position_m(w, lane[i], elapsed_s[i])
-        found = _find(w, east_m, north_m, sites, away_m)
-        sites[found] = len(w.x_m) - 1
-        seconds[i], server[i], cut[i] = w.client_s[last] * iterations[i], NOBODY, last
-        for place in range(found + 1):
-            asked = sites[place]
-            for at in range(1, last):
-                cycle_s = _cycle_s(w, at, asked, lane[i], elapsed_s[i], iterations[i])
-                if cycle_s < seconds[i]:
-                    seconds[i], server[i], cut[i] = cycle_s, asked, at
+        out[i] = one_cycle_s(w, cut[i], server[i], lane[i], elapsed_s[i], iterations[i])
 
 
 @kernel
@@ -248,15 +234,18 @@ def moves(w, cut, server, new_cut, new_server, lane, elapsed_s, out):
 def list_servers(w, probes, lane, elapsed_s, worker, place_m, reached, server, distance, covers):
     """Where clients are, whether their workers cover them, and their lists; see :class:`.listing.Listing`."""
     ranks, cloud = np.empty(LISTED, dtype=np.int64), len(w.x_m) - 1
-    sites, away_m = np.empty(w.most + 1, dtype=np.intp), np.empty(w.most + 1)
+    sites, away_m, told = np.empty(w.most + 1, dtype=np.intp), np.empty(w.most + 1), np.empty(w.most + 1)
     for i in range(len(lane)):
         n, listed = lane[i], 0
         east_m, north_m = position_m(w, n, elapsed_s[i])
         mine = max(worker[n], 0)
         place_m[n, 0], place_m[n, 1] = east_m, north_m
         reached[n] = mine == cloud or distance_m(w, mine, east_m, north_m) <= w.radius_m[mine]
-        for at in range(_find(w, east_m, north_m, sites, away_m)):
-            told_s = probes[slot_of(w, sites[at], n), TOLD]
+        found = find_sites(w, east_m, north_m, sites, away_m)
+        for at in range(found):  # first all that lies apart in memory, so that one waits for another's arrival less
+            told[at] = probes[slot_of(w, sites[at], n), TOLD]
+        for at in range(found):
+            told_s = told[at]
             rank = min(told_s, _NEVER_S) + (told_s == np.inf) * (_DISTANCE_WEIGHT * away_m[at])
             bits = np.float64(rank).view(np.int64) & _RANKED  # of positive numbers, and so in order
             place = min(listed, LISTED - 1)
@@ -281,7 +270,7 @@ def probe(w, lane, elapsed_s, number, noise, probes):
     for i in range(len(lane)):
         n = lane[i]
         east_m, north_m = position_m(w, n, elapsed_s[i])
-        found = _find(w, east_m, north_m, sites, away_m)
+        found = find_sites(w, east_m, north_m, sites, away_m)
         sites[found] = len(w.x_m) - 1
         for at in range(found + 1):
             normal = w.normals[normal_at(w.noise_at[n], number[i], sites[at] + 1)]
@@ -343,7 +332,7 @@ def observe_servers(w, units, worker, elapsed_s, listing, probes, servers):
     told, when = np.empty(LISTED), np.empty(LISTED)
     for n in range(len(worker)):
         now_s, clock_s = elapsed_s[n], w.clock_s[n] + elapsed_s[n]
-        found = 0  # first all that lies apart in memory, so that one waits for another's arrival less
+        found = 0  # as in list_servers
         while found < LISTED and covers[n, found]:
             server = listed[n, found]
             loads[found], away_s[found] = load(w, server, n, now_s), rtt_s(w, server, n, now_s)

@@ -14,7 +14,7 @@ from ...profiling.devices import device_names, get_device
 from ...profiling.training import Optimizer
 from ...ui.errors import InputError
 from ...ui.validation import Mbps, Positive, validated
-from ..scenarios import BaseScenario, Inferred, Inputs, change, chosen, filled, is_file, load
+from ..scenarios import BaseScenario, Inferred, Inputs, change, chosen, filled, is_file, load, unknown_scenario
 from .paper import CITY, INFERRED, PAPER, PAPER_MODELS
 
 MOST_SITES = 10_000
@@ -208,15 +208,12 @@ def get_scenario(name: str, /, **changes: object) -> Scenario:
 
 def _named(name: str, inputs: Inputs | None) -> Scenario:
     if not isinstance(name, str):
-        raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
+        raise unknown_scenario(name, SCENARIOS)
     if is_file(name):
         return load(Scenario, name, ("sites", "trajectory", "profiles"), PAPER, inputs)
     if name in SCENARIOS and inputs in (None, SCENARIOS[name].inputs):
         return SCENARIOS[name]
     fields = _by_form(name, inputs)
     if fields is None:
-        raise InputError(
-            f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any {FORM}, or a .yaml file; "
-            f"tasks: {', '.join(TASKS)}"
-        )
+        raise unknown_scenario(name, SCENARIOS, f", any {FORM}, or a .yaml file; tasks: {', '.join(TASKS)}")
     return validated(Scenario, fields, f"scenario {name}")

@@ -131,7 +131,10 @@ class System:
         """The client's first ``cut`` layers and the rest on a server, -1 for none."""
         worker = self.worker_name(server)
         types = {name: self.device_types[name] for name in ("client", worker) if name in self.device_types}
-        return PipelinePlan(self.model.name, self.points[cut], worker, self.scenario.in_flight, types=types)
+        return PipelinePlan(
+            self.model.name, self.points[cut], worker, self.scenario.in_flight,
+            types=types, fingerprint=self.model.fingerprint,
+        )  # fmt: skip
 
     def placement_of(self, plan: PipelinePlan) -> tuple[int, int]:
         """(cut 1..L, server or -1) of a plan in this scenario.

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from . import kernels
+from .best_cycles import best_cycles
 from .city import FAR_M, RATE_STEPS, Neighbourhood, ranks, rate_table
-from .servers import Servers
+from .servers import BANK, Servers
 from .system import System
 
 
@@ -47,6 +48,7 @@ class World:
         return kernels.Tables(
             walk=self.walk, clock_s=self.clock_s, noise_at=servers.noise_at,
             rank=servers.rank, starts=servers.starts, load=servers.load_bank, rtt_s=servers.rtt_bank_s,
+            most_load=float(servers.load_bank.max()), most_rtt_s=float(servers.rtt_bank_s[:BANK].max()),
             rates=np.append(rate_table(setting), servers.cloud_bank_bits), normals=servers.normals,
             x_m=x_m, y_m=y_m, radius_m=radius_m, steps_per_m=RATE_STEPS / radius_m,
             kind=system.kind, whole_s=self.whole_s,
@@ -125,5 +127,5 @@ class World:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The fastest cycle over all servers in reach and all cuts: (seconds, server, cut), (n,) each (no noise)."""
         found = np.empty(len(lane)), np.empty(len(lane), dtype=np.intp), np.empty(len(lane), dtype=np.intp)
-        kernels.best_cycles(self.tables, lane, elapsed_s, iterations, *found)
+        best_cycles(self.tables, lane, elapsed_s, iterations, *found)
         return found

@@ -11,12 +11,12 @@ from annotated_types import Interval
 
 from ...models.model import ValueType
 from ...models.own.names import model_title
-from ...models.zoo.catalogue import MODELS
-from ...profiling.devices import device_names
+from ...profiling.devices import DEVICE_LIST, device_names
 from ...profiling.training import Optimizer
 from ...ui.errors import InputError
+from ...ui.names import meant
 from ...ui.validation import Factor, Mbps, Seconds, validated
-from ..scenarios import BaseScenario, Inferred, Inputs, chosen, filled, is_file, load
+from ..scenarios import BaseScenario, Inferred, Inputs, chosen, filled, is_file, load, unknown_scenario
 from .paper import INFERRED, PAPER
 
 Worker = Literal["device", "edge", "cloud"]
@@ -85,8 +85,8 @@ class Scenario(BaseScenario):
         super().__post_init__()
         known = device_names()
         for worker in WORKERS:
-            if getattr(self, worker) not in known:
-                raise InputError(f"unknown {worker} {getattr(self, worker)!r}; known: {', '.join(known)}")
+            if (name := getattr(self, worker)) not in known:
+                raise InputError(f"unknown {worker} {name!r}; {meant(name, known, DEVICE_LIST)}")
 
     @property
     def edge_profile(self) -> str:
@@ -164,15 +164,12 @@ def get_scenario(name: str, /, **changes: object) -> Scenario:
 
 def _named(name: str, inputs: Inputs | None) -> Scenario:
     if not isinstance(name, str):
-        raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
+        raise unknown_scenario(name, SCENARIOS)
     if is_file(name):
         return load(Scenario, name, ("profiles",), PAPER, inputs)
     if name in SCENARIOS and inputs in (None, "paper"):
         return SCENARIOS[name]
     fields = _by_form(name, inputs)
     if fields is None:
-        raise InputError(
-            f"unknown scenario {name!r}; known: {', '.join(SCENARIOS)}, any <model>-<Mbps>[-c<cores>] or "
-            f"<model>-drift, or a .yaml file; models: {', '.join(MODELS)}"
-        )
+        raise unknown_scenario(name, SCENARIOS, ", any <model>-<Mbps>[-c<cores>] or <model>-drift, or a .yaml file")
     return validated(Scenario, fields, f"scenario {name}")

@@ -139,6 +139,7 @@ class System:
             self.points[int(schedules.m_l[number])],
             tuple(int(b) for b in schedules.b[:, number]),
             types=self.device_types,
+            fingerprint=self.model.fingerprint,
         )
 
     @property

@@ -18,6 +18,7 @@ FAMILY = Family(
     scenario_forms="<model>-<edge>-<Mbps>[-p<P^c>], such as vgg16-gpu-37.5-p6",
     groups=GROUPS,
     headline="delay_s",
+    terms=("edge_delay_s", "sync_s", "accuracy_cost"),
     paired="regret_s",
     labels={
         "edge_delay_s": "edge",

@@ -255,7 +255,8 @@ class L2SDynamics(ScenarioDynamics):
             return None
         last = self.trace["point"][-max(1, self.episode_steps // 10) :, lane]
         steps = self.system.points[int(np.bincount(last).argmax())]
-        return CutPlan(self.system.model.name, steps, types=self.system.device_types)
+        model = self.system.model
+        return CutPlan(model.name, steps, types=self.system.device_types, fingerprint=model.fingerprint)
 
     def plan_actions(self, plan: CutPlan) -> np.ndarray:
         """(rounds,) the plan's point in every round.

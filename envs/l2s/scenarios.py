@@ -10,13 +10,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Interval
 
 from ...models.own.names import model_title
-from ...models.zoo.catalogue import MODELS
-from ...profiling.devices import device_names, get_device
+from ...profiling.devices import DEVICE_LIST, device_names, get_device
 from ...profiling.network import PAYLOAD_FRACTION
 from ...profiling.training import Optimizer
 from ...ui.errors import InputError
+from ...ui.names import meant
 from ...ui.validation import Factor, Mbps, NonNegative, PayloadShare, Share, Whole, validated
-from ..scenarios import BaseScenario, Inferred, Inputs, chosen, filled, is_file, load
+from ..links import check_trace_factor
+from ..scenarios import BaseScenario, Inferred, Inputs, chosen, filled, is_file, load, unknown_scenario
 from .paper import INFERRED, PAPER
 from .paper import MODELS as PAPER_NETWORKS
 
@@ -94,7 +95,8 @@ class Scenario(BaseScenario):
         super().__post_init__()
         known = device_names()
         if self.edge not in EDGES and self.edge not in known:
-            raise InputError(f"unknown edge {self.edge!r}; known: {', '.join((*EDGES, *known))}")
+            more = f", {', '.join(EDGES)}"
+            raise InputError(f"unknown edge {self.edge!r}; {meant(self.edge, (*EDGES, *known), DEVICE_LIST, more)}")
         get_device(self.device)
         _check_changes("mbps_changes", self.mbps_changes, self.rounds)
         _check_changes("load_changes", self.load_changes, self.rounds)
@@ -102,6 +104,7 @@ class Scenario(BaseScenario):
             raise InputError(f"stale_cost is {self.stale_cost} and stale_curve {self.stale_curve!r}; give one of them")
         if len(self.traces) > 1:
             raise InputError(f"traces has {len(self.traces)} files, there is one link; name one")
+        check_trace_factor(self.trace_factor, self.traces)
         if self.varies and self.mbps_changes:
             raise InputError("mbps_changes and a trace both set the rate; give one")
 
@@ -211,7 +214,7 @@ def get_scenario(name: str, /, **changes: object) -> Scenario:
 
 def _named(name: Any, inputs: Inputs | None) -> Scenario:
     if not isinstance(name, str):
-        raise InputError(f"scenario is {name!r}, it must be a name or a path; known: {', '.join(SCENARIOS)}")
+        raise unknown_scenario(name, SCENARIOS)
     if name in SCENARIOS and inputs in (None, "paper"):
         return SCENARIOS[name]
     if is_file(name):
@@ -219,8 +222,6 @@ def _named(name: Any, inputs: Inputs | None) -> Scenario:
     fields = _FIELDS.get(name) or _by_form(name)
     if fields is not None:
         return _with_inputs(name, fields, inputs)
-    others = ", ".join(known for known in SCENARIOS if _by_form(known) is None)
-    raise InputError(
-        f"unknown scenario {name!r}; known: {others}, <model>-<edge>-<Mbps>[-p<P^c>] such as {DEFAULT_SCENARIO}, or a "
-        f".yaml file; models: {', '.join(MODELS)}; edges: {', '.join(EDGES)}, or a device of the catalogue"
+    raise unknown_scenario(
+        name, SCENARIOS, f", <model>-<edge>-<Mbps>[-p<P^c>] such as {DEFAULT_SCENARIO}, or a .yaml file"
     )

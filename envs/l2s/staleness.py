@@ -22,6 +22,9 @@ from ...ui.validation import read_json
 
 FILE = Path(__file__).with_name("staleness.json")
 BINS = 13  # of stale rounds by age in a record: 1, 2-3, 4-7, ...
+_FIRST = 2 ** np.arange(BINS)  # age of every bin, and how many it has
+_AGES = np.arange(1, 2**BINS, dtype=float)
+_LOGS = np.log(_AGES)
 
 
 @dataclass(frozen=True)
@@ -87,4 +90,9 @@ def bin_of(age: int) -> int:
 
 def bin_means(power: float) -> np.ndarray:
     """(BINS,) mean of age^power over the ages of every bin."""
-    return np.array([np.mean(np.arange(2**b, 2 ** (b + 1), dtype=float) ** power) for b in range(BINS)])
+    return np.add.reduceat(_AGES**power, _FIRST - 1) / _FIRST
+
+
+def bin_slopes(power: float) -> np.ndarray:
+    """(BINS,) derivative of :func:`bin_means` by the power."""
+    return np.add.reduceat(_LOGS * _AGES**power, _FIRST - 1) / _FIRST

@@ -62,7 +62,6 @@ def points_figure(
     _mark(axes, best, total_s[best] * factor, f"optimum {total_s[best] * factor:.4g} {unit}", **ring)
     dot = {"markersize": 9, "color": CHOICE_COLOR, "markeredgecolor": "white"}  # fits into the optimum's ring
     if choice is not None:
-        axes.axvspan(choice - 0.44, choice + 0.44, facecolor="none", edgecolor=CHOICE_COLOR, linewidth=1.2, zorder=2)
         _mark(axes, choice, total_s[choice] * factor, f"chosen {total_s[choice] * factor:.4g} {unit}", **dot)
     axes.set_ylim(0.0, factor * (highest_s or MARGIN * float(total_s.max())))
     axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), labelspacing=0.9)

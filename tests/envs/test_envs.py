@@ -186,7 +186,7 @@ def test_lanes_out_of_step_do_not_disturb_each_other(family: str, kwargs: dict) 
 @pytest.mark.parametrize(("family", "kwargs"), FEW, ids=ids)
 def test_same_seed_same_trajectory_other_seed_other(family: str, kwargs: dict) -> None:
     first, second = make(family, **kwargs), make(family, **kwargs)
-    dynamics = first.dynamics  # type: ignore[attr-defined]
+    dynamics = first.dynamics
     check_environments_match(first, second, steps_of(dynamics, 2), seed=5, info_comparison="keys-equivalence")
     rng = np.random.default_rng(0)
     one, _ = first.reset(seed=5)

@@ -9,6 +9,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.vector import AutoresetMode
 
 from splitgym.envs import FAMILIES
 from splitgym.ui.errors import InputError
@@ -84,25 +86,32 @@ def test_a_copys_observations_are_the_users_alone(family: str, vector: bool, how
     assert str(again) == str(values)
 
 
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+@pytest.mark.parametrize("limit", [1, 2, "the episode's"])
 @pytest.mark.parametrize("family", FAMILY_NAMES)
-def test_a_limit_of_steps_truncates_as_gymnasiums_wrapper_does(family: str) -> None:
+def test_a_limit_of_steps_truncates_as_gymnasiums_wrapper_does(family: str, limit: int | str, mode: str) -> None:
     env_id, rng = FAMILIES[family].env_id, np.random.default_rng(0)
-    batch = gym.make_vec(env_id, num_envs=1, max_episode_steps=2, **QUICK[family])
-    scalar = gym.make(env_id, max_episode_steps=2, disable_env_checker=True, **QUICK[family])
-    batch.reset(seed=0)
-    scalar.reset(seed=0)
-    for step in (1, 2):
-        actions = actions_of(batch, rng)
-        _, reward, terminated, truncated, _ = batch.step(actions)
-        _, expected, ended, cut, _ = scalar.step(actions[0])
-        assert reward[0] == expected
-        assert (bool(terminated[0]), bool(truncated[0])) == (ended, cut)
-        if ended:
-            return
-        assert truncated[0] == (step == 2)
-    batch.step(actions)  # begins the next episode
-    _, _, _, truncated, _ = batch.step(actions)
-    assert not truncated[0]
+    most = limit if isinstance(limit, int) else length_of(family)
+    options = {"num_envs": 3, "max_episode_steps": most, **QUICK[family]}
+    lanes = gym.make_vec(env_id, autoreset_mode=mode, **options)
+    envs = gym.make_vec(
+        env_id, vectorization_mode="sync", vector_kwargs={"autoreset_mode": AutoresetMode(mode)}, **options
+    )
+    assert data_equivalence(lanes.reset(seed=0)[0], envs.reset(seed=0)[0])
+    cuts = 0
+    for _ in range(3 * (most + 1)):
+        actions = actions_of(lanes, rng)
+        found, expected = lanes.step(actions)[:4], envs.step(actions)[:4]
+        assert data_equivalence(found, expected, exact=True)
+        cuts += int(found[3].sum())
+    assert cuts >= 3
+
+
+def length_of(family: str) -> int:
+    """Steps of an episode at random."""
+    env = gym.make_vec(FAMILIES[family].env_id, num_envs=1, **QUICK[family])
+    env.reset(seed=0)
+    return next(i for i in range(1, 10_000) if env.step(actions_of(env, np.random.default_rng(i)))[2][0])
 
 
 def test_a_limit_below_one_is_refused() -> None:

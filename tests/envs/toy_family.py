@@ -199,7 +199,7 @@ AGENTS = (
     AgentSpec("climber", "tries actions near the best", Climber, learns=True, seeded=True),
     AgentSpec("exact", "knows the target", Exact, reference=True),
     AgentSpec("middle", "always the middle", Fixed, baseline=True),
-    AgentSpec("edge", "always the edge", partial(Fixed, action=1.0), baseline=True),
+    AgentSpec("edge", "always the edge", partial(Fixed, action=1.0), baseline=True, whole=True),
     AgentSpec("refuser", "never works", _refuses, {"known": False}),
 )
 DEFAULT_AGENT = "climber"

@@ -37,7 +37,7 @@ def test_distredge_refuses_bad_options(kwargs: dict, words: str) -> None:
 def test_clock_goes_on_and_restarts() -> None:
     """The trace continues across images, by latency plus gap, and reset(seed) restarts it."""
     env = make("distredge", scenario="dynamic-nano", observation="full", gap_s=100.0)
-    clock = env.dynamics.observer.names.index("clock share")  # type: ignore[attr-defined]
+    clock = env.dynamics.observer.names.index("clock share")
     first, _ = env.reset(seed=1)
     expected = 0.0
     for _ in range(3):
@@ -70,10 +70,10 @@ def test_learned_partition_reaches_any_fixed_one() -> None:
     rng, done, info = np.random.default_rng(4), False, {}
     while not done:
         _, _, done, _, info = fixed.step(random_action(fixed, rng))
-    plan = fixed.dynamics.plan(0)  # type: ignore[attr-defined]
+    plan = fixed.dynamics.plan(0)
     assert info["plan"] == plan.to_json()
     learned.reset(seed=0)
-    for action in learned.dynamics.plan_actions(plan):  # type: ignore[attr-defined]
+    for action in learned.dynamics.plan_actions(plan):
         *_, again = learned.step(action)
     assert again["latency_s"] == info["latency_s"]
     assert again["plan"] == info["plan"]
@@ -83,7 +83,7 @@ def test_an_evaluation_on_dynamic_links_sees_the_whole_hour() -> None:
     """Means shift at 20 and 40 minutes; the images of one evaluation must reach beyond both."""
     env = make("distredge", scenario="dynamic-nano", observation="full")
     env.reset(seed=0)
-    dynamics = env.dynamics  # type: ignore[attr-defined]
+    dynamics = env.dynamics
     for _ in range(dynamics.eval_episodes):
         done = False
         while not done:
@@ -95,7 +95,7 @@ def test_an_evaluation_on_dynamic_links_sees_the_whole_hour() -> None:
 
 def test_offload_has_speedup_one_at_any_rates() -> None:
     env = make("distredge", scenario="dynamic-nano", partition="learned", optimum=False)
-    dynamics = env.dynamics  # type: ignore[attr-defined]
+    dynamics = env.dynamics
     actions = dynamics.plan_actions(dynamics.system.everything_on(dynamics.system.best_provider))
     env.reset(seed=3)
     for _ in range(5):
@@ -122,4 +122,4 @@ def test_files_of_a_scenario_are_found_from_where_it_lies(tmp_path: Any, monkeyp
     (tmp_path / "mine.yaml").write_text("model: vgg16\ndevices: [nano, nano]\nmbps: [100, 100]\ntraces: [wifi.txt]\n")
     monkeypatch.chdir("/")
     env = make("distredge", scenario=str(tmp_path / "mine.yaml"))
-    assert env.dynamics.system.mbps.tolist() == [100.0, 100.0]  # type: ignore[attr-defined]
+    assert env.dynamics.system.mbps.tolist() == [100.0, 100.0]

@@ -14,6 +14,7 @@ import yaml
 from gymnasium.envs.registration import EnvSpec
 
 from splitgym.envs import FAMILIES
+from splitgym.envs import links as links_module
 from splitgym.envs.distredge.scenarios import (
     GROUPS,
     OTHER_MODELS,
@@ -27,6 +28,7 @@ from splitgym.envs.distredge.scenarios import (
 from splitgym.envs.distredge.system import System
 from splitgym.envs.links import LinkRates, load_traces
 from splitgym.models.lookup import get_model
+from splitgym.profiling.network import load_trace
 from splitgym.profiling.tables import modelled_table
 
 from ... import refused
@@ -120,9 +122,16 @@ def test_the_papers_other_models(base: str) -> None:
         assert get_scenario(f"{base}-{model}") == replace(get_scenario(base), name=f"{base}-{model}", model=model)
 
 
-@pytest.mark.parametrize("name", ["nowhere", "DB-51", "DB-50-vgg17", "DB-50-", "", "db-50"])
-def test_unknown_name_lists_the_known(name: str) -> None:
-    with refused(repr(name), "DB-50", "NA-nano", "dynamic-nano", ".yaml"):
+@pytest.mark.parametrize("name", ["DB50", "DB-51", "DB-50-vgg17", "DB-50-", "db-50"])
+def test_unknown_name_is_answered_with_the_nearest(name: str) -> None:
+    with refused("did you mean ", "DB-50", "? All of them: --list", start=f"unknown scenario {name!r}; ") as caught:
+        get_scenario(name)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("name", ["nowhere", ""])
+def test_a_name_like_none_is_told_where_all_are_listed(name: str) -> None:
+    with refused(repr(name), "known: those of --list", "-<model>", "-<variant>", ".yaml"):
         get_scenario(name)
 
 
@@ -169,9 +178,12 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "no devices": ({k: v for k, v in GOOD.items() if k != "devices"}, ["field devices is missing"]),
     "no mbps": ({k: v for k, v in GOOD.items() if k != "mbps"}, ["field mbps is missing"]),
     "device named twice": ({**GOOD, "names": ["a", "a"]}, ["device 'a' is named twice"]),
-    "names for other devices": ({**GOOD, "names": ["a"]}, ["names has 1 entries for 2 devices"]),
+    "device without a name": ({**GOOD, "names": ["", "a"]}, ["names[0] is ''", "letters, digits"]),
+    "name with blanks": ({**GOOD, "names": ["a", "a b/c"]}, ["names[1] is 'a b/c'", "letters, digits"]),
+    "unknown device": ({**GOOD, "devices": ["pie3", "nano"]}, ["unknown device 'pie3'", "did you mean pi3"]),
+    "names for other devices": ({**GOOD, "names": ["a"]}, ["names has 1 of 2 devices"]),
     "empty devices": ({**GOOD, "devices": [], "mbps": []}, ["devices is empty"]),
-    "rates for other devices": ({**GOOD, "mbps": [50]}, ["mbps has 1 rates for 2 devices"]),
+    "rates for other devices": ({**GOOD, "mbps": [50]}, ["mbps has 1 rate for 2 devices"]),
     "negative rate": ({**GOOD, "mbps": [50, -1]}, ["mbps[1] is -1", "0.001..1e6"]),
     "zero rate": ({**GOOD, "mbps": [0, 50]}, ["mbps[0] is 0", "0.001..1e6"]),
     "NaN rate": ({**GOOD, "mbps": [50, float("nan")]}, ["mbps[1] is nan", "0.001..1e6"]),
@@ -193,6 +205,9 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "traces for other devices": ({**GOOD, "traces": ["a", "b", "c"]}, ["traces has 3 files for 2 devices"]),
     "traces not a list": ({**GOOD, "traces": "a.csv"}, ["traces", "'a.csv'"]),
     "trace factor 0": ({**GOOD, "trace_factor": 0}, ["trace_factor is 0", "1e-6..1e6"]),
+    "trace factor without a trace": (
+        {**GOOD, "dynamic": True, "trace_factor": 1e6}, ["trace_factor is 1e+06", "traces, which names no file"]
+    ),
     "tables not by device": ({**GOOD, "tables": ["a.csv"]}, ["tables is ['a.csv']", "mapping"]),
     "a list": ([1, 2], ["must hold fields such as model, devices, mbps"]),
     "empty": ("", ["must hold fields such as model, devices, mbps"]),
@@ -211,8 +226,8 @@ def test_each_mistake_names_file_and_field(tmp_path: Path, data: Any, words: lis
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"devices": ["nano", "toaster"]}, ["unknown device 'toaster'", "pi3", "nano", "tx2", "xavier"]),
-        ({"model": "vgg17"}, ["unknown model 'vgg17'", "vgg16", "yolov2"]),
+        ({"devices": ["nano", "toaster"]}, ["unknown device 'toaster'", "--list devices"]),
+        ({"model": "vgg17"}, ["unknown model 'vgg17'", "vgg16", "--list models"]),
         ({"tables": {"pi3": "x.csv"}}, ["tables names 'pi3'", "nano, tx2"]),
         ({"tables": {"nano": "missing.csv"}}, ["missing.csv", "cannot be read"]),
         ({"traces": ["missing.csv"]}, ["missing.csv", "cannot be read"]),
@@ -240,6 +255,14 @@ def test_traces_from_files_with_a_factor(tmp_path: Path) -> None:
     assert links.at(np.array([0.0, 5.0, 12.0])).tolist() == [[100.0, 200.0, 400.0], [70.0, 90.0, 70.0]]
     one_for_all = LinkRates(scenario.mbps, 2, load_traces((first,), 10.0, 2))
     assert one_for_all.at(np.array([4.9, 14.9])).tolist() == [[100.0, 400.0]] * 2
+
+
+def test_a_file_for_all_links_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(links_module, "load_trace", lambda path, factor: read.append(path) or load_trace(path, factor))
+    file = write_trace(tmp_path / "a.csv", ["0 10", "5 20"])
+    assert [trace.mbps.tolist() for trace in load_traces((file,), 2.0, 3)] == [[20, 40]] * 3
+    assert read == [file]
 
 
 def test_env_follows_the_trace(tmp_path: Path) -> None:

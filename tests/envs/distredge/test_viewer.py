@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.transforms import Bbox
 
 from splitgym.agents.registry import get_spec, make_agent
 from splitgym.envs import get_family
 from splitgym.envs.distredge.scenarios import get_scenario
 from splitgym.envs.distredge.system import System
-from splitgym.envs.distredge.viewer import timeline_figure
+from splitgym.envs.distredge.viewer import TINY, _volumes, timeline_figure
 from splitgym.envs.figures import LEAST_WIDTH
 from splitgym.experiments.play import make_env, options_for, play
 from splitgym.models.plans import SpatialPlan
@@ -48,14 +49,31 @@ def parts(system: System, plan: SpatialPlan) -> list[str]:
 
 @pytest.mark.parametrize(("scenario", "agent"), CASES)
 def test_parts_say_their_rows(scenario: str, agent: str) -> None:
-    """All of them, but where a dozen devices share every layer: there no words lie upon others."""
+    """All of them, but where a dozen devices share every layer: words lie apart everywhere."""
     system, plan, axes = drawn(scenario, agent)
     words = [text for text in axes.texts if text.get_text()[:1].isdigit()]
     shown, expected = Counter(text.get_text() for text in words), Counter(parts(system, plan))
     assert shown <= expected
     assert shown.total() >= (1.0 if agent != "modnn" else 0.9) * expected.total()
-    boxes = [text.get_window_extent().shrunk(0.98, 0.9) for text in words]
-    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    boxes = [text.get_window_extent() for text in axes.texts if text.get_fontsize() == TINY]
+    apart = [Bbox.from_extents(box.x0 - 1, box.y0 + 1, box.x1 + 1, box.y1 - 1) for box in boxes if box.width]
+    assert not any(a.overlaps(b) for a, b in combinations(apart, 2))
+
+
+def test_short_messages_say_where_they_go() -> None:
+    _, _, axes = drawn("DA-50", "aofl")
+    beside = [text.get_text() for text in axes.texts if text.get_fontsize() == TINY]
+    assert {"to the last layers", "result"} <= set(beside)
+    assert any(words.startswith("to tx2-1, tx2-2") for words in beside)  # one message behind another
+
+
+def test_neighbouring_volumes_are_told_apart() -> None:
+    """Also where both begin near each other in the network."""
+    system = System(get_scenario("DA-50"))
+    ranges = [(unit, unit + 1) for unit in range(system.n_units)]
+    volumes = _volumes(system, ranges, [(int(rows),) * 3 for rows in system.heights])
+    colors = np.array([volume.color for volume in volumes])
+    assert np.abs(np.diff(colors, axis=0)).sum(axis=1).min() > 0.3
 
 
 @pytest.mark.parametrize(("scenario", "agent"), CASES)

@@ -100,7 +100,9 @@ def test_every_input_is_in_the_fingerprint(tmp_path: Path) -> None:
     trace.write_text("0 10\n10 20\n")
     modelled(base)[0].save(profile)
     paths = {"traces": (str(trace),), "profiles": {"device": str(profile)}}
-    scenarios = [base, *(replace(base, **{name: paths.get(name, value)}) for name, value in OTHER.items())]
+    beside = {"trace_factor": {"traces": paths["traces"]}}
+    others = ({name: paths.get(name, value), **beside.get(name, {})} for name, value in OTHER.items())
+    scenarios = [base, *(replace(base, **other) for other in others)]
     prints = [System(scenario).fingerprint for scenario in scenarios]
     assert prints[0] == System(base).fingerprint
     trace.write_text("0 10\n10 21\n")
