@@ -21,9 +21,7 @@ from stable_baselines3.common.preprocessing import get_action_dim
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.td3.policies import TD3Policy
 from torch import Tensor
-from torch.nn.functional import mse_loss
 from torch.optim import Adam
-from torch.optim.adam import adam
 
 from .mlp import Mlp, is_plain
 
@@ -63,10 +61,13 @@ class AdamKernel:
             if not self.state[parameter]:
                 moments = {name: torch.zeros_like(parameter.detach()) for name in ("exp_avg", "exp_avg_sq")}
                 self.state[parameter] = {"step": torch.tensor(0.0), **moments}
+        self._steps = torch.stack([self.state[parameter]["step"] for parameter in parameters])
+        for parameter, step in zip(parameters, self._steps.unbind(), strict=True):
+            self.state[parameter]["step"] = step
         means, squares, steps = (
             [self.state[parameter][name] for parameter in parameters] for name in ("exp_avg", "exp_avg_sq", "step")
         )
-        self.lists = [p.detach() for p in parameters], [p.grad for p in parameters], means, squares, [], steps
+        self._lists = [p.detach() for p in parameters], [p.grad for p in parameters], means, squares, [], steps
 
     @property
     def stale(self) -> bool:
@@ -77,7 +78,8 @@ class AdamKernel:
         """Update the parameters from their gradients."""
         beta1, beta2 = self.group["betas"]
         options = {name: self.group[name] for name in ("lr", "weight_decay", "eps", "amsgrad", "maximize")}
-        adam(*self.lists, fused=True, beta1=beta1, beta2=beta2, **options)
+        self._steps += 1.0
+        torch.ops.aten._fused_adam_.default(*self._lists, beta1=beta1, beta2=beta2, **options)
 
 
 class Networks:
@@ -129,9 +131,9 @@ class Networks:
         wanted = rewards + goes_on * gamma * least
         loss = 0.0
         for critic in self.critics:
-            value = critic.forward(self.replayed)
-            loss += mse_loss(value, wanted).item()
-            critic.backward((value - wanted) * (2.0 / self.rows))
+            missed = critic.forward(self.replayed) - wanted
+            loss += missed.square().mean().item()
+            critic.backward(missed * (2.0 / self.rows))
         self._adams[1].step()
         return loss
 
@@ -210,8 +212,9 @@ class FastUpdates(sb3.TD3):
                     self._networks.update_targets(self.tau)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         if actor_losses:
-            self.logger.record("train/actor_loss", np.mean(actor_losses))
-        self.logger.record("train/critic_loss", np.mean(critic_losses))
+            self.logger.record("train/actor_loss", sum(actor_losses) / len(actor_losses))
+        if critic_losses:
+            self.logger.record("train/critic_loss", sum(critic_losses) / len(critic_losses))
 
     def _target_noise(self, rows: int) -> Tensor | None:
         """Noise (rows, actions) of the target's actions; None with DDPG, which has none."""

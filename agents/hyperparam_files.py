@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..ui.errors import InputError
+from ..ui.files import read_yaml
+from ..ui.names import meant
 from ..ui.validation import shown
 from .registry import agents_of
 
@@ -19,19 +21,13 @@ def read_hyperparams(path: Path, family: str) -> Table:
     Raises:
         InputError: it cannot be read, has another form, or names an agent that the family has not.
     """
-    import yaml
-
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
+    data = read_yaml(path)
     form = "agent: {default: {name: value}, <scenario>: {name: value}}"
     for agent, entry in _mapping(data, str(path), form).items():
         if agent not in agents_of(family):
             raise InputError(
-                f"{path}: unknown agent {shown(agent)} for {family}; known: {', '.join(agents_of(family))}"
+                f"{path}: unknown agent {shown(agent)} for {family}; "
+                f"{meant(str(agent), agents_of(family), f'splitgym-train --env {family} --list agents')}"
             )
         for key, values in _mapping(entry, f"{path}: {agent}", form).items():
             _mapping(values, f"{path}: {agent}: {key}", form)

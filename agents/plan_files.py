@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,11 @@ Follow = Callable[[Any, Any], Agent]  # env, plan
 
 
 def plan_spec(
-    kind: type[Plan], follow: Follow, path: str, env_kwargs: Mapping[str, Any] = MappingProxyType({})
+    kind: type[Plan],
+    follow: Follow,
+    path: str,
+    env_kwargs: Mapping[str, Any] = MappingProxyType({}),
+    needs: Sequence[str] | None = None,
 ) -> AgentSpec:
     """The agent that follows a plan file.
 
@@ -25,10 +29,10 @@ def plan_spec(
         kind: of the plans that the family has.
         follow: makes the agent from an env and a plan; refuses what does not fit the env with an ``InputError``.
         path: of the file.
-        env_kwargs: how the agent wants its env made.
+        env_kwargs, needs: how the agent wants its env made, and what of it must be; see :class:`AgentSpec`.
     """
     make = partial(_from_file, kind, follow, path)
-    return AgentSpec(path, f"follows {path}", make, env_kwargs, from_file=True, hyperparams=Hyperparams)
+    return AgentSpec(path, f"follows {path}", make, env_kwargs, from_file=True, hyperparams=Hyperparams, needs=needs)
 
 
 def _from_file(kind: type[Plan], follow: Follow, path: str, env: Any, seed: int = 0) -> Agent:

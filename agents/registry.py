@@ -6,12 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..envs import get_family
-from ..ui.errors import InputError, needs
+import numpy as np
+
+from ..envs import FAMILIES, get_family
+from ..ui.errors import InputError
+from ..ui.names import meant
+from ..ui.programs import needs
 from ..ui.validation import validated
 from .hyperparam_types import Hyperparams
 from .protocol import Agent
@@ -30,8 +35,11 @@ class AgentSpec:
         seeded: whether the seed changes the result; others are evaluated once.
         baseline: whether the paper compares against it.
         reference: whether it is a yardstick beside the baselines: a strong search, the exact optimum.
+        whole: whether it leaves the network whole, on one machine.
         from_file: whether it follows a plan file, which may not fit a scenario.
         hyperparams: dataclass with their types and ranges; None leaves the check to ``make``.
+        needs: names in ``env_kwargs`` without which it cannot decide, or would be another agent; by default all of
+            a planner's, none of a learner's.
     """
 
     name: str
@@ -42,8 +50,16 @@ class AgentSpec:
     seeded: bool = False
     baseline: bool = False
     reference: bool = False
+    whole: bool = False
     from_file: bool = False
     hyperparams: type[Hyperparams] | None = None
+    needs: Sequence[str] | None = None
+
+    @property
+    def needed(self) -> dict[str, Any]:
+        """The options that its env must have been made with."""
+        names = (() if self.learns else self.env_kwargs) if self.needs is None else self.needs
+        return {name: self.env_kwargs[name] for name in names}
 
 
 def agents_module(family: str) -> ModuleType:
@@ -79,7 +95,7 @@ def get_spec(family: str, name: str, option: str = "--agent") -> AgentSpec:
     """Agent by name, or one that follows a plan file (``*.json``) where the family has plans.
 
     Raises:
-        InputError: unknown name; the message lists the known ones.
+        InputError: unknown name; the message tells the nearest, or all where they are few.
     """
     known = agents_of(family)
     if name in known:
@@ -91,7 +107,7 @@ def get_spec(family: str, name: str, option: str = "--agent") -> AgentSpec:
         where = f"splitgym-eval --runs {name} takes the agent of a run, splitgym-train --resume {name} goes on with it"
         raise InputError(f"{option}: {name} is a folder, not an agent; {where}")
     plans = ", or a plan.json" if from_plan else ""
-    raise InputError(f"{option}: unknown agent {name!r} for {family}; known: {', '.join(known)}{plans}")
+    raise InputError(f"{option}: unknown agent {name!r} for {family}; {meant(name, known, '--list', plans)}")
 
 
 def hyperparams_of(family: str, name: str, scenario: str) -> dict[str, Any]:
@@ -130,16 +146,55 @@ def agent_hyperparams(family: str, spec: AgentSpec, scenario: str, given: Mappin
     return {name: found[name] for name in merged}
 
 
+def check_family(what: str, family: str, env: Any) -> None:
+    """Refuse an env of another family.
+
+    Raises:
+        InputError: tells both families.
+    """
+    made = env.unwrapped.spec
+    others = [f.name for f in FAMILIES.values() if made is not None and f.env_id == made.id]
+    if others and family not in others:
+        raise InputError(f"{what} is of {family}, the env of {others[0]}")
+
+
+def check_options(agent: str, needed: Mapping[str, Any], env: Any) -> None:
+    """Refuse an env that was made with other options than an agent needs.
+
+    Raises:
+        InputError: names the option and what it must be.
+    """
+    for option, value in needed.items():
+        found = _option(env.unwrapped, option, value)
+        if not np.array_equal(found, value):
+            raise InputError(f"agent {agent}: its env needs {option}={value}, not {found}")
+
+
+def _option(env: Any, name: str, unknown: Any) -> Any:
+    """What an option of an env is: a field of its scenario, given to Gymnasium, or the default of the env's class."""
+    if name in env.dynamics.settings:
+        return env.dynamics.settings[name]
+    if env.spec is None:  # made without Gymnasium's registry, which alone knows
+        return unknown
+    parameter = signature(type(env)).parameters.get(name)
+    return env.spec.kwargs.get(name, unknown if parameter is None else parameter.default)
+
+
 def make_agent(family: str, name: str, env: Any, seed: int = 0, **hyperparams: Any) -> Agent:
     """Make an agent for an env (scalar or vector, wrapped or not) of a family.
+
+    A planner belongs to that env: it plans by its scenario, and its regret in another says nothing of it.
 
     Args:
         hyperparams: on top of those of the YAML file.
 
     Raises:
-        InputError: unknown agent, a hyperparameter that is unknown or not allowed, a package that is not installed.
+        InputError: unknown agent, an env of another family or made with other options than the agent needs, a
+            hyperparameter that is unknown or not allowed, a package that is not installed.
     """
     spec = get_spec(family, name)
+    check_family(f"agent {name}", family, env)
+    check_options(name, spec.needed, env)
     merged = agent_hyperparams(family, spec, env.unwrapped.dynamics.scenario_name, hyperparams)
     try:
         return spec.make(env, seed=seed, **merged)

@@ -10,7 +10,7 @@ import gymnasium as gym
 from ..envs import get_family
 from ..ui.errors import InputError
 from .protocol import Agent, Learner
-from .registry import make_agent
+from .registry import check_family, make_agent
 from .run_folder import CONFIG, RunFolder
 
 PRETRAINED = Path(__file__).parent / "pretrained"  # a run folder a family
@@ -46,11 +46,14 @@ def load(run: str | Path, env: Any = None) -> Agent:
         observations, as Stable-Baselines3's algorithms do.
 
     Raises:
-        InputError: the folder is no run, holds no trained model, or an input of its scenario is gone.
+        InputError: the folder is no run, holds no trained model, the env is of another family, or an input of the
+            run's scenario is gone.
     """
     folder = _folder(run)
     config = folder.read_config()
-    agent = make_agent(config.env, config.agent, env_of(run) if env is None else env, config.seed, **config.hyperparams)
+    env = env_of(run) if env is None else env
+    check_family(f"run {run}", config.env, env)
+    agent = make_agent(config.env, config.agent, env, config.seed, **config.hyperparams)
     if isinstance(agent, Learner):
         folder.load_model(agent)
     return agent

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -32,6 +31,7 @@ from ..ui.errors import InputError
 from ..ui.files import write_text
 from . import fast_updates
 from .protocol import OnReport, Report, follow
+from .recent_metrics import RecentMetrics
 
 REPORT_S = 0.5  # an interruption waits for a report: no longer than this between two
 
@@ -47,7 +47,7 @@ class BatchVecEnv(VecEnv):
     Attributes:
         episodes: episodes ended so far.
         least: what the best episode is compared by, the less the better; ``best_plan`` is its plan.
-        recent: headline values of the newest episodes, ``regret`` their distances to their optima.
+        recent: metrics of the newest episodes.
     """
 
     def __init__(
@@ -59,8 +59,7 @@ class BatchVecEnv(VecEnv):
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self.sign = 1.0 if lower_is_better else -1.0
         self.episodes, self.least, self.best_plan = 0, np.inf, None
-        self.recent: deque[float] = deque(maxlen=200)
-        self.regret: deque[float] = deque(maxlen=200)
+        self.recent = RecentMetrics(200)
         self._actions: np.ndarray | None = None
 
     def reset(self) -> Any:
@@ -98,14 +97,13 @@ class BatchVecEnv(VecEnv):
         return self.least * self.sign if self.env.dynamics.alike else float("nan")
 
     def _note(self, lanes: np.ndarray, metrics: Mapping[str, np.ndarray]) -> None:
-        ended, cost = metrics[self.headline][lanes], metrics[self.headline][lanes] * self.sign
+        ended = {name: values[lanes] for name, values in metrics.items()}
         self.episodes += len(lanes)
-        self.recent.extend(ended.tolist())
-        if self.paired_regret is not None:
-            regret = metrics[self.paired_regret][lanes]
-            self.regret.extend(regret.tolist())
-            if not self.env.dynamics.alike and np.isfinite(regret).all():
-                cost = regret
+        self.recent.extend(ended)
+        cost = ended[self.headline] * self.sign
+        if self.paired_regret is not None and not self.env.dynamics.alike:
+            regret = ended[self.paired_regret]
+            cost = regret if np.isfinite(regret).all() else cost
         winner = int(np.argmin(cost))
         if cost[winner] < self.least:
             self.least = float(cost[winner])
@@ -228,9 +226,10 @@ class Sb3Learner:
         """Train until ``episodes`` or ``steps`` in all are done; see :class:`splitgym.agents.protocol.Learner`."""
         if steps is None:
             episodes = episodes or self.episodes
-        total = (episodes or 0) * self.dynamics.episode_steps if steps is None else steps
+        episode_steps = self.vec.env.dynamics.episode_steps
+        total = (episodes or 0) * episode_steps if steps is None else steps
         # a resumed run begins with a fresh episode, so a budget in episodes may take a few steps more
-        spare = self.dynamics.episode_steps * self.vec.num_envs if steps is None else 0
+        spare = episode_steps * self.vec.num_envs if steps is None else 0
         left = total + spare - self.model.num_timesteps
         if left <= 0 or (episodes is not None and self.vec.episodes >= episodes):
             return
@@ -243,9 +242,10 @@ class Sb3Learner:
         """How training stands."""
         vec = self.vec
         share = min(1.0, max(done / steps, vec.episodes / episodes if episodes else 0.0))
-        recent, regret = (float(np.mean(v)) if v else float("nan") for v in (vec.recent, vec.regret))
+        recent, regret = vec.recent.mean(vec.headline), vec.recent.mean(vec.paired_regret)
         told = self.model.logger.name_to_value.items()  # losses, entropy and the like, of the newest update
         extra = {name: float(v) for name, v in told if name.startswith("train/") and name not in CONSTANT}
+        extra |= vec.recent.curves(without=(vec.headline, vec.paired_regret))
         return Report(vec.episodes, done, share, vec.best, recent, vec.best_plan, regret, extra)
 
     def episode_ended(self, metrics: Mapping[str, float]) -> None:
@@ -259,7 +259,8 @@ class Sb3Learner:
             return actions, state
         return follow(self.dynamics.plan_actions(self.vec.best_plan), len(observation), state, episode_start)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "model.zip").open("wb") as file:  # given a path, it leaves the file open where it fails
             self.model.save(file)
@@ -270,13 +271,13 @@ class Sb3Learner:
         state = {
             "episodes": self.vec.episodes,
             "least": self.vec.least,
-            "recent": list(self.vec.recent),
-            "regret": list(self.vec.regret),
+            "recent": self.vec.recent.to_json(),
             "best_plan": None if plan is None else plan.to_json(),
         }
         write_text(folder / "learner.json", json.dumps(state))
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: str | Path) -> None:
+        folder = Path(folder)
         for name in ("model.zip", "learner.json"):
             if not (folder / name).is_file():
                 raise InputError(f"{folder / name}: missing; a saved model has model.zip and learner.json")
@@ -285,8 +286,7 @@ class Sb3Learner:
             self.model.load_replay_buffer(folder / "replay.pkl")
         state = json.loads((folder / "learner.json").read_text())
         self.vec.episodes, self.vec.least = state["episodes"], state["least"]
-        self.vec.recent.extend(state["recent"])
-        self.vec.regret.extend(state["regret"])
+        self.vec.recent.restore(state["recent"])
         if state["best_plan"] is not None:
             plan = state["best_plan"]
             self.vec.best_plan = KINDS[plan["kind"]](plan, str(folder / "learner.json"))

@@ -13,7 +13,7 @@ from ...ui.errors import InputError
 from ...ui.progress import tell
 from ..plan_files import plan_spec as spec_of
 from ..protocol import Agent, Interrupted
-from ..registry import AgentSpec, sb3_agent
+from ..registry import AgentSpec, check_options, sb3_agent
 from . import hyperparams
 from .baselines import PLANNERS, aofl_resplit
 from .plan_agent import ENV_KWARGS, PlanAgent
@@ -23,6 +23,8 @@ DEFAULT_AGENT = "risk-seeking"
 
 def _planner(name: str, env: Any, seed: int = 0, **options: Any) -> Agent:
     resplit = aofl_resplit if name == "aofl" else None
+    if name in _REPLAN and env.unwrapped.dynamics.system.scenario.varies:
+        check_options(name, ENV_KWARGS, env)
     return PlanAgent(env, PLANNERS[name], replans=name in _REPLAN, resplit=resplit, **options)
 
 
@@ -47,7 +49,7 @@ def _follow(env: Any, plan: SpatialPlan) -> Agent:
     return PlanAgent(env, lambda system, mbps: plan)
 
 
-plan_spec = partial(spec_of, SpatialPlan, _follow, env_kwargs=ENV_KWARGS)
+plan_spec = partial(spec_of, SpatialPlan, _follow, env_kwargs=ENV_KWARGS, needs=())
 
 
 def _osds(env: Any, seed: int = 0, **options: Any) -> Agent:
@@ -78,6 +80,7 @@ _BASELINES = {
     "offload": "Offload: everything on the best provider",
 }
 _REPLAN = ("coedge", "aofl")  # those that look at the network
+_PARTITION = ("partition",)
 _LEARNERS = {
     "ppo": hyperparams.OnPolicy,
     "a2c": hyperparams.OnPolicy,
@@ -99,16 +102,16 @@ AGENTS: tuple[AgentSpec, ...] = (
     ),
     AgentSpec(
         "risk-seeking", "learns the partition and the splits by risk-seeking policy gradient", _risk_seeking,
-        ENV_KWARGS, learns=True, seeded=True, hyperparams=hyperparams.RiskSeeking,
+        ENV_KWARGS, learns=True, seeded=True, hyperparams=hyperparams.RiskSeeking, needs=_PARTITION,
     ),
     AgentSpec(
         "joint", "evolutionary search over cuts and splits: the reference", _joint,
-        ENV_KWARGS, seeded=True, reference=True, hyperparams=hyperparams.Joint,
+        ENV_KWARGS, seeded=True, reference=True, hyperparams=hyperparams.Joint, needs=_PARTITION,
     ),
     *(
         AgentSpec(
-            name, summary, partial(_planner, name), ENV_KWARGS, baseline=True,
-            hyperparams=hyperparams.Replanning if name in _REPLAN else hyperparams.Hyperparams,
+            name, summary, partial(_planner, name), ENV_KWARGS, baseline=True, whole=name == "offload",
+            hyperparams=hyperparams.Replanning if name in _REPLAN else hyperparams.Hyperparams, needs=_PARTITION,
         )
         for name, summary in _BASELINES.items()
     ),

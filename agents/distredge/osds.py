@@ -190,13 +190,15 @@ class Osds(Sb3Learner):
             return super().predict(observation, state, episode_start, deterministic)
         return self.deciding.predict(observation, deterministic=deterministic)[0], state
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
+        folder = Path(folder)
         super().save(folder)
         if self._star is not None:
             with (folder / "best.pt").open("wb") as file:
                 torch.save(vars(self._star), file)
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: str | Path) -> None:
+        folder = Path(folder)
         super().load(folder)
         self._set_rates()
         self._star = self._deciding = None

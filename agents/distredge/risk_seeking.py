@@ -10,7 +10,6 @@ whether the volume ends is Bernoulli.
 from __future__ import annotations
 
 import json
-from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from ...models.plans import SpatialPlan
 from ...ui.errors import InputError
 from ...ui.files import write_text
 from ..protocol import OnReport, Report, follow
+from ..recent_metrics import RecentMetrics
 
 
 class MixedPolicy(nn.Module):
@@ -100,8 +100,6 @@ class RiskSeeking:
     ) -> None:
         torch.set_num_threads(1)
         self.dynamics = env.unwrapped.dynamics
-        if not getattr(self.dynamics, "learned", False):
-            raise InputError("this agent learns the partition: its env needs partition=learned")
         family = next(f for f in FAMILIES.values() if f.env_id == env.spec.id)
         kwargs = {"optimum": True, **{k: v for k, v in env.spec.kwargs.items() if k != "render_mode"}}
         self.headline, self.paired_regret = family.headline, family.paired_regret
@@ -113,8 +111,8 @@ class RiskSeeking:
         self.generator = torch.Generator().manual_seed(seed)
         self.seed, self.starts, self.episodes = seed, 0, 0
         self.best, self.best_plan = float("inf"), None
-        self.recent: deque[float] = deque(maxlen=20)
-        self.regret: deque[float] = deque(maxlen=20)
+        self.recent = RecentMetrics(20)  # means of an update's episodes
+        self.told: dict[str, float] = {}  # of the newest update
         self._observation: Any = None
         self._start_afresh()
 
@@ -134,25 +132,24 @@ class RiskSeeking:
         if self._observation is None:
             self._observation, _ = self.env.reset(seed=self.seed)
         while self.episodes < budget:
-            observations, actions, latency, regret = self._rollout()
+            observations, actions, latency = self._rollout()
             self._learn_from(observations, actions, latency)
             self.episodes += self.lanes
-            self.recent.append(float(latency.mean()))
-            self.regret.append(float(regret.mean()))
             on_report(self._report(budget))
             if self.idle >= self.patience:
                 self._start_afresh()
 
     def _report(self, budget: int) -> Report:
         share = min(1.0, self.episodes / budget)
-        recent, regret = (float(np.mean(values)) for values in (self.recent, self.regret))
-        extra = {"policy_starts": float(self.starts)}
+        recent, regret = self.recent.mean(self.headline), self.recent.mean(self.paired_regret)
+        extra = {"policy_starts": float(self.starts), **self.told}
+        extra |= self.recent.curves(without=(self.headline, self.paired_regret))
         best = self.best if self.dynamics.alike else float("nan")
         done = self.episodes * self.stages
         return Report(self.episodes, done, share, best, recent, self.best_plan, regret, extra)
 
-    def _rollout(self) -> tuple[torch.Tensor, torch.Tensor, np.ndarray, np.ndarray]:
-        """One episode in every lane: (stages, lanes, ...) observations and actions, (lanes,) latencies and regrets."""
+    def _rollout(self) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+        """One episode in every lane: (stages, lanes, ...) observations and actions, (lanes,) latencies."""
         observations, actions = [], []
         info: dict[str, Any] = {}
         for _ in range(self.stages):
@@ -161,11 +158,13 @@ class RiskSeeking:
             observations.append(seen)
             actions.append(action)
             self._observation, _, _, _, info = self.env.step(action.numpy())
-        latency = info["final_info"][self.headline]
+        metrics = info["final_info"]["metrics"]
+        self.recent.extend({name: values.mean(keepdims=True) for name, values in metrics.items()})
+        latency = metrics[self.headline]
         winner = int(np.argmin(latency))
         if latency[winner] < self.best:
             self.best, self.best_plan = float(latency[winner]), self.env.dynamics.plan(winner)
-        return torch.stack(observations), torch.stack(actions), latency, info["final_info"][self.paired_regret]
+        return torch.stack(observations), torch.stack(actions), latency
 
     @torch.no_grad()
     def _sample(self, seen: torch.Tensor) -> torch.Tensor:
@@ -197,6 +196,7 @@ class RiskSeeking:
             loss.backward()
             nn.utils.clip_grad_norm_(self.policy.parameters(), 1.0)
             self.optimizer.step()
+        self.told = {"train/loss": loss.item(), "train/entropy_loss": -entropy.item()}
         self.updates += 1
         best = float(latency.min())
         self.idle = 0 if best < self.start_best * (1 - 1e-4) else self.idle + 1
@@ -229,7 +229,8 @@ class RiskSeeking:
             actions = self._sample(seen)
         return actions.clamp(-1.0, 1.0).numpy(), state
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         state = {
             "policy": self.policy.state_dict(),
@@ -242,10 +243,11 @@ class RiskSeeking:
             torch.save(state, file)
         numbers = {k: getattr(self, k) for k in ("episodes", "starts", "start_best", "idle", "updates", "best")}
         plan = None if self.best_plan is None else self.best_plan.to_json()
-        newest = {"recent": list(self.recent), "regret": list(self.regret)}
-        write_text(folder / "learner.json", json.dumps({**numbers, "best_plan": plan, **newest}))
+        newest = self.recent.to_json()
+        write_text(folder / "learner.json", json.dumps({**numbers, "best_plan": plan, "recent": newest}))
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: str | Path) -> None:
+        folder = Path(folder)
         for name in ("policy.pt", "learner.json"):
             if not (folder / name).is_file():
                 raise InputError(f"{folder / name}: missing; a saved model has policy.pt and learner.json")
@@ -257,8 +259,7 @@ class RiskSeeking:
         self.generator.set_state(state["random"])
         numbers = json.loads((folder / "learner.json").read_text())
         plan = numbers.pop("best_plan")
-        self.recent.extend(numbers.pop("recent"))
-        self.regret.extend(numbers.pop("regret"))
+        self.recent.restore(numbers.pop("recent"))
         for name, value in numbers.items():
             setattr(self, name, value)
         self.best_plan = None if plan is None else SpatialPlan.from_json(plan, str(folder / "learner.json"))

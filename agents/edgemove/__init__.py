@@ -47,7 +47,7 @@ AGENTS: tuple[AgentSpec, ...] = (
     ),
     AgentSpec(
         "on-device", "On-Device: the client trains alone", OnDevice, _ABSOLUTE,
-        baseline=True, hyperparams=hyperparams.Hyperparams,
+        baseline=True, whole=True, hyperparams=hyperparams.Hyperparams,
     ),
     AgentSpec(
         "device-cloud", "Device-Cloud: the cloud, cut by profiles and the measured rate", DeviceCloud, _ABSOLUTE,
@@ -68,7 +68,7 @@ AGENTS: tuple[AgentSpec, ...] = (
     *(
         AgentSpec(
             name, f"SB3's {name.upper()}", partial(sb3_agent, name, train_options=_TRAIN), options,
-            learns=True, seeded=True, hyperparams=allowed,
+            learns=True, seeded=True, hyperparams=allowed, needs=tuple(options),
         )
         for name, (allowed, options) in _LEARNERS.items()
     ),

@@ -30,6 +30,15 @@ def _follow(env: Any, plan: HybridPlan) -> Agent:
     return PlanAgent(env, lambda device_edge, edge_cloud: schedule)
 
 
+def _learner(algorithm: str, env: Any, seed: int = 0, *, episodes: int, **hyperparams: Any) -> Agent:
+    """One of SB3's. Where links are constant each block is an episode in training: plans are told apart by it."""
+    options: dict[str, Any] = {"optimum": True}
+    dynamics = env.unwrapped.dynamics
+    if dynamics.plan_decides and "blocks" not in env.spec.kwargs:
+        options, episodes = {**options, "blocks": 1}, episodes * dynamics.episode_steps
+    return sb3_agent(algorithm, env, seed, train_options=options, episodes=episodes, **hyperparams)
+
+
 _HYBRID = {"plans": "hybrid"}
 plan_spec = partial(spec_of, HybridPlan, _follow, env_kwargs=_HYBRID)
 _ALONE = {
@@ -42,7 +51,11 @@ _LAYERS = {
     "jointdnn+": ("JointDNN+: device, edge and cloud by layers", {"plans": "layers", "activation_bits": 32}),
     "jalad": ("JALAD: edge and cloud by layers, 8-bit activations", {"plans": "layers", "activation_bits": 8}),
 }
-_LEARNERS = {"ppo": hyperparams.OnPolicy, "ddpg": hyperparams.OffPolicy, "sac": hyperparams.OffPolicy}
+_LEARNERS = {  # hyperparameters, options that it cannot do without
+    "ppo": (hyperparams.OnPolicy, ()),
+    "ddpg": (hyperparams.OffPolicy, ("plans",)),
+    "sac": (hyperparams.OffPolicy, ("plans",)),
+}
 
 AGENTS: tuple[AgentSpec, ...] = (
     AgentSpec(
@@ -55,7 +68,8 @@ AGENTS: tuple[AgentSpec, ...] = (
     ),
     *(
         AgentSpec(
-            name, summary, partial(_planner, name), _HYBRID, baseline=True, hyperparams=hyperparams.Hyperparams
+            name, summary, partial(_planner, name), _HYBRID,
+            baseline=True, whole=True, hyperparams=hyperparams.Hyperparams,
         )
         for name, summary in _ALONE.items()
     ),
@@ -67,10 +81,10 @@ AGENTS: tuple[AgentSpec, ...] = (
     ),
     *(
         AgentSpec(
-            name, f"SB3's {name.upper()}", partial(sb3_agent, name, train_options={"optimum": True}), _HYBRID,
-            learns=True, seeded=True, hyperparams=allowed,
+            name, f"SB3's {name.upper()}", partial(_learner, name), _HYBRID,
+            learns=True, seeded=True, hyperparams=allowed, needs=needs,
         )
-        for name, allowed in _LEARNERS.items()
+        for name, (allowed, needs) in _LEARNERS.items()
     ),
 )  # fmt: skip
 EVAL_AGENTS = ("hiertrain", "exact", *_ALONE, *_LAYERS)

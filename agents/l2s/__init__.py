@@ -61,7 +61,10 @@ AGENTS: tuple[AgentSpec, ...] = (
         reference=True, hyperparams=hyperparams.Hyperparams,
     ),
     *(
-        AgentSpec(name, summary, partial(_fixed, name), options, baseline=True, hyperparams=hyperparams.Hyperparams)
+        AgentSpec(
+            name, summary, partial(_fixed, name), options,
+            baseline=True, whole=name == "pdt", hyperparams=hyperparams.Hyperparams,
+        )
         for name, (summary, options) in _FIXED.items()
     ),
     *(

@@ -118,12 +118,24 @@ def test_whole_trainings_are_the_same(name: str) -> None:
 def test_it_acts_as_its_policy_does(name: str) -> None:
     model = make(getattr(fast_updates, name))
     model.learn(80)
+    model.observation_space.seed(0)
     for rows in (1, LANES, 5):
         observation = np.stack([model.observation_space.sample() for _ in range(rows)])
         expected = model.policy.predict(observation)[0]
         for seen in (observation, observation.astype(np.float64)):
             assert model.predict(seen)[0] == pytest.approx(expected, abs=1e-6)
     assert model.predict(observation[0])[0] == pytest.approx(expected[0], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sb3_goes_on_where_ours_leaves_off(name: str) -> None:
+    ours, theirs = pair(name)
+    for plain in (True, False, True):
+        ours._plain = plain  # where it is not, the update is SB3's
+        for model in (ours, theirs):
+            seeded(model, 4)
+        assert_equal(ours, theirs)
+    assert {float(state["step"]) for state in ours.critic.optimizer.state.values()} == {12.0}
 
 
 def test_other_nets_are_left_to_sb3() -> None:

@@ -1,22 +1,19 @@
 """A network of one layer leaves nothing to cut; every planner says so by playing, or in one line."""
 
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
 from splitgym.agents.registry import agents_of
 from splitgym.envs import FAMILIES, get_family
 from splitgym.experiments.play import build_agent, make_env, options_for, play
+from splitgym.models.layers import Shape
 from splitgym.ui.errors import InputError
 
-FACTORY = """
-from torch import nn
+from ..models.own.nets import exported
 
-def one():
-    return nn.Conv2d(3, 4, 3, padding=1), (3, 16, 16)
-"""
 OPTIONS: dict[str, dict[str, Any]] = {"l2s": {"privacy_point": 0, "rounds": 60}, "edgemove": {"on_device_s": 60.0}}
 QUICK: dict[str, dict[str, Any]] = {
     "joint": {"population": 64, "parents": 8, "patience": 2, "rounds": 1},
@@ -24,16 +21,18 @@ QUICK: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def one_layer(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("nets") / "one.onnx"
+    return str(exported(nn.Conv2d(3, 4, 3, padding=1), path, Shape(3, 16, 16), dynamo=False))
+
+
 @pytest.mark.parametrize(
     ("family", "agent"), [(f, a) for f in FAMILIES for a, spec in agents_of(f).items() if not spec.learns]
 )
-def test_one_layer_is_played_or_refused_in_one_line(
-    family: str, agent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "one_layer.py").write_text(FACTORY)
-    monkeypatch.chdir(tmp_path)
+def test_one_layer_is_played_or_refused_in_one_line(family: str, agent: str, one_layer: str) -> None:
     found, spec = get_family(family), agents_of(family)[agent]
-    options = options_for(spec, {"model": "one_layer:one", **OPTIONS.get(family, {})})
+    options = options_for(spec, {"model": one_layer, **OPTIONS.get(family, {})})
     if family == "deprune":
         with pytest.raises(InputError, match="layer is 5, allowed for one: 0 to 0"):
             make_env(found, found.default_scenario, options)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from splitgym.agents import Agent, env_of, load
-from splitgym.experiments.play import play
+from splitgym.agents import Agent, env_of, load, make_agent
+from splitgym.experiments.play import batched, play
 from splitgym.experiments.train_command import main
 from splitgym.ui.errors import InputError
 
@@ -39,6 +39,23 @@ def test_it_predicts_for_batches_in_an_env_of_ones_own(run: Path) -> None:
     assert actions[0] == actions[1]
     assert env.action_space.contains(actions[0])
     assert env.render().ndim == 3
+
+
+@pytest.mark.parametrize("family", ["distredge", "l2s"])
+def test_it_predicts_for_one_observation_of_any_kind(family: str) -> None:
+    run = f"pretrained:{family}"
+    env = env_of(run)
+    actions, _ = load(run, env).predict(batched(env.reset(seed=0)[0]), None)
+    assert env.action_space.contains(actions[0])
+
+
+@pytest.mark.parametrize("family", ["hiertrain", "distredge"])
+def test_an_env_of_another_family_is_refused(family: str) -> None:
+    env = env_of("pretrained:l2s")
+    with pytest.raises(InputError, match=f"^run pretrained:{family} is of {family}, the env of l2s$"):
+        load(f"pretrained:{family}", env)
+    with pytest.raises(InputError, match=f"^agent ppo is of {family}, the env of l2s$"):
+        make_agent(family, "ppo", env)
 
 
 @pytest.mark.parametrize(("folder", "told"), [("nowhere", "is not a folder"), (".", "config.json is missing")])

@@ -89,12 +89,14 @@ def test_an_episodes_start_restarts_its_lanes_only(name: str) -> None:
     played = play_lanes("resnet34-gpu-100", name, lanes, 5, quiet(name), rounds=140)
     seen = played.observations[:-1]
     starts = {at: np.array([False, True, False])}
-    restarted = replay(make_agent("l2s", name, make("resnet34-gpu-100"), 5, **quiet(name)), seen, starts)
+    env = make("resnet34-gpu-100", **get_spec("l2s", name).env_kwargs)
+    restarted = replay(make_agent("l2s", name, env, 5, **quiet(name)), seen, starts)
     assert np.array_equal(restarted[:, [0, 2]], played.choice[:, [0, 2]])
     assert np.array_equal(restarted[:at, 1], played.choice[:at, 1])
     if name != "lints":  # its draws go on
         alone = [{key: value[1:2] for key, value in observation.items()} for observation in seen[at:]]
-        fresh = replay(make_agent("l2s", name, make("resnet34-gpu-100", rounds=140), 5, **quiet(name)), alone)
+        env = make("resnet34-gpu-100", rounds=140, **get_spec("l2s", name).env_kwargs)
+        fresh = replay(make_agent("l2s", name, env, 5, **quiet(name)), alone)
         if name == "linucb-e":  # T is the env's
             assert np.array_equal(restarted[at : at + 4, 1], fresh[:4, 0])
         else:
