@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from measure import Figure, vector_rate
+from sites import sites_apart
 
 from splitgym.agents.protocol import Learner
 from splitgym.agents.registry import agents_of, make_agent
@@ -25,8 +26,7 @@ FURTHER = ("pipedream", "lookahead", "oracle")
 CLOUD_MBPS = (50.0, 100.0, 150.0, 200.0, 300.0)
 SEEDS = range(5)  # of agents that draw
 Options = Mapping[str, Any]
-# As many in reach of a place as of the scenario's 125 sites.
-MANY_SITES: Options = {"n_sites": 10_000, "coverage_m": [metres * (125 / 10_000) ** 0.5 for metres in (300.0, 500.0)]}
+MANY_SITES = 10_000
 UNSEEN = 100  # first seed of held-out episodes; their loads and round trips were in no training
 
 
@@ -50,7 +50,7 @@ def speed_figures() -> Iterator[Figure]:
     """Env-steps a second of EdgeMove's environment with 125 sites, and how long its Table 1 takes."""
     rate = vector_rate(partial(gym.make_vec, ENV, 1024), 60)
     yield Figure("vgg16-cifar10 n=1024, random actions", rate, "steps/s")
-    many = vector_rate(partial(gym.make_vec, ENV, 1024, **MANY_SITES), 60)
+    many = vector_rate(partial(gym.make_vec, ENV, 1024, **sites_apart(MANY_SITES)), 60)
     yield Figure("the same among 10,000 sites", many, "steps/s", many / rate, "125 sites")
     begin = time.perf_counter()
     for task in TASKS:

@@ -1,6 +1,6 @@
 """How set-up, steps, planners and memory grow with devices, units, lanes, EdgeMove's sites and HierTrain's steps.
 
-    python benchmarks/growth.py [--only AXIS ...] [--picture FILE]
+    python benchmarks/growth.py [--only AXIS ...] [--pictures DIR] [--recorded]
 
 A point is measured in a fresh process, in seconds of its own on one thread. A series ends once a point takes over
 20 s. The exponent e of a series says that it grows as size^e; it is that of its last three points, as constant costs
@@ -14,22 +14,25 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from growth_points import AXES
 from growth_points import MOST_S as KILLED_S
 from measure import Figure
+from record import FILE, SCHEMA
 
 from splitgym.ui.canvas import COLORS, clean, footnote, panel_grid, save_figure
+from splitgym.ui.validation import read_json
 
 SIZES: Mapping[str, tuple[int, ...]] = {
     "devices": (4, 8, 16, 32, 64, 128),
     "units": (10, 20, 50, 100, 200, 500),
     "lanes": (1, 16, 256, 1024, 4096, 16384),
-    "sites": (125, 250, 500, 1000, 2000),
+    "sites": (125, 500, 1000, 2000, 5000, 10_000),
     "steps": (10, 20, 50, 100, 200),
 }
 LABELS = {
@@ -39,6 +42,12 @@ LABELS = {
 MOST_S = 20.0  # of a point; after that a series ends
 FITTED = 3  # points that an exponent comes from
 MEMORY = "memory"
+STEPS = ("set-up", "first step", "scalar step", "batch step")
+KINDS = {
+    "steps": "environments: s on one thread",
+    "plans": "planners: s on one thread",
+    "memory": "MB, most that the process held",
+}
 
 
 @dataclass
@@ -55,6 +64,11 @@ class Series:
     @property
     def title(self) -> str:
         return f"{self.name}: {self.quantity}"
+
+    @property
+    def kind(self) -> str:
+        """Which panel of its axis it is drawn in."""
+        return "memory" if self.quantity == MEMORY else "steps" if self.quantity in STEPS else "plans"
 
     @property
     def unit(self) -> str:
@@ -106,28 +120,43 @@ def measured(axis: str, job: str) -> list[Series]:
     return list(found.values())
 
 
-def growth(axes: Iterable[str] = SIZES) -> Iterator[Series]:
-    for axis in axes:
-        for job in AXES[axis]:
-            yield from measured(axis, job)
+def growth(axis: str) -> Iterator[Series]:
+    for job in AXES[axis]:
+        yield from measured(axis, job)
 
 
-def growth_figures() -> Iterator[Figure]:
-    """How set-up, steps, planners and memory grow with devices, units, lanes, sites and HierTrain's steps."""
-    for series in growth():
+def growth_figures(axis: str) -> Iterator[Figure]:
+    """How set-up, steps, planners and memory grow along an axis, and as which power of it in the end."""
+    for series in growth(axis):
         yield from series.figures()
 
 
+def recorded(axis: str, file: Path = FILE) -> list[Series]:
+    """What a run of the benchmarks has kept of an axis.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    found: dict[str, Series] = {}
+    for name, figure in read_json(file, schema=SCHEMA)["groups"].get(f"growth-{axis}", {}).get("figures", {}).items():
+        at, _, title = name.partition(" ")
+        if at.startswith(f"{axis}="):
+            job, _, quantity = title.rpartition(": ")
+            series = found.setdefault(title, Series(axis, job, quantity))
+            series.sizes.append(int(at.partition("=")[2]))
+            series.values.append(figure["value"])
+    return list(found.values())
+
+
 def picture(found: list[Series], path: Path) -> None:
-    """Write a log-log panel of times and one of memory for every axis, as PNG."""
-    panels = [(axis, unit) for axis in SIZES for unit in ("s", "MB")]
-    panels = [panel for panel in panels if any((s.axis, s.unit) == panel for s in found)]
+    """Write log-log panels of an axis, as PNG: what environments take, what planners take, and memory."""
+    panels = [kind for kind in KINDS if any(s.kind == kind for s in found)]
     figure, grid = panel_grid(len(panels), columns=1)
-    figure.set_size_inches(9.0, 4.2 * len(panels))
-    for axes, (axis, unit) in zip(grid, panels, strict=True):
-        _draw(axes, [s for s in found if (s.axis, s.unit) == (axis, unit)])
-        axes.set_xlabel(LABELS[axis])
-        axes.set_ylabel("seconds on one thread" if unit == "s" else "MB, most that the process held")
+    figure.set_size_inches(8.0, 3.1 * len(panels) + 0.2)
+    for axes, kind in zip(grid, panels, strict=True):
+        _draw(axes, [s for s in found if s.kind == kind])
+        axes.set_xlabel(LABELS[found[0].axis])
+        axes.set_ylabel(KINDS[kind])
     footnote(figure, "measured (benchmarks/growth.py); e: a series grows as size^e at its last three points")
     save_figure(figure, path)
 
@@ -145,25 +174,33 @@ def _draw(axes, found: list[Series]) -> None:
     sizes = sorted({size for series in found for size in series.sizes})
     axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
     axes.set_xticks([], minor=True)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=7)
+    if all(series.quantity == MEMORY for series in found):  # within a decade, where powers of ten say little
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.04), frameon=False, fontsize=8, labelspacing=0.3)
     clean(axes)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=SIZES, default=list(SIZES), metavar="AXIS", help=", ".join(SIZES))
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="write the curves there, as PNG")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw the curves of every axis there, as PNG")
+    parser.add_argument(
+        "--recorded", action="store_true", help="draw what benchmarks/run.py --record kept; no measuring"
+    )
     args = parser.parse_args()
-    found = []
-    for series in growth(args.only):
-        found.append(series)
-        for figure in series.figures():
-            print(figure.line(), flush=True)
-    if args.picture:
-        picture(found, args.picture)
+    for axis in args.only:
+        found = recorded(axis) if args.recorded else []
+        for series in growth(axis) if not args.recorded else ():
+            found.append(series)
+            for figure in series.figures():
+                print(figure.line(), flush=True)
+        if args.pictures and found:
+            args.pictures.mkdir(parents=True, exist_ok=True)
+            picture(found, args.pictures / f"growth-{axis}.png")
 
 
-GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {"growth": growth_figures}
+GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {f"growth-{axis}": partial(growth_figures, axis) for axis in SIZES}
 
 if __name__ == "__main__":
     main()

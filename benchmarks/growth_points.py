@@ -19,9 +19,11 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+from sites import sites_apart
 
 from splitgym.agents.distredge.baselines import PLANNERS as SPATIAL
 from splitgym.agents.distredge.joint import JointSearch
@@ -89,7 +91,9 @@ def made(env: str, lanes: int = 0, **options: Any) -> tuple[Any, float]:
 
 def memory_mb() -> float:
     """Most memory that this process held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # getrusage also counts what the process held that this one was forked from
+    held = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(held.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def each_s(act: Callable[[], object]) -> float:
@@ -211,6 +215,8 @@ AXES: Mapping[str, Mapping[str, Job]] = {
     "sites": {
         "EdgeMove": partial(scalar, "edgemove", of_sites),
         f"EdgeMove of {LANES} lanes": partial(batch, "edgemove", of_sites),
+        "EdgeMove, as many in reach": partial(scalar, "edgemove", sites_apart),
+        f"EdgeMove of {LANES} lanes, as many in reach": partial(batch, "edgemove", sites_apart),
         **{agent: partial(cycle, agent) for agent in ("edgemove", "pipedream-e", "lookahead", "oracle")},
     },
     "steps": {

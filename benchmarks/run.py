@@ -10,7 +10,7 @@ live-predictions, live-measured, live-rankings, live-wire, live-start; live-trai
 trains, on worker processes, ten minutes), or its parts; hostile (a worker and a controller among peers that mean ill,
 minutes); chaos (200 faults over 1000 images, minutes); suspicion (who is taken for lost on slow links and busy cores,
 ten minutes); executors (two processes beside one at the same jobs, a minute); growth (set-up, steps, planners
-and memory against sizes, with exponents, a quarter of an hour). What papers claim
+and memory against sizes, with exponents, a quarter of an hour), or its parts. What papers claim
 is splitgym-eval's: --paper all.
 --record keeps every group's figures, once it is done, for the pages that quote them (docs/results/benchmarks.json).
 Timings are single-threaded; run on an idle machine.
@@ -62,12 +62,17 @@ MODULES = (
     growth,
 )
 GROUPS = {name: figures for module in MODULES for name, figures in module.GROUPS.items()}
+PARTS = {"growth": tuple(growth.GROUPS)}  # by the name of all of them
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--only", nargs="+", choices=GROUPS, default=[n for n in GROUPS if not n.startswith("live-")], metavar="NAME"
+        "--only",
+        nargs="+",
+        choices=(*GROUPS, *PARTS),
+        default=[n for n in GROUPS if not n.startswith("live-")],
+        metavar="NAME",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument(
@@ -80,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     assert splitgym.envs.FAMILIES
-    for group in args.only:
+    for group in (part for name in args.only for part in PARTS.get(name, (name,))):
         figures: list[Figure] = []
         for figure in GROUPS[group]():
             print(json.dumps(asdict(figure)) if args.json else figure.line(), flush=True)

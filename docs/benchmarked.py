@@ -15,6 +15,7 @@ SCHEMA = 1
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 PREFIXES = ((1e9, "G "), (1e6, "M "), (1e3, "k "))
+GROWTH, EXPONENT = "growth-", "^e"  # groups of figures at growing sizes, and how the exponents' names begin
 FILE = Path(__file__).resolve().parent / "results" / "benchmarks.json"
 
 
@@ -82,13 +83,32 @@ def page() -> str:
 
 
 def _section(name: str, group: dict[str, Any]) -> list[str]:
-    rows = [(n, told(f["value"], f.get("unit", "")), _ratio(f)) for n, f in group["figures"].items()]
     return [
         f"## {name}",
         group["about"],
         f"`{group['command']}`, {group['date']}, {group['machine']}, {group['cpus']} CPUs ({group['versions']}).",
-        table(("figure", "value", "ratio"), rows),
+        _by_size(group["figures"]) if name.startswith(GROWTH) else _listed(group["figures"]),
     ]
+
+
+def _listed(figures: dict[str, dict[str, Any]]) -> str:
+    """A line a figure."""
+    rows = [(n, told(f["value"], f.get("unit", "")), _ratio(f)) for n, f in figures.items()]
+    return table(("figure", "value", "ratio"), rows)
+
+
+def _by_size(figures: dict[str, dict[str, Any]]) -> str:
+    """A line for all figures ``axis=size TITLE``, with the exponent that ``axis^e TITLE`` tells at its end."""
+    series: dict[str, dict[str, str]] = {}
+    for name, figure in figures.items():
+        at, _, title = name.partition(" ")
+        what = "*e*" if at.endswith(EXPONENT) else at.partition("=")[2]
+        value = f"{figure['value']:.2f}" if what == "*e*" else told(figure["value"], figure["unit"])
+        series.setdefault(title.partition(", ends: ")[0], {})[what] = value
+    sizes = sorted({size for values in series.values() for size in values if size != "*e*"}, key=int)
+    columns = (*sizes, "*e*")
+    rows = [(title, *(values.get(column, "") for column in columns)) for title, values in series.items()]
+    return table(("", *columns), rows)
 
 
 def _ratio(figure: dict[str, Any]) -> str:

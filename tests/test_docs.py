@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from gymnasium.envs.registration import load_env_creator
 
 from splitgym.agents.registry import agents_of
 from splitgym.envs import FAMILIES, Family
@@ -240,3 +241,15 @@ def test_the_command_finds_the_same_in_another_process(tmp_path: Path) -> None:
     wrong = make_pages.out_of_date()
     assert done.returncode == (1 if wrong else 0), done.stderr
     assert all(name in done.stderr for name in wrong)
+
+
+def test_the_optimum_is_computed_by_default_where_the_quickstart_says() -> None:
+    defaults = {}
+    for family in FAMILIES.values():
+        makers: list[Any] = [load_env_creator(p) for p in (family.entry_point, family.vector_entry_point)]
+        found = [inspect.signature(maker).parameters.get("optimum") for maker in makers]
+        if all(found):
+            defaults[family.title.partition(":")[0]] = [parameter.default for parameter in found if parameter]
+    assert defaults == {name: [True, False] for name in ("DistrEdge", "EdgeMove", "HierTrain")}
+    told = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
+    assert f"In {', '.join(list(defaults)[:2])} and HierTrain finding the optimum" in " ".join(told.split())

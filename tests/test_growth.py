@@ -51,7 +51,14 @@ def test_a_series_ends_behind_a_point_that_takes_too_long(
     assert any(plan.ends in figure.name for figure in plan.figures() if plan.ends)
 
 
-def test_a_picture_has_a_panel_for_every_axis_and_unit(growth: Any, tmp_path: Path) -> None:
+def test_what_was_recorded_is_drawn(growth: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = [growth.Series("units", "aofl", quantity, [10, 20], [1.0, 3.0]) for quantity in ("plan", "memory")]
-    growth.picture(found, tmp_path / "growth.png")
-    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+    kept, record = tmp_path / "benchmarks.json", script("benchmarks/record.py").record
+    record(kept, "growth-units", "of units", [figure for series in found for figure in series.figures()])
+    assert growth.recorded("units", kept) == found
+    assert growth.recorded("devices", kept) == []
+    monkeypatch.setattr(growth, "recorded", lambda axis: found if axis == "units" else [])
+    monkeypatch.setattr(growth.sys, "argv", ["growth.py", "--recorded", "--pictures", str(tmp_path / "drawn")])
+    growth.main()
+    assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["growth-units.png"]
+    assert (tmp_path / "drawn/growth-units.png").read_bytes().startswith(b"\x89PNG")

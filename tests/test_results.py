@@ -112,6 +112,16 @@ def test_what_is_recorded_is_quoted(bench: Any, kept: Path) -> None:
             results.look_up(unknown)
 
 
+def test_growth_is_a_line_a_series_with_its_sizes(bench: Any, kept: Path) -> None:
+    values = {"units=10 aofl: plan": 2.0, "units=20 aofl: plan": 8.0, "units=10 joint: memory": 90.0}
+    figures = [bench.Figure(name, value, "MB" if "memory" in name else "s") for name, value in values.items()]
+    exponents = [bench.Figure("units^e aofl: plan, ends: over 20 s at 20", 2.0, "= e")]
+    bench.record(kept, "growth-units", "of units", figures + exponents)
+    assert "|  | 10 | 20 | *e* |" in benchmarked.page()
+    assert "| aofl: plan | 2 s | 8 s | 2.00 |" in benchmarked.page()
+    assert "| joint: memory | 90 MB |  |  |" in benchmarked.page()
+
+
 def test_recording_again_replaces_a_group_and_leaves_others(bench: Any, kept: Path) -> None:
     figure = bench.Figure
     bench.record(kept, "one", "first", [figure("a", 1.0, "s"), figure("b", 2.0, "s")])
