@@ -62,6 +62,7 @@ clean:
 
 # .venv/.train, .venv/.test, .venv/.dev: stamps of the extras that are installed and up to date.
 .venv/.%: setup.cfg pyproject.toml constraints.txt | $(BIN)/python
+	@echo "putting splitgym[$*] and what it needs, torch above all, into .venv: 1 to 2 GB, some minutes"
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[$*]'
 	@touch $@
 

@@ -31,7 +31,7 @@ PPO = partial(sb3_agent, "ppo", lanes=16, episodes=1600, n_steps=50, batch_size=
 AGENTS = (
     AgentSpec("ppo", "Stable-Baselines3's PPO", PPO, learns=True, seeded=True),
     AgentSpec("greedy", "the best cut at the rate that is seen", Greedy, reference=True),
-    AgentSpec("device", "everything on the device", partial(Always, cut=-1), baseline=True),
-    AgentSpec("server", "everything on the server", Always, baseline=True),
+    AgentSpec("device", "everything on the device", partial(Always, cut=-1), baseline=True, whole=True),
+    AgentSpec("server", "everything on the server", Always, baseline=True, whole=True),
 )
 DEFAULT_AGENT, EVAL_AGENTS = "ppo", ("greedy", "device", "server")

@@ -21,7 +21,7 @@ def main(argv=None):
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        words = ["--testbed", args.scenario, "--env-kwargs", f"model={args.model}", "--images", str(args.images)]
+        words = ["--testbed", args.scenario, "--model", args.model, "--images", str(args.images)]
         code = run([args.plan, *words, "--check", "--out", str(out)])  # workers end with it
         told = json.loads((out / "run.json").read_text(encoding="utf-8")) if code == 0 else {}
     print(*told, sep=", ")

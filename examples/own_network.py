@@ -35,7 +35,7 @@ def main(argv=None):
         print(f"{name:8} {1e3 * found.metrics['latency_s']:.2f} ms")
     best = min(played.values(), key=lambda found: found.metrics["latency_s"])
     save_plan(SpatialPlan.from_json(best.plan, "plan"), args.out)
-    print(f"written to {args.out}; splitgym-run {args.out} --testbed {args.scenario} --env-kwargs model={args.model}")
+    print(f"written to {args.out}; splitgym-run {args.out} --testbed {args.scenario} --model {args.model}")
     return {name: found.metrics["latency_s"] for name, found in played.items()}
 
 

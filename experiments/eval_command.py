@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from ..agents.run_folder import RunFolder
 from ..agents.saved import pretrained
 from ..envs import Family
 from ..ui.canvas import footnote, save_figure
-from ..ui.console import Parser, entry, note, print_table, stdout, whole
+from ..ui.console import Parser, called, entry, note, print_table, stdout, whole
 from ..ui.errors import InputError
 from ..ui.files import write_text
 from ..ui.progress import Bar
@@ -34,7 +36,7 @@ from .tracking import MODES, Tracker, new_track_id, tracking_mode
 from .workers import Task, run_tasks
 
 PROG = "splitgym-eval"
-RESULTS = "results.csv"
+RESULTS, RUNS = "results.csv", "runs"
 SHIPPED = "pretrained"  # among --agents: the trained agent that the suite ships
 
 
@@ -75,10 +77,20 @@ def _main(argv: Sequence[str] | None) -> int:
             charts = _conclude(family, results, settings, shown, out, command)
             _track(tracker, family, results, charts)
         tracker.finish(exit_code=1)
-        kept = f"{len(results)} of {len(tasks)} evaluations are in the results" if results else ""
-        if not results and any(out.iterdir()):
-            kept = f"what is trained is in {out / 'runs'} (reuse: --runs)"
-        return _ended(stop, kept)
+        kept = [f"{len(results)} of {len(tasks)} evaluations are in the results"] if results else []
+        if (out / RUNS).is_dir():
+            words = sys.argv[1:] if argv is None else argv
+            kept.append(f"what is trained is in {out / RUNS}, go on with: {_again(words, out)}")
+        return _ended(stop, "; ".join(kept))
+
+
+def _again(words: Sequence[str], out: Path) -> str:
+    """The command that goes on with what an evaluation in ``out`` has trained, in a folder of its own."""
+    free = next(path for n in count(2) if not (path := out.with_name(f"{out.name}-{n}")).exists())
+    again = [f"--out={free}" if word.startswith("--out=") else word for word in words]
+    if "--out" in again:
+        again[again.index("--out") + 1] = str(free)
+    return f"{called(PROG)} {shlex.join([*again, '--runs', str(out / RUNS)])}"
 
 
 def _ended(stop: BaseException | None, kept: str) -> int:
@@ -223,13 +235,14 @@ def _tell_options(specs: Sequence[AgentSpec], options: Mapping[str, Any]) -> Non
 def _tell_training(tasks: Sequence[Task], out: Path) -> None:
     names = list(dict.fromkeys(t.agent for t in tasks if t.trains))
     if names:
-        count = sum(t.trains for t in tasks)
-        note(f"no run is given for {', '.join(names)}: {count} trainings first, kept in {out / 'runs'} (reuse: --runs)")
+        number = sum(t.trains for t in tasks)
+        first = f"{number} training{'s' * (number > 1)} first, kept in {out / RUNS} once done (reuse: --runs)"
+        note(f"no run is given for {', '.join(names)}: {first}")
 
 
 def _evaluate(tasks: Sequence[Task], executor: Executor, out: Path) -> tuple[list[Result], BaseException | None]:
     """Results in the order of the tasks, and what has left some out: Ctrl-C, or a task that failed."""
-    keep = out / "runs" if any(task.trains for task in tasks) else None
+    keep = out / RUNS if any(task.trains for task in tasks) else None
     weight = sum(task.weight for task in tasks)
     share = {task.index: 0.0 for task in tasks}
     found: dict[int, Result] = {}

@@ -130,7 +130,7 @@ def _curve_figure(
     _label_lines(axes, shown)
     if len(done):
         axes.set_xlim(min(0.0, float(done[0])), max(1.02 * float(done[-1]), 1.0))
-    axes.set_xlabel(f"{unit} of training")
+    count_axis(axes, f"{unit} of training")
     axes.set_ylabel(label)
     top_legend(figure, handles, title, 2.0)
     clean(axes)
@@ -141,8 +141,16 @@ def _series(curve: Sequence[Mapping[str, float]], name: str) -> np.ndarray:
     return np.array([row.get(name, math.nan) for row in curve], dtype=float)
 
 
+def count_axis(axes: Any, label: str) -> None:
+    """A horizontal axis of counts: thousands as k, millions as M."""
+    from matplotlib.ticker import EngFormatter
+
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_xlabel(label)
+
+
 def limit_to(axes: Any, values: Sequence[float], recent: np.ndarray, lower_is_better: bool) -> None:
-    """Room for all that matters: wild first episodes may leave the picture."""
+    """Room for all that matters: wild first episodes may leave the picture, which says how far they go."""
     shown = np.array([v for v in values if math.isfinite(v)])
     if not shown.size:
         return
@@ -158,9 +166,20 @@ def limit_to(axes: Any, values: Sequence[float], recent: np.ndarray, lower_is_be
     if low > 0 and high / low > LOG_FROM:
         logarithmic(axes)
         axes.set_ylim(low / 1.15, high * 1.15)
-        return
-    margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
-    axes.set_ylim(low - margin, high + margin)
+    else:
+        margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+        axes.set_ylim(low - margin, high + margin)
+    bottom, top = axes.get_ylim()
+    if shown.max() > top:
+        note_beyond(axes, f"above: up to {number(float(shown.max()))}")
+    if shown.min() < bottom:
+        note_beyond(axes, f"below: down to {number(float(shown.min()))}", below=True)
+
+
+def note_beyond(axes: Any, words: str, below: bool = False) -> None:
+    """What leaves a picture, said at the edge where it does."""
+    height, edge = (0.02, "bottom") if below else (0.98, "top")
+    axes.text(0.99, height, words, transform=axes.transAxes, ha="right", va=edge, fontsize=7.5, color="#777777")
 
 
 def logarithmic(axes: Any, ticks: Sequence[float] = (1.0, 2.0, 5.0)) -> None:

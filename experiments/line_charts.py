@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..ui.canvas import COLORS, clean, top_legend
-from .figures import scale_to
+from .figures import note_beyond, scale_to
 from .results import Result
 from .tables import unit_of
 
@@ -56,7 +56,7 @@ def rate_axis(axes: Any, rates: Sequence[float]) -> None:
 
 
 def fit(axes: Any, lines: Mapping[str, Sequence[float] | np.ndarray], may_leave: Collection[str] = ()) -> None:
-    """Limits and scale for lines by agent; those of ``may_leave`` may leave at the top: who ends there is named."""
+    """Limits and scale for lines by agent; those of ``may_leave`` may leave at the top: who does is named."""
     values = {agent: np.asarray(line, dtype=float) for agent, line in lines.items()}
     chosen = [line for agent, line in values.items() if agent not in may_leave] or list(values.values())
     known = np.concatenate(chosen)
@@ -71,13 +71,9 @@ def fit(axes: Any, lines: Mapping[str, Sequence[float] | np.ndarray], may_leave:
         margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
         axes.set_ylim(low - margin, high + margin)
     top = axes.get_ylim()[1]
-    ends = {agent: line[np.isfinite(line)][-1] for agent, line in values.items() if np.isfinite(line).any()}
-    above = [agent for agent, end in ends.items() if end > top]
+    above = [agent for agent, line in values.items() if (line[np.isfinite(line)] > top).any()]
     if above:
-        axes.text(
-            0.99, 0.98, f"above: {', '.join(above)}", transform=axes.transAxes, ha="right", va="top",
-            fontsize=7.5, color="#777777",
-        )  # fmt: skip
+        note_beyond(axes, f"above: {', '.join(above)}")
 
 
 def legend(figure: Any, title: str) -> None:

@@ -6,13 +6,14 @@ import functools
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ..agents.run_folder import CONFIG, RunFolder
+from ..models.own.names import model_title, without_size
 from ..ui.claims import claimed, claimed_new
 from ..ui.errors import InputError
 from ..ui.files import writing
@@ -48,6 +49,14 @@ def _check_free(path: Path, holds: str) -> None:
 def file_stem(text: str) -> str:
     """A text as a plain file name."""
     return re.sub(r"[^\w.+-]+", "_", text)
+
+
+def run_name(scenario: str, options: Mapping[str, Any]) -> str:
+    """What a scenario is called in names of runs: with the network that was put into it, if any."""
+    model = options.get("model")
+    if not isinstance(model, str):  # none, or an option of one's own environment
+        return scenario
+    return f"{scenario}-{model_title(without_size(model)).removesuffix('.onnx')}"
 
 
 def claimed_run(stem: str) -> AbstractContextManager[Path]:

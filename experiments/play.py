@@ -211,12 +211,12 @@ class _ScalarLane:
         self.env = env
 
     def reset(self, seed: int | None = None) -> Any:
-        return _batched(self.env.reset(seed=seed)[0])
+        return batched(self.env.reset(seed=seed)[0])
 
     def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, list[tuple[int, Mapping[str, Any]]]]:
         observation, _, terminated, truncated, info = self.env.step(actions[0])
         done = terminated or truncated
-        return _batched(observation), np.array([done]), [(0, info)] if done else []
+        return batched(observation), np.array([done]), [(0, info)] if done else []
 
     def reset_ended(self, observation: Any) -> Any:
         return self.reset()
@@ -248,7 +248,8 @@ class _VectorLanes:
         return observation
 
 
-def _batched(observation: Any) -> Any:
+def batched(observation: Any) -> Any:
+    """A scalar env's observation, an array or a dict of them, as the batch of one that agents predict for."""
     if isinstance(observation, dict):
         return {name: value[None] for name, value in observation.items()}
     return np.asarray(observation)[None]

@@ -10,7 +10,7 @@ import numpy as np
 from ..envs import Family
 from ..ui.canvas import COLORS, clean, new_figure, top_legend
 from . import tables
-from .figures import limit_to
+from .figures import count_axis, limit_to
 
 POINTS = 200  # at which the mean over seeds is drawn
 
@@ -43,7 +43,7 @@ def seed_curves(
     (handles["mean over seeds"],) = axes.plot(at, mean * factor, color="black", linewidth=2.0)
     every = np.concatenate([values for _, values in lines.values()]) * factor
     limit_to(axes, [*every], every, family.lower_is_better or by_regret)
-    axes.set_xlabel("steps of training")
+    count_axis(axes, "steps of training")
     axes.set_ylabel(f"{label},\nmean of the newest episodes")
     top_legend(figure, handles, title, 2.0)
     clean(axes)

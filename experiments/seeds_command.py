@@ -35,6 +35,7 @@ from .seed_training import train_seed
 SEEDS = "seeds.json"
 SUMMARY, RESULTS, CURVES = "summary.json", "results.csv", "learning_curves.png"
 SCHEMA = 1
+FEW_SEEDS = 3  # with so few, the interval of a mean is told to say little
 PROG = "splitgym-train"
 
 
@@ -124,9 +125,18 @@ def train(seeds: Seeds, mode: Tracked, executor: Executor, more: bool = False) -
         results = _carry_out(works, executor.alone() if dynamics.exclusive else executor)
     except KeyboardInterrupt:
         again = f"{called(PROG)} --resume {shlex.quote(str(seeds.path))}"
-        raise KeyboardInterrupt(f"interrupted; what was learned is kept, go on with: {again}") from None
+        raise KeyboardInterrupt(f"interrupted; {_kept(seeds)}, go on with: {again}") from None
     _conclude(seeds, family, dynamics, results)
     return 0
+
+
+def _kept(seeds: Seeds) -> str:
+    """Which seeds have a checkpoint, in words."""
+    kept = [str(run.read_config().seed) for run in seeds.runs if run.has_model]
+    if not kept:
+        return "no seed had come to its first checkpoint"
+    rest = "" if len(kept) == len(seeds.runs) else f" of seed{'s' * (len(kept) > 1)} {', '.join(kept)}"
+    return f"what was learned{rest} is kept"
 
 
 def _carry_out(works: Sequence[Work[Result]], executor: Executor) -> list[Result]:
@@ -151,6 +161,10 @@ def _conclude(seeds: Seeds, family: Family, dynamics: Any, results: Sequence[Res
     out = stdout()
     out.print(f"\n{config.scenario_name}: {spec.name} with {len(results)} seeds", style="bold", soft_wrap=True)
     print_table(out, _table(family, results))
+    if len(results) <= FEW_SEEDS:
+        seeds_say = "1 seed says" if len(results) == 1 else f"{len(results)} seeds say"
+        few = f"{seeds_say} little: the interval is wide, it may reach beyond what a metric can be"
+        out.print(few, style="dim", soft_wrap=True)
     for line in tables.provenance_lines(dynamics.provenance):
         out.print(line, style="dim", soft_wrap=True)
     write_csv(seeds.path / RESULTS, results, family)

@@ -16,6 +16,7 @@ from .results import Result, best_of
 
 _SOURCE = re.compile(r"(.*?): (modelled|measured|imported|inferred)\b")
 SECONDS_FROM = 10.0  # times are shown in ms below, in s from here on
+LONG_FROM = 100.0  # a column of a table that reaches this many seconds is in s whatever the others are in
 
 
 def unit_of(metric: str, values: Sequence[float]) -> tuple[str, float]:
@@ -85,7 +86,9 @@ def ranking(results: Sequence[Result], family: Family, regret_mark: str = "") ->
     columns = {}
     for name in metrics:
         values = [r.metrics[name] for r in results]
-        unit, factor = time_unit if name.endswith("_s") else unit_of(name, values)
+        unit, factor = unit_of(name, values)
+        if name.endswith("_s") and not any(LONG_FROM <= abs(v) < math.inf for v in values):
+            unit, factor = time_unit
         mark = regret_mark if name == family.regret else ""
         table.add_column(label_of(family, name, unit) + mark, justify="right")
         columns[name] = factor, digits_for([v * factor for v in values])
@@ -97,7 +100,7 @@ def ranking(results: Sequence[Result], family: Family, regret_mark: str = "") ->
     for result in order:
         mine = result.kind in ("trained", "planned", "online")
         cells = [number(result.metrics[name] * factor, digits) for name, (factor, digits) in columns.items()]
-        if _ties(result.metrics[family.headline], best):
+        if ties(result.metrics[family.headline], best):
             cells[0] = f"[bold]{cells[0]}[/bold]"
         name = f"[bold]{result.agent}[/bold]" if mine else result.agent
         table.add_row("▸" if mine else "", name, *cells, number(result.seconds, digits), f"[dim]{result.kind}[/dim]")
@@ -124,7 +127,7 @@ def comparison(results: Sequence[Result], family: Family, width: int) -> tuple[s
         means = {agent: float(np.mean(cells[scenario, agent])) for agent in agents if (scenario, agent) in cells}
         best = best_of(family, means.values())
         for agent, mean in means.items():
-            if _ties(mean, best):
+            if ties(mean, best):
                 texts[scenario, agent] = f"[bold green]{texts[scenario, agent]}[/bold green]"
     spread = ", mean ± standard deviation over seeds" if any(len(v) > 1 for v in cells.values()) else ""
     tables = []
@@ -151,7 +154,8 @@ def _seconds_digits(seconds: Sequence[float]) -> int:
     return 3 if max((s for s in seconds if math.isfinite(s)), default=0.0) < 100.0 else 1
 
 
-def _ties(value: float, best: float) -> bool:
+def ties(value: float, best: float) -> bool:
+    """Whether a value is as good as the best."""
     return math.isclose(value, best, rel_tol=1e-9)
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from ..agents.run_folder import Tracked
-from ..ui.console import note, program
+from ..ui.console import note
 from ..ui.errors import InputError
+from ..ui.programs import needs, program
 
 if TYPE_CHECKING:
     from .tensorboard import Board
@@ -42,7 +43,7 @@ def tracking_mode(asked: str | None) -> tuple[Tracked, str]:
     """
     if asked == "tensorboard":
         if importlib.util.find_spec("tensorboard") is None:
-            raise InputError('--track tensorboard needs it: pip install "splitgym[tensorboard]"')
+            raise InputError(f"--track tensorboard {needs('tensorboard')}")
         return asked, ""
     mode, told = _FROM_ENVIRONMENT[asked or "offline"], ""
     named = os.environ.get("WANDB_MODE", "")
@@ -54,7 +55,7 @@ def tracking_mode(asked: str | None) -> tuple[Tracked, str]:
             told = f"tracking is {mode}: WANDB_MODE={named} wins over --track {asked}"
     if mode != "off" and importlib.util.find_spec("wandb") is None:
         if mode == "online":
-            raise InputError("--track online needs wandb: pip install wandb")
+            raise InputError(f"--track online {needs('wandb')}")
         return "off", "tracking is off: wandb is not installed"
     return mode, told
 

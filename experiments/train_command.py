@@ -16,14 +16,14 @@ from ..agents.registry import AgentSpec, agents_module, agents_of, chosen, get_s
 from ..agents.run_folder import CONFIG, Progress, RunFolder
 from ..envs import Family, get_family
 from ..ui.claims import held
-from ..ui.console import Parser, entry, note, seed_number, stderr, whole
+from ..ui.console import MOST_SEED, Parser, entry, note, seed_number, stderr, whole
 from ..ui.errors import InputError
 from ..ui.progress import planning
 from . import seeds_command, tune_command
 from .executors.options import add_executor_options, executor_of
 from .jobs import new_job, reopened_job
 from .options import add_env_options, add_hyperparams_file, env_options, family_help, family_of, has_field, parse_pairs
-from .out_folders import claimed_out, claimed_run
+from .out_folders import claimed_out, claimed_run, run_name
 from .play import make_env, options_for
 from .run_tracker import tracker_of
 from .seeds_command import SEEDS, Seeds
@@ -45,6 +45,9 @@ def _main(argv: Sequence[str] | None) -> int:
         raise InputError("--episodes and --steps both name the budget; give one")
     if args.seeds is not None and args.tune is not None:
         raise InputError("--seeds and --tune are two things; tune first, then train seeds with its best.yaml")
+    last = (args.seed or 0) + (args.seeds or 1) - 1
+    if last > MOST_SEED:
+        raise InputError(f"--seed {args.seed} --seeds {args.seeds}: the last seed is {last}, allowed: 0 to {MOST_SEED}")
     several = args.seeds is not None or (args.resume is not None and (args.resume / SEEDS).is_file())
     tunes = args.tune is not None or (args.resume is not None and (args.resume / TUNE).is_file())
     if not several and not tunes:
@@ -77,14 +80,16 @@ def _parser(family: Family) -> Parser:
         "--hyperparams", metavar="K=V", nargs="+", action="extend", help="on top of the agent's own, values as in YAML"
     )
     add_hyperparams_file(group)
-    group.add_argument("--seed", metavar="N", type=seed_number, help="of env and agent (0)")
+    group.add_argument("--seed", metavar="N", type=seed_number, help=f"of env and agent, 0 to {MOST_SEED} (0)")
     group.add_argument("--seeds", metavar="K", type=whole, help="train with K seeds from --seed on, each a run folder")
     text = "search hyperparameters of an agent that learns, N trials in all; writes best.yaml"
     group.add_argument("--tune", metavar="N", type=whole, help=text)
     group.add_argument("--episodes", metavar="N", type=whole, help="budget of training (the agent's own)")
     group.add_argument("--steps", metavar="N", type=whole, help="the same in env steps")
     group = parser.add_argument_group("run")
-    group.add_argument("--out", metavar="DIR", type=Path, help="run folder (runs/<env>-<scenario>-<agent>-s<seed>-<n>)")
+    group.add_argument(
+        "--out", metavar="DIR", type=Path, help="run folder (runs/<env>-<scenario>[-<model>]-<agent>-s<seed>-<n>)"
+    )
     group.add_argument(
         "--resume", metavar="DIR", type=Path, help="go on with a run that was interrupted, or with a larger budget"
     )
@@ -139,7 +144,7 @@ def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> 
                 family, spec, scenario, options, seed, hyperparams, args.episodes, args.steps, mode, command
             )  # fmt: skip
         config = job.config
-        stem = f"{config.env}-{config.scenario_name}-{config.agent}-s{config.seed}"
+        stem = f"{config.env}-{run_name(config.scenario_name, options)}-{config.agent}-s{config.seed}"
         folder = RunFolder.create(args.out or claims.enter_context(claimed_run(stem)), config)
         try:
             session = Session(job, folder, tracker_of(mode, folder, job), options)
@@ -175,7 +180,8 @@ def _start_seeds(args: argparse.Namespace, family: Family, command: Sequence[str
                 for seed in range(first, first + args.seeds)
             ]
         config = jobs[0].config
-        stem = f"{config.env}-{config.scenario_name}-{config.agent}-s{first}to{first + args.seeds - 1}"
+        name, last = run_name(config.scenario_name, options), first + args.seeds - 1
+        stem = f"{config.env}-{name}-{config.agent}-s{first}to{last}"
         seeds = Seeds.create(args.out or claims.enter_context(claimed_run(stem)), jobs)
         if told:
             note(told)
@@ -202,7 +208,8 @@ def _start_tuning(args: argparse.Namespace, family: Family) -> int:
         if args.out is not None:
             claims.enter_context(claimed_out(args.out, TUNE))
         name = tune_command.check(search, executor)
-        out = args.out or claims.enter_context(claimed_run(f"{family.name}-{name}-{spec.name}-tuned"))
+        stem = f"{family.name}-{run_name(name, options)}-{spec.name}-tuned"
+        out = args.out or claims.enter_context(claimed_run(stem))
         tune_command.begin(search, name, out)
         return tune_command.tune(search, name, out, args.tune, executor)
 

@@ -17,15 +17,16 @@ from ..agents.protocol import Learner, Report
 from ..agents.registry import AgentSpec, agents_of
 from ..agents.run_folder import SCHEMA, Progress, RunFolder
 from ..ui.canvas import footnote, save_figure
-from ..ui.console import Interrupts, called, note, print_table, program, stderr, stdout
+from ..ui.console import Interrupts, called, note, print_table, stderr, stdout
 from ..ui.errors import InputError
+from ..ui.programs import program
 from ..ui.progress import Bar
 from . import tables
 from .figures import hook, learning_curve, regret_curve
 from .jobs import Job, Training
 from .play import Played, assess, play
 from .progress import TrainingBar
-from .results import Result, better, fill_regret, finite
+from .results import Result, best_of, better, fill_regret, finite
 from .tracking import Tracker
 
 PROG = "splitgym-train"
@@ -264,6 +265,8 @@ class Session:
         out = stdout()
         out.print(self._headline(), style="bold", soft_wrap=True)
         print_table(out, tables.ranking(results, self.family, "*" if used else ""))
+        for line in self._whole_lines(results):
+            out.print(line, soft_wrap=True)
         for line in [*self._regret_lines(results[0], used), *tables.provenance_lines(self.dynamics.provenance)]:
             out.print(line, style="dim", soft_wrap=True)
         if self.curve:
@@ -285,6 +288,22 @@ class Session:
         budget = f"{done.episodes} episodes" if done.episodes else f"{done.steps} steps"
         trained = f"{spec.name} after {budget}, seed {self.config.seed}"
         return f"\n{what}: {trained}, against the baselines"
+
+    def _whole_lines(self, results: Sequence[Result]) -> list[str]:
+        """A word where neither a reference nor a known plan is better than the whole network on one machine."""
+        specs, headline, regret = agents_of(self.family.name), self.family.headline, self.family.regret
+        known = [r for r in results if r.agent in specs]
+        best = best_of(self.family, [r.metrics[headline] for r in results])
+        whole = [
+            r.agent
+            for r in known
+            if specs[r.agent].whole
+            and tables.ties(r.metrics[headline], best)
+            and (regret is None or abs(r.metrics[regret]) <= 1e-9 * abs(best))
+        ]
+        if not whole or not any(specs[r.agent].reference for r in known):
+            return []
+        return [f"splitting does not pay here: nothing is better than {whole[0]}, the whole network on one machine"]
 
     def _regret_lines(self, mine: Result, used: Mapping[str, float]) -> list[str]:
         family = self.family

@@ -21,6 +21,7 @@ from ..ui.claims import held
 from ..ui.console import called, note, print_table, stdout
 from ..ui.errors import InputError
 from ..ui.files import write_text
+from ..ui.programs import needs
 from ..ui.progress import Bar
 from ..ui.validation import read_json, validated
 from . import tables
@@ -43,7 +44,7 @@ def check(search: Search, executor: Executor) -> str:
             allowed.
     """
     if find_spec("optuna") is None:
-        raise InputError('--tune: needs Optuna, pip install "splitgym[tune]"')
+        raise InputError(f"--tune {needs('optuna')}")
     if executor.kind == "ray":
         raise InputError("--tune: its trials share a file of this machine; leave --executor ray and --ray out")
     spec = get_spec(search.env, search.agent)
@@ -138,7 +139,8 @@ def _conclude(search: Search, scenario_name: str, study: Any, out: Path) -> None
     ranked = sorted(complete, key=lambda trial: trial.value if family.lower_is_better else -trial.value)
     pruned = sum(trial.state.name == "PRUNED" for trial in study.trials)
     console = stdout()
-    head = f"\n{scenario_name}: {search.agent}, {len(complete)} trials to their end, {pruned} pruned"
+    ended = "1 trial to its end" if len(complete) == 1 else f"{len(complete)} trials to their end"
+    head = f"\n{scenario_name}: {search.agent}, {ended}, {pruned} pruned"
     console.print(head, style="bold", soft_wrap=True)
     if not ranked:
         note("no trial came to its end; --resume with more of them goes on")
@@ -146,7 +148,8 @@ def _conclude(search: Search, scenario_name: str, study: Any, out: Path) -> None
     print_table(console, _table(family, ranked[:SHOWN]))
     best = ranked[0]
     told = tables.show_value(family, family.headline, best.value)
-    comment = f"trial {best.number} of {len(study.trials)} on {scenario_name}, seed {search.seed}: {told}"
+    which = f"trial {best.user_attrs[PIECE]} of {len(complete) + pruned}"
+    comment = f"{which} on {scenario_name}, seed {search.seed}: {told}"
     text = write_hyperparams(search.agent, "default", {**search.hyperparams, **best.params}, comment)
     write_text(out / BEST, text)
     use = f"--hyperparams-file {shlex.quote(str(out / BEST))}"
@@ -163,5 +166,5 @@ def _table(family: Family, trials: Sequence[Any]) -> Table:
     for trial in trials:
         params: Mapping[str, Any] = trial.params
         cells = [f"{params[name]:.3g}" if name in params else "–" for name in names]
-        table.add_row(str(trial.number), tables.number(trial.value * factor, digits), *cells)
+        table.add_row(str(trial.user_attrs[PIECE]), tables.number(trial.value * factor, digits), *cells)
     return table

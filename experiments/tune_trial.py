@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -65,7 +66,7 @@ def run_trial(search: Search, out: str, number: int, on_share: Callable[[float],
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    sampler = optuna.samplers.TPESampler(seed=1000 * search.seed + number)
+    sampler = optuna.samplers.TPESampler(seed=(1000 * search.seed + number) % 2**32)
     pruner = optuna.pruners.MedianPruner(STARTUP_TRIALS, FIRST_RUNG)
     study = optuna.load_study(study_name=STUDY, storage=storage_of(Path(out)), sampler=sampler, pruner=pruner)
     if number == 0:  # not a trial that waits in the study's file, which two processes may take
@@ -103,7 +104,9 @@ def _train(search: Search, out: Path, trial: Any, on_share: Callable[[float], No
         family, spec, search.scenario, search.options, search.seed, hyperparams, search.episodes, search.steps,
         command=["splitgym-train", "--tune"],
     )  # fmt: skip
-    folder = RunFolder.create(out / "trials" / str(trial.number), job.config)
+    path = out / "trials" / str(trial.user_attrs[PIECE])
+    shutil.rmtree(path, ignore_errors=True)  # of a trial that did not end
+    folder = RunFolder.create(path, job.config)
     by_regret = not job.env.unwrapped.dynamics.alike and family.paired_regret is not None
     sign = 1.0 if family.lower_is_better else -1.0  # regret is better where it is less, whatever the study prefers
     told, rung = 0.0, -1

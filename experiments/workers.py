@@ -17,7 +17,7 @@ from ..envs import Family
 from .executors import processes
 from .executors.work import REPORT_S, Executor, Work
 from .jobs import Job, Training, new_job, reopened_job
-from .out_folders import file_stem
+from .out_folders import file_stem, run_name
 from .play import assess, play
 from .results import Result
 
@@ -143,7 +143,8 @@ def carry_out(task: Task, keep: Path | None, on_share: Callable[[float], None]) 
 def _train(job: Job, keep: Path, on_share: Callable[[float], None]) -> float:
     """Train into a run folder that appears when it is whole; returns the seconds it took."""
     config = job.config
-    name = file_stem(f"{config.env}-{config.scenario_name}-{config.agent}-s{config.seed}")
+    scenario = run_name(config.scenario_name, config.env_kwargs)
+    name = file_stem(f"{config.env}-{scenario}-{config.agent}-s{config.seed}")
     hidden = keep / f".{name}.tmp"
     shutil.rmtree(hidden, ignore_errors=True)
     folder = RunFolder.create(hidden, config)

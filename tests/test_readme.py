@@ -37,7 +37,8 @@ from splitgym.profiling.measure import command as profile_command
 from splitgym.runtime import keys, keys_command, simulate, worker_command
 from splitgym.ui.validation import validated
 
-from . import ROOT
+from . import ROOT, script
+from .experiments.brief import ON_POLICY, shorten_searches
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 BESIDE = tuple(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md"))  # whose links are checked, too
@@ -90,6 +91,7 @@ LIVE: dict[str, tuple[Any, Any, tuple[str, ...]]] = {  # program -> its module, 
     "splitgym-worker": (worker_command, keys, ("load_identity",)),
 }
 IMAGES = ("--data", "cifar10")  # which do not ship
+NEXT_TO_NOTHING = ["--workers", "1", "--steps", "1", "--hyperparams", *ON_POLICY]
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +221,9 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
             understood(profile_command.main, [*options, *(["--overwrite"] if "--from" in options else [])])
         case [".venv/bin/python", "train_agent.py", *options]:
             monkeypatch.setattr(train_command.Session, "run", reached)
-            understood(train_command.main, [*options, "--track", "off"])
+            shorten_searches(monkeypatch)  # a planner plans before it is played
+            several = {"--seeds", "--tune"} & set(options)  # which are done: commands behind take what they leave
+            understood(train_command.main, [*options, "--track", "off", *(NEXT_TO_NOTHING if several else [])])
         case [".venv/bin/python", "eval.py", *options] if "--paper" in options:
             monkeypatch.setattr(claims_command, "run", reached)
             understood(eval_command.main, options)
@@ -285,15 +289,17 @@ def test_a_command_that_does_not_run_is_found(words: str, monkeypatch: pytest.Mo
         check([PYTHON, *words.split()], monkeypatch)
 
 
-def test_groups_of_figures_are_those_of_the_benchmarks() -> None:
+def test_groups_of_figures_are_those_of_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     commands = [span for page in PAGES for span in re.findall(r"`([^`\n]+)`", BLOCK.sub("", page.read_text("utf-8")))]
     commands += [line for block in BLOCKS if block.language == "sh" for line in block.text.splitlines()]
     named = [re.findall(r"--only ([a-z0-9 -]+)", command) for command in commands if "--paper" not in command]
     named = [names for found in named for names in found]
     groups = [group for names in named for group in names.split()]
     assert len(set(groups)) > 15
-    script = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--only", *groups, "--help"]
-    assert subprocess.run(script, capture_output=True).returncode == 0
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    with pytest.raises(SystemExit) as ended:
+        script("benchmarks/run.py").main(["--only", *groups, "--help"])
+    assert ended.value.code == 0
 
 
 def test_files_and_pages_that_are_named_are_there() -> None:
@@ -326,12 +332,12 @@ def learns(words: Sequence[str]) -> bool:
 @pytest.mark.usefixtures("network")
 @pytest.mark.timeout(3000)
 def test_commands_run(here: Path) -> None:
-    """All but those that train images, are for several machines or print every figure."""
-    for words in COMMANDS:
+    """All but those that train images, are for several machines or print every figure; first whoever makes a run."""
+    for words in sorted(COMMANDS, key=lambda words: "runs/mine" not in words):
         line, program = shlex.join(words), Path(words[1] if words[0] == PYTHON else words[0]).name
         others = ("make", "pip", "python", "python3")
         if (
-            words[0] in others
+            program in others
             or program in LIVE
             or line.startswith((f"{PYTHON} benchmarks/", f"{PYTHON} examples/"))
             or "backend=train" in line
@@ -340,7 +346,7 @@ def test_commands_run(here: Path) -> None:
         ):
             continue
         short = [] if "--from" in words else SHORT.get(program, [])
-        if learns(words):
+        if learns(words) and "--steps" not in words:
             short = [*short, "--episodes", "1"]
         if "--model" in words and "vgg16" in words and "--from" not in words:
             short = [*short, "--every", "200"]

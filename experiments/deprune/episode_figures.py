@@ -15,11 +15,12 @@ from .recordings import recordings_figure
 
 Trace = Mapping[str, np.ndarray]  # of the epochs of a training, (T,) each; see DepruneDynamics.trace
 PARTS = {
-    "accuracy": ("gain of accuracy", COLORS[0]),
+    "accuracy": ("gain of accuracy", COLORS[2]),
     "bytes": ("cost of bytes", COLORS[1]),
     "time": ("cost of time", COLORS[7]),
 }
 CURVE_ROWS = 1000
+NUMBERS_SHARE = 0.08  # of an axis, at its top: room for the bands' numbers
 
 
 def draw_trace(env: Any, trace: Trace, title: str) -> dict[str, Any]:
@@ -77,9 +78,11 @@ def rewards_figure(dynamics: DepruneDynamics, trace: Trace, title: str = "") -> 
     below.set_xlabel("epoch")
     below.set_xlim(0.5, dynamics.system.scenario.epochs + 0.5)
     below.xaxis.get_major_locator().set_params(integer=True)
+    above.axhline(0.0, color=INK, linewidth=0.8)
     for axes in (above, below):
         clean(axes)
-    above.axhline(0.0, color=INK, linewidth=0.8)
+        low_end, high_end = axes.get_ylim()
+        axes.set_ylim(low_end, high_end + NUMBERS_SHARE * (high_end - low_end))
     figure.align_ylabels([above, below])
     where = f"{title} on {dynamics.scenario_name}" if title else dynamics.scenario_name
     end = f", score {worth[-1]:.3f}" if len(worth) else ""

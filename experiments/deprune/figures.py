@@ -143,6 +143,7 @@ def _time_bars(scenarios: Mapping[str, Seeds], colors: Colors) -> Any:
 
 def _traffic_figure(scenarios: Mapping[str, Seeds], colors: Colors) -> Any:
     """Final accuracy against traffic, a panel for every scenario; a line through those that nobody beats in both."""
+    line = ""
     figure, panels = panel_grid(len(scenarios), 2)
     for axes, (name, seeds) in zip(panels, scenarios.items(), strict=True):
         points = {a: (_percent(rs, "bytes_share"), _percent(rs, "accuracy")) for a, rs in seeds.items()}
@@ -156,14 +157,16 @@ def _traffic_figure(scenarios: Mapping[str, Seeds], colors: Colors) -> Any:
         edge = frontier(means)
         if len(edge) > 1:
             axes.plot(*zip(*edge, strict=True), color="#b0b0b0", linewidth=1.2, linestyle=(0, (5, 2)), zorder=1)
+            line = "; the dashed line: none is better in both"
         axes.set_xscale("log")
-        shown = [mean[0] for mean in means.values()]
-        axes.set_xlim(min(shown) / 1.4, max(100.0, max(shown)) * 1.25)
+        ends = [x.mean() + side * x.std() for x, _ in points.values() for side in (-1.0, 1.0)]
+        positive = [end for end in ends if end > 0] or [100.0]
+        axes.set_xlim(min(positive) / 1.4, max(100.0, *positive) * 1.25)
         _percent_ticks(axes)
         axes.margins(y=0.12)
         finish(axes, name)
     label_grid(panels, "traffic (% of no compression)", "accuracy (%)")
-    legend(figure, "Final accuracy against traffic of maps and gradients; the line: none is better in both")
+    legend(figure, f"Final accuracy against traffic of maps and gradients{line}")
     return figure
 
 
@@ -181,9 +184,10 @@ def frontier(points: Mapping[str, tuple[float, float]]) -> list[tuple[float, flo
 
 
 def _percent_ticks(axes: Any) -> None:
-    """Plain numbers on a logarithmic axis of shares."""
+    """Plain numbers on a logarithmic axis of shares, more of them where it spans few."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 6.0 * low else range(1, 10)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -45,7 +45,7 @@ def trials(seeds: int, quick: bool) -> list[Trial]:
             for mask in MASKS[: 1 if name == "all maps" else 2]:
                 settings = {
                     "model": MODEL, "layer": LAYER, "schedule": name, "budgets": list(schedule.budgets), "mask": mask,
-                    "images": 128 if quick else IMAGES, "batch": BATCH, "rate": RATE, "seed": seed,
+                    "images": 64 if quick else IMAGES, "batch": BATCH, "rate": RATE, "seed": seed,
                 }  # fmt: skip
                 found.append(Trial(f"{mask}-{name.replace(', ', '-').replace(' ', '-')}-seed{seed}", settings))
     return found

@@ -12,6 +12,7 @@ from ...envs.deprune.viewer import runs_of
 from ...ui.canvas import COLORS, INK, footnote, panel_grid
 from ..line_charts import finish, label_grid, legend
 
+SPELLED = set("0123456789x+")  # letters of schedules that are named by what they are in the paper's maps
 SEEN, UNSEEN, FIT = COLORS[0], COLORS[1], INK
 Run = Mapping[str, Any]
 
@@ -85,7 +86,8 @@ def _draw_schedule(axes: Any, curves: Curves, name: str, runs: Sequence[Run]) ->
     axes.xaxis.get_major_locator().set_params(integer=True)
     parts = runs_of(np.array(longest["budgets"]))
     maps = ", ".join(f"{budget} x {last - first}" for first, last, budget in parts)
-    finish(axes, f"{name}: {maps} of {longest['phi']} maps" if is_split(longest) else f"{name}: all maps")
+    told = f"{maps} of {longest['phi']} maps" if is_split(longest) else "all maps"
+    finish(axes, told if set(name) <= SPELLED else f"{name}: {told}")
 
 
 def _title(curves: Curves) -> str:

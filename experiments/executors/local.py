@@ -65,10 +65,16 @@ class _Worker(Generic[T]):
         if ended:
             raise EOFError
 
-    def close(self) -> None:
-        """End the process; work under way may save what it has."""
-        if self.work is not None:
+    def leave(self) -> None:
+        """Ask the process to end; work under way may save what it has."""
+        if self.work is None:
+            self._here.close()
+        else:
             self._process.terminate()
+
+    def join(self) -> None:
+        """Wait until a process that was asked to has ended, and end it in the end."""
+        if self.work is not None:
             self._process.join(SAVING_S)
         self._here.close()
         self._process.join(SAVING_S)
@@ -100,15 +106,18 @@ def in_processes(works: Sequence[Work[T]], workers: int, on_progress: OnProgress
                     yield from _listen(worker, work, on_progress)
                 except EOFError:
                     pool.remove(worker)
-                    worker.close()
+                    worker.leave()
+                    worker.join()
                     deaths.tell(work.name)
                     waiting.appendleft(work)
                     pool.append(_Worker())
             for error in [worker.error for worker in busy if worker.error is not None]:
                 raise error
     finally:
+        for worker in pool:  # all of them at once
+            worker.leave()
         for worker in pool:
-            worker.close()
+            worker.join()
 
 
 def _listen(worker: _Worker[T], work: Work[T], on_progress: OnProgress[T]) -> Iterator[tuple[Work[T], T]]:

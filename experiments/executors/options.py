@@ -9,12 +9,14 @@ from typing import get_args
 
 from ...ui.console import whole
 from ...ui.errors import InputError
+from ...ui.programs import needs
 from .work import Executor, Kind
 
 
 def add_executor_options(group: argparse._ActionsContainer) -> None:
     """Where work is done; results do not depend on it."""
-    group.add_argument("--workers", metavar="N", type=whole, help="processes; results are the same (one a core)")
+    text = "processes; results are the same, each takes seconds to start (one a core)"
+    group.add_argument("--workers", metavar="N", type=whole, help=text)
     group.add_argument(
         "--executor", choices=get_args(Kind), default=None, help="whose processes: this machine's, or Ray's (processes)"
     )
@@ -33,6 +35,6 @@ def executor_of(args: argparse.Namespace) -> Executor:
         raise InputError("--ray: is for --executor ray; leave one of them out")
     kind: Kind = "ray" if args.ray is not None else args.executor or "processes"
     if kind == "ray" and find_spec("ray") is None:
-        raise InputError('--executor ray: needs Ray, pip install "splitgym[ray]"')
+        raise InputError(f"--executor ray {needs('ray')}")
     address = None if args.ray in (None, "local") else args.ray
     return Executor(args.workers or os.cpu_count() or 1, kind, address)

@@ -19,6 +19,7 @@ from ...ui.errors import InputError
 from .work import REPORT_S, Deaths, Executor, OnProgress, Results, Work, begin
 
 LIVE = "live"  # the custom resource of the node whose boards a live evaluation plays on
+TOKEN = "RAY_AUTH_TOKEN"
 
 T = TypeVar("T")
 
@@ -92,7 +93,7 @@ def _connected(executor: Executor) -> Iterator[None]:
     """Connected to a cluster, or to one of this machine that is begun here, with a token of its own."""
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # read when Ray is imported, in its other processes too
     if executor.address is None and "RAY_AUTH_TOKEN_PATH" not in os.environ:
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        os.environ.setdefault(TOKEN, secrets.token_hex(32))
     import ray
     from ray.exceptions import AuthenticationError
 
@@ -106,7 +107,8 @@ def _connected(executor: Executor) -> Iterator[None]:
             with Interrupts("") as interrupts:
                 ray.init(address=executor.address, **quiet)
     except (AuthenticationError, ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(f"--ray {executor.address or 'local'}: {str(error).splitlines()[0]}") from None
+        hint = f" (is it running, and its token in {TOKEN}?)" if executor.address else ""
+        raise InputError(f"--ray {executor.address or 'local'}: {str(error).splitlines()[0]}{hint}") from None
     try:
         interrupts.check()
         yield

@@ -20,7 +20,7 @@ from ...envs.hiertrain.planning import ExactPlanner
 from ...envs.hiertrain.scenarios import SWEEP_MBPS, get_scenario
 from ...envs.live_training import Learning
 from ...ui.canvas import COLORS, clean, new_figure, save_figure, top_legend
-from ...ui.console import Parser, entry, listed, positive_number, print_table, seed_number, stdout, whole
+from ...ui.console import MOST_SEED, Parser, entry, listed, positive_number, print_table, seed_number, stdout, whole
 from ...ui.files import writing
 from ...ui.progress import Bar
 from ..live.tables import columns, milliseconds
@@ -78,7 +78,9 @@ def _parser() -> Parser:
     parser.add_argument("--env-kwargs", metavar="K=V", nargs="+", action="extend", help="fields of the scenarios")
     parser.add_argument("--steps", metavar="N", type=whole, default=STEPS, help=f"under every schedule ({STEPS})")
     parser.add_argument("--time-scale", metavar="T", type=positive_number, help="all is slower by T (as it needs)")
-    parser.add_argument("--seed", metavar="N", type=seed_number, default=0, help="of weights and images (0)")
+    parser.add_argument(
+        "--seed", metavar="N", type=seed_number, default=0, help=f"of weights and images, 0 to {MOST_SEED} (0)"
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, help="new folder (runs/<model>-measured-<n>)")
     return parser
 

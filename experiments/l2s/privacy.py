@@ -20,7 +20,17 @@ from ...models.cuts import cut_points
 from ...models.model import Model
 from ...profiling.training import VALUE_BYTES
 from ...ui.canvas import COLORS, GRID, INK, new_figure, save_figure
-from ...ui.console import Parser, duration, entry, png_file, positive_number, print_table, seed_number, stdout
+from ...ui.console import (
+    MOST_SEED,
+    Parser,
+    duration,
+    entry,
+    png_file,
+    positive_number,
+    print_table,
+    seed_number,
+    stdout,
+)
 from ...ui.progress import Bar
 from ..tables import number
 
@@ -102,7 +112,9 @@ def _parse(argv: Sequence[str] | None) -> Namespace:
     parser.add_argument(
         "--reduce", choices=REDUCE, default="min", help="over the maps of a cut: most revealing, or all (min)"
     )
-    parser.add_argument("--seed", metavar="N", type=seed_number, default=0, help="of split, weights and order (0)")
+    parser.add_argument(
+        "--seed", metavar="N", type=seed_number, default=0, help=f"of split, weights and order, 0 to {MOST_SEED} (0)"
+    )
     parser.add_argument("--out", metavar="FILE", type=png_file, help="draw KL by cut there, a .png file")
     return parser.parse_args(sys.argv[1:] if argv is None else argv)
 

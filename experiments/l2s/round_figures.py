@@ -74,12 +74,12 @@ def ratio_figure(scenarios: Mapping[str, Seeds], colors: Mapping[str, str]) -> A
     for axes, (name, agents) in zip(panels, traces.items(), strict=True):
         ratios = {agent: average_ratio(seeds)[:FIRST_ROUNDS] for agent, seeds in agents.items()}
         draw_lines(axes, ratios, colors)
-        fit(axes, ratios)
+        fit(axes, {**ratios, "best": [1.0]})
         axes.axhline(1.0, color=INK, linewidth=0.8, linestyle=(0, (2, 2)))
         axes.set_xlim(1, max(2, *(len(ratio) for ratio in ratios.values())))
         finish(axes, name)
     label_grid(panels, "training round", "mean delay / best")
-    legend(figure, "Mean delay of the rounds so far, as a multiple of the best cut's (Fig. 11)")
+    legend(figure, "Mean delay of the rounds so far, as a multiple of the best cut's (dotted; Fig. 11)")
     return figure
 
 

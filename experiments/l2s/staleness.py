@@ -43,7 +43,7 @@ MOVES: Mapping[str, str] = {  # how the cut moves
 
 def trials(seeds: int, quick: bool) -> list[Trial]:
     """Seed by seed, so that whoever stops early has a whole study of fewer seeds."""
-    rounds, periods = (60, (1, 10, None)) if quick else (ROUNDS, PERIODS)
+    rounds, periods = (20, (1, 10, None)) if quick else (ROUNDS, PERIODS)
     found = []
     for seed in range(seeds):
         plans = [("none", None), ("every", "change"), *((m, p) for m in list(MOVES)[1:] for p in periods)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.l2s.staleness import BINS, bin_means
+from ...envs.l2s.staleness import BINS, bin_means, bin_slopes
 
 FITTED = ("every", "rarely")  # moves that the fit sees; L2S's own are held out
 RESAMPLES = 200  # of the seeds, for the errors
@@ -48,7 +48,7 @@ def fitted(runs: Sequence[Run], rounds: int) -> dict[str, Any]:
     for _ in range(RESAMPLES if len(set(seeds)) > 1 else 0):
         drawn = rng.choice(np.unique(seeds), len(set(seeds)))
         rows = np.concatenate([np.flatnonzero(seen & (seeds == seed)) for seed in drawn])
-        resampled.append(_least_squares(shares[rows], losses[rows]))
+        resampled.append(_least_squares(shares[rows], losses[rows], (scale, power)))
     errors = np.std(resampled, axis=0) if resampled else (np.nan, np.nan)
     off = losses - expected(shares, scale, power)
     found = {
@@ -59,10 +59,15 @@ def fitted(runs: Sequence[Run], rounds: int) -> dict[str, Any]:
     return {**known, "trainings": int(seen.sum())}
 
 
-def _least_squares(shares: np.ndarray, losses: np.ndarray) -> tuple[float, float]:
+def _least_squares(shares: np.ndarray, losses: np.ndarray, start: tuple[float, float] = START) -> tuple[float, float]:
+    """Scale and power; sooner where it starts near them."""
     from scipy.optimize import least_squares
 
-    found = least_squares(lambda x: expected(shares, *x) - losses, START, bounds=(LEAST, MOST))
+    def slopes(x: np.ndarray) -> np.ndarray:
+        return np.column_stack([expected(shares, 1.0, x[1]), x[0] * (shares @ bin_slopes(x[1]))])
+
+    jacobian: Any = slopes  # of which SciPy's hints know the names only
+    found = least_squares(lambda x: expected(shares, *x) - losses, start, jacobian, bounds=(LEAST, MOST))
     return float(found.x[0]), float(found.x[1])
 
 

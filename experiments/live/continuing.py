@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...ui.console import called
 from ...ui.errors import InputError
 from ...ui.files import write_text
 
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
     from ...runtime.journal import Journal
     from ...runtime.requester import Item
 
+PROG = "splitgym-run"
 JOB, JOURNAL = "job.json", "journal.jsonl"
+FINGERPRINTS = ("data", "model")  # of a training's record, which say nothing to a person
 
 
 @contextmanager
@@ -68,13 +73,33 @@ def check_same(folder: Path, job: Mapping[str, Any], images: int) -> None:
         known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise InputError(f"--resume {folder}: holds no run that was begun ({JOB} is missing)") from None
-    for name, value in job.items():
-        if known.get(name) != value:
-            raise InputError(f"--resume {folder}: was begun with another {name}; it goes on as it was begun")
+    refuse_another(folder, known, job)
     with open_journal(folder / JOURNAL) as journal:
         done = journal.next
     if done >= images:
         raise InputError(f"--resume {folder}: all {done} images went through")
+
+
+def refuse_another(folder: Path, known: Mapping[str, Any], job: Mapping[str, Any]) -> None:
+    """A run goes on as it was begun.
+
+    Raises:
+        InputError: names what is asked for otherwise, with both values where they are short.
+    """
+    for name, value in job.items():
+        before = known.get(name)
+        if before != value:
+            long = isinstance(before or value, (dict, list)) or name in FINGERPRINTS
+            what = f"another {name}" if long else f"{name} {before}, not {value}"
+            raise InputError(f"--resume {folder}: was begun with {what}; it goes on as it was begun")
+
+
+def go_on(words: Sequence[str], folder: Path) -> str:
+    """The command that goes on in a run's folder, from the words of the one that was stopped."""
+    again = [re.sub(r"^--out(?=$|=)", "--resume", word) for word in words]
+    if not any(re.match(r"--resume(?=$|=)", word) for word in again):
+        again += ["--resume", str(folder)]
+    return f"{called(PROG)} {shlex.join(again)}"
 
 
 def delivery(item: Item, scale: float) -> dict[str, Any]:

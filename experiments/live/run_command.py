@@ -14,10 +14,12 @@ from ...agents.registry import AgentSpec, get_spec
 from ...envs import get_family
 from ...envs.distredge.scenarios import get_scenario
 from ...envs.distredge.system import System
+from ...models.own.option import add_model_options, model_of
 from ...models.plans import SpatialPlan
 from ...ui.claims import held
 from ...ui.console import (
     INTERRUPTED,
+    MOST_SEED,
     Parser,
     add_list,
     entry,
@@ -32,10 +34,10 @@ from ...ui.console import (
 from ...ui.errors import InputError
 from ...ui.progress import planning
 from ..options import live_listings, parse_pairs
-from ..out_folders import claimed_out, claimed_run
+from ..out_folders import claimed_out, claimed_run, run_name
 from ..play import assess
 from ..tracking import MODES
-from .continuing import JOURNAL, check_folder, check_same, continued, delivery
+from .continuing import JOURNAL, PROG, check_folder, check_same, continued, delivery, go_on
 from .results import PICTURE, RATES, RESULT, TRACE, Run, results
 from .training_families import family_of, read_cluster
 
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
     from ...runtime.requester import Item
     from .stream import Streamed
 
-PROG = "splitgym-run"
 REPLANS = "joint"
 SESSION: Mapping[str, Any] = {"returns": True, "lease_s": 10.0}  # nothing before the stream survives a loss
 LEASE_S = 0.6  # of the stream, which does
@@ -61,13 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
+    args.words = sys.argv[1:] if argv is None else argv
     if (args.cluster is None) == (args.testbed is None):
         raise InputError("name the workers: either --cluster FILE or --testbed SCENARIO")
     if args.cluster is not None and (args.time_scale or args.emulate or args.namespaces):
         raise InputError("--time-scale, --emulate and --namespaces are for --testbed; a cluster's file says its own")
     if args.resume is not None and args.out is not None:
         raise InputError(f"--out is for a new run, --resume {args.resume} goes on in its own folder")
-    options = parse_pairs("--env-kwargs", args.env_kwargs)
+    options = _options(args)
     cluster = read_cluster(args.cluster) if args.cluster is not None else None
     named = str(args.testbed or (args.cluster if cluster is None else cluster.scenario))
     family = family_of(args.plan, named, options)
@@ -76,8 +78,17 @@ def _main(argv: Sequence[str] | None) -> int:
 
         if args.cluster is not None and cluster is None:
             raise InputError(f"--cluster {args.cluster}: scenario is missing; a file for plans that train names theirs")
-        return run(args, family, cluster)
+        return run(args, family, cluster, options)
     return _spatial(args, options)
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """Fields of the scenario."""
+    options = parse_pairs("--env-kwargs", args.env_kwargs)
+    if args.model is not None and "model" in options:
+        raise InputError("--env-kwargs: model has its own option, --model; name it once")
+    model = model_of(args)
+    return options if model is None else {**options, "model": model}
 
 
 def _spatial(args: argparse.Namespace, options: dict[str, Any]) -> int:
@@ -103,7 +114,7 @@ def _spatial(args: argparse.Namespace, options: dict[str, Any]) -> int:
     if args.out is not None:
         with claimed_out(args.out, RESULT):
             return _in_folder(job, asked, args.out)
-    with claimed_run(f"{scenario.name}-live") as out:
+    with claimed_run(f"{run_name(scenario.name, options)}-live") as out:
         return _in_folder(job, asked, out)
 
 
@@ -166,6 +177,7 @@ def _parser() -> Parser:
     group.add_argument("--time-scale", metavar="T", type=positive_number, help="a testbed is slower by T (as it needs)")
     group.add_argument("--namespaces", action="store_true", help="a testbed's links by the kernel (root; cross-check)")
     group.add_argument("--env-kwargs", metavar="K=V", nargs="+", action="extend", help="fields of the scenario")
+    add_model_options(group)
     group.add_argument("--insecure", action="store_true", help="no encryption; on this machine only")
     group = parser.add_argument_group("training")
     group.add_argument("--steps", metavar="N", type=whole, help="how many (100)")
@@ -182,14 +194,16 @@ def _parser() -> Parser:
     group.add_argument(
         "--no-offload", action="store_true", help="leave out the offloaded images that are compared with"
     )
-    group.add_argument("--seed", metavar="N", type=seed_number, default=0, help="of images and planners (0)")
+    group.add_argument(
+        "--seed", metavar="N", type=seed_number, default=0, help=f"of images and planners, 0 to {MOST_SEED} (0)"
+    )
     group = parser.add_argument_group("when workers are lost")
     group.add_argument(
         "--replan", metavar="PLANNER", help=f"who plans for the rest (PLAN itself if it is a planner, else {REPLANS})"
     )
     group.add_argument("--kill", metavar="DEVICE", help="end this device's (role's) worker of a testbed half way")
     group.add_argument("--resume", metavar="DIR", type=Path, help="go on with a run that was stopped, in its folder")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="new folder (runs/<scenario>-live-<n>)")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="new folder (runs/<scenario>[-<model>]-live-<n>)")
     return parser
 
 
@@ -208,6 +222,7 @@ def _help() -> str:
                     "training.jsonl, checkpoint.safetensors": "of a training: its log, and the last checkpoint",
                 }
             ),
+            *wrapped("  ", "Weights stay below ~/.cache/splitgym/weights for the next run, at most 20 GiB in all."),
             "",
             "emulation on a testbed (--emulate):",
             *listed(
@@ -233,11 +248,12 @@ def _help() -> str:
             ),
             "",
             "examples:",
-            f"  {PROG} offload --testbed DB-50 --images 3",
+            f"  {PROG} joint --testbed NA-nano --images 3",
             f"  {PROG} runs/mine/plan.json --testbed DA-50 --time-scale 40 --check",
-            f"  {PROG} joint --testbed DB-50 --images 40 --kill xavier-1",
+            f"  {PROG} joint --testbed NA-nano --images 12 --kill nano-3",
+            f"  {PROG} runs/mine/plan.json --testbed DB-50 --model net.onnx",
             f"  {PROG} plan.json --cluster cluster.yaml --images 200 --in-flight 4",
-            f"  {PROG} neurosurgeon --testbed resnet34-gpu-60 --env-kwargs model=lenet5 --steps 200",
+            f"  {PROG} neurosurgeon --testbed resnet34-gpu-60 --model lenet5 --steps 200",
         ]
     )
 
@@ -267,9 +283,10 @@ def _on_testbed(job: _Job, asked: Emulation, out: Path) -> int:
     opening = on_testbed(system, _store(), asked, args.insecure, **job.session)
     with _opened(f"{system.n_devices} workers start", opening) as cluster:
         if asked.kind == "table" and args.time_scale is None:
+            plans = [p for p in (_compared_with(args, cluster, plan), plan) if p is not None]
             with stderr().status("trying how fast this machine is …"):
                 images = random_images(cluster, TRIED_IMAGES, args.seed)
-                scale = max(cluster.fit_scale(p, images) for p in _plans(args, cluster, plan))
+                scale = max(cluster.fit_scale(p, images) for p in plans)
             cluster.emulation = replace(asked, scale=scale)
             if scale > 1:
                 note(f"this machine stands for devices that are faster: time scale {scale:g}")
@@ -303,9 +320,10 @@ def _opened(what: str, cluster: Any) -> Iterator[Cluster]:
         cluster.__exit__(None, None, None)
 
 
-def _plans(args: argparse.Namespace, cluster: Cluster, plan: SpatialPlan) -> list[SpatialPlan]:
+def _compared_with(args: argparse.Namespace, cluster: Cluster, plan: SpatialPlan) -> SpatialPlan | None:
+    """Everything on the best device; None where nobody asks, or the plan is that."""
     offload = cluster.system.everything_on(cluster.system.best_provider)
-    return [plan] if args.no_offload else [offload, plan]
+    return None if args.no_offload or offload == plan else offload
 
 
 def _run(job: _Job, cluster: Cluster, out: Path) -> int:
@@ -317,9 +335,9 @@ def _run(job: _Job, cluster: Cluster, out: Path) -> int:
 
         network = load_whole(cluster.store, cluster.system.scenario.model, cluster.digests)
     images = random_images(cluster, args.images, args.seed)
-    offload = None if args.no_offload or args.resume is not None else Streamed()
-    if offload is not None:
-        best = cluster.system.everything_on(cluster.system.best_provider)
+    best = _compared_with(args, cluster, job.plan) if args.resume is None else None
+    offload = None if best is None else Streamed()
+    if best is not None and offload is not None:
         stream(cluster, best, images[:OFFLOAD_IMAGES], offload, "offload")
     with continued(out, job.same) as journal:
         found, stopped = Streamed(), False
@@ -331,7 +349,8 @@ def _run(job: _Job, cluster: Cluster, out: Path) -> int:
                 raise
         report = results(Run(cluster, job.plan, args.plan, args.in_flight, found, offload, journal, stopped), out)
     if stopped:
-        note(f"interrupted: {journal.next} of {args.images} images are in the results; go on with --resume {out}")
+        done = f"{journal.next} of {args.images} images are in the results"
+        note(f"interrupted: {done}; go on with: {go_on(args.words, out)}")
         return INTERRUPTED
     if report.worst_error is not None and not report.worst_error <= report.tolerance:
         raise InputError(

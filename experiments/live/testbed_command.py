@@ -61,7 +61,7 @@ def _serve(args: argparse.Namespace, scenario: Scenario) -> None:
 
     names = scenario.device_names
     with stderr().status(f"{len(names)} workers start …"):
-        testbed = Testbed(names, default_folder(), args.insecure)
+        testbed = Testbed(names, default_folder(), args.insecure, trains=True)  # whatever plans come
     with testbed:
         fields = {**asdict(scenario), "emulate": args.emulate, "time_scale": args.time_scale}
         write_cluster(args.out, fields, testbed)

@@ -22,11 +22,10 @@ from ...ui.errors import InputError
 from ...ui.files import write_text, writing
 from ...ui.progress import planning
 from ...ui.validation import validated
-from ..options import parse_pairs
-from ..out_folders import claimed_out, claimed_run
+from ..out_folders import claimed_out, claimed_run, run_name
 from ..play import assess
 from ..tracking import Tracker, new_track_id, tracking_mode
-from .continuing import check_folder
+from .continuing import check_folder, go_on, refuse_another
 from .trained import CURVE, RATE, Asked, Trained
 from .training_families import TrainingCluster, live_module
 
@@ -62,14 +61,13 @@ def check(args: argparse.Namespace) -> None:
         raise InputError("--kill needs checkpoints, --checkpoint-every is 0")
 
 
-def run(args: argparse.Namespace, family: Family, cluster: TrainingCluster | None) -> int:
-    """Carry a plan out; returns the exit code."""
+def run(args: argparse.Namespace, family: Family, cluster: TrainingCluster | None, options: Mapping[str, Any]) -> int:
+    """Carry a plan out, in a scenario with these options; returns the exit code."""
     from ...runtime.training.data import load_images
 
     check(args)
     check_folder(args.resume)
     mode, told = tracking_mode(args.track or "off")
-    options = parse_pairs("--env-kwargs", args.env_kwargs)
     live = live_module(family)
     scenario = args.testbed if cluster is None else cluster.scenario
     try:
@@ -93,7 +91,7 @@ def run(args: argparse.Namespace, family: Family, cluster: TrainingCluster | Non
     if args.out is not None:
         with claimed_out(args.out, JOB):
             return _in_folder(asked, args.out, mode)
-    with claimed_run(f"{setting.name}-live") as out:
+    with claimed_run(f"{run_name(setting.name, options)}-live") as out:
         return _in_folder(asked, out, mode)
 
 
@@ -133,9 +131,7 @@ def _check_same(folder: Path, same: Mapping[str, Any]) -> None:
         raise InputError(f"--resume {folder}: holds no training that was begun ({JOB} is missing)") from None
     if not isinstance(known, dict):
         raise InputError(f"{folder / JOB}: is not the record of a training")
-    for name, value in json.loads(json.dumps(same)).items():
-        if known.get(name) != value:
-            raise InputError(f"--resume {folder}: was begun with another {name}; it goes on as it was begun")
+    refuse_another(folder, known, json.loads(json.dumps(same)))
 
 
 def _in_folder(asked: Asked, out: Path, mode: str) -> int:
@@ -229,7 +225,8 @@ def _on_workers(asked: Asked, out: Path, mode: str, log: TrainingLog, workers: W
         raise
     tracker.finish(images=pictures, summary=summary, exit_code=INTERRUPTED if stopped else 0)
     if stopped:
-        note(f"interrupted: {trained.done} of {asked.steps} steps are done; go on with --resume {out}")
+        what = f"{trained.done} of {asked.steps} steps are done"
+        note(f"interrupted: {what}; go on with: {go_on(asked.args.words, out)}")
         return INTERRUPTED
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,6 +17,7 @@ from splitgym.envs.edgemove.dynamics import EdgeMoveDynamics
 from splitgym.experiments import eval_command, train_command, train_session
 
 from ..command_line import Command, sketch
+from ..envs.toy_family import Climber
 
 TRAIN = Command(train_command.PROG, train_command.main)
 EVALUATE = Command(eval_command.PROG, eval_command.main, ("--workers", "1"))
@@ -109,11 +111,14 @@ def undraw(patch: pytest.MonkeyPatch) -> None:
 
 
 def hurry(patch: pytest.MonkeyPatch) -> None:
-    """Two episodes of an evaluation instead of ten, a joint search of one generation, an online training of three
-    episodes.
-    """
+    """Two episodes of an evaluation instead of ten, and short searches."""
     for dynamics in (EdgeMoveDynamics, DepruneDynamics):
         patch.setattr(dynamics, "eval_episodes", 2)
+    shorten_searches(patch)
+
+
+def shorten_searches(patch: pytest.MonkeyPatch) -> None:
+    """A joint search of one generation, an online training of three episodes."""
     search = {"population": 8, "parents": 4, "patience": 1, "rounds": 1}
     defaults = registry._hyperparams("distredge")
     patch.setitem(defaults["joint"], "default", search)
@@ -124,3 +129,16 @@ def hurry(patch: pytest.MonkeyPatch) -> None:
 def isolate(patch: pytest.MonkeyPatch) -> None:
     """No comparison at the end of a training."""
     patch.setattr(train_session.Session, "_others", lambda _: [])
+
+
+def interrupt_at(count: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Ctrl-C in the toy learner's episode of that count over all trainings; returns a list that gets their numbers."""
+    played: list[int] = []
+
+    def on_episode(number: int) -> None:
+        played.append(number)
+        if len(played) == count:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Climber, "on_episode", staticmethod(on_episode))
+    return played

@@ -12,6 +12,7 @@ from splitgym.agents.registry import agents_of
 from splitgym.envs import FAMILIES
 from splitgym.models.cuts import cut_points
 from splitgym.models.lookup import get_model
+from splitgym.ui.names import MOST_NAMED
 
 from ..command_line import edit, read
 from .brief import BRIEF, Brief, hurry, undraw
@@ -133,8 +134,9 @@ def test_hyperparameters_are_checked_before_anything_runs(brief: Brief) -> None:
 
 
 def filled(brief: Brief, text: str) -> str:
-    first, second, *_ = agents_of(brief.name)
-    return text.format(env=brief.name, planner=brief.planner, scenario=brief.scenario, agents=f"{first}, {second}")
+    known = agents_of(brief.name)
+    agents = ", ".join(list(known)[:2]) if len(known) <= MOST_NAMED else "those of --list"
+    return text.format(env=brief.name, planner=brief.planner, scenario=brief.scenario, agents=agents)
 
 
 @EVERY
@@ -144,7 +146,7 @@ def filled(brief: Brief, text: str) -> str:
         ("--scenario nowhere.yaml", "nowhere.yaml: cannot be read"),
         ("--agent nobody", "--agent: unknown agent 'nobody' for {env}; known: {agents}"),
         ("--agent missing.json", "missing.json: cannot be read"),
-        ("--env-kwargs model=nonet", "unknown model 'nonet'; known models: alexnet, "),
+        ("--env-kwargs model=nonet", "unknown model 'nonet'; did you mean voxelnet"),
         ("--agent {planner} --episodes 5", "--episodes: agent {planner} is not trained beforehand"),
         ("--agent {planner} --steps 500", "--steps: agent {planner} is not trained beforehand"),
         ("--agent {planner} --hyperparams x=1", "agent {planner}: unknown hyperparameter 'x'"),
@@ -161,7 +163,7 @@ def test_bad_input_for_a_run_is_one_line(words: str, named: str, brief: Brief) -
     [
         ("--scenarios {scenario},nowhere.yaml", "nowhere.yaml: cannot be read"),
         ("--agents {planner},nobody", "--agents: unknown agent 'nobody' for {env}; known: {agents}"),
-        ("--env-kwargs model=nonet", "unknown model 'nonet'; known models: alexnet, "),
+        ("--env-kwargs model=nonet", "unknown model 'nonet'; did you mean voxelnet"),
         ("--hyperparams x=1", "none of {planner} has a hyperparameter 'x'"),
         ("--runs nowhere", "--runs nowhere: is not a folder"),
     ],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
 import pytest
 
 from splitgym.envs import FAMILIES, get_family
@@ -52,11 +54,24 @@ def test_all_parts_become_sections_of_the_workspace_and_headings_of_the_report(f
 def test_what_is_charted_is_what_trainings_track() -> None:
     TRAIN(*BRIEF["l2s"].learn("ppo").words, "--steps", "200", "--track", "off", "--out", "run")
     tracked = set(rows("run/curve.csv")[-1])
-    learning, network, _ = parts_of(get_family("l2s"))
-    charted = {column for chart in learning.charts for column in chart.columns}
-    assert {"recent_delay_s", "recent_regret"} <= charted & tracked
-    assert {"train/loss", "train/value_loss", "train/entropy_loss"} <= tracked
-    assert {"train/loss", "train/value_loss", "train/entropy_loss"} <= {c for x in network.charts for c in x.columns}
+    parts = {part.name: {c for chart in part.charts for c in chart.columns} for part in parts_of(get_family("l2s"))}
+    assert {"recent_delay_s", "recent_regret"} <= parts["Learning"] & tracked
+    assert {"episode/edge_delay_s", "episode/sync_s", "episode/accuracy_cost"} == parts["Reward"]
+    assert parts["Reward"] <= tracked
+    assert {"train/loss", "train/value_loss", "train/entropy_loss"} <= parts["Network"] & tracked
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_terms_of_the_reward_are_metrics_of_episodes(family: str) -> None:
+    found = get_family(family)
+    env: Any = gym.make(found.env_id)
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    ended, info = False, {}
+    while not ended:
+        _, _, terminated, truncated, info = env.step(env.action_space.sample())
+        ended = terminated or truncated
+    assert {found.headline, *found.terms} <= set(info["metrics"])
 
 
 def test_an_unknown_family_is_one_line() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import signal
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 from splitgym.agents.registry import AgentSpec
 from splitgym.envs import Family
 from splitgym.experiments import workers
+from splitgym.ui.console import called
 from splitgym.ui.errors import InputError
 
 from ..command_line import by_agent, files, metrics, names, read, rows, values
 from ..envs.toy_family import Climber, ToyDynamics, registered
-from .brief import EVALUATE, TRAIN, undraw
+from .brief import EVALUATE, TRAIN, interrupt_at, undraw
 
 pytestmark = pytest.mark.usefixtures("scratch", "toy", "undrawn")
 
@@ -193,6 +195,26 @@ def test_an_interrupt_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "interrupted: 2 of 3 evaluations" in called.err
     assert "nothing was written" in evaluate("--agents", "edge", "--out", "other", code=130).err
     assert not Path("other").exists()
+
+
+@pytest.mark.parametrize("out", [(), ("--out", "out"), ("--out=out",)])
+def test_trainings_that_have_ended_are_used_again_after_an_interrupt(
+    out: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--agents", "climber", "--seeds", "3", "--train-episodes", "5", *out)
+    evaluate(*words[:6], "--out", "whole")
+    played = interrupt_at(13, monkeypatch)  # in the third training
+    told = evaluate(*words, code=130).told
+    first = "out" if out else "runs/toy-eval-1"
+    assert any(f"3 trainings first, kept in {first}/runs once done" in line for line in told)
+    kept, command = told[-1].split("; what is trained is in ")
+    assert kept == "splitgym-eval: interrupted: 2 of 3 evaluations are in the results"
+    assert names(f"{first}/runs") == ["toy-near-climber-s0", "toy-near-climber-s1"]
+    again = shlex.split(command.removeprefix(f"{first}/runs, go on with: {called('splitgym-eval')} "))
+    EVALUATE(*again[2:])  # without --workers 1, which it begins with
+    assert played == [*range(5), *range(5), *range(3), *range(5)]
+    second = "out-2" if out else "runs/toy-eval-2"
+    assert Path(second, "results.csv").read_bytes() == Path("whole/results.csv").read_bytes()
 
 
 def test_results_do_not_depend_on_the_number_of_workers() -> None:

@@ -71,6 +71,21 @@ def test_few_reports_of_a_training_are_each_marked() -> None:
         assert all(line.get_marker() == "o" for line in drawn) == (reports <= FEW_POINTS)
 
 
+@pytest.mark.parametrize("lower_is_better", [True, False])
+def test_what_leaves_a_learning_curve_is_told(lower_is_better: bool) -> None:
+    values = [0.5, *[0.1] * 40] if lower_is_better else [0.1, *[0.5] * 40]
+    curve = [{"episodes": 50_000 * (i + 1), "steps": i, "recent_cost": value} for i, value in enumerate(values)]
+    figure = learning_curve(curve, "cost", "cost", lower_is_better=lower_is_better)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    low, high = axes.get_ylim()
+    assert low <= (0.1 if lower_is_better else 0.5) <= high
+    (told,) = [text.get_text() for text in axes.texts]
+    assert told.startswith("above: up to 0.5" if lower_is_better else "below: down to 0.1")
+    assert not axes.xaxis.get_offset_text().get_text()
+    assert "1M" in [label.get_text() for label in axes.get_xticklabels()]
+
+
 def test_a_regret_curve_shows_what_is_lost_and_who_loses_least() -> None:
     curve = [{"episodes": 100 * i, "steps": i, "recent_regret": 2.0 / i, "recent_cost_s": 9.0} for i in range(1, 9)]
     others = {"oracle": 0.0, "unknown": float("nan"), **{f"agent-{i}": float(i) for i in range(1, 7)}}

@@ -7,9 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from importlib.util import find_spec
@@ -23,6 +21,7 @@ from splitgym.experiments.executors.work import Executor, Work
 from splitgym.ui.errors import InputError
 
 from .. import ROOT
+from .marked import alive, marked_environment, wait_until_none_is_left
 from .works import begun, dies, refuses, square, waits
 
 SLOW = [pytest.mark.slow, pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")]
@@ -33,8 +32,6 @@ EVALUATE = (
     "--env-kwargs", "rounds=50",
 )  # fmt: skip
 PATIENCE_S = 120.0
-ENDING_S = 20.0  # in which Ray's agents see that their node has ended
-MARK = "SPLITGYM_TEST_MARK"
 
 
 @pytest.fixture(params=["processes", RAY])
@@ -98,28 +95,8 @@ def test_a_caller_that_stops_leaves_no_process(tmp_path: Path) -> None:
 
 @pytest.fixture
 def marked() -> Iterator[dict[str, str]]:
-    """An environment by which all processes that came of a command are found; they end with the test."""
-    # A short path, as sockets lie below it.
-    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        env = {**os.environ, "RAY_TMPDIR": folder, MARK: uuid.uuid4().hex, "OMP_NUM_THREADS": "1"}
+    with marked_environment() as env:
         yield env
-        for process in _alive(env):
-            os.kill(process, signal.SIGKILL)
-
-
-def _alive(env: dict[str, str]) -> list[int]:
-    """Processes that have the mark, or files of Ray's folder open: some of Ray's hide their environment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            files = [str(link.readlink()) for link in (folder / "fd").iterdir()]
-            if env[MARK].encode() in (folder / "environ").read_bytes() or any(
-                file.startswith(env["RAY_TMPDIR"]) for file in files
-            ):
-                found.append(int(folder.name))
-        except OSError:  # it ended, or is another user's
-            continue
-    return found
 
 
 @pytest.mark.slow
@@ -131,7 +108,7 @@ def test_results_do_not_depend_on_the_executor(marked: dict[str, str], tmp_path:
         command = [sys.executable, *EVALUATE, *words, "--out", str(tmp_path / name)]
         subprocess.run(command, cwd=ROOT, env=marked, check=True, capture_output=True, timeout=2 * PATIENCE_S)
     assert len({(tmp_path / name / "results.csv").read_bytes() for name in kinds}) == 1
-    _wait_until_none_is_left(marked)
+    wait_until_none_is_left(marked)
 
 
 @pytest.mark.slow
@@ -140,7 +117,7 @@ def test_ctrl_c_leaves_nothing_running(marked: dict[str, str], words: list[str],
     command = [sys.executable, *EVALUATE[:-1], "rounds=200000", "--workers", "2", *words, "--out", str(tmp_path / "o")]
     child = subprocess.Popen(command, cwd=ROOT, env=marked, stderr=subprocess.PIPE, text=True, start_new_session=True)
     until = time.monotonic() + PATIENCE_S
-    while len(_alive(marked)) < 3:
+    while len(alive(marked)) < 3:
         assert child.poll() is None
         assert time.monotonic() < until
         time.sleep(0.2)
@@ -149,11 +126,4 @@ def test_ctrl_c_leaves_nothing_running(marked: dict[str, str], words: list[str],
     _, told = child.communicate(timeout=PATIENCE_S)
     assert child.returncode == 130
     assert told.splitlines()[-1].startswith("splitgym-eval: interrupted")
-    _wait_until_none_is_left(marked)
-
-
-def _wait_until_none_is_left(env: dict[str, str]) -> None:
-    until = time.monotonic() + ENDING_S
-    while _alive(env):
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    wait_until_none_is_left(marked)

@@ -16,7 +16,7 @@ from splitgym.envs import FAMILIES
 from splitgym.experiments import eval_command, train_command, train_session
 
 from ..envs.test_frames import assert_nothing_is_cut_off
-from .brief import BRIEF, isolate
+from .brief import BRIEF, isolate, shorten_searches
 from .pictures import unit
 
 CHANGING = {  # what changes while it is played, or from one time to the next
@@ -58,6 +58,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Mapping[str, Any]:
 
     for module in (train_session, eval_command):
         monkeypatch.setattr(module, "save_figure", kept(module.save_figure))
+    shorten_searches(monkeypatch)
     monkeypatch.chdir(tmp_path)
     return figures
 
@@ -78,7 +79,7 @@ def assert_whole(figures: Mapping[str, Any], folder: Path) -> None:
 
 def assert_says_what_it_shows(figure: Any) -> None:
     """Every axis is named, by itself, its panels' column or row, or what its ticks say; nothing lies on anything."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     panels = [axes for axes in figure.axes if axes.axison]
     boxes = {axes: axes.get_window_extent() for axes in panels}
     for axes in panels:

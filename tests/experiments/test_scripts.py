@@ -15,11 +15,15 @@ from .. import ROOT
 @pytest.mark.parametrize(
     ("script", "words", "told"),
     [
-        ("train_agent.py", ["--scenario", "DZ-1"], r"splitgym-train: unknown scenario 'DZ-1'; known: .*DB-50.*\n"),
+        (
+            "train_agent.py",
+            ["--scenario", "DB50"],
+            r"splitgym-train: unknown scenario 'DB50'; did you mean DB-50, .* --list\n",
+        ),
         pytest.param(
             "eval.py",
             ["--agents", "aofl,best"],
-            r"splitgym-eval: --agents: unknown agent 'best' for distredge; known: .*aofl.*\n",
+            r"splitgym-eval: --agents: unknown agent 'best' for distredge; known: those of --list, or a plan.json\n",
             marks=pytest.mark.slow,
         ),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from splitgym.experiments.executors.work import Executor, Work
 from splitgym.experiments.seed_figures import seed_curves
 from splitgym.experiments.seed_training import train_seed
 
-from ..command_line import names, read, rows, sketch, values
+from ..command_line import interrupted, names, read, rows, sketch, values
 from ..envs.toy_family import Climber
-from .brief import EVALUATE, TRAIN
+from .brief import EVALUATE, TRAIN, interrupt_at
 
 pytestmark = pytest.mark.usefixtures("scratch", "toy", "hurried")
 
@@ -44,7 +43,7 @@ def test_every_seed_is_a_run_and_the_folder_says_what_they_show() -> None:
     found = read("out/summary.json")["metrics"]["cost_s"]
     assert found["mean"] == pytest.approx(sum(costs.values()) / 3)
     assert found["lower"] < found["mean"] < found["upper"]
-    for words in ("climber with 3 seeds", "95 % from", "written to out"):
+    for words in ("climber with 3 seeds", "95 % from", "3 seeds say little", "written to out"):
         assert words in called.out
 
 
@@ -62,16 +61,9 @@ def test_processes_change_nothing() -> None:
 
 def test_an_interrupted_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     several("--out", "whole")
-    played: list[int] = []
-
-    def on_episode(number: int) -> None:
-        played.append(number)
-        if len(played) == 30:  # in the second seed
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(Climber, "on_episode", staticmethod(on_episode))
+    played = interrupt_at(30, monkeypatch)  # in the second seed
     called = several("--out", "cut", code=130)
-    assert "go on with:" in called.err
+    assert "interrupted; what was learned of seeds 1, 2 is kept, go on with:" in called.err
     assert called.err.rstrip().endswith("--resume cut")
     assert [read(f"cut/{run}/model/progress.json")["episodes"] for run in ("s1", "s2")] == [20, 10]
     played.clear()
@@ -82,6 +74,12 @@ def test_an_interrupted_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [row["episodes"] for row in rows("cut/s2/curve.csv")] == [
         row["episodes"] for row in rows("whole/s2/curve.csv")
     ]
+
+
+def test_seeds_without_a_checkpoint_are_not_said_to_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeds_command, "_carry_out", interrupted)
+    called = several("--out", "out", code=130)
+    assert "interrupted; no seed had come to its first checkpoint, go on with: " in called.err
 
 
 def test_a_larger_budget_is_for_all_seeds() -> None:

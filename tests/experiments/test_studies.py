@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,14 @@ from splitgym.models.layers import Shape
 from splitgym.runtime.training.data import Dataset
 
 from ..command_line import PNG, Command, edit, names, read
+from . import works
 
 NAMES = (
     "l2s.staleness", "l2s.privacy_networks", "edgemove.staleness", "hiertrain.eight_bits", "deprune.filters",
 )  # fmt: skip
 STUDIES: dict[str, Study] = {name: importlib.import_module(f"splitgym.experiments.{name}").STUDY for name in NAMES}
 SOME = 3  # trials of a toy study
-
-
-def toy_train(settings: Settings, data: Dataset, on_share: OnShare) -> Result:
-    """What follows from settings and images alone."""
-    on_share(0.5)
-    return {"sum": int(data.train_labels[: settings["seed"] + 1].sum()), "seed": settings["seed"]}
+TESTED = 40  # images of a real one
 
 
 def toy_trials(seeds: int, quick: bool) -> list[Trial]:
@@ -49,7 +46,7 @@ def toy_figure(summaries: Any) -> Any:
 def toy(scratch: Path) -> Study:
     return Study(
         prog="python -m splitgym.experiments.toys.study", about="toys", shipped=scratch / "shipped.json",
-        shape=Shape(1, 8, 8), seeds=SOME, trials=toy_trials, train=toy_train,
+        shape=Shape(1, 8, 8), seeds=SOME, trials=toy_trials, train=works.sums,
         summarise=lambda records: {"sums": [record["result"]["sum"] for record in records]},
         table=toy_table, draw=toy_figure,
     )  # fmt: skip
@@ -73,7 +70,7 @@ def test_what_is_there_is_not_trained_again_and_more_seeds_are_added(toy: Study,
 
     def train(settings: Settings, data: Dataset, on_share: OnShare) -> Result:
         trained.append(settings["seed"])
-        return toy_train(settings, data, on_share)
+        return works.sums(settings, data, on_share)
 
     command = command_of(replace(toy, train=train))
     first = command("--out", "here", "--seeds", "2").out
@@ -87,7 +84,7 @@ def test_ctrl_c_keeps_whole_trainings_and_the_same_command_goes_on(toy: Study, s
     def train(settings: Settings, data: Dataset, on_share: OnShare) -> Result:
         if settings["seed"] == 1:
             raise KeyboardInterrupt
-        return toy_train(settings, data, on_share)
+        return works.sums(settings, data, on_share)
 
     told = command_of(replace(toy, train=train))("--out", "here", code=130).told[-1]
     assert told == (
@@ -107,7 +104,7 @@ def test_workers_have_no_say(scratch: Path) -> None:
         folder = scratch / str(workers)
         folder.mkdir()
         place = Place(folder, described(images.load()))
-        records = carry_out(toy_trials(SOME, False), toy_train, images, place, workers, lambda s, t: told.append(s))
+        records = carry_out(toy_trials(SOME, False), works.sums, images, place, workers, lambda s, t: told.append(s))
         found.append([(record["settings"], record["result"]) for record in records])
         assert told[-1] == 1.0
         assert results(folder).keys() == {f"toy-seed{seed}.json" for seed in range(SOME)}
@@ -163,15 +160,18 @@ def test_what_ships_is_shown_without_training(toy: Study) -> None:
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_a_quick_study_trains_draws_and_is_the_same_again(name: str, scratch: Path) -> None:
+def test_a_quick_study_trains_draws_and_is_the_same_again(
+    name: str, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = STUDIES[name]
+    monkeypatch.setattr(study_command, "Images", partial(Images, test=TESTED))
     command = command_of(study)
     out = command("--quick").out
     folder = Path("runs") / f"{name.replace('.', '-')}-digits-quick"
     assert f"written to {folder}: picture.png" in out
     assert (folder / "picture.png").read_bytes().startswith(PNG)
     first, *_ = study.trials(1, True)
-    data = Images(None, study.shape).load()
+    data = Images(None, study.shape, TESTED).load()
     again = study.train(first.settings, data, lambda share: None)
     assert json.loads(json.dumps(again)) == read(folder / f"{first.name}.json")["result"]
     other = study.train({**first.settings, "seed": 1}, data, lambda share: None)

@@ -11,6 +11,7 @@ from rich.console import Console
 from splitgym.envs import FAMILIES, Family
 from splitgym.experiments.results import Result
 from splitgym.experiments.tables import comparison, ranking, sources
+from splitgym.ui.console import print_table
 
 
 def shown(family: str, **metrics: float) -> str:
@@ -80,3 +81,24 @@ def test_sources_say_where_inputs_are_inferred() -> None:
     assert (
         sources([measured, modelled, beside]) == "measured (latency), modelled (links), inputs inferred from the paper"
     )
+
+
+LONG = {"delay_s": 2.7, "total_s": 16_123.0, "sync_s": 1.7, "regret_s": 0.0}
+
+
+def test_a_column_of_long_times_is_in_seconds_beside_one_in_ms() -> None:
+    header, row = shown("l2s", **LONG).splitlines()[:2]
+    assert [word for word in header.split() if word in ("(ms)", "(s)")] == ["(ms)", "(s)", "(ms)", "(ms)", "(s)"]
+    assert row.split()[:5] == ["agent", "2700", "16123", "1700", "0"]
+    assert "(s)" not in shown("l2s", **{**LONG, "total_s": 99.0}).partition("took")[0]
+
+
+@pytest.mark.parametrize("width", [1, 20, 50, 80, 300])
+def test_no_number_is_cut_however_narrow_the_output(width: int) -> None:
+    numbers = {"delay_s": 2.6869, "total_s": 1_612_309_876.0, "regret_s": 9_067_696.5, "sync_s": 1_700.25}
+    table = ranking([Result("scenario", "neurosurgeon", 0, numbers, seconds=0.503)], FAMILIES["l2s"])
+    out = io.StringIO()
+    print_table(Console(file=out, width=width), table)
+    assert "…" not in out.getvalue()
+    row = next(line for line in out.getvalue().splitlines() if "neurosurgeon" in line)
+    assert {"2686.9", "1612309876", "9067696", "1700.2", "0.503"} <= set(row.split())

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from splitgym.ui.programs import needs
+
 from ..command_line import edit, names
 from ..envs.toy_family import registered
 from .brief import TRAIN, undraw
@@ -42,11 +44,16 @@ def run(trained: Path, scratch: Path) -> Path:
         ("--agent nobody", "unknown agent 'nobody' for toy; known: climber"),
         ("--colour red", "unrecognized arguments: --colour red"),
         ("--epis 3", "unrecognized arguments: --epis 3"),
+        ("--sceanrio near", "--sceanrio near (did you mean --scenario? see splitgym-train --help)"),
         ("--episodes -3", "--episodes: is '-3', allowed: a whole number of at least 1"),
         ("--episodes many", "--episodes: is 'many'"),
         ("--steps 0", "--steps: is '0'"),
         ("--episodes 3 --steps 9", "--episodes and --steps"),
-        ("--seed -1", "--seed: is '-1', allowed: a whole number, 0 or more"),
+        ("--seed -1", "--seed: is '-1', allowed: a whole number from 0 to 4294967295"),
+        (
+            "--seed 4294967295 --seeds 2",
+            "--seed 4294967295 --seeds 2: the last seed is 4294967296, allowed: 0 to 42949",
+        ),
         ("--track sometimes", "invalid choice: 'sometimes'"),
         ("--env-kwargs scale", "'scale' is not of the form name=value"),
         ("--env-kwargs scale=[1,", "the value of scale, '[1,', is neither"),
@@ -80,7 +87,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     called = TRAIN("--agent", "ppo", "--out", "run", code=2)
-    expected = 'splitgym-train: agent ppo needs stable_baselines3: pip install "splitgym[train]"\n'
+    expected = f"splitgym-train: agent ppo {needs('stable_baselines3')}\n"
     assert called.err.endswith(expected)
     assert names() == []
 

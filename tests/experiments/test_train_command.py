@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from splitgym.experiments.out_folders import claimed_run, run_name
 from splitgym.models.lookup import get_model
 from splitgym.models.plans import SpatialPlan, load_plan
 from splitgym.ui.progress import Bar
@@ -66,11 +68,46 @@ def test_where_a_best_plan_is_known_regret_is_against_it() -> None:
     assert read("runs/toy-near-middle-s0-1/result.json")["regret_against"] == "best known"
 
 
+@pytest.mark.parametrize(
+    ("scenario", "mbps", "pays"),
+    [
+        ("alexnet-3.5", 5.0, True),
+        ("alexnet-3.5", 0.01, False),
+        ("alexnet-drift", 0.4, True),  # now and then, for who need not plan anew as those of the table do
+    ],
+)
+def test_where_splitting_does_not_pay_it_says_so(scenario: str, mbps: float, pays: bool) -> None:
+    options = ("--scenario", scenario, "--env-kwargs", f"device_edge_mbps={mbps}")
+    out = TRAIN.of("--env", "hiertrain")("--agent", "all-device", *options).out
+    assert ("splitting does not pay here: nothing is better than all-device" in out) is not pays
+    assert out.split("▸")[1].split()[0] == "all-device"
+
+
 def test_default_folders_are_numbered() -> None:
     for _ in range(2):
         train("--agent", "exact")
     assert names("runs") == ["toy-near-exact-s0-1", "toy-near-exact-s0-2"]
     assert "model" not in names("runs/toy-near-exact-s0-1")
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "near"),
+        ({"model": "lenet5"}, "near-lenet5"),
+        ({"model": "/nets/small.onnx@3x32x32#scores"}, "near-small"),
+        ({"model": "nets.small:tiny@3x32x32"}, "near-nets.small_tiny"),
+        ({"model": 2}, "near"),  # of an environment of one's own, where it is no network's name
+    ],
+)
+def test_folders_are_named_by_the_network_that_was_put_in(options: dict[str, Any], name: str) -> None:
+    with claimed_run(run_name("near", options)) as path:
+        assert path == Path("runs") / f"{name}-1"
+
+
+def test_a_run_with_another_network_says_so_in_its_name() -> None:
+    TRAIN.of("--env", "hiertrain")("--agent", "all-device", "--model", "lenet5")
+    assert names("runs") == ["hiertrain-alexnet-3.5-lenet5-all-device-s0-1"]
 
 
 @pytest.mark.usefixtures("undrawn")

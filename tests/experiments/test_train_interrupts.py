@@ -84,6 +84,11 @@ def test_an_interrupt_in_the_comparison_leaves_the_rest_out(monkeypatch: pytest.
     assert "what is done is in run" in called.err
 
 
+def test_a_comparison_that_was_interrupted_does_not_say_whether_splitting_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "assess", interrupted)
+    assert "splitting" not in train("--agent", "edge", "--out", "run", code=130).out
+
+
 def test_an_interrupt_while_it_concludes_says_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session.tables, "ranking", interrupted)
     called = train("--episodes", "5", "--out", "run", code=130)

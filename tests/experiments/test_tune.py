@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,10 +16,10 @@ from splitgym.envs import FAMILIES
 from splitgym.experiments import tune_command, tune_trial
 from splitgym.ui.validation import Count, Positive
 
-from ..command_line import by_agent, metrics, read, values
+from ..command_line import by_agent, metrics, names, read, values
 from ..envs import toy_family
 from ..envs.toy_family import Climber
-from .brief import EVALUATE, TRAIN
+from .brief import EVALUATE, TRAIN, interrupt_at
 
 optuna = pytest.importorskip("optuna")
 pytestmark = pytest.mark.usefixtures("scratch", "toy", "undrawn")
@@ -78,20 +78,31 @@ def test_the_first_trial_is_what_the_agent_has_by_itself(monkeypatch: pytest.Mon
     assert all(trial.params["spread"] != 0.25 for trial in others)
 
 
+def test_trials_are_numbered_by_what_they_try_whoever_asks_first() -> None:
+    tune("--tune", "1", "--seed", "4294967295", "--out", "out")
+    search = tune_trial.Search(**{k: v for k, v in read("out/tune.json").items() if k != "schema"})
+    for number in (2, 1):
+        tune_trial.run_trial(search, "out", number, lambda share: None)
+    called = TRAIN("--resume", "out", "--tune", "3", "--workers", "1")
+    told = sorted(trials("out"), key=lambda trial: trial.value if trial.value is not None else 9.0)
+    best = next(trial.user_attrs[tune_trial.PIECE] for trial in told if trial.state.name == "COMPLETE")
+    assert f"# trial {best} of 3 on far" in Path("out/best.yaml").read_text()
+    assert "3 trials to their end" in called.out
+
+
+def test_one_trial_comes_to_its_end() -> None:
+    assert "climber, 1 trial to its end, 0 pruned" in tune("--tune", "1", "--out", "out").out
+
+
 def test_an_interrupted_study_keeps_its_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    played: list[int] = []
-
-    def on_episode(number: int) -> None:
-        played.append(number)
-        if len(played) == 15:  # in the second trial
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(Climber, "on_episode", staticmethod(on_episode))
+    interrupt_at(15, monkeypatch)  # in the second trial
     assert "--resume out" in tune("--tune", "3", "--out", "out", code=130).err
     assert [trial.state.name for trial in trials("out")] == ["COMPLETE", "FAIL"]
     monkeypatch.setattr(Climber, "on_episode", None)
     TRAIN("--resume", "out", "--workers", "1")
     assert sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in trials("out")) == 3
+    assert names("out/trials") == ["0", "1", "2"]
+    assert re.match(r"# trial [012] of 3 on far", Path("out/best.yaml").read_text())
 
 
 def test_trials_that_fall_behind_are_pruned(monkeypatch: pytest.MonkeyPatch) -> None:

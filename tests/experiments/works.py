@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,26 @@ def _count(folder: str, name: str) -> int:
 def _begun(folder: str, name: str) -> None:
     with (Path(folder) / "begun").open("a") as file:
         file.write(f"{name}\n")
+
+
+def sums(settings: Mapping[str, Any], data: Any, on_share: Any) -> dict[str, Any]:
+    """A training of a toy study: what follows from settings and images alone."""
+    on_share(0.5)
+    return {"sum": int(data.train_labels[: settings["seed"] + 1].sum()), "seed": settings["seed"]}
+
+
+def where(folder: str, on_share: Any) -> int:
+    """The network namespace that it is done in."""
+    return _space()
+
+
+def stays(folder: str, on_share: Any) -> int:
+    """Ends at its second try only, with the namespace that it is done in; tells that of every try."""
+    _begun(folder, f"{_space()}")
+    while len(begun(folder)) == 1:
+        time.sleep(0.01)
+    return _space()
+
+
+def _space() -> int:
+    return Path("/proc/self/ns/net").stat().st_ino

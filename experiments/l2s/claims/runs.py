@@ -210,7 +210,8 @@ def decision(agent: str, rounds: int, inputs: Inputs) -> Found:
 
 def decision_s(agent: str, lanes: int, rounds: int, repeats: int = 5) -> float:
     """Seconds of one call for all lanes, on observations of a run of its own; the best of several."""
-    env: Any = gym.make_vec(FAMILY.env_id, lanes, scenario="resnet34-gpu-100", rounds=10 * rounds)
+    options = {"rounds": 10 * rounds, **get_spec("l2s", agent).env_kwargs}
+    env: Any = gym.make_vec(FAMILY.env_id, lanes, scenario="resnet34-gpu-100", **options)
     decider = make_agent("l2s", agent, env)
     (observation, _), state, seen, best = env.reset(seed=0), None, [], np.inf
     for _ in range(rounds):

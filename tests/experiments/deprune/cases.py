@@ -45,7 +45,7 @@ OPTIONS = [
         "--env-kwargs \"curves=''\"",
         "no training of vgg11_32_half was recorded; train it for real, with --env-kwargs backend=train",
     ),
-    ("--env-kwargs client=nowhere", "unknown device 'nowhere'; known: "),
+    ("--env-kwargs client=nowhere", "unknown device 'nowhere'; known: those of splitgym-train --list devices"),
     ("--env-kwargs backend=fun", "backend='fun' is not one of curves, train"),
     ("--env-kwargs checkpoints=kept", 'checkpoints: only backend "train" has any'),
     ("--env-kwargs module=maybe", "module is 'maybe', allowed: true or false"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from splitgym.envs.deprune.curves import load_curves
 from splitgym.envs.deprune.viewer import BAND_COLORS, band_color, runs_of, training_figure
@@ -127,6 +128,13 @@ def test_parts_of_the_rewards_are_those_that_the_env_gave(options: Mapping[str, 
     np.testing.assert_allclose(heights, [row["total"] for row in given], atol=1e-12)
     assert ("cost of time" in labels) == ("time_weight" in options)
     assert ("cost of bytes" in labels) == (options.get("bytes_weight") != 0.0)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        numbers = [text.get_window_extent() for text in axes.texts]
+        drawn = [bar.get_window_extent() for bars in axes.containers for bar in bars]
+        assert not any(box.overlaps(bar) for box in numbers for bar in drawn if bar.height > 1.0)
+        colors = [to_rgb(bars[0].get_facecolor()) for bars in axes.containers]
+        assert not any(color[2] > max(color[:2]) for color in colors)  # bands are blue
     worth = panel(figure, "score").get_lines()[0].get_ydata()
     assert worth[-1] == pytest.approx(info["metrics"]["score"])
 
@@ -152,8 +160,10 @@ def test_recordings_are_drawn_with_their_fit(name: str) -> None:
     curves = load_curves()[name]
     figure = recordings_figure(curves)
     assert len(figure.axes) == len({run["schedule"] for run in curves.runs})
-    for schedule in {run["schedule"] for run in curves.runs}:
-        (axes,) = [axes for axes in figure.axes if axes.get_title(loc="left").startswith(f"{schedule}: ")]
+    for schedule, axes in zip(dict.fromkeys(run["schedule"] for run in curves.runs), figure.axes, strict=True):
+        told = axes.get_title(loc="left")
+        assert "+" not in told  # what the name spells is of the paper's maps, not of those that were recorded
+        assert told.startswith(f"{schedule}: ") or schedule[0].isdigit()
         runs = [run for run in curves.runs if run["schedule"] == schedule]
         points = [drawn for drawn in axes.get_lines() if drawn.get_label().startswith("recorded")]
         drawn = sorted(np.concatenate([p.get_ydata() for p in points]))
@@ -231,6 +241,22 @@ def test_accuracy_stands_above_its_traffic() -> None:
     edge = frontier({r.agent: (r.metrics["bytes_share"], r.metrics["accuracy"]) for r in found})
     (drawn,) = [each for each in axes.get_lines() if each.get_linestyle() == "--"]
     np.testing.assert_allclose(drawn.get_xydata(), 100 * np.array(edge))
+
+
+@pytest.mark.parametrize("shares", [(0.10, 0.40), (0.62, 0.70)])
+def test_spreads_of_traffic_lie_within_the_axes_which_name_it(shares: tuple[float, float]) -> None:
+    base = results(AGENTS[:1], seeds=2)
+    found = [replace(r, metrics={**r.metrics, "bytes_share": s}) for r, s in zip(base, shares, strict=True)]
+    figure = eval_figures(found, {"g": (SCENARIO,)})["g_traffic"]
+    figure.draw_without_rendering()
+    axes = titled(figure, SCENARIO)
+    low, high = axes.get_xlim()
+    assert low < 100 * shares[0]
+    assert high > 100 * shares[1]
+    assert sum(bool(label.get_text()) and low <= at <= high
+               for label, at in zip(axes.get_xticklabels(), axes.get_xticks(), strict=True)) >= 3  # fmt: skip
+    assert "line" not in figure.legends[0].get_title().get_text()  # one agent is all there is: none is drawn
+    assert "dashed line" in charts()["g_traffic"].legends[0].get_title().get_text()
 
 
 def test_nobody_on_the_frontier_is_beaten() -> None:

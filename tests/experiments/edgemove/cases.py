@@ -61,12 +61,12 @@ OPTIONS = [
     ("--env-kwargs walks=never", "walks is 'never', allowed: test, train"),
     ("--env-kwargs optimizer=lion", "optimizer is 'lion', allowed: sgd, "),
     ("--env-kwargs gpus=[]", "gpus is empty, allowed: one or more of "),
-    ("--env-kwargs gpus=[nowhere]", "unknown device 'nowhere'; known: "),
-    ("--env-kwargs client=nowhere", "unknown device 'nowhere'; known: "),
+    ("--env-kwargs gpus=[nowhere]", "unknown device 'nowhere'; known: those of splitgym-train --list devices"),
+    ("--env-kwargs client=nowhere", "unknown device 'nowhere'; known: those of splitgym-train --list devices"),
     ("--env-kwargs probe=never", "probe='never' is not one of background, blocking"),
     ("--env-kwargs optimum=maybe", "optimum='maybe' is not one of True, False"),
     ("--env-kwargs half_duplex=maybe", "half_duplex is 'maybe', allowed: true or false"),
-    ("--env-kwargs colour=red", "unknown option 'colour'; known: action, probe, optimum, backend, "),
+    ("--env-kwargs colour=red", "unknown option 'colour'; did you mean cloud? Known: action, probe, "),
     ("--env-kwargs sites=nowhere.csv", "nowhere.csv: cannot be read"),
     (
         "--env-kwargs sites=nocolumn.csv",
@@ -91,7 +91,7 @@ OPTIONS = [
     ),
 ]
 SCENARIOS = [
-    ("nowhere", "unknown scenario 'nowhere'; known: vgg16-cifar10, "),
+    ("nowhere", "unknown scenario 'nowhere'; known: those of --list, "),
     ("nowhere", "any <task>[-city][-x<speed factor>][-<Mbps>mbps]"),
     ("vgg16-cifar10-x0", "scenario vgg16-cifar10-x0: speed_mps is 0.0, allowed: 1e-9..1e12"),
     ("vgg16-cifar10-x-2", "unknown scenario 'vgg16-cifar10-x-2'"),

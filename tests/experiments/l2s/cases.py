@@ -34,8 +34,8 @@ OPTIONS = [
     ("--env-kwargs mbps_changes=[[5,0]]", "mbps_changes[0][1] is 0, allowed: 1e-6..1e6"),
     ("--env-kwargs mbps_changes=[[500,5]]", "mbps_changes has round 500, allowed: below rounds, which is 500"),
     ("--env-kwargs load_changes=[[5,2],[900,3]]", "load_changes has round 900, allowed: below rounds, which is"),
-    ("--env-kwargs edge=nowhere", "unknown edge 'nowhere'; known: gpu, cpu, "),
-    ("--env-kwargs device=nowhere", "unknown device 'nowhere'; known: "),
+    ("--env-kwargs edge=nowhere", "unknown edge 'nowhere'; known: those of splitgym-train --list devices, gpu, cpu"),
+    ("--env-kwargs device=nowhere", "unknown device 'nowhere'; known: those of splitgym-train --list devices"),
     ("--env-kwargs rounds=0", "rounds is 0, allowed: 1..1000000"),
     ("--env-kwargs sync=never", "sync='never' is not one of period, change, ask"),
     ("--env-kwargs reward=fun", "reward='fun' is not one of delay, total"),
@@ -49,10 +49,10 @@ OPTIONS = [
     ("--trace trace.txt trace.txt", "there is one link; name one"),
 ]
 SCENARIOS = [
-    ("nowhere", "unknown scenario 'nowhere'; known: resnet34-switch, "),
+    ("nowhere", "unknown scenario 'nowhere'; known: those of --list, "),
     ("nowhere", "<model>-<edge>-<Mbps>[-p<P^c>]"),
-    ("nonet-gpu-60", "unknown model 'nonet'; known models: "),
-    ("resnet34-tpu-60", "unknown edge 'tpu'; known: gpu, cpu, "),
+    ("nonet-gpu-60", "unknown model 'nonet'; did you mean voxelnet"),
+    ("resnet34-tpu-60", "unknown edge 'tpu'; did you mean gpu, cpu? "),
     ("resnet34-gpu-0", "mbps is 0.0, allowed: 0.001..1e6 Mbit/s"),
     ("resnet34-gpu--5", "mbps is -5.0, allowed: 0.001..1e6"),
     ("resnet34-gpu-60-p99", "privacy_point is 99, allowed: 0..17"),
@@ -64,7 +64,7 @@ SCENARIOS = [
 ]
 RUNS = [
     ("--agent sac", "unknown agent 'sac' for l2s"),
-    ("--agent nobody", "known: l2s, l2s-probe, linucb-e, linucb"),
+    ("--agent nobody", "unknown agent 'nobody' for l2s; known: those of --list"),
     ("--hyperparams alpha=-1", "agent l2s: alpha is -1, allowed: 0..1e6"),
     ("--agent lints --hyperparams ridge=1e-15", "agent lints: ridge is 1e-15, allowed: 1e-6..1e6"),
     ("--agent d-linucb --hyperparams ridge=0", "agent d-linucb: ridge is 0, allowed: 1e-6..1e6"),

@@ -260,6 +260,24 @@ def test_an_agent_has_one_color_in_all_figures() -> None:
     assert agent_colors(["plan.json"])["linucb"] == agent_colors([])["linucb"]
 
 
+def test_a_line_that_leaves_a_panel_is_named_and_the_best_is_in_all() -> None:
+    base = results(("fpt", "pdt", "l2s"), CONSTANT[:1])
+    found = []
+    for r in base:
+        trace = trace_of(r)
+        delay_s, best_s = np.array(trace["delay_s"]), np.asarray(trace["oracle_delay_s"])
+        delay_s[:] = 1.1 * best_s
+        if r.agent == "pdt":
+            delay_s[0] = 1.5 * best_s[0]  # it leaves at first alone
+        found.append(replace(r, trace={**trace, "delay_s": delay_s}))
+    figure = eval_figures(found, {"constant": CONSTANT})["delay_by_round"]
+    axes = titled(figure, CONSTANT[0])
+    assert [text.get_text() for text in axes.texts] == ["above: pdt"]
+    low, high = axes.get_ylim()
+    assert low < 1.0 < high
+    assert "dotted" in figure.legends[0].get_title().get_text()
+
+
 def test_many_agents_are_all_in_the_legend() -> None:
     base = results(("fpt",), CONSTANT[:1])[0]
     found = [replace(base, agent=f"agent-{i}") for i in range(16)]
@@ -303,6 +321,15 @@ def test_nothing_fails_without_traces_or_with_nan() -> None:
     trace = next(trace_of(r) for r in holes if r.agent == "l2s")
     draw_trace(env, trace, "")["rounds"].canvas.draw()
     assert len(curve_rows(env, trace)) == 40
+
+
+def test_whatever_marks_a_point_is_in_the_legend() -> None:
+    env, trace = CAST.traced("fpt", CONSTANT[0], rounds=30)
+    (axes,) = draw_trace(env, trace, "fpt")["points"].axes
+    bars = [bar for container in axes.containers for bar in container]
+    assert [patch for patch in axes.patches if patch not in bars] == []
+    shown = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert {line.get_label() for line in axes.get_lines()} <= set(shown)
 
 
 def test_where_p_is_the_only_point_it_is_drawn() -> None:

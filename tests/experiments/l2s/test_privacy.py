@@ -27,6 +27,7 @@ from splitgym.models.lookup import get_model
 from splitgym.models.model import Model
 from splitgym.models.runnable.units import TorchModel, build
 from splitgym.ui.errors import InputError
+from splitgym.ui.programs import needs
 
 from ...command_line import PNG, Command
 
@@ -370,7 +371,7 @@ def test_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     for name in ("sklearn", "sklearn.datasets"):
         monkeypatch.setitem(sys.modules, name, None)
-    named = f'{privacy_command.prog}: needs sklearn: pip install "splitgym[train]"'
+    named = f"{privacy_command.prog}: {needs('sklearn')}"
     privacy_command.refuses("", named, progress="privacy ")
 
 

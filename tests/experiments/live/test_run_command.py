@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import socket
 import subprocess
@@ -17,15 +18,21 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from torch import nn
 
 from splitgym.envs.distredge import live
 from splitgym.envs.distredge.scenarios import get_scenario
 from splitgym.envs.distredge.system import System
 from splitgym.experiments.live import results, run_command, stream, testbed_command
+from splitgym.experiments.live.continuing import go_on
+from splitgym.models.layers import Shape
 from splitgym.runtime.keys import make_members, save_identity, save_roster
 from splitgym.runtime.testbed import Testbed
+from splitgym.ui.console import called as as_called
 
+from ... import slow
 from ...command_line import PNG, Command, files, names, read, sketch
+from ...models.own.nets import exported
 from ...runtime.live import ENOUGH_S, children
 from .cluster import boards, write_boards
 
@@ -36,10 +43,15 @@ WROTE, DRAWN = {"run.json", "job.json", "journal.jsonl"}, {"trace.json", "timeli
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    path = tmp_path_factory.mktemp("live")
-    with boards(path):
-        yield path
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("live")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def testbed(folder: Path) -> Iterator[Testbed]:
+    """That the folder's cluster.yaml is of."""
+    with boards(folder) as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +93,25 @@ def test_a_plan_file_runs_as_a_planners_plan_does(folder: Path) -> None:
     assert read("again/run.json")["plan"] == plan
 
 
+def test_offload_is_not_compared_with_itself(folder: Path) -> None:
+    found = run(folder, "offload", "--images", "1")
+    assert found["measured"]["offload_s"] is None
+    assert len(found["images"]) == 1
+
+
+def test_a_network_of_ones_own_is_named_as_for_its_training(folder: Path) -> None:
+    """The cluster's workers carry out a plan of whatever network they are sent."""
+    net = exported(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), Path("net.onnx"), Shape(3, 16, 16), dynamo=False)
+    found = run(folder, "coedge", "--model", str(net), "--images", "1", "--check", "--no-offload")
+    assert found["plan"]["model"] == "net"
+    assert found["worst_error"] <= 1e-4
+    cluster = f"--cluster {folder / 'cluster.yaml'}"
+    RUN.refuses(f"coedge {cluster} --model {net} --env-kwargs model=lenet5", "model has its own option, --model")
+    Path("plan.json").write_text(json.dumps(found["plan"]))
+    RUN.refuses(f"plan.json {cluster}", "model is 'net', expected")
+    RUN.refuses(f"plan.json {cluster}", "a network of your own is named by --model")
+
+
 def test_images_in_flight_come_back_right(folder: Path) -> None:
     found = run(folder, "coedge", "--images", "6", "--in-flight", "3", "--check", "--no-offload")
     assert found["worst_error"] <= 1e-4
@@ -110,7 +141,8 @@ def test_a_run_that_was_stopped_goes_on_behind_its_last_image(folder: Path, monk
     with monkeypatch.context() as patch:
         patch.setattr(stream, "Bar", Stopping)
         called = RUN(*words, "--no-offload", "--out", "out", code=130)
-    assert "go on with --resume out" in called.told[-1]
+    again = f"go on with: {as_called('splitgym-run')} {shlex.join(words)} --no-offload --resume out"
+    assert called.told[-1] == f"interrupted: 2 of 4 images are in the results; {again}"
     with Path("out/journal.jsonl").open("ab") as file:
         file.write(b'{"item": 2, "lat')  # a line that was not finished
     RUN(*words, "--resume", "out", "--check")
@@ -118,7 +150,8 @@ def test_a_run_that_was_stopped_goes_on_behind_its_last_image(folder: Path, monk
     assert [image["item"] for image in found["images"]] == [0, 1, 2, 3]
     assert found["worst_error"] <= 1e-4
     RUN.refuses([*words, "--resume", "out"], "--resume out: all 4 images went through")
-    RUN.refuses([*words, "--resume", "out", "--seed", "1"], "was begun with another seed")
+    RUN.refuses([*words, "--resume", "out", "--seed", "1"], "--resume out: was begun with seed 0, not 1;")
+    RUN.refuses([*words, "--resume", "out", "--images", "3"], "--resume out: was begun with images 4, not 3;")
     RUN.refuses(["offload", *words[1:], "--resume", "out"], "was begun with another plan")
 
 
@@ -147,6 +180,18 @@ def delivered() -> list[str]:
     return path.read_text().split("\n")[:-1] if path.exists() else []
 
 
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        ("joint --testbed X", "joint --testbed X --resume 'a run'"),
+        ("joint --out='a run' --images 9", "joint '--resume=a run' --images 9"),
+        ("joint --resume 'a run'", "joint --resume 'a run'"),
+    ],
+)
+def test_the_command_that_goes_on_is_whole(words: str, again: str) -> None:
+    assert go_on(shlex.split(words), Path("a run")) == f"{as_called('splitgym-run')} {again}"
+
+
 def test_a_worker_that_is_killed_costs_no_image(tmp_path: Path) -> None:
     write_boards(tmp_path / "two.yaml")
     words = "coedge --testbed two.yaml --time-scale 20 --images 8 --no-offload --check --kill pi3-1 --out out"
@@ -162,12 +207,12 @@ def test_a_worker_that_is_killed_costs_no_image(tmp_path: Path) -> None:
     assert files("out") >= {"rate.png", "journal.jsonl"}
 
 
-def test_a_worker_that_is_silent_before_the_stream_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_is_silent_before_the_stream_ends_no_run(
+    folder: Path, testbed: Testbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     offload = stream.stream
 
     def hanging(cluster: live.Cluster, *args: Any, **options: Any) -> None:
-        testbed = cluster.testbed
-        assert testbed is not None
         testbed.signal("pi3-2", signal.SIGSTOP)
         wakes = threading.Timer(2.5 * LEASE_S, testbed.signal, ("pi3-2", signal.SIGCONT))
         wakes.start()
@@ -176,16 +221,13 @@ def test_a_worker_that_is_silent_before_the_stream_ends_no_run(tmp_path: Path, m
 
     monkeypatch.setattr(stream, "stream", hanging)
     monkeypatch.setattr(run_command, "SESSION", SESSION)
-    write_boards(tmp_path / "two.yaml")
-    words = "coedge --testbed two.yaml --time-scale 20 --images 2 --out out"
-    RUN(*words.split())
-    assert len(read("out/run.json")["images"]) == 2
+    assert len(run(folder, "coedge", "--images", "2")["images"]) == 2
 
 
 def test_a_testbed_for_one_run_finds_its_scale_and_leaves_nothing(tmp_path: Path) -> None:
     before = set(children())
     write_boards(tmp_path / "two.yaml", activation_type="float16")
-    called = RUN("offload", "--testbed", "two.yaml", "--images", "2", "--check", "--out", "out")
+    called = RUN("coedge", "--testbed", "two.yaml", "--images", "2", "--check", "--out", "out")
     assert "speed-up over offload" in called.out
     assert read("out/run.json")["emulation"]["time_scale"] >= 1
     assert set(children()) <= before
@@ -197,10 +239,9 @@ def test_a_device_may_be_called_as_whoever_gives_the_orders(tmp_path: Path) -> N
     assert set(read("out/run.json")["workers"]) == {"requester", "b"}
 
 
-def test_links_that_would_vary_keep_one_rate_and_the_run_says_so(tmp_path: Path) -> None:
-    write_boards(tmp_path / "two.yaml", dynamic=True)
-    words = "coedge --testbed two.yaml --time-scale 20 --images 1 --no-offload --out out"
-    called = RUN(*words.split())
+def test_links_that_would_vary_keep_one_rate_and_the_run_says_so(folder: Path, tmp_path: Path) -> None:
+    path = changed(folder, tmp_path / "two.yaml", dynamic=True)
+    called = RUN("coedge", "--cluster", path, "--images", "1", "--no-offload", "--out", "out")
     assert "emulated links keep one rate each" in called.out
 
 
@@ -231,10 +272,17 @@ def test_a_network_part_that_takes_no_time_sets_no_scale(tmp_path: Path, monkeyp
     assert read("out/run.json")["emulation"]["time_scale"] >= 1
 
 
-@pytest.mark.parametrize("emulate", ["none", "dilate"])
-def test_other_emulations(emulate: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("emulate", ["none", *slow("dilate")])
+def test_other_emulations_of_a_testbed(emulate: str, tmp_path: Path) -> None:
     write_boards(tmp_path / "two.yaml")
     RUN("coedge", "--testbed", "two.yaml", "--emulate", emulate, "--images", "1", "--check", "--out", "out")
+    assert read("out/run.json")["emulation"]["kind"] == emulate
+
+
+@pytest.mark.parametrize("emulate", ["none", "dilate"])
+def test_other_emulations_of_a_cluster(emulate: str, folder: Path, tmp_path: Path) -> None:
+    path = changed(folder, tmp_path / "two.yaml", emulate=emulate, time_scale=1.0)
+    RUN("coedge", "--cluster", path, "--images", "1", "--check", "--out", "out")
     assert read("out/run.json")["emulation"]["kind"] == emulate
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
     with monkeypatch.context() as patch:
         patch.setattr(progress, "Bar", Stopping)
         called = RUN(*words, "--out", "out", code=130)
-    assert "go on with --resume out" in called.told[-1]
+    assert called.told[-1].endswith(f" {shlex.join(words)} --resume out")
     assert read("out/run.json")["interrupted"]
     with Path("out/training.jsonl").open("ab") as file:
         file.write(b'{"item": 9, "is"')  # a line that was not finished
@@ -104,11 +105,11 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
         assert mine.keys() == theirs.keys()
         assert all((mine[name] == theirs[name]).all() for name in mine)
     RUN.refuses([*words, "--resume", "out"], f"--resume out: all {steps} steps are done")
-    RUN.refuses([*words, "--resume", "out", "--seed", "1"], "was begun with another seed")
-    RUN.refuses([*words, "--resume", "out", "--learning-rate", "0.5"], "was begun with another learning_rate")
+    RUN.refuses([*words, "--resume", "out", "--seed", "1"], "was begun with seed 0, not 1")
+    RUN.refuses([*words, "--resume", "out", "--learning-rate", "0.5"], "was begun with learning_rate 0.01, not 0.5")
     for field, value in (("batch", "4"), ("optimizer", "adam")):
         others = [*words, "--resume", "out", "--env-kwargs", f"{field}={value}"]
-        RUN.refuses(others, f"--resume out: was begun with another {field}")
+        RUN.refuses(others, f"--resume out: was begun with {field} ")
     Path("out/job.json").write_text("[1]")
     RUN.refuses([*words, "--resume", "out"], "out/job.json: is not the record of a training")
 
@@ -167,6 +168,7 @@ def test_curves_are_tracked_where_that_is_asked_for(folder: Path, monkeypatch: p
         ("nobody --testbed {cut}.yaml", "unknown agent 'nobody' for l2s"),
         ("{hybrid}.json --testbed {cut}.yaml", "{cut}.yaml"),
         ("{cut}.json --testbed resnet34-gpu-60", "model is 'lenet5', expected 'resnet34'"),
+        ("{cut}.json --testbed {cut}.yaml --model alexnet", "model is 'lenet5', expected 'alexnet'"),
         ("pdt --testbed {cut}.yaml --resume .", "--resume .: holds no training that was begun (job.json is missing)"),
         ("{cut}.json --testbed lenet5-3", "cut.json is a plan for l2s: unknown scenario 'lenet5-3'"),
         ("odd.json --testbed lenet5-3", "odd.json: kind is 'job', allowed: cut, "),

@@ -57,7 +57,7 @@ def trainers(folder: Path) -> Iterator[Testbed]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         names = list(dict.fromkeys(role for roles in ROLES.values() for role in roles))
-        with Testbed(names, default_folder()) as testbed:
+        with Testbed(names, default_folder(), trains=True) as testbed:
             write_cluster(folder, {}, testbed)
             addresses = yaml.safe_load((folder / "cluster.yaml").read_text())["addresses"]
             for kind, fields in SCENARIOS.items():
