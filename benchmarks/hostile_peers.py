@@ -163,13 +163,12 @@ def watched(
     target: Target, identity: Identity | None, events: int, **options: int
 ) -> Iterator[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]]:
     """Such a connection, made once, and a socket that tells such events of it, from its first moment on."""
-    with _unconnected(target, identity, reconnect_ivl=-1, **options) as raw:
-        with raw.get_monitor_socket(events) as monitor:
-            raw.connect(f"tcp://{target.address}")
-            try:
-                yield raw, monitor
-            finally:
-                raw.disable_monitor()
+    with _unconnected(target, identity, reconnect_ivl=-1, **options) as raw, raw.get_monitor_socket(events) as monitor:
+        raw.connect(f"tcp://{target.address}")
+        try:
+            yield raw, monitor
+        finally:
+            raw.disable_monitor()
 
 
 @contextmanager
@@ -228,7 +227,8 @@ def crowd(target: Target, identity: Identity | None, count: int, seed: int) -> M
                     raw.curve_publickey, raw.curve_secretkey = identity.public.encode(), identity.secret.encode()
                 raw.connect(f"tcp://{target.address}")
                 if rng.random() < 0.5:
-                    raw.send(b"")
+                    with suppress(zmq.Again):  # it may be shown out before
+                        raw.send(b"", zmq.NOBLOCK)
                 found.append(raw)
             time.sleep(0.3)
             for raw in found:
