@@ -68,12 +68,13 @@ def begin(search: Search, scenario_name: str, out: Path) -> None:
     write_text(out / TUNE, json.dumps({"schema": SCHEMA, **asdict(search)}, indent=1) + "\n")
     direction = "minimize" if family.lower_is_better else "maximize"
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(storage=storage_of(out), study_name=STUDY, direction=direction)
     assert spec.hyperparams is not None
     space = search_space(spec.hyperparams)
     own = hyperparams_of(family.name, spec.name, scenario_name)
     known = {name: value for name, value in own.items() if name in space and name not in search.hyperparams}
-    study.set_user_attr(OWN, {n: v for n, v in known.items() if space[n][0].low <= v <= space[n][0].high})
+    with storage_of(out) as storage:
+        study = optuna.create_study(storage=storage, study_name=STUDY, direction=direction)
+        study.set_user_attr(OWN, {n: v for n, v in known.items() if space[n][0].low <= v <= space[n][0].high})
 
 
 def resume(path: Path, trials: int | None, executor: Executor) -> int:
@@ -101,20 +102,21 @@ def tune(search: Search, scenario_name: str, out: Path, trials: int | None, exec
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.load_study(study_name=STUDY, storage=storage_of(out))
-    asked = trials or study.user_attrs["trials"]
-    study.set_user_attr("trials", asked)
-    for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):  # their processes were killed
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-    done = {t.user_attrs[PIECE] for t in study.trials if t.state.is_finished() and t.state.name != "FAIL"}
-    left = [number for number in range(asked) if number not in done]
-    works = [Work(f"trial {number}", run_trial, (search, str(out), number)) for number in left]
-    try:
-        _carry_out(works, executor, asked - len(left), asked)
-    except KeyboardInterrupt:
-        again = f"{called(PROG)} --resume {shlex.quote(str(out))}"
-        raise KeyboardInterrupt(f"interrupted; trials that have ended are kept, go on with: {again}") from None
-    _conclude(search, scenario_name, study, out)
+    with storage_of(out) as storage:
+        study = optuna.load_study(study_name=STUDY, storage=storage)
+        asked = trials or study.user_attrs["trials"]
+        study.set_user_attr("trials", asked)
+        for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):  # their processes were killed
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        done = {t.user_attrs[PIECE] for t in study.trials if t.state.is_finished() and t.state.name != "FAIL"}
+        left = [number for number in range(asked) if number not in done]
+        works = [Work(f"trial {number}", run_trial, (search, str(out), number)) for number in left]
+        try:
+            _carry_out(works, executor, asked - len(left), asked)
+        except KeyboardInterrupt:
+            again = f"{called(PROG)} --resume {shlex.quote(str(out))}"
+            raise KeyboardInterrupt(f"interrupted; trials that have ended are kept, go on with: {again}") from None
+        _conclude(search, scenario_name, study, out)
     return 0
 
 

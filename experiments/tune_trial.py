@@ -6,7 +6,8 @@ import math
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,16 @@ class Search:
     steps: int | None = None
 
 
-def storage_of(out: Path) -> str:
-    """Where the study of a folder is kept, for Optuna."""
-    return f"sqlite:///{(out / 'study.db').resolve()}"
+@contextmanager
+def storage_of(out: Path) -> Iterator[Any]:
+    """Where the study of a folder is kept, for Optuna; closed at the end."""
+    import optuna
+
+    storage = optuna.storages.RDBStorage(f"sqlite:///{(out / 'study.db').resolve()}")
+    try:
+        yield storage
+    finally:
+        storage.engine.dispose()
 
 
 def run_trial(search: Search, out: str, number: int, on_share: Callable[[float], None]) -> float:
@@ -68,21 +76,22 @@ def run_trial(search: Search, out: str, number: int, on_share: Callable[[float],
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=(1000 * search.seed + number) % 2**32)
     pruner = optuna.pruners.MedianPruner(STARTUP_TRIALS, FIRST_RUNG)
-    study = optuna.load_study(study_name=STUDY, storage=storage_of(Path(out)), sampler=sampler, pruner=pruner)
-    if number == 0:  # not a trial that waits in the study's file, which two processes may take
-        study.sampler = _fixed(study.user_attrs[OWN], sampler)
-    trial = study.ask()
-    trial.set_user_attr(PIECE, number)
-    try:
-        value = _train(search, Path(out), trial, on_share)
-    except optuna.TrialPruned:
-        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        return math.nan
-    except BaseException:  # Ctrl-C too: the study knows that it did not end
-        study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        raise
-    study.tell(trial, value)
-    return value
+    with storage_of(Path(out)) as storage:
+        study = optuna.load_study(study_name=STUDY, storage=storage, sampler=sampler, pruner=pruner)
+        if number == 0:  # not a trial that waits in the study's file, which two processes may take
+            study.sampler = _fixed(study.user_attrs[OWN], sampler)
+        trial = study.ask()
+        trial.set_user_attr(PIECE, number)
+        try:
+            value = _train(search, Path(out), trial, on_share)
+        except optuna.TrialPruned:
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            return math.nan
+        except BaseException:  # Ctrl-C too: the study knows that it did not end
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            raise
+        study.tell(trial, value)
+        return value
 
 
 def _fixed(params: Mapping[str, Any], sampler: Any) -> Any:

@@ -150,6 +150,7 @@ class Controller:
         """
         number = next(self._numbers)
         with self.lock:
+            self.check()  # nothing more is asked once all was given up
             self._asked[number] = worker
             self.act([Tell(worker, kind(self.session, number, **fields))])  # type: ignore[arg-type]
         try:

@@ -31,6 +31,7 @@ from .system import System
 
 LOOPBACK = ("127.", "[::1]", "localhost", "198.18.")  # and namespaces of this machine
 JOIN_S = 10.0  # until a worker must have answered
+LEASE_S = 10.0  # that a worker may be silent: nothing survives its loss, and whoever ends is noticed at once
 SPARE = 2.0  # times what real work took when it was tried
 DTYPES = {"uint8": UINT8, "float16": FLOAT16, "float32": FLOAT32}  # codes of what is on the wire
 
@@ -275,12 +276,11 @@ def on_testbed(
     digests = store_weights(store, system.scenario.model)
     mbps = {name: float(rate) / emulation.scale for name, rate in zip(system.names, system.mbps, strict=True)}
     requester_mbps = float(np.max(system.requester_mbps(system.mbps)))
+    session = {"join_s": 60.0, "lease_s": LEASE_S, **session}
     with (
         nullcontext() if emulation.links else Namespaces(mbps, requester_mbps / emulation.scale) as own,
         Testbed(system.names, store.folder, insecure, namespaces=own) as testbed,
-        open_session(
-            testbed.members, testbed.identity, testbed.roster, store, insecure, join_s=60.0, **session
-        ) as controller,
+        open_session(testbed.members, testbed.identity, testbed.roster, store, insecure, **session) as controller,
     ):
         yield Cluster(system, controller, store, digests, emulation, testbed)
 
@@ -347,9 +347,10 @@ def on_machines(system: System, store: BlobStore, insecure: bool = False, **sess
     access = access_to(scenario)
     members = [access.member(name) for name in system.names]
     digests = store_weights(store, scenario.model)
+    session = {"join_s": JOIN_S, "lease_s": LEASE_S, **session}
     with (
         sole_use(access.key_file),
-        open_session(members, access.identity, access.roster, store, insecure, join_s=JOIN_S, **session) as controller,
+        open_session(members, access.identity, access.roster, store, insecure, **session) as controller,
     ):
         yield Cluster(system, controller, store, digests, emulation)
 

@@ -86,7 +86,10 @@ class LiveDynamics(LiveLane, EdgeMoveDynamics):
             free = Costs(parties, dict.fromkeys(base.links, NO_LINK), base.batch)
             training = self._bench.begin(self, probe, free, self.scale)
             steps = list(training.run(self._test_entries(), drains=True))[:PROBED]
-            found.append(np.median([self._busy_s(step) for step in steps]) / self.scale)
+            told = [self._busy_s(step) for step in steps if step.spans.get("server")]
+            if not told:
+                raise InputError("workers do not tell in time how long they computed; is this machine too busy?")
+            found.append(np.median(told) / self.scale)
         return np.array(found)
 
     def _test_entries(self) -> list[AnyEntry]:
@@ -97,7 +100,7 @@ class LiveDynamics(LiveLane, EdgeMoveDynamics):
     @staticmethod
     def _busy_s(step: Step) -> float:
         """Real seconds that the server computes for a minibatch."""
-        spans = [span for span in step.spans.get("server", ()) if span.kind not in ("send", "receive")]
+        spans = [span for span in step.spans["server"] if span.kind not in ("send", "receive")]
         return max(s.end_s for s in spans) - min(s.start_s for s in spans)
 
     def reset_lanes(self, lanes: np.ndarray) -> None:

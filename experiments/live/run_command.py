@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from .stream import Streamed
 
 REPLANS = "joint"
-SESSION: Mapping[str, Any] = {"returns": True, "lease_s": 10.0}  # nothing before the stream survives a loss
 LEASE_S = 0.6  # of the stream, which does
 IMAGES, OFFLOAD_IMAGES = 20, 3
 TRAINING_ONLY = ("steps", "data", "learning_rate", "checkpoint_every", "track")
@@ -132,7 +131,7 @@ class _Job:
     @property
     def session(self) -> dict[str, Any]:
         """Options of the session; a run that goes on takes whoever is there."""
-        return {**SESSION, "needs_all": self.args.resume is None}
+        return {"returns": True, "needs_all": self.args.resume is None}
 
     @property
     def same(self) -> dict[str, Any]:

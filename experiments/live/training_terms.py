@@ -54,8 +54,9 @@ class _Walk:
         if self._trace.barrier:
             at = self._chosen(self._take(None, last))
         else:  # whoever goes back last tells that the entry is done
-            done = max((w for w in self._trace.works if w.number == last), key=lambda work: work.end_s)
-            at = self._chosen(self._take(done.role, None))
+            done = [work for work in self._trace.works if work.number == last]
+            role = max(done, key=lambda work: work.end_s).role if done else None
+            at = self._chosen(self._take(role, None))
         while at is not None and self._now_s > self._begin_s:
             if isinstance(at, Work):
                 self._pass(f"{at.kind} {at.role}", at.start_s)

@@ -9,7 +9,7 @@ from ..wire import Span
 from .core import Done
 from .reception import Told
 
-GRACE_S = 0.25  # that an entry waits for what its members tell of it
+GRACE_S = 1.0  # that an entry waits for what its members tell of it
 
 
 @dataclass(frozen=True)

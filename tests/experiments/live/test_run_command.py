@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -34,11 +33,12 @@ from ... import slow
 from ...command_line import PNG, Command, files, names, read, sketch
 from ...models.own.nets import exported
 from ...runtime.live import ENOUGH_S, children
+from ...runtime.network import free_address
 from .cluster import boards, write_boards
 
 RUN = Command(run_command.PROG, run_command.main)
 TESTBED = Command(testbed_command.PROG, testbed_command.main)
-SESSION, LEASE_S = run_command.SESSION, run_command.LEASE_S
+SESSION_LEASE_S, LEASE_S = live.LEASE_S, run_command.LEASE_S
 WROTE, DRAWN = {"run.json", "job.json", "journal.jsonl"}, {"trace.json", "timeline.png"}
 
 
@@ -60,7 +60,7 @@ def _here(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(results, "save_figure", sketch)
     monkeypatch.setattr(run_command, "LEASE_S", ENOUGH_S)  # whoever is killed is noticed by its connection
-    monkeypatch.setattr(run_command, "SESSION", {**run_command.SESSION, "lease_s": ENOUGH_S})
+    monkeypatch.setattr(live, "LEASE_S", ENOUGH_S)
 
 
 def run(folder: Path, *words: str, code: int = 0) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def test_a_worker_that_is_silent_before_the_stream_ends_no_run(
         offload(cluster, *args, **options)
 
     monkeypatch.setattr(stream, "stream", hanging)
-    monkeypatch.setattr(run_command, "SESSION", SESSION)
+    monkeypatch.setattr(live, "LEASE_S", SESSION_LEASE_S)
     assert len(run(folder, "coedge", "--images", "2")["images"]) == 2
 
 
@@ -301,12 +301,6 @@ def changed(folder: Path, path: Path, **fields: Any) -> str:
     return str(path)
 
 
-def closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -350,12 +344,11 @@ def test_bad_cluster_files_are_one_line(fields: dict[str, Any], named: str, fold
     RUN.refuses(["coedge", "--cluster", changed(folder, tmp_path / "bad.yaml", **fields)], named)
 
 
-def test_a_worker_that_is_not_there_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("splitgym.envs.distredge.live.JOIN_S", 2.0)
+def test_a_worker_that_is_not_there_is_named(folder: Path, tmp_path: Path) -> None:
     addresses = yaml.safe_load((folder / "cluster.yaml").read_text())["addresses"]
-    addresses["pi3-2"] = f"127.0.0.1:{closed_port()}"
-    path = changed(folder, tmp_path / "bad.yaml", addresses=addresses)
-    RUN.refuses(["coedge", "--cluster", path], f"worker pi3-2 ({addresses['pi3-2']}): has not answered within 2 s")
+    with free_address() as address:
+        path = changed(folder, tmp_path / "bad.yaml", addresses={**addresses, "pi3-2": address})
+        RUN.refuses(["coedge", "--cluster", path], f"worker pi3-2 ({address}): has not answered within 10 s")
 
 
 def test_a_device_that_is_not_on_the_roster_is_named(folder: Path, tmp_path: Path) -> None:
@@ -370,7 +363,7 @@ def test_a_device_that_is_not_on_the_roster_is_named(folder: Path, tmp_path: Pat
 def test_a_key_that_workers_do_not_know_is_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("splitgym.envs.distredge.live.JOIN_S", 2.0)
+    monkeypatch.setattr(live, "JOIN_S", 2.0)
     identities, roster = make_members({"requester": "controller", "pi3-1": "worker", "pi3-2": "worker"})
     (tmp_path / "keys").mkdir()
     save_identity(tmp_path / "keys" / "requester.key", identities["requester"])
