@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from hypothesis import HealthCheck, settings
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+for _variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS"):  # would make terminals of files
+    os.environ.pop(_variable, None)
 
 # Other examples, and more of them: pytest --hypothesis-profile=explore
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
@@ -27,6 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A test of tracking sets WANDB_MODE itself (monkeypatch) and finds the folders already redirected.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell without job control starts what ends in &
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="splitgym-wandb-"))
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["WANDB_MODE"] = "disabled"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -21,9 +23,17 @@ pytestmark = pytest.mark.usefixtures("scratch", "undrawn", "hurried", "alone")
 ENOUGH = 12_000  # bytes: for the config of a run, not for a network
 
 
-@pytest.fixture(params=BRIEF.values(), ids=list(BRIEF))
+@pytest.fixture(params=BRIEF)
 def brief(request: pytest.FixtureRequest) -> Brief:
-    return request.param
+    compile_kernels(request.param)
+    return BRIEF[request.param]
+
+
+@cache
+def compile_kernels(name: str) -> None:
+    """They are kept as files, which may need room."""
+    BRIEF[name].play(BRIEF[name].planner)("--out", "compiled")
+    rmtree("compiled")
 
 
 def test_a_run_that_cannot_be_written_leaves_nothing(brief: Brief) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,13 +84,21 @@ def _inside(space: int) -> list[int]:
     return found
 
 
+@contextmanager
+def only_head() -> Iterator[None]:
+    """Heads want the same ports of the machine: one at a time, whichever of pytest's processes starts it."""
+    with (Path(tempfile.gettempdir()) / "splitgym-tests-ray-head.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     try:
         spaces = Namespaces(NODES, 1000.0)
     except InputError as error:
         pytest.skip(str(error))
-    with spaces, marked_environment() as env:
+    with spaces, only_head(), marked_environment() as env:
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "PYTHONPATH": str(ROOT)}
         found = Cluster(spaces, {**env, **token})
         found.begin()

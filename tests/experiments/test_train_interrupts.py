@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import subprocess
@@ -149,15 +148,19 @@ toy_family.Climber.on_episode = staticmethod(lambda episodes: time.sleep(0.002))
 with toy_family.registered():
     main(["--env", "toy", "--episodes", "100000", "--out", "run"])
 """
-    child = subprocess.Popen([sys.executable, "-c", script], cwd=scratch, stderr=subprocess.DEVNULL)
-    progress = Path("run/model/progress.json")
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (progress.is_file() and json.loads(progress.read_text() or "{}")):
-        time.sleep(0.02)
-    time.sleep(0.2)
-    assert TRAIN("--resume", "run", code=2).told == ["splitgym-train: --resume run: another process is writing there"]
-    child.kill()
-    assert child.wait() == -signal.SIGKILL
+    with subprocess.Popen([sys.executable, "-c", script], cwd=scratch, stderr=subprocess.DEVNULL) as child:
+        try:
+            deadline = time.monotonic() + 120
+            while not Path("run/model").is_dir():  # it is put there whole
+                assert child.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            time.sleep(0.2)
+            refused = TRAIN("--resume", "run", code=2)
+        finally:
+            child.kill()
+    assert refused.told == ["splitgym-train: --resume run: another process is writing there"]
+    assert child.returncode == -signal.SIGKILL
     model = next(p for p in (Path("run/model"), Path("run/.model.old")) if p.is_dir())
     done = read(model / "progress.json")["episodes"]
     assert 0 < done < 100_000

@@ -14,6 +14,7 @@ from splitgym.agents.hyperparam_types import Hyperparams, Search, search_space
 from splitgym.agents.registry import agents_of, hyperparams_of
 from splitgym.envs import FAMILIES
 from splitgym.experiments import tune_command, tune_trial
+from splitgym.experiments.tune_trial import storage_of
 from splitgym.ui.validation import Count, Positive
 
 from ..command_line import by_agent, metrics, names, read, values
@@ -43,7 +44,8 @@ def declared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trials(out: str) -> list[Any]:
-    return optuna.load_study(study_name="splitgym", storage=f"sqlite:///{out}/study.db").trials
+    with storage_of(Path(out)) as storage:
+        return optuna.load_study(study_name="splitgym", storage=storage).trials
 
 
 def test_the_best_trial_is_written_as_a_file_that_both_commands_read() -> None:

@@ -90,10 +90,12 @@ def raw_context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
         context.destroy(linger=0)
 
 
-def free_address() -> str:
-    """Where nobody listens."""
-    with socket.create_server((HOST, 0)) as server:
-        return f"{HOST}:{server.getsockname()[1]}"
+@contextmanager
+def free_address() -> Iterator[str]:
+    """Where nobody listens, nor anybody else can meanwhile."""
+    with socket.socket() as held:
+        held.bind((HOST, 0))
+        yield f"{HOST}:{held.getsockname()[1]}"
 
 
 def connected(address: str) -> socket.socket:

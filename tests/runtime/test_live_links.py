@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 import pytest
 
-from splitgym.models.layers import Shape
+from splitgym.models.layers import Conv, Shape
 from splitgym.models.lookup import get_model
 from splitgym.models.model import Model
 from splitgym.models.plans import SpatialPlan
@@ -39,11 +39,18 @@ HOLD_S = 0.2
 MOST_PLANS = 8
 
 
+WIDE, NARROW = 64, 16  # channels behind the second unit: four chunks, and one, which tells no rate
+
+
 @cache
-def model() -> Model:
+def model(channels: int = WIDE) -> Model:
     """The beginning of VGG-16; in front of its second unit lie four chunks."""
     zoo = get_model("vgg16")
-    return replace(zoo, input=Shape(3, 44, 44), units=zoo.units[:2], tail=())
+    first, second = zoo.units[:2]
+    (conv,) = second.layers
+    assert isinstance(conv, Conv)
+    narrowed = replace(second, layers=(replace(conv, out_channels=channels),))
+    return replace(zoo, input=Shape(3, 44, 44), units=(first, narrowed), tail=())
 
 
 class Relayed(Controller):
@@ -82,15 +89,17 @@ def controller(testbed: Testbed, folder: Path, relay: Relay, monkeypatch: pytest
         yield found
 
 
+def deployed(folder: Path, model: Model) -> Deployment:
+    """The first unit on the first worker, the second on the second."""
+    digests = put_model(BlobStore(folder), build(model))
+    heights = [model.out_shape(unit).height for unit in (0, 1)]
+    plan = SpatialPlan(model.name, NAMES, (1, 2), ((heights[0],), (0,)), types=dict.fromkeys(NAMES, "worker"))
+    return Deployment(model, digests, plan.validate(model), NAMES)
+
+
 @pytest.fixture(scope="module")
 def deployment(folder: Path) -> Deployment:
-    """The first unit on the first worker, the second on the second."""
-    digests = put_model(BlobStore(folder), build(model()))
-    heights = [model().out_shape(unit).height for unit in (0, 1)]
-    plan = SpatialPlan(
-        model().name, NAMES, (1, 2), ((heights[0],), (0,)), types=dict.fromkeys(NAMES, "worker")
-    ).validate(model())
-    return Deployment(model(), digests, plan, NAMES)
+    return deployed(folder, model())
 
 
 def images(count: int) -> list[np.ndarray]:
@@ -123,8 +132,9 @@ def test_an_emulated_links_rate_is_what_it_stands_for(
 
 
 def test_a_changed_link_is_planned_for_and_again_when_it_is_as_before(
-    controller: Controller, relay: Relay, deployment: Deployment
+    controller: Controller, relay: Relay, folder: Path
 ) -> None:
+    deployment = deployed(folder, model(NARROW))  # so that only the relay's rate is told, not also how busy all is here
     asked: list[Mapping[str, float]] = []
     due_s = time.monotonic() + ENOUGH_S
 

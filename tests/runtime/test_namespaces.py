@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -41,7 +42,7 @@ possible = pytest.mark.skipif(not _possible(), reason="needs root, iproute2 and 
 def ours(pid: int = os.getpid()) -> list[str]:
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout.splitlines()
     spaces = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return [line for line in (*links, *spaces) if f"sg{pid:x}" in line]
+    return [line for line in (*links, *spaces) if re.search(rf"\bsg{pid:x}[^0-9a-f]", line)]
 
 
 @possible
@@ -61,10 +62,14 @@ def test_an_image_goes_through_workers_in_namespaces_and_nothing_is_left(tmp_pat
 
 @possible
 def test_what_a_killed_process_left_goes_when_the_next_begins() -> None:
-    code = "import os; from splitgym.runtime.namespaces import Namespaces; Namespaces({'w0': 8.0}, 8.0); os._exit(1)"
-    with subprocess.Popen([sys.executable, "-c", code], cwd="/") as killed:
-        killed.wait()
-    assert len(ours(killed.pid)) > 0
+    code = "from splitgym.runtime.namespaces import Namespaces\n"
+    code += "spaces = Namespaces({'w0': 8.0}, 8.0)\nprint(flush=True)\ninput()"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], cwd="/", stdin=pipe, stdout=pipe) as killed:
+        assert killed.stdout is not None
+        killed.stdout.readline()
+        assert len(ours(killed.pid)) > 0
+        killed.kill()
     with Namespaces({"w0": 8.0}, 8.0):
         assert ours(killed.pid) == []
     assert ours() == []

@@ -151,9 +151,10 @@ def test_where_there_is_no_plan_at_all_the_stream_ends_with_the_planners_error(t
 
 
 def test_it_gives_up_in_one_line_when_nobody_is_left(testbed: Testbed, folder: Path) -> None:
-    with service(testbed, folder, patience_s=2.0) as found:
+    with service(testbed, folder) as found:
         stream = found.run(images())
         next(stream)
+        found.core.patience_s = 2.0
         for name in NAMES:
             testbed.signal(name)
         with pytest.raises(ClusterFailure, match=r"no result for 2 s \(w0 .*; w1 .*; w2 .*\)"):

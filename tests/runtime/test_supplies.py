@@ -6,6 +6,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
+from splitgym.runtime import supplies as supplies_module
 from splitgym.runtime import wire
 from splitgym.runtime.blobs import BlobStore
 from splitgym.runtime.supplies import Supplies
@@ -41,6 +44,13 @@ class Taking:
         pass
 
 
+@pytest.fixture
+def _long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns end where nothing more is taken, and not because this machine is busy."""
+    monkeypatch.setattr(supplies_module, "TURN_S", 60.0)
+
+
+@pytest.mark.usefixtures("_long_turns")
 def test_all_comes_to_all_in_order_and_a_slow_one_keeps_no_other_waiting(tmp_path: Path) -> None:
     store = BlobStore(tmp_path)
     digests, supplies = [store.put(BLOB), store.put(b"more")], Supplies("ab" * 16, store)
@@ -74,6 +84,7 @@ def test_a_turn_has_an_end_where_much_is_taken(tmp_path: Path) -> None:
     assert supplies
 
 
+@pytest.mark.usefixtures("_long_turns")
 def test_what_is_not_wanted_any_more_ends(tmp_path: Path) -> None:
     store = BlobStore(tmp_path)
     supplies, taking = Supplies("ab" * 16, store), Taking(1)

@@ -71,7 +71,7 @@ def test_a_killed_worker_is_lost_by_name_and_its_successor_joins(testbed: Testbe
 def _kill_on_the_way(testbed: Testbed, folder: Path) -> None:
     store = BlobStore(folder)
     with open_session(
-        testbed.members, testbed.identity, testbed.roster, store, lease_s=2.0, join_s=ENOUGH_S
+        testbed.members, testbed.identity, testbed.roster, store, lease_s=ENOUGH_S, join_s=ENOUGH_S
     ) as controller:  # fmt: skip
         for item in _images(controller, testbed, folder, 1000):
             if item.index == 0:

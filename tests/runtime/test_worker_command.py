@@ -61,7 +61,8 @@ def test_daemons_get_the_weights_that_they_lack_and_stop_on_ctrl_c(tmp_path: Pat
     identity, roster = load_identity("keys/controller.key"), load_roster("keys/roster.yaml")
     with daemon("pi-1") as first, daemon("pi-2") as second:
         members = [Member("pi-1", first), Member("pi-2", second)]
-        with open_session(members, identity, roster, BlobStore(tmp_path / "mine"), join_s=ENOUGH_S) as controller:
+        store = BlobStore(tmp_path / "mine")
+        with open_session(members, identity, roster, store, lease_s=ENOUGH_S, join_s=ENOUGH_S) as controller:
             plan = random_plan(model, 2, rng)
             controller.deploy(Deployment(model, digests, plan, ("pi-1", "pi-2")), ENOUGH_S)
             images = random_images(model, 2, rng)

@@ -200,7 +200,8 @@ def test_a_send_that_waits_ends_with_the_connection() -> None:
 
 
 def test_nobody_there() -> None:
-    with ZmqDialer(free_address(), "desk", ANN, ROSTER) as dialer:
+    with free_address() as address, ZmqDialer(address, "desk", ANN, ROSTER) as dialer:
+        until_why(dialer, "cannot be connected")
         for _ in range(3):
             with pytest.raises(PeerGone, match=rf"^desk at {HOST}:\d+: cannot be connected \(0.2 s\)$"):
                 dialer.send(b"x", None, SOON_S)
@@ -294,10 +295,11 @@ def test_a_network_waits_for_all_its_peers(insecure: bool) -> None:
         ZmqListener(ANY, DESK, ROSTER, insecure) as desk,
         ZmqListener(ANY, BOB, ROSTER, insecure) as bob,
         ZmqNetwork(ANN, ROSTER, insecure) as network,
+        free_address() as free,
     ):
         dialers = [
             network.dial(desk.address, "desk"),
-            network.dial(free_address(), "desk"),  # where nobody is
+            network.dial(free, "desk"),
             network.dial(bob.address, "bob"),
         ]
         assert list(network.poll([], SOON_S)) == []
@@ -327,30 +329,29 @@ def test_a_network_waits_for_all_its_peers(insecure: bool) -> None:
 def test_who_is_not_there_is_waited_for_and_not_asked_for_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, follow = [], ZmqDialer._follow
     monkeypatch.setattr(ZmqDialer, "_follow", lambda dialer: (asked.append(dialer), follow(dialer))[1])
-    network = ZmqNetwork(ANN, ROSTER)
-    dialer = network.dial(free_address(), "desk")
-    try:
-        assert network.poll([dialer], 1.0) == []
-    finally:
-        dialer.close()
-        network.close()
+    with ZmqNetwork(ANN, ROSTER) as network, free_address() as address:
+        assert network.poll([network.dial(address, "desk")], 1.0) == []
     assert 1 < len(asked) < 100  # it dials again a few times
 
 
 def test_everything_is_closed() -> None:
     def use() -> None:
+        with free_address() as free:
+            use_with(free)
+
+    def use_with(free: str) -> None:
         with ZmqListener(ANY, DESK, ROSTER) as listener:
             with ZmqDialer(listener.address, "desk", ANN, ROSTER) as dialer:
                 dialer.send(b"x", bytes(1000), ENOUGH_S)
                 until_kind(listener, "up", "message")
                 dialer.send(b"unread", bytes(1000))
             listener.close()  # twice does no harm
-        with ZmqDialer(free_address(), "desk", ANN, ROSTER) as dialer:
+        with ZmqDialer(free, "desk", ANN, ROSTER) as dialer:
             with pytest.raises(PeerGone):
                 dialer.send(b"x", None, SOON_S)
             dialer.close()
         with ZmqListener(ANY, DESK, ROSTER) as listener, ZmqNetwork(ANN, ROSTER) as network:
-            for address in 2 * [listener.address, free_address()]:
+            for address in 2 * [listener.address, free]:
                 dialer = network.dial(address, "desk")
                 network.poll([dialer], ENOUGH_S if address == listener.address else SOON_S)
                 dialer.close()

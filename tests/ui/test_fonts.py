@@ -17,7 +17,7 @@ from matplotlib.font_manager import fontManager
 from splitgym.ui import fonts
 from splitgym.ui.canvas import new_figure, save_figure
 
-LETTERS = "\ue8f1\ue8f2"  # of the private use area: no font has them by chance
+LETTERS = "\U0010f8f1\U0010f8f2"  # of the last private use area: fonts of icons do not reach so far
 FAMILY = "Letters Of A Test Sans"
 
 

@@ -140,7 +140,7 @@ def test_extras_of_the_zoo(name: str, merges: int, joins: int) -> None:
 def test_a_measured_table_of_torch_is_whole(tmp_path: Path) -> None:
     backend = TorchBackend(BRANCHED, device="here")
     found = take(
-        tmp_path / "j.csv", backend, BRANCHED, 2, Effort(2, 1, 2), extras=backend.extras, whole=backend.prepare_whole
+        tmp_path / "j.csv", backend, BRANCHED, 2, Effort(5, 1, 5), extras=backend.extras, whole=backend.prepare_whole
     )
     table = found.table
     assert all((row[1 : height + 1] > 0).all() for row, height in zip(table.seconds, table.heights, strict=True))

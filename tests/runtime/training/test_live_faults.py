@@ -25,6 +25,7 @@ from splitgym.runtime.wire_training_plan import Kind, TrainingPace
 from splitgym.ui.errors import InputError
 
 from ... import ROOT
+from ..live import ENOUGH_S, until
 from .live import NAMES, job, kill, run, session, training
 from .nets import PLAIN, same
 from .reference import RATE
@@ -121,9 +122,15 @@ def test_a_controller_that_is_killed_is_followed_by_another(testbed: Testbed, tm
 
 def test_a_worker_that_hangs_is_replaced_and_what_it_had_begun_is_done_again(testbed: Testbed, tmp_path: Path) -> None:
     what, entries = job("cut", PLAIN), entries_of("cut", 20)
-    with session(testbed, tmp_path, lease_s=1.0) as controller, Training(controller, what) as found:
+    with session(testbed, tmp_path) as controller, Training(controller, what) as found:
+
+        def stop() -> None:
+            testbed.signal("w1", signal.SIGSTOP)
+            with controller.lock:
+                controller.core.membership.lease_s = 1.0
+
         try:
-            run(found, entries, {8: lambda: testbed.signal("w1", signal.SIGSTOP)})
+            run(found, entries, {8: stop})
             assert found.session.workers["edge"] == "w2"
             assert any(event.kind == "lost" and "silent" in event.text for event in found.events)
         finally:
@@ -166,10 +173,12 @@ def test_a_link_that_loses_or_holds_what_it_carries_ends_an_epoch_and_nothing_el
 
 def test_what_cannot_go_on_says_why(testbed: Testbed, tmp_path: Path) -> None:
     what = job("cut", PLAIN)
-    with session(testbed, tmp_path) as controller, Training(controller, what, patience_s=0.5) as found:
+    with session(testbed, tmp_path) as controller, Training(controller, what) as found:
         found.do(Round(0, 2, RATE))
         for name in NAMES:
             testbed.signal(name)
+        until(lambda: controller.core.membership.gone >= set(NAMES))
+        found.session.patience_s = 0.5
         with pytest.raises(ClusterFailure, match=r"nothing was logged for 0.5 s \(.*w1 its connection"):
             found.do(Round(1, 2, RATE))
     for name in NAMES:
@@ -191,11 +200,18 @@ def test_workers_that_cannot_play_are_named(
         Training(controller, job("cut", PLAIN), workers)
 
 
+@pytest.fixture
+def _all_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are handed out when all members have told what they did, however late."""
+    monkeypatch.setattr("splitgym.runtime.training.steps.GRACE_S", ENOUGH_S)
+
+
 def pace(seconds: float, message_s: float) -> TrainingPace:
     """Every step takes so long, and so does every message."""
     return TrainingPace((seconds,) * 5, (seconds,) * 5, (seconds / 2,) * 5, (message_s,) * 2, (0.0, 0.0))
 
 
+@pytest.mark.usefixtures("_all_tell")
 def test_emulated_members_and_links_take_the_time_that_they_stand_for(testbed: Testbed, tmp_path: Path) -> None:
     step_s, message_s = 0.02, 0.03
     slow = pace(step_s, message_s)
@@ -214,6 +230,7 @@ def test_emulated_members_and_links_take_the_time_that_they_stand_for(testbed: T
         assert step.logged_s - step.begun_s >= whole_s
 
 
+@pytest.mark.usefixtures("_all_tell")
 def test_work_that_takes_longer_than_it_stands_for_makes_a_step_invalid(testbed: Testbed, tmp_path: Path) -> None:
     with training(testbed, tmp_path, job("cut", PLAIN, paces={"edge": pace(0.0, 0.0)})) as found:
         step = found.do(Round(0, 2, RATE))

@@ -44,7 +44,7 @@ def test_paces_change_between_entries_and_nothing_that_is_learnt_does(
     for entry in entries:
         local.do(entry)
     for role, state in local.states().items():
-        same(states[role], state)
+        assert same(states[role], state)
 
 
 def test_another_training_of_a_session_begins_anew(testbed: Testbed, folder: Path) -> None:
