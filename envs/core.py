@@ -203,6 +203,17 @@ class ScalarEnv(gym.Env[Any, Any]):
             self._window = None
 
 
+def lane_count(num_envs: Any) -> int:
+    """The lanes of a vector env.
+
+    Raises:
+        InputError: it is no whole number, or there are none.
+    """
+    if not isinstance(num_envs, (int, np.integer)) or num_envs < 1:
+        raise InputError(f"num_envs is {num_envs!r}, allowed: whole numbers from 1")
+    return int(num_envs)
+
+
 class BatchEnv(VectorEnv[Any, Any, Any]):
     """All lanes of a family's dynamics as a ``gymnasium.vector.VectorEnv``.
 
@@ -230,11 +241,9 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
             raise InputError(f"render_mode: {render_mode!r} is not one of {', '.join(self.metadata['render_modes'])}")
         if max_episode_steps is not None and max_episode_steps < 1:
             raise InputError(f"max_episode_steps is {max_episode_steps}, allowed: 1 or more")
-        if dynamics.num_lanes < 1:
-            raise InputError(f"num_envs is {dynamics.num_lanes}, it must be at least 1")
         self.metadata = {**self.metadata, "autoreset_mode": mode}
         self.dynamics = dynamics
-        self.num_envs = dynamics.num_lanes
+        self.num_envs = lane_count(dynamics.num_lanes)
         self.render_mode = render_mode
         self.single_observation_space = dynamics.observation_space
         self.single_action_space = dynamics.action_space

@@ -6,7 +6,7 @@ from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
-from ..core import BatchEnv, ScalarEnv
+from ..core import BatchEnv, ScalarEnv, lane_count
 from .dynamics import DepruneDynamics
 from .scenarios import DEFAULT_SCENARIO
 
@@ -103,7 +103,7 @@ class DepruneVectorEnv(BatchEnv):
         **fields: Any,
     ) -> None:
         super().__init__(
-            DepruneDynamics(num_envs, scenario, backend, checkpoints, fields),
+            DepruneDynamics(lane_count(num_envs), scenario, backend, checkpoints, fields),
             autoreset_mode,
             render_mode,
             max_episode_steps,

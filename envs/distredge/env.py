@@ -7,7 +7,7 @@ from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
-from ..core import BatchEnv, ScalarEnv
+from ..core import BatchEnv, ScalarEnv, lane_count
 from .dynamics import DistrEdgeDynamics
 from .live_dynamics import dynamics_of
 from .scenarios import DEFAULT_SCENARIO
@@ -126,4 +126,6 @@ class DistrEdgeVectorEnv(BatchEnv):
             scenario=scenario, observation=observation, reward=reward, partition=partition, optimum=optimum,
             fields=fields,
         )  # fmt: skip
-        super().__init__(dynamics_of(backend, num_envs, options), autoreset_mode, render_mode, max_episode_steps)
+        super().__init__(
+            dynamics_of(backend, lane_count(num_envs), options), autoreset_mode, render_mode, max_episode_steps
+        )

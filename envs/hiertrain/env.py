@@ -6,7 +6,7 @@ from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
-from ..core import BatchEnv, ScalarEnv
+from ..core import BatchEnv, ScalarEnv, lane_count
 from .dynamics import HierTrainDynamics
 from .live_dynamics import dynamics_of
 from .scenarios import DEFAULT_SCENARIO
@@ -127,5 +127,5 @@ class HierTrainVectorEnv(BatchEnv):
         options = dict(
             scenario=scenario, plans=plans, activation_bits=activation_bits, cost=cost, optimum=optimum, fields=fields
         )
-        dynamics = dynamics_of(backend, num_envs, options, live)
+        dynamics = dynamics_of(backend, lane_count(num_envs), options, live)
         super().__init__(dynamics, autoreset_mode, render_mode, max_episode_steps)

@@ -6,7 +6,7 @@ from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
-from ..core import BatchEnv, ScalarEnv
+from ..core import BatchEnv, ScalarEnv, lane_count
 from .dynamics import L2SDynamics
 from .live_dynamics import dynamics_of
 from .scenarios import DEFAULT_SCENARIO
@@ -133,5 +133,5 @@ class L2SVectorEnv(BatchEnv):
     ) -> None:
         live = dict(time_scale=time_scale, data=data, learning_rate=learning_rate)
         options = dict(scenario=scenario, reward=reward, sync=sync, record=record, fields=fields)
-        dynamics = dynamics_of(backend, num_envs, options, live)
+        dynamics = dynamics_of(backend, lane_count(num_envs), options, live)
         super().__init__(dynamics, autoreset_mode, render_mode, max_episode_steps)
