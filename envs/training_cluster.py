@@ -34,7 +34,6 @@ SPARE = 2.0  # times what real work took when it was tried
 LEAST_STEP_S = 0.2  # real time of a step; shorter ones would be the runtime's own
 TRIED = 4  # steps at full speed, to see which scale this machine can keep to
 JOIN_S = 60.0
-LEASE_S = 10.0  # that a worker may be silent; whoever ends is noticed at once
 
 
 @dataclass
@@ -244,9 +243,10 @@ def on_testbed(
     from ..runtime.session import open_session
     from ..runtime.testbed import Testbed
 
-    session = {"join_s": JOIN_S, "lease_s": LEASE_S, "returns": True, **session}
     with (
         Testbed([*roles, *spare], store.folder, insecure, trains=True) as testbed,
-        open_session(testbed.members, testbed.identity, testbed.roster, store, insecure, **session) as controller,
+        open_session(
+            testbed.members, testbed.identity, testbed.roster, store, insecure, join_s=JOIN_S, returns=True, **session
+        ) as controller,
     ):
         yield Workers(controller, {role: role for role in roles}, testbed)

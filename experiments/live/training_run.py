@@ -188,7 +188,7 @@ def _workers(asked: Asked) -> Iterator[Workers]:
 @contextmanager
 def _on_machines(cluster: TrainingCluster, roles: tuple[str, ...], store: Any, insecure: bool) -> Iterator[Workers]:
     from ...envs.distredge.live import access_to
-    from ...envs.training_cluster import JOIN_S, LEASE_S, Workers
+    from ...envs.training_cluster import JOIN_S, Workers
     from ...runtime.keys import sole_use
     from ...runtime.session import open_session
 
@@ -197,7 +197,7 @@ def _on_machines(cluster: TrainingCluster, roles: tuple[str, ...], store: Any, i
     with (
         sole_use(access.key_file),
         open_session(
-            members, access.identity, access.roster, store, insecure, join_s=JOIN_S, lease_s=LEASE_S, returns=True
+            members, access.identity, access.roster, store, insecure, join_s=JOIN_S, returns=True
         ) as controller,
     ):
         emulates = cluster.emulate != "none"
