@@ -47,7 +47,7 @@ def headers(events: Sequence[Event]) -> list[bytes]:
     return [event.header for event in events if event.kind == "message"]
 
 
-def until_gone(send: Callable[[int], None], most: int = 4000) -> tuple[int, str]:
+def until_gone(send: Callable[[int], None], most: int = 40_000) -> tuple[int, str]:
     """How many messages can be sent before the peer is gone, and why it is."""
     for i in range(most):
         try:
@@ -67,10 +67,16 @@ def until_why(dialer: Dialer, pattern: str) -> None:
 
 
 def raw_dealer(
-    context: zmq.Context[zmq.Socket[bytes]], address: str, identity: Identity | None, routing_id: bytes = b""
+    context: zmq.Context[zmq.Socket[bytes]],
+    address: str,
+    identity: Identity | None,
+    routing_id: bytes = b"",
+    once: bool = False,
 ) -> zmq.Socket[bytes]:
     """What somebody may write who does not use ours: connected to the listener of the desk, with keys or none."""
     dealer = context.socket(zmq.DEALER)
+    if once:
+        dealer.reconnect_ivl = -1
     if identity is not None:
         dealer.curve_serverkey = DESK.public.encode()
         dealer.curve_publickey, dealer.curve_secretkey = identity.public.encode(), identity.secret.encode()

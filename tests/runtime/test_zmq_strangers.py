@@ -162,8 +162,7 @@ def test_an_oversize_message_costs_its_sender_the_connection(listener: ZmqListen
     with ZmqDialer(listener.address, "desk", ANN, ROSTER, insecure) as ann, raw_context() as context:
         until_kind(ann, "up")
         until_kind(listener, "up")
-        raw = raw_dealer(context, listener.address, None if insecure else BOB, b"bob")
-        raw.reconnect_ivl = -1
+        raw = raw_dealer(context, listener.address, None if insecure else BOB, b"bob", once=True)
         raw.send(b"here I am")
         until_kind(listener, "up", "message")
         raw.send_multipart([b"x", bytes(4 * MOST_PAYLOAD_BYTES)])

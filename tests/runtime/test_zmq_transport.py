@@ -213,7 +213,7 @@ def test_somebody_who_never_answers() -> None:
         socket.create_server((HOST, 0)) as silent,
         ZmqDialer(f"{HOST}:{silent.getsockname()[1]}", "desk", ANN, ROSTER) as dialer,
     ):
-        until_why(dialer, "is not connected yet")
+        until_why(dialer, "is not connected yet|does not answer")
         until_why(dialer, "does not answer")
 
 
