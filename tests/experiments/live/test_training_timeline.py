@@ -18,6 +18,7 @@ from splitgym.envs.l2s import live as l2s
 from splitgym.envs.live_training import Costs, Learning, Link, Task
 from splitgym.experiments.live.training_terms import shared, terms
 from splitgym.experiments.live.training_timeline import predicted
+from splitgym.experiments.live.training_trace import Trace
 from splitgym.models.plans import CutPlan, HybridPlan
 from splitgym.runtime.training.data import load_images
 from splitgym.runtime.wire_training import Minibatch
@@ -121,3 +122,24 @@ def test_workers_that_train_nothing_cost_nothing() -> None:
     plan = HybridPlan("lenet5", ("device", "edge", "cloud"), 0, 0, (16, 0, 0), types=system.device_types)
     task = hiertrain.task(system, plan, learning())
     assert period(task, last=12)[0] == pytest.approx(task.step_s)
+
+
+@given(kind=st.sampled_from(["cut", "pipeline"]), untold=st.sets(st.integers(0, 6)), data=st.data())
+def test_terms_add_up_whatever_workers_did_not_tell_in_time(kind: str, untold: set[int], data: st.DataObject) -> None:
+    trace = traced(kind)
+    role = data.draw(st.sampled_from([None, *sorted({work.role for work in trace.works})]))
+    works = [w for w in trace.works if w.number not in untold or role not in (None, w.role)]
+    messages = [m for m in trace.messages if m.number not in untold or role not in (None, m.sender)]
+    found = terms(replace(trace, works=works, messages=messages), 1, 6)
+    assert sum(found.values()) == pytest.approx(trace.logged_s[6] - trace.logged_s[1])
+    assert min(found.values()) >= 0.0
+
+
+@cache
+def traced(kind: str) -> Trace:
+    """Seven entries as they are predicted."""
+    live, system = {"cut": l2s, "pipeline": edgemove}[kind], system_of(kind)
+    plan = CutPlan("lenet5", 3, types=system.device_types) if kind == "cut" else system.plan(3, system.cloud)
+    task = live.task(system, plan, learning())
+    entry = next(iter(task.entries([])))
+    return predicted(task.job, task.costs(entry), entry, 7)
