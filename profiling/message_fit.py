@@ -27,6 +27,7 @@ from .link_file import Samples
 SIZES_BYTES = tuple(1024 * 4**k for k in range(7))  # 1 kB to 4 MB
 LEAST_SIZES = 3
 LEAST_PASSES, MOST_PASSES = 5, 101
+PATIENCE = 5.0  # times as long as was asked for, where a link is too unsteady for a line until then
 FIT_SCALE = 0.05  # relative error from which a sample counts less
 
 
@@ -80,7 +81,7 @@ def fit_messages(round_trip_s: float, up_s: Mapping[int, float], down_s: Mapping
     samples_up = ((1, tiny_s), *((n, s - tiny_s) for n, s in up_s.items()))
     samples_down = ((1, tiny_s), *((n, s - tiny_s) for n, s in down_s.items()))
     times = np.array([s for _, s in samples_up + samples_down])
-    if times.min() <= 0:
+    if not _steady(round_trip_s, up_s, down_s):
         raise InputError("some messages were answered faster than tiny ones: the link is too unsteady, try again")
     rows = [(1.0, n / 1e6, 0.0) for n, _ in samples_up] + [(1.0, 0.0, n / 1e6) for n, _ in samples_down]
     weighted = np.array(rows) / times[:, None]
@@ -104,7 +105,7 @@ def time_messages(
 
     Args:
         channel: where they go.
-        seconds: about how long; slow links take longer.
+        seconds: about how long; slow links and unsteady ones take longer.
         tell: gets the share of that which is done.
         clock: of seconds.
 
@@ -115,7 +116,16 @@ def time_messages(
     sizes = _sizes(channel, seconds)
     tiny, up, down = list[float](), {n: list[float]() for n in sizes}, {n: list[float]() for n in sizes}
     begin_s, passes, spent = clock(), 0, 0.0
-    while passes < LEAST_PASSES or (passes < MOST_PASSES and spent < 1.0):
+
+    def medians() -> tuple[float, dict[int, float], dict[int, float]]:
+        up_s, down_s = ({n: median(times) for n, times in way.items()} for way in (up, down))
+        return median(tiny), up_s, down_s
+
+    while (
+        passes < LEAST_PASSES
+        or (passes < MOST_PASSES and spent < 1.0)
+        or (spent < PATIENCE and not _steady(*medians()))
+    ):
         for n in sizes:
             channel.up_s(0)  # a large message just before would slow a tiny one
             tiny.append(channel.up_s(0))
@@ -124,8 +134,12 @@ def time_messages(
         passes += 1
         spent = (clock() - begin_s) / seconds
         tell(min(1.0, max(spent, passes / MOST_PASSES), passes / LEAST_PASSES))
-    medians = [{n: median(times) for n, times in way.items()} for way in (up, down)]
-    return fit_messages(median(tiny), *medians)
+    return fit_messages(*medians())
+
+
+def _steady(round_trip_s: float, up_s: Mapping[int, float], down_s: Mapping[int, float]) -> bool:
+    """Whether every exchange took longer than its tiny frame; for the arguments see :func:`fit_messages`."""
+    return 0.0 < round_trip_s / 2 < min(*up_s.values(), *down_s.values())
 
 
 def _sizes(channel: Channel, seconds: float) -> list[int]:

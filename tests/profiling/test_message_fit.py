@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from splitgym.profiling.measure.copy_rates import copy_rates
-from splitgym.profiling.message_fit import LEAST_PASSES, SIZES_BYTES, fit_messages, time_messages
+from splitgym.profiling.message_fit import LEAST_PASSES, PATIENCE, SIZES_BYTES, fit_messages, time_messages
 
 from .. import refused
 
@@ -63,6 +63,34 @@ def test_sizes_grow_as_long_as_there_is_time_for_them(mbps: float, sizes: int) -
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
     assert line.now_s < 10 or sizes == 3
+
+
+class Disturbed(Line):
+    """Tiny messages take long at first."""
+
+    def __init__(self, until_s: float) -> None:
+        super().__init__(8e-9)
+        self.until_s = until_s
+
+    def up_s(self, n_bytes: int) -> float:
+        took_s = super().up_s(n_bytes)
+        if n_bytes or self.now_s > self.until_s:
+            return took_s
+        self.now_s += 0.1
+        return took_s + 0.1
+
+    down_s = up_s
+
+
+def test_a_link_that_was_disturbed_is_timed_until_it_can_be_fitted_but_not_for_ever() -> None:
+    line = Disturbed(until_s=1.5)
+    fit = time_messages(line, 1.0, clock=lambda: line.now_s)
+    assert 1.5 < line.now_s < 1.0 + PATIENCE
+    assert fit.t_msg_s < 0.06
+    line = Disturbed(until_s=100.0)
+    with refused("too unsteady"):
+        time_messages(line, 1.0, clock=lambda: line.now_s)
+    assert PATIENCE < line.now_s < 2 * PATIENCE
 
 
 def test_copy_rates_are_payload_over_the_time_of_one_copy(monkeypatch: pytest.MonkeyPatch) -> None:
