@@ -29,7 +29,15 @@ from .executors.options import add_executor_options, executor_of
 from .executors.work import Executor
 from .figures import grouped_bars, has_error_bars, hook
 from .jobs import check_planner_options
-from .options import add_env_options, add_hyperparams_file, env_options, family_help, family_of, parse_pairs
+from .options import (
+    add_env_options,
+    add_hyperparams_file,
+    env_options,
+    family_help,
+    family_of,
+    parse_pairs,
+    tell_networks,
+)
 from .out_folders import claimed_out, claimed_run, versions
 from .results import Result, by_group, fill_regret, finite, write_csv
 from .tracking import MODES, Tracker, new_track_id, tracking_mode
@@ -59,6 +67,7 @@ def _main(argv: Sequence[str] | None) -> int:
         if args.out is not None:
             claims.enter_context(claimed_out(args.out, RESULTS))
         settings = make_settings(family, asked, options)
+        tell_networks(args, [setting.settings for setting in settings])
         runs = match_runs(family, [*(args.runs or []), *shipped], settings, specs)
         table = {} if args.hyperparams_file is None else read_hyperparams(args.hyperparams_file, family.name)
         given = parse_pairs("--hyperparams", args.hyperparams)

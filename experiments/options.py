@@ -8,7 +8,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +19,7 @@ import gymnasium as gym
 from ..agents.registry import agents_of
 from ..envs import FAMILIES, Family, get_family, register_family
 from ..models.lookup import model_summaries
-from ..models.own.option import add_model_options, model_of
+from ..models.own.option import add_model_options, model_of, tell_network
 from ..profiling.devices import device_summaries
 from ..ui.console import Parser, add_list, listed, positive_number, wrapped
 from ..ui.errors import InputError
@@ -151,6 +151,17 @@ def env_options(args: argparse.Namespace) -> dict[str, Any]:
             raise InputError("--trace-factor scales the rates of --trace, which is missing")
         options["trace_factor"] = args.trace_factor
     return options
+
+
+def tell_networks(args: argparse.Namespace, settings: Iterable[Mapping[str, Any]]) -> None:
+    """Say how networks of one's own that scenarios name were cut up; --model's was told when it was read in.
+
+    Args:
+        settings: of the scenarios' dynamics.
+    """
+    if args.model is None:
+        for name in dict.fromkeys(str(found.get("model", "")) for found in settings):
+            tell_network(name)
 
 
 Listings = dict[str, Callable[[], list[str]]]

@@ -22,7 +22,16 @@ from ..ui.progress import planning
 from . import seeds_command, tune_command
 from .executors.options import add_executor_options, executor_of
 from .jobs import new_job, reopened_job
-from .options import add_env_options, add_hyperparams_file, env_options, family_help, family_of, has_field, parse_pairs
+from .options import (
+    add_env_options,
+    add_hyperparams_file,
+    env_options,
+    family_help,
+    family_of,
+    has_field,
+    parse_pairs,
+    tell_networks,
+)
 from .out_folders import claimed_out, claimed_run, run_name
 from .play import make_env, options_for
 from .run_tracker import tracker_of
@@ -143,6 +152,7 @@ def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> 
             job = new_job(
                 family, spec, scenario, options, seed, hyperparams, args.episodes, args.steps, mode, command
             )  # fmt: skip
+        tell_networks(args, [job.env.unwrapped.dynamics.settings])
         config = job.config
         stem = f"{config.env}-{run_name(config.scenario_name, options)}-{config.agent}-s{config.seed}"
         folder = RunFolder.create(args.out or claims.enter_context(claimed_run(stem)), config)
@@ -179,6 +189,7 @@ def _start_seeds(args: argparse.Namespace, family: Family, command: Sequence[str
                 new_job(family, spec, scenario, options, seed, hyperparams, args.episodes, args.steps, mode, command)
                 for seed in range(first, first + args.seeds)
             ]
+        tell_networks(args, [jobs[0].env.unwrapped.dynamics.settings])
         config = jobs[0].config
         name, last = run_name(config.scenario_name, options), first + args.seeds - 1
         stem = f"{config.env}-{name}-{config.agent}-s{first}to{last}"

@@ -40,6 +40,15 @@ def model_of(args: argparse.Namespace) -> str | None:
             raise InputError("--output names outputs of --model; --model is missing")
         return None
     name = from_folder(with_outputs(with_input(args.model, args.input), args.output), Path.cwd())
+    tell_network(name)
+    return name
+
+
+def tell_network(name: str) -> None:
+    """Say how a network of one's own was cut up; nothing about one of the zoo.
+
+    Raises:
+        InputError: it cannot be read in.
+    """
     for line in notes_on(name):
         note(line)
-    return name

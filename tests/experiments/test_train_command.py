@@ -12,8 +12,9 @@ from splitgym.models.lookup import get_model
 from splitgym.models.plans import SpatialPlan, load_plan
 from splitgym.ui.progress import Bar
 
+from .. import ROOT
 from ..command_line import PNG, files, metrics, names, read, rows
-from .brief import TRAIN
+from .brief import EVALUATE, TRAIN
 
 pytestmark = pytest.mark.usefixtures("scratch", "toy", "hurried")
 
@@ -179,6 +180,20 @@ def test_a_planner_writes_a_plan_that_loads() -> None:
     assert Path("run/timeline.png").read_bytes().startswith(PNG)
     for words in ("latency (ms)", "images/s", "speed-up over offload", "regret (ms)", "modelled"):
         assert words in called.out
+
+
+def test_a_network_of_ones_own_is_told_once_wherever_it_is_named() -> None:
+    network = ROOT / "examples/net.onnx"
+    Path("own.yaml").write_text(f"{{model: {network}, devices: [nano, nano], mbps: [50, 50]}}\n")
+    evaluate = EVALUATE.of("--agents", "offload", "--workers", "1")
+    told = "net.onnx: 4 units that can be split by height"
+    for called in (
+        TRAIN("--scenario", "own.yaml", "--agent", "offload"),
+        TRAIN("--scenario", "NA-nano", "--model", str(network), "--agent", "offload"),
+        evaluate("--scenarios", "own.yaml", "NA-nano"),
+    ):
+        assert called.told.count(told) == 1
+    assert not any("split by height" in line for line in evaluate("--scenarios", "NA-nano").told)
 
 
 def test_a_bad_trace_is_named(scratch: Path) -> None:
