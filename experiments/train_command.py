@@ -152,8 +152,8 @@ def _start(args: argparse.Namespace, family: Family, command: Sequence[str]) -> 
             job = new_job(
                 family, spec, scenario, options, seed, hyperparams, args.episodes, args.steps, mode, command
             )  # fmt: skip
-        tell_networks(args, [job.env.unwrapped.dynamics.settings])
         config = job.config
+        tell_networks(args, [config.settings])
         stem = f"{config.env}-{run_name(config.scenario_name, options)}-{config.agent}-s{config.seed}"
         folder = RunFolder.create(args.out or claims.enter_context(claimed_run(stem)), config)
         try:
@@ -189,8 +189,8 @@ def _start_seeds(args: argparse.Namespace, family: Family, command: Sequence[str
                 new_job(family, spec, scenario, options, seed, hyperparams, args.episodes, args.steps, mode, command)
                 for seed in range(first, first + args.seeds)
             ]
-        tell_networks(args, [jobs[0].env.unwrapped.dynamics.settings])
         config = jobs[0].config
+        tell_networks(args, [config.settings])
         name, last = run_name(config.scenario_name, options), first + args.seeds - 1
         stem = f"{config.env}-{name}-{config.agent}-s{first}to{last}"
         seeds = Seeds.create(args.out or claims.enter_context(claimed_run(stem)), jobs)
@@ -218,7 +218,9 @@ def _start_tuning(args: argparse.Namespace, family: Family) -> int:
     with ExitStack() as claims:
         if args.out is not None:
             claims.enter_context(claimed_out(args.out, TUNE))
-        name = tune_command.check(search, executor)
+        config = tune_command.check(search, executor)
+        tell_networks(args, [config.settings])
+        name = config.scenario_name
         stem = f"{family.name}-{run_name(name, options)}-{spec.name}-tuned"
         out = args.out or claims.enter_context(claimed_run(stem))
         tune_command.begin(search, name, out)

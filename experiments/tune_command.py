@@ -16,6 +16,7 @@ from rich.table import Table
 from ..agents.hyperparam_files import write_hyperparams
 from ..agents.hyperparam_types import search_space
 from ..agents.registry import get_spec, hyperparams_of
+from ..agents.run_folder import RunConfig
 from ..envs import Family, get_family
 from ..ui.claims import held
 from ..ui.console import called, note, print_table, stdout
@@ -36,8 +37,8 @@ PROG = "splitgym-train"
 SHOWN = 5  # trials in the table
 
 
-def check(search: Search, executor: Executor) -> str:
-    """What is searched can be; gives the scenario's own name.
+def check(search: Search, executor: Executor) -> RunConfig:
+    """What is searched can be; gives the config of a trial that tries nothing else.
 
     Raises:
         InputError: Optuna is not installed, the agent declares nothing to search, or what it is made with is not
@@ -57,7 +58,7 @@ def check(search: Search, executor: Executor) -> str:
         get_family(search.env), spec, search.scenario, search.options, search.seed, search.hyperparams,
         search.episodes, search.steps,
     )  # fmt: skip
-    return job.config.scenario_name
+    return job.config
 
 
 def begin(search: Search, scenario_name: str, out: Path) -> None:
@@ -82,8 +83,8 @@ def resume(path: Path, trials: int | None, executor: Executor) -> int:
     with held(path, f"--resume {path}"):
         data = read_json(path / TUNE, schema=SCHEMA)
         search = validated(Search, data, str(path / TUNE), exact=True)
-        scenario_name = check(search, executor)
-        return tune(search, scenario_name, path, trials, executor)
+        config = check(search, executor)
+        return tune(search, config.scenario_name, path, trials, executor)
 
 
 def tune(search: Search, scenario_name: str, out: Path, trials: int | None, executor: Executor) -> int:

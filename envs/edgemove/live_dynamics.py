@@ -86,7 +86,7 @@ class LiveDynamics(LiveLane, EdgeMoveDynamics):
             free = Costs(parties, dict.fromkeys(base.links, NO_LINK), base.batch)
             training = self._bench.begin(self, probe, free, self.scale)
             steps = list(training.run(self._test_entries(), drains=True))[:PROBED]
-            told = [self._busy_s(step) for step in steps if step.spans.get("server")]
+            told = [busy_s for step in steps if (busy_s := self._busy_s(step)) > 0.0]
             if not told:
                 raise InputError("workers do not tell in time how long they computed; is this machine too busy?")
             found.append(np.median(told) / self.scale)
@@ -99,9 +99,9 @@ class LiveDynamics(LiveLane, EdgeMoveDynamics):
 
     @staticmethod
     def _busy_s(step: Step) -> float:
-        """Real seconds that the server computes for a minibatch."""
-        spans = [span for span in step.spans["server"] if span.kind not in ("send", "receive")]
-        return max(s.end_s for s in spans) - min(s.start_s for s in spans)
+        """Real seconds that the server computes for a minibatch; 0 where it has not told in time."""
+        spans = [span for span in step.spans.get("server", ()) if span.kind not in ("send", "receive")]
+        return max(s.end_s for s in spans) - min(s.start_s for s in spans) if spans else 0.0
 
     def reset_lanes(self, lanes: np.ndarray) -> None:
         from .live import job

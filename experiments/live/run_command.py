@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from .stream import Streamed
 
 REPLANS = "joint"
-LEASE_S = 0.6  # of the stream, which does
+LEASE_S = 0.6  # of the stream, which survives a loss
 IMAGES, OFFLOAD_IMAGES = 20, 3
 TRAINING_ONLY = ("steps", "data", "learning_rate", "checkpoint_every", "track")
 TRIED_IMAGES = 2  # at full speed, to see which scale this machine can keep to

@@ -14,11 +14,12 @@ from splitgym.ui.progress import Bar
 
 from .. import ROOT
 from ..command_line import PNG, files, metrics, names, read, rows
-from .brief import EVALUATE, TRAIN
+from .brief import EVALUATE, ON_POLICY, TRAIN
 
 pytestmark = pytest.mark.usefixtures("scratch", "toy", "hurried")
 
 train = TRAIN.of("--env", "toy")
+LEAST = ("--steps", "1", "--track", "off", "--hyperparams", *ON_POLICY)
 
 
 def test_a_training_leaves_everything_in_its_folder() -> None:
@@ -182,18 +183,32 @@ def test_a_planner_writes_a_plan_that_loads() -> None:
         assert words in called.out
 
 
+NETWORK, TOLD = ROOT / "examples/net.onnx", "net.onnx: 4 units that can be split by height"
+
+
+@pytest.fixture
+def _own(scratch: Path) -> None:
+    (scratch / "own.yaml").write_text(f"{{model: {NETWORK}, devices: [nano, nano], mbps: [50, 50]}}\n")
+
+
+@pytest.mark.usefixtures("_own")
 def test_a_network_of_ones_own_is_told_once_wherever_it_is_named() -> None:
-    network = ROOT / "examples/net.onnx"
-    Path("own.yaml").write_text(f"{{model: {network}, devices: [nano, nano], mbps: [50, 50]}}\n")
     evaluate = EVALUATE.of("--agents", "offload", "--workers", "1")
-    told = "net.onnx: 4 units that can be split by height"
     for called in (
         TRAIN("--scenario", "own.yaml", "--agent", "offload"),
-        TRAIN("--scenario", "NA-nano", "--model", str(network), "--agent", "offload"),
+        TRAIN("--scenario", "NA-nano", "--model", str(NETWORK), "--agent", "offload"),
+        TRAIN("--scenario", "own.yaml", "--agent", "ppo", *LEAST, "--seeds", "1", "--workers", "1"),
         evaluate("--scenarios", "own.yaml", "NA-nano"),
     ):
-        assert called.told.count(told) == 1
+        assert called.told.count(TOLD) == 1
     assert not any("split by height" in line for line in evaluate("--scenarios", "NA-nano").told)
+
+
+@pytest.mark.usefixtures("_own")
+def test_a_search_tells_a_network_of_ones_own() -> None:
+    pytest.importorskip("optuna")
+    called = TRAIN("--scenario", "own.yaml", "--agent", "ppo", *LEAST, "--tune", "1", "--workers", "1")
+    assert called.told.count(TOLD) == 1
 
 
 def test_a_bad_trace_is_named(scratch: Path) -> None:

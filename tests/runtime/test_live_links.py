@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 import pytest
 
-from splitgym.models.layers import Conv, Shape
+from splitgym.models.layers import Shape
 from splitgym.models.lookup import get_model
 from splitgym.models.model import Model
 from splitgym.models.plans import SpatialPlan
@@ -29,7 +29,7 @@ from splitgym.runtime.testbed import Testbed
 from splitgym.runtime.wire import Pace
 from splitgym.runtime.zmq_transport import ZmqListener, ZmqNetwork
 
-from .live import ENOUGH_S, random_images
+from .live import ENOUGH_S, narrow, random_images
 
 NAMES = ("w0", "w1")
 CHAIN: Pair = NAMES
@@ -46,11 +46,8 @@ WIDE, NARROW = 64, 16  # channels behind the second unit: four chunks, and one, 
 def model(channels: int = WIDE) -> Model:
     """The beginning of VGG-16; in front of its second unit lie four chunks."""
     zoo = get_model("vgg16")
-    first, second = zoo.units[:2]
-    (conv,) = second.layers
-    assert isinstance(conv, Conv)
-    narrowed = replace(second, layers=(replace(conv, out_channels=channels),))
-    return replace(zoo, input=Shape(3, 44, 44), units=(first, narrowed), tail=())
+    units = (zoo.units[0], *narrow(zoo.units[1:2], channels))
+    return replace(zoo, input=Shape(3, 44, 44), units=units, tail=())
 
 
 class Relayed(Controller):
